@@ -1,1 +1,38 @@
+//! The versioned wire types between `rcr` and `netd`, and the blocking framing that carries them.
+//!
+//! One request, one reply, on a unix stream socket ([`socket_name`] below the run folder). A frame is a little-endian
+//! `u32` byte count followed by that many bytes of JSON; descriptors travel as `SCM_RIGHTS` beside the first byte of
+//! the frame they belong to (unix(7)). No HTTP: descriptors can't travel over it.
+//!
+//! The types are parsed at the edge: whoever holds a [`IfName`] holds a valid one.
 
+mod frame;
+mod names;
+mod network;
+mod reply;
+mod request;
+mod sandbox;
+
+pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
+pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
+pub use network::{
+    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetRequest, SubnetInfo,
+};
+pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
+pub use request::{Call, Request};
+pub use sandbox::{
+    AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,
+    SandboxInfo, SandboxRequest,
+};
+
+/// The version of this protocol. A daemon refuses a request of another major version by name.
+pub const API_VERSION: u16 = 1;
+
+/// netd's socket below the run folder (`/run/rcr/netd.sock` by default).
+pub const SOCKET_NAME: &str = "netd.sock";
+
+/// netd's pid file below the run folder.
+pub const PID_NAME: &str = "netd.pid";
+
+/// netd's log below the run folder.
+pub const LOG_NAME: &str = "netd.log";

@@ -1,0 +1,160 @@
+//! Networks: what a user asks for, and what a listing shows.
+
+use crate::{IfName, NetworkId, NetworkName};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// `rcr network create`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkCreate {
+    pub name: NetworkName,
+    pub driver: DriverSpec,
+    /// One per `--subnet`; empty: netd chooses from its pools.
+    #[serde(default)]
+    pub subnets: Vec<SubnetRequest>,
+    /// `--ipv6`: a ULA /64 is added when no IPv6 subnet is named.
+    #[serde(default)]
+    pub ipv6: bool,
+    /// `--ipv4=false`: no IPv4 subnet is chosen by itself.
+    #[serde(default = "yes")]
+    pub ipv4: bool,
+    /// `--internal`: no way out of this network.
+    #[serde(default)]
+    pub internal: bool,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One `--subnet` with the `--gateway`, `--ip-range` and `--aux-address` that lie in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubnetRequest {
+    pub subnet: IpNet,
+    #[serde(default)]
+    pub gateway: Option<IpAddr>,
+    /// Addresses are chosen from here; static ones may lie anywhere in the subnet.
+    #[serde(default)]
+    pub ip_range: Option<IpNet>,
+    /// Addresses that others use, by name.
+    #[serde(default)]
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+}
+
+/// A driver with its typed options. Unknown options never get this far: they are refused where they are parsed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "driver", rename_all = "lowercase")]
+pub enum DriverSpec {
+    Bridge(BridgeOptions),
+    Host,
+    None,
+}
+
+impl DriverSpec {
+    /// The driver's name as `network ls` shows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            DriverSpec::Bridge(_) => "bridge",
+            DriverSpec::Host => "host",
+            DriverSpec::None => "null",
+        }
+    }
+}
+
+/// Options of the bridge driver (`-o`), parsed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeOptions {
+    /// `mtu`; absent: the MTU of the uplink.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// `name`: the bridge's interface name; absent: `br-` and the first 12 digits of the id.
+    #[serde(default)]
+    pub bridge_name: Option<IfName>,
+    /// `icc`: whether containers of this network reach each other.
+    #[serde(default = "yes")]
+    pub icc: bool,
+    /// `gateway_mode`, for both families unless the family's own is set.
+    #[serde(default)]
+    pub gateway_mode_ipv4: GatewayMode,
+    #[serde(default)]
+    pub gateway_mode_ipv6: GatewayMode,
+    /// `host_access`: containers may open connections to the host's own ports.
+    #[serde(default)]
+    pub host_access: bool,
+}
+
+impl Default for BridgeOptions {
+    fn default() -> Self {
+        Self {
+            mtu: None,
+            bridge_name: None,
+            icc: true,
+            gateway_mode_ipv4: GatewayMode::Nat,
+            gateway_mode_ipv6: GatewayMode::Nat,
+            host_access: false,
+        }
+    }
+}
+
+/// How packets leave a bridge network (Docker's `gateway_mode_ipv4`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayMode {
+    /// Masqueraded behind the host's address.
+    #[default]
+    Nat,
+    /// Forwarded with the container's own address; other routers need a route.
+    Routed,
+    /// The bridge has no address of the host on it; needs an internal network.
+    Isolated,
+}
+
+/// `SCOPE` of `network ls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    Local,
+    Global,
+}
+
+/// A network as `network ls` and `network inspect` show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkInfo {
+    pub id: NetworkId,
+    pub name: NetworkName,
+    pub driver: DriverSpec,
+    pub scope: Scope,
+    pub internal: bool,
+    pub ipv6: bool,
+    pub subnets: Vec<SubnetInfo>,
+    /// The host's interface of this network, while it exists.
+    pub interface: Option<IfName>,
+    pub mtu: Option<u32>,
+    pub labels: BTreeMap<String, String>,
+    /// Seconds since the epoch.
+    pub created: i64,
+    /// Predefined networks (`bridge`, `host`, `none`) can't be removed.
+    pub predefined: bool,
+    /// Attached containers.
+    pub attachments: Vec<crate::AttachmentInfo>,
+}
+
+/// A subnet of a network, with its counters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubnetInfo {
+    pub subnet: IpNet,
+    pub gateway: Option<IpAddr>,
+    pub ip_range: Option<IpNet>,
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+    /// Addresses in use by containers.
+    pub used: u64,
+    /// Addresses a container could still get by itself.
+    pub free: u64,
+}

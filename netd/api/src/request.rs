@@ -1,0 +1,60 @@
+//! Requests.
+
+use crate::{AttachmentRequest, ContainerId, NetworkCreate, SandboxRequest};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One request frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`crate::API_VERSION`] of the caller.
+    pub v: u16,
+    #[serde(flatten)]
+    pub call: Call,
+}
+
+impl Request {
+    /// A request of this version.
+    pub fn new(call: Call) -> Self {
+        Self { v: crate::API_VERSION, call }
+    }
+}
+
+/// What netd can be asked. Beside each: the [`crate::Reply`] it answers with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "call", content = "args", rename_all = "snake_case")]
+pub enum Call {
+    /// → `Version`.
+    Version,
+    /// → `Network`. With `dry_run`: → `Plan`, nothing is changed.
+    NetworkCreate { spec: NetworkCreate, dry_run: bool },
+    /// → `Networks`, sorted by name.
+    NetworkList,
+    /// By name, id, or an unambiguous prefix of an id. → `Network`.
+    NetworkInspect { network: String },
+    /// → `Done`. Refused while containers are attached, naming them.
+    NetworkRemove { network: String },
+    /// → `Sandbox`, with one descriptor (the netns) unless the source is `Host`.
+    ///
+    /// The sandbox belongs to this connection until `SandboxHold`: when the connection ends before, it is released.
+    /// With `dry_run`: → `Plan`, nothing is changed, no descriptor.
+    SandboxCreate { spec: SandboxRequest, dry_run: bool },
+    /// The shim that keeps the sandbox answers on `socket` (see [`crate::Call`] docs in ARCHITECTURE.md, "the shim's
+    /// socket"): netd connects to it, sends the line `netns\n`, receives the netns descriptor back, and keeps the connection; its
+    /// end means that the container is gone, and the sandbox is released. → `Done`.
+    SandboxHold { id: ContainerId, socket: PathBuf },
+    /// → `Done`, also when there is no such sandbox.
+    SandboxRelease { id: ContainerId },
+    /// → `Sandbox`, without a descriptor.
+    SandboxInspect { id: ContainerId },
+    /// → `Sandboxes`.
+    SandboxList,
+    /// Renames the container in DNS. → `Done`.
+    SandboxRename { id: ContainerId, name: String },
+    /// Attaches a running container. → `Sandbox`.
+    Connect { id: ContainerId, attachment: AttachmentRequest },
+    /// Detaches a running container. → `Sandbox`.
+    Disconnect { id: ContainerId, network: String },
+    /// Ends netd: the data path stays, state is synced. → `Done`.
+    Shutdown,
+}

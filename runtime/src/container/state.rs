@@ -1,0 +1,104 @@
+//! A container's run-time state: `<run>/containers/<id>/state.json`, written by whoever owns the container at the time
+//! (`rcr` until the shim runs, then the shim), always whole (written beside, then renamed).
+
+use super::process::{self, ProcessId};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::Path;
+
+/// The file's name.
+pub const STATE_NAME: &str = "state.json";
+
+/// What is known of a container's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub status: Status,
+    /// The shim, from the moment it runs.
+    pub shim: Option<ProcessId>,
+    /// The container's init.
+    pub init: Option<ProcessId>,
+    /// A record of an earlier boot says nothing about processes of this one.
+    pub boot_id: String,
+    /// Of the last end.
+    pub exit_code: Option<i32>,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub restart_count: u32,
+    /// Ended by `rcr stop` or `rcr kill`: `unless-stopped` then stays down.
+    #[serde(default)]
+    pub stopped_by_user: bool,
+    pub error: Option<String>,
+}
+
+/// The container's state machine: `Created → Running ⇄ Restarting → Exited`, and from `Exited` to `Running` again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Created,
+    Running,
+    /// Ended, waiting for its restart policy.
+    Restarting,
+    Exited,
+}
+
+impl Status {
+    /// As listings show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Restarting => "restarting",
+            Status::Exited => "exited",
+        }
+    }
+
+    /// Whether a shim should be there.
+    pub fn is_alive(self) -> bool {
+        matches!(self, Status::Running | Status::Restarting)
+    }
+}
+
+impl State {
+    /// A container that has never run.
+    pub fn created() -> Self {
+        Self {
+            status: Status::Created,
+            shim: None,
+            init: None,
+            boot_id: process::boot_id(),
+            exit_code: None,
+            started_at: None,
+            finished_at: None,
+            restart_count: 0,
+            stopped_by_user: false,
+            error: None,
+        }
+    }
+
+    /// Reads the state in `run_dir`; a missing file (a reboot cleared it) is a container that does not run.
+    /// A record that says `running` without a living shim is corrected: the container died with its monitor.
+    pub fn read(run_dir: &Path) -> io::Result<Option<State>> {
+        let bytes = match std::fs::read(run_dir.join(STATE_NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let mut state: State = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+        let gone = state.boot_id != process::boot_id() || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
+        if state.status.is_alive() && gone {
+            state.status = Status::Exited;
+            state.exit_code = Some(128 + libc::SIGKILL);
+            state.error = Some("the container's shim is gone".into());
+            state.init = None;
+            state.shim = None;
+        }
+        Ok(Some(state))
+    }
+
+    /// Writes it, whole or not at all.
+    pub fn write(&self, run_dir: &Path) -> io::Result<()> {
+        let temporary = run_dir.join(format!(".{STATE_NAME}.{}", std::process::id()));
+        std::fs::write(&temporary, serde_json::to_vec(self)?)?;
+        std::fs::rename(temporary, run_dir.join(STATE_NAME))
+    }
+}

@@ -1,0 +1,257 @@
+//! The container's first process, between clone3(2) and execve(2), and a further one of `rcr exec`.
+//!
+//! Invariant: nothing here allocates, takes a lock or prints. The way out is execve(2), or a report and `_exit`.
+
+use super::compiled::{CompiledPlan, CompiledProcess, Target};
+use super::handshake::{self, Failure, Stage};
+use super::mounts::{self, errno};
+use super::user;
+use crate::sys::{clone, creds, exec, fd, mount, seccomp, signal, tty};
+use nix::errno::Errno;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What the child gets from its parent.
+pub struct Inherited {
+    /// One byte arrives when the child may go on; its end without one means: give up.
+    pub go: OwnedFd,
+    pub report: OwnedFd,
+    /// The container's network namespace; absent: the parent's own.
+    pub netns: Option<OwnedFd>,
+    /// stdin, stdout, stderr; unused with a terminal.
+    pub stdio: Option<[OwnedFd; 3]>,
+    /// `/dev/console` of a container with a terminal.
+    pub console: Target,
+}
+
+/// Becomes the container's init, or reports why not.
+pub fn run(mut plan: CompiledPlan, from: Inherited) -> ! {
+    let failure = match prepare(&mut plan, &from) {
+        Err(failure) => failure,
+        Ok(terminal) => become_program(plan.process, from.stdio, terminal),
+    };
+    handshake::send_failure(from.report.as_fd(), failure);
+    exec::exit_now(125)
+}
+
+/// Joins a running container and becomes another program in it, or reports why not.
+/// The caller has joined the pid namespace already, since that takes a clone to be effective.
+pub fn run_exec(process: CompiledProcess, init: BorrowedFd, from: Inherited) -> ! {
+    let failure = match join(&process, init, &from) {
+        Err(failure) => failure,
+        Ok(terminal) => become_program(process, from.stdio, terminal),
+    };
+    handshake::send_failure(from.report.as_fd(), failure);
+    exec::exit_now(125)
+}
+
+fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
+    let mut byte = [0u8; 1];
+    loop {
+        match rustix::io::read(go, &mut byte) {
+            Ok(1) => return Ok(()),
+            Ok(_) => exec::exit_now(125),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(Failure::at(Stage::Start)(errno(error))),
+        }
+    }
+}
+
+fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
+    wait_for_go(&from.go)?;
+    if let Some(netns) = &from.netns {
+        clone::setns(netns.as_fd(), libc::CLONE_NEWNET).map_err(Failure::at(Stage::JoinNamespaces))?;
+    }
+    rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
+    // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
+    clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
+    let name = |e: rustix::io::Errno| Failure::at(Stage::Hostname)(errno(e));
+    if let Some(hostname) = &plan.hostname {
+        rustix::system::sethostname(hostname).map_err(name)?;
+    }
+    if let Some(domainname) = &plan.domainname {
+        rustix::system::setdomainname(domainname).map_err(name)?;
+    }
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let root = mount_root(plan)?;
+    for (index, op) in plan.ops.iter().enumerate() {
+        mounts::run(root.as_fd(), op).map_err(|errno| Failure { stage: Stage::Op, detail: index as u32, errno })?;
+    }
+    mounts::ensure_folder(root.as_fd(), &plan.process.cwd, false).map_err(Failure::at(Stage::WorkingDirectory))?;
+    let terminal = match plan.process.terminal {
+        true => Some(open_terminal(root.as_fd(), Some(&from.console), &from.report).map_err(Failure::at(Stage::Terminal))?),
+        false => None,
+    };
+    if plan.root.read_only {
+        mount::set_attr(root.as_fd(), mount::ATTR_RDONLY, 0, false).map_err(Failure::at(Stage::ReadOnlyRoot))?;
+    }
+    pivot(root.as_fd()).map_err(Failure::at(Stage::PivotRoot))?;
+    Ok(terminal)
+}
+
+fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
+    // Slave, not private: a volume with `rslave` propagation must still see what the host mounts later.
+    rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM)
+        .map_err(|e| Failure::at(Stage::PrivateMounts)(errno(e)))?;
+    let failed = |e| Failure::at(Stage::MountRoot)(errno(e));
+    let on = plan.root.mountpoint.as_c_str();
+    rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::NODEV, plan.root.data.as_c_str()).map_err(failed)?;
+    rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
+}
+
+/// Makes `root` the root of this mount namespace and drops the host's.
+fn pivot(root: BorrowedFd) -> Result<(), Errno> {
+    rustix::process::fchdir(root).map_err(errno)?;
+    mount::pivot_root_here()?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH).map_err(errno)?;
+    rustix::process::chdir(c"/").map_err(errno)
+}
+
+/// Opens a new terminal of the container's own devpts, hands the master to the parent, and returns the other side.
+fn open_terminal(root: BorrowedFd, console: Option<&Target>, report: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let master = mounts::open_in(root, c"dev/pts/ptmx", flags, ResolveFlags::NO_SYMLINKS)?;
+    if rustix::fs::fstatfs(&master).map_err(errno)?.f_type != mounts::DEVPTS_MAGIC {
+        return Err(Errno::ENOTTY);
+    }
+    rustix::pty::unlockpt(&master).map_err(errno)?;
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+    let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags).map_err(errno)?;
+    if let Some(console) = console {
+        mounts::bind_fd(root, terminal.as_fd(), console)?;
+    }
+    handshake::send_terminal(report.as_fd(), master.as_fd())?;
+    Ok(terminal)
+}
+
+fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
+    wait_for_go(&from.go)?;
+    rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
+    let spaces = libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET | libc::CLONE_NEWCGROUP;
+    clone::setns(init, spaces).map_err(Failure::at(Stage::JoinNamespaces))?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    if !process.terminal {
+        return Ok(None);
+    }
+    let failed = Failure::at(Stage::Terminal);
+    let root = rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| failed(errno(e)))?;
+    open_terminal(root.as_fd(), None, &from.report).map(Some).map_err(failed)
+}
+
+/// The common end: standard descriptors, limits, credentials, filter, execve(2). Returns only on failure.
+fn become_program(mut process: CompiledProcess, stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Failure {
+    match confine(&mut process, stdio, terminal) {
+        Err(failure) => failure,
+        Ok(()) => execute(&process),
+    }
+}
+
+fn confine(process: &mut CompiledProcess, stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(), Failure> {
+    connect(stdio, terminal).map_err(Failure::at(Stage::Terminal))?;
+    set_limits(process)?;
+    creds::new_session_keyring().map_err(Failure::at(Stage::Keyring))?;
+    let CompiledProcess { user, group, extra_groups, buffers, env, home_missing, .. } = process;
+    let who = user::resolve(user, group.as_ref(), extra_groups, buffers)?;
+    enter_folder(&process.cwd_path)?;
+    let failed = Failure::at(Stage::Credentials);
+    let (uid, gid) = (who.uid, who.gid);
+    creds::drop_bounding(process.caps.bounding).map_err(failed)?;
+    creds::set_groups(who.groups).map_err(Failure::at(Stage::Credentials))?;
+    if *home_missing {
+        env.push_copied(who.home);
+    }
+    finish_credentials(process, uid, gid)
+}
+
+fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(), Failure> {
+    let failed = || Failure::at(Stage::Credentials);
+    creds::set_gid(gid).map_err(failed())?;
+    // Without no_new_privs a filter takes CAP_SYS_ADMIN, which is about to go.
+    if !process.no_new_privs {
+        install_filters(process)?;
+    }
+    creds::keep_caps().map_err(failed())?;
+    creds::set_uid(uid).map_err(failed())?;
+    let mut caps = process.caps;
+    if uid != 0 {
+        // A user who is not root starts with what was made ambient, and no more (capabilities(7)).
+        caps.effective = caps.ambient;
+        caps.permitted = caps.ambient;
+    } else {
+        caps.ambient = 0;
+        caps.inheritable = 0;
+    }
+    creds::set_caps(&caps).map_err(failed())?;
+    if process.parent_death_signal {
+        creds::parent_death_signal(libc::SIGKILL).map_err(failed())?;
+    }
+    if process.no_new_privs {
+        creds::no_new_privs().map_err(failed())?;
+        install_filters(process)?;
+    }
+    Ok(())
+}
+
+fn install_filters(process: &CompiledProcess) -> Result<(), Failure> {
+    process.seccomp.iter().try_for_each(|program| seccomp::install(program)).map_err(Failure::at(Stage::Seccomp))
+}
+
+fn connect(stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(), Errno> {
+    if let Some(terminal) = terminal {
+        tty::set_controlling(terminal.as_fd())?;
+        for number in 0..3 {
+            fd::dup_onto(terminal.as_fd(), number)?;
+        }
+    } else if let Some(stdio) = stdio {
+        for (number, end) in stdio.iter().enumerate() {
+            fd::dup_onto(end.as_fd(), number as i32)?;
+        }
+    }
+    signal::reset_all();
+    fd::cloexec_from(3)
+}
+
+fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {
+    if let Some(value) = &process.oom_score_adj {
+        // Lowering it takes CAP_SYS_RESOURCE, which this host may not have: then it stays what it is.
+        if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+            let _ = rustix::io::write(&file, value);
+        }
+    }
+    for limit in &process.rlimits {
+        creds::set_rlimit(limit.resource, limit.soft, limit.hard).map_err(Failure::at(Stage::Limits))?;
+    }
+    Ok(())
+}
+
+/// Changes to the working directory and makes sure that it lies below the root: `/proc/self/fd/N` may lead out.
+fn enter_folder(path: &std::ffi::CStr) -> Result<(), Failure> {
+    let failed = |e| Failure::at(Stage::WorkingDirectory)(errno(e));
+    rustix::process::chdir(path).map_err(failed)?;
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    match crate::sys::exec::current_folder(&mut buffer) {
+        // The kernel writes `(unreachable)` before a path outside the root (getcwd(2)).
+        Ok(b'/') => Ok(()),
+        Ok(_) => Err(Failure::at(Stage::WorkingDirectory)(Errno::EXDEV)),
+        Err(errno) => Err(Failure::at(Stage::WorkingDirectory)(errno)),
+    }
+}
+
+/// As execvp(3): the first candidate that can be executed; a refusal is remembered over an absence.
+fn execute(process: &CompiledProcess) -> Failure {
+    let mut result = Errno::ENOENT;
+    for candidate in &process.candidates {
+        match exec::execve(candidate, &process.argv, &process.env) {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            other => {
+                result = other;
+                if other != Errno::EACCES {
+                    break;
+                }
+            }
+        }
+    }
+    Failure::at(Stage::Execute)(result)
+}

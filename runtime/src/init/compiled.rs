@@ -1,0 +1,228 @@
+//! The init plan with every string made ready for system calls, so that the child need not allocate.
+
+use super::plan::{Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan};
+use super::user::Buffers;
+use crate::sys::creds::CapMasks;
+use crate::sys::exec::CStrings;
+use nix::errno::Errno;
+use rustix::fs::{Mode, OFlags};
+use std::ffi::{CString, NulError};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+/// Why a plan can't be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error("`{0}` holds a null byte")]
+    Null(String),
+    #[error("open `{path}`: {errno}")]
+    Open { path: String, errno: Errno },
+    #[error("the image has {0} layers; one overlay takes about 200")]
+    TooManyLayers(usize),
+}
+
+/// A whole container start, compiled.
+pub struct CompiledPlan {
+    pub hostname: Option<Vec<u8>>,
+    pub domainname: Option<Vec<u8>>,
+    pub root: CompiledRoot,
+    pub ops: Vec<CompiledOp>,
+    pub process: CompiledProcess,
+}
+
+/// The overlay's mount data names its folders by descriptor: short enough for 200 layers in the one page that mount(2)
+/// takes, and the container's mount table then shows no host path.
+pub struct CompiledRoot {
+    pub data: CString,
+    pub mountpoint: CString,
+    pub read_only: bool,
+    _folders: Vec<OwnedFd>,
+}
+
+/// A path in the container with all its prefixes: `a`, `a/b`, `a/b/c`.
+pub struct Target {
+    pub prefixes: Vec<CString>,
+}
+
+impl Target {
+    /// The whole path.
+    pub fn full(&self) -> &CString {
+        // An empty path is compiled to one prefix, `.`: there is always a last one.
+        &self.prefixes[self.prefixes.len() - 1]
+    }
+}
+
+pub enum CompiledOp {
+    Mount { fstype: CString, target: Target, options: Vec<(CString, Option<CString>)>, attrs: u64, system: bool },
+    Bind { source: CString, target: Target, recursive: bool, attrs: u64, propagation: u64, file: bool },
+    Node { path: CString, block: bool, major: u32, minor: u32, mode: u32 },
+    Symlink { path: CString, to: CString },
+    Directory { path: CString, mode: u32 },
+    Sysctl { path: CString, value: Vec<u8> },
+    Mask { path: CString },
+    ReadOnly { path: CString },
+}
+
+pub enum CompiledIdentity {
+    Id(u32),
+    Name(Vec<u8>),
+}
+
+pub struct CompiledProcess {
+    /// Where the program may be: the one path given, or one per folder of `PATH`.
+    pub candidates: Vec<CString>,
+    pub argv: CStrings,
+    pub env: CStrings,
+    pub home_missing: bool,
+    pub cwd: Target,
+    pub cwd_path: CString,
+    pub user: CompiledIdentity,
+    pub group: Option<CompiledIdentity>,
+    pub extra_groups: Vec<u32>,
+    pub caps: CapMasks,
+    pub no_new_privs: bool,
+    pub rlimits: Vec<RlimitPlan>,
+    pub seccomp: Vec<Vec<u64>>,
+    pub terminal: bool,
+    pub oom_score_adj: Option<Vec<u8>>,
+    pub parent_death_signal: bool,
+    pub buffers: Buffers,
+}
+
+/// Compiles a plan. Opens the layers (close-on-exec).
+pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
+    Ok(CompiledPlan {
+        hostname: plan.hostname.as_ref().map(|name| name.clone().into_bytes()),
+        domainname: plan.domainname.as_ref().map(|name| name.clone().into_bytes()),
+        root: compile_root(&plan.root)?,
+        ops: plan.ops.iter().map(compile_op).collect::<Result<_, _>>()?,
+        process: compile_process(&plan.process)?,
+    })
+}
+
+fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
+    let mut folders = Vec::new();
+    let mut by_descriptor = |path: &Path| -> Result<String, CompileError> {
+        let fd = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| {
+            CompileError::Open { path: path.display().to_string(), errno: Errno::from_raw(e.raw_os_error()) }
+        })?;
+        let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        folders.push(fd);
+        Ok(name)
+    };
+    // overlayfs lists the topmost layer first.
+    let lower = root.lower.iter().rev().map(|path| by_descriptor(path)).collect::<Result<Vec<_>, _>>()?;
+    let upper = by_descriptor(&root.upper)?;
+    let work = by_descriptor(&root.work)?;
+    let volatile = if root.volatile { ",volatile" } else { "" };
+    let data = format!("lowerdir={},upperdir={upper},workdir={work}{volatile}", lower.join(":"));
+    if data.len() >= 4096 {
+        return Err(CompileError::TooManyLayers(root.lower.len()));
+    }
+    Ok(CompiledRoot {
+        data: c_string(&data)?,
+        mountpoint: c_path(&root.mountpoint)?,
+        read_only: root.read_only,
+        _folders: folders,
+    })
+}
+
+fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
+    Ok(match op {
+        InitOp::Mount { fstype, target, options, attrs, system } => CompiledOp::Mount {
+            fstype: c_string(fstype)?,
+            target: compile_target(target)?,
+            options: options
+                .iter()
+                .map(|(key, value)| Ok((c_string(key)?, value.as_deref().map(c_string).transpose()?)))
+                .collect::<Result<_, CompileError>>()?,
+            attrs: *attrs,
+            system: *system,
+        },
+        InitOp::Bind { source, target, recursive, attrs, propagation, file } => CompiledOp::Bind {
+            source: c_path(source)?,
+            target: compile_target(target)?,
+            recursive: *recursive,
+            attrs: *attrs,
+            propagation: *propagation,
+            file: *file,
+        },
+        InitOp::Node { path, block, major, minor, mode } => {
+            CompiledOp::Node { path: c_string(path)?, block: *block, major: *major, minor: *minor, mode: *mode }
+        }
+        InitOp::Symlink { path, to } => CompiledOp::Symlink { path: c_string(path)?, to: c_string(to)? },
+        InitOp::Directory { path, mode } => CompiledOp::Directory { path: c_string(path)?, mode: *mode },
+        InitOp::Sysctl { key, value } => {
+            CompiledOp::Sysctl { path: c_string(&format!("proc/sys/{key}"))?, value: value.clone().into_bytes() }
+        }
+        InitOp::Mask { path } => CompiledOp::Mask { path: c_string(path)? },
+        InitOp::ReadOnly { path } => CompiledOp::ReadOnly { path: c_string(path)? },
+    })
+}
+
+/// Compiles the process alone: for `exec`, too.
+pub fn compile_process(process: &ProcessPlan) -> Result<CompiledProcess, CompileError> {
+    let program = process.args.first().map(String::as_str).unwrap_or_default();
+    let env = process.env.iter().map(|e| c_string(e)).collect::<Result<Vec<_>, _>>()?;
+    let UserPlan { user, group, extra_groups } = &process.user;
+    Ok(CompiledProcess {
+        candidates: candidates(program, &process.env)?,
+        argv: CStrings::new(process.args.iter().map(|a| c_string(a)).collect::<Result<_, _>>()?),
+        env: CStrings::new(env),
+        home_missing: !process.env.iter().any(|e| e.starts_with("HOME=")),
+        cwd: compile_target(process.cwd.trim_start_matches('/'))?,
+        cwd_path: c_string(if process.cwd.is_empty() { "/" } else { &process.cwd })?,
+        user: compile_identity(user),
+        group: group.as_ref().map(compile_identity),
+        extra_groups: extra_groups.clone(),
+        caps: process.caps,
+        no_new_privs: process.no_new_privs,
+        rlimits: process.rlimits.clone(),
+        seccomp: process.seccomp.clone(),
+        terminal: process.terminal,
+        oom_score_adj: process.oom_score_adj.map(|value| value.to_string().into_bytes()),
+        parent_death_signal: process.parent_death_signal,
+        buffers: Buffers::new(),
+    })
+}
+
+/// As execvp(3): a name without a slash is looked for in `PATH`.
+fn candidates(program: &str, env: &[String]) -> Result<Vec<CString>, CompileError> {
+    if program.contains('/') {
+        return Ok(vec![c_string(program)?]);
+    }
+    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(crate::bundle::DEFAULT_PATH);
+    path.split(':').map(|dir| c_string(&format!("{}/{program}", if dir.is_empty() { "." } else { dir }))).collect()
+}
+
+fn compile_identity(identity: &Identity) -> CompiledIdentity {
+    match identity {
+        Identity::Id(id) => CompiledIdentity::Id(*id),
+        Identity::Name(name) => CompiledIdentity::Name(name.clone().into_bytes()),
+    }
+}
+
+fn compile_target(path: &str) -> Result<Target, CompileError> {
+    let mut prefixes = Vec::new();
+    let mut prefix = String::new();
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if !prefix.is_empty() {
+            prefix.push('/');
+        }
+        prefix.push_str(part);
+        prefixes.push(c_string(&prefix)?);
+    }
+    if prefixes.is_empty() {
+        prefixes.push(c_string(".")?);
+    }
+    Ok(Target { prefixes })
+}
+
+fn c_path(path: &Path) -> Result<CString, CompileError> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes()).map_err(|_: NulError| CompileError::Null(path.display().to_string()))
+}
+
+fn c_string(text: &str) -> Result<CString, CompileError> {
+    CString::new(text).map_err(|_: NulError| CompileError::Null(text.escape_default().to_string()))
+}

@@ -1,0 +1,113 @@
+//! What is spoken on `shim.sock`.
+//!
+//! A client sends one line: the word `netns`, or a [`Request`] as JSON. `netns` is answered by one byte with the netns
+//! descriptor beside it; the connection then stays open until the container is gone. `attach` turns the connection into
+//! frames: a kind (one byte), a little-endian `u32` length, the payload.
+
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// The socket's name in the container's run folder.
+pub const SOCKET_NAME: &str = "shim.sock";
+
+/// The longest request line, and the longest frame from a client, in bytes.
+pub const MAX_LINE: usize = 4096;
+pub const MAX_FRAME: usize = 1 << 16;
+
+/// A client's request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// Output from now on, and with `stdin` the other way; `exclusive` stdin closes the container's with this connection.
+    Attach { stdin: bool },
+    /// Sends a signal to init. → `ok`.
+    Kill { signal: i32 },
+    /// Asks init to end, with SIGKILL after so many seconds (-1: never), and ends the restart policy. → `exit`.
+    Stop { signal: i32, timeout: i64 },
+    /// → `exit` when the container has ended for good.
+    Wait,
+    /// Removes everything at the end, as `--rm` would. → `ok`.
+    Forget,
+}
+
+/// A line from the shim to a client that asked for something else than `attach`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    Ok,
+    Exit(i32),
+    Error(String),
+}
+
+/// Frame kinds. From the shim: `STDOUT`, `STDERR`, `EXIT` (an `i32`). From the client: `STDIN`, `CLOSE_STDIN`, `RESIZE`
+/// (rows and columns as `u16`), `SIGNAL` (an `i32`). All little-endian.
+pub mod kind {
+    pub const STDIN: u8 = 0;
+    pub const STDOUT: u8 = 1;
+    pub const STDERR: u8 = 2;
+    pub const EXIT: u8 = 3;
+    pub const CLOSE_STDIN: u8 = 4;
+    pub const RESIZE: u8 = 5;
+    pub const SIGNAL: u8 = 6;
+}
+
+/// Appends one frame to `out`.
+pub fn push_frame(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// Takes the first whole frame off `buffer`. `Err`: it is longer than [`MAX_FRAME`].
+pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> {
+    let Some((head, rest)) = buffer.split_at_checked(5) else { return Ok(None) };
+    let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    if len > MAX_FRAME {
+        return Err(len);
+    }
+    if rest.len() < len {
+        return Ok(None);
+    }
+    let frame = (head[0], rest[..len].to_vec());
+    buffer.drain(..5 + len);
+    Ok(Some(frame))
+}
+
+/// Calls `act` with a path to the socket `path` that fits `sun_path` (108 bytes, unix(7)), however deep the folder is:
+/// by the descriptor of the folder.
+pub fn with_short_path<T>(path: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
+    const FITS: usize = 100;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return act(path.to_owned()) };
+    if path.as_os_str().len() <= FITS {
+        return act(path.to_owned());
+    }
+    let folder = File::open(folder)?;
+    act(PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_survive_any_cut() {
+        let mut wire = Vec::new();
+        push_frame(&mut wire, kind::STDOUT, b"hello");
+        push_frame(&mut wire, kind::EXIT, &7i32.to_le_bytes());
+        for cut in 0..wire.len() {
+            let (mut buffer, mut got) = (Vec::new(), Vec::new());
+            for part in [&wire[..cut], &wire[cut..]] {
+                buffer.extend_from_slice(part);
+                while let Some(frame) = take_frame(&mut buffer).unwrap() {
+                    got.push(frame);
+                }
+            }
+            assert_eq!(got, [(kind::STDOUT, b"hello".to_vec()), (kind::EXIT, vec![7, 0, 0, 0])]);
+        }
+        let mut long = vec![0, 0xff, 0xff, 0xff, 0xff];
+        assert!(take_frame(&mut long).is_err());
+    }
+}

@@ -1,0 +1,552 @@
+//! The shim's event loop: one thread, one poll(2).
+
+use super::cleanup;
+use super::client::{Client, Event, Role};
+use super::config::{Answer, CONTROL_FD, RestartPolicy, ShimConfig, StartFailure};
+use super::launch::{self, Running};
+use super::log::{Log, Stream};
+use super::protocol::{self, Request, Response, SOCKET_NAME, kind};
+use crate::container::process::ProcessId;
+use crate::container::state::{State, Status};
+use crate::init::compiled;
+use crate::sys::{fd, signal, tty};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+/// Docker's restart delays: doubled from 100 ms up to a minute, and forgotten after ten seconds of running.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const GOOD_RUN: Duration = Duration::from_secs(10);
+/// How long the last words may take to a client that does not read.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Everything the loop works on.
+struct Shim {
+    config: ShimConfig,
+    netns: Option<OwnedFd>,
+    listener: UnixListener,
+    signals: SignalFd,
+    clients: Vec<Client>,
+    running: Option<Running>,
+    log: Log,
+    state: State,
+    /// Bytes for the container's stdin.
+    input: Vec<u8>,
+    close_input: bool,
+    started: Instant,
+    delay: Duration,
+    restart_at: Option<Instant>,
+    kill_at: Option<Instant>,
+    stopping: bool,
+}
+
+/// The shim's main function: serves one container until its end.
+pub fn run() -> i32 {
+    let Some(control) = fd::inherited(CONTROL_FD) else { return 125 };
+    let control = UnixStream::from(control);
+    if detach().is_err() {
+        return 125;
+    }
+    let Ok((config, mut fds)) = netd_api::recv_frame::<ShimConfig>(&control) else { return 125 };
+    let netns = fds.pop();
+    match Shim::start(config, netns) {
+        Err(failure) => {
+            let _ = netd_api::send_frame(&control, &Answer::Failed(failure), &[]);
+            125
+        }
+        Ok(mut shim) => {
+            let pid = shim.running.as_ref().map_or(0, |r| r.pid);
+            // From here on the container lives, whether or not `rcr` still listens.
+            let answered = netd_api::send_frame(&control, &Answer::Started { pid }, &[]);
+            if answered.is_ok()
+                && let Ok((attached, _)) = netd_api::recv_frame::<bool>(&control)
+                && attached
+                && let Ok(client) = Client::new(control, Role::Attached { stdin: shim.config.stdin })
+            {
+                shim.clients.push(client);
+            }
+            shim.serve();
+            0
+        }
+    }
+}
+
+/// Leaves the terminal and the folder that `rcr` was started in; nothing of this process can be traced.
+fn detach() -> Result<(), Errno> {
+    crate::sys::creds::set_dumpable(false)?;
+    let _ = nix::unistd::setsid();
+    nix::unistd::chdir("/")?;
+    let null = launch::open_null()?;
+    for number in 0..3 {
+        fd::dup_onto(null.as_fd(), number)?;
+    }
+    fd::cloexec_from(3)
+}
+
+fn io_failure(doing: &str) -> impl FnOnce(io::Error) -> StartFailure {
+    let doing = doing.to_owned();
+    move |error| StartFailure {
+        doing,
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+        execute: false,
+        lookup: false,
+    }
+}
+
+fn errno_failure(doing: &str) -> impl FnOnce(Errno) -> StartFailure {
+    let doing = doing.to_owned();
+    move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
+}
+
+impl Shim {
+    fn start(config: ShimConfig, netns: Option<OwnedFd>) -> Result<Self, StartFailure> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        set.add(Signal::SIGINT);
+        set.thread_block().map_err(errno_failure("block signals"))?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
+        let mut ignored = SigSet::empty();
+        ignored.extend([Signal::SIGPIPE, Signal::SIGHUP]);
+        ignored.thread_block().map_err(errno_failure("block signals"))?;
+        let log = Log::open(config.log.clone()).map_err(io_failure("open the container's log"))?;
+        let listener = listen(&config).map_err(io_failure("listen on the shim's socket"))?;
+        let mut shim = Self {
+            state: State { shim: ProcessId::of(std::process::id() as i32), ..State::created() },
+            config,
+            netns,
+            listener,
+            signals: signals.map_err(errno_failure("listen for signals"))?,
+            clients: Vec::new(),
+            running: None,
+            log,
+            input: Vec::new(),
+            close_input: false,
+            started: Instant::now(),
+            delay: FIRST_DELAY,
+            restart_at: None,
+            kill_at: None,
+            stopping: false,
+        };
+        shim.launch()?;
+        Ok(shim)
+    }
+
+    fn launch(&mut self) -> Result<(), StartFailure> {
+        let config = &self.config;
+        if config.plan.root.volatile {
+            // Left by the run before; overlayfs refuses a second mount as long as it is there (overlayfs.rst, "Volatile mount").
+            let _ = std::fs::remove_dir_all(config.plan.root.work.join("work/incompat"));
+        }
+        let compiled = compiled::compile(&config.plan).map_err(|error| match error {
+            compiled::CompileError::Open { path, errno } => errno_failure(&format!("open `{path}`"))(errno),
+            other => errno_failure(&other.to_string())(Errno::EINVAL),
+        })?;
+        let running = launch::launch(&config.plan, compiled, self.netns.as_ref(), config.stdin, &config.cgroup)?;
+        self.state.init = ProcessId::of(running.pid).or(Some(ProcessId { pid: running.pid, start: 0 }));
+        self.state.status = Status::Running;
+        self.state.started_at = Some(now());
+        self.state.finished_at = None;
+        self.started = Instant::now();
+        self.running = Some(running);
+        self.save();
+        Ok(())
+    }
+
+    fn save(&self) {
+        // A full disk must not end the container; the state on disk is then behind, and the next write catches up.
+        let _ = self.state.write(&self.config.run_dir);
+    }
+
+    fn serve(&mut self) {
+        loop {
+            let ready = self.wait();
+            if ready.signal {
+                self.on_signal();
+            }
+            if ready.listener {
+                self.accept();
+            }
+            for index in ready.clients {
+                self.on_client(index);
+            }
+            for stream in ready.outputs {
+                self.copy_output(stream);
+            }
+            if ready.stdin {
+                self.feed_stdin();
+            }
+            self.drop_finished();
+            if ready.exited && self.on_exit() {
+                return;
+            }
+            if self.on_time() {
+                return;
+            }
+        }
+    }
+
+    fn wait(&self) -> Ready {
+        let mut what = vec![Source::Signal, Source::Listener];
+        let mut fds = vec![
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.listener, PollFlags::IN),
+        ];
+        for (index, client) in self.clients.iter().enumerate() {
+            let mut flags = PollFlags::IN;
+            flags.set(PollFlags::OUT, client.wants_to_write());
+            what.push(Source::Client(index));
+            fds.push(PollFd::from_borrowed_fd(client.fd(), flags));
+        }
+        if let Some(running) = &self.running {
+            what.push(Source::Exit);
+            fds.push(PollFd::new(&running.pidfd, PollFlags::IN));
+            if !self.clients.iter().any(Client::is_behind) {
+                for stream in [Stream::Stdout, Stream::Stderr] {
+                    if let Some(output) = running.output(stream) {
+                        what.push(Source::Output(stream));
+                        fds.push(PollFd::from_borrowed_fd(output, PollFlags::IN));
+                    }
+                }
+            }
+            if let (Some(stdin), false) = (running.input(), self.input.is_empty()) {
+                what.push(Source::Stdin);
+                fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
+            }
+        }
+        let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
+        let _ = poll(&mut fds, timeout.as_ref());
+        let mut ready = Ready::default();
+        for (source, fd) in what.into_iter().zip(&fds) {
+            if !fd.revents().is_empty() {
+                ready.add(source);
+            }
+        }
+        ready
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.restart_at, self.kill_at].into_iter().flatten().min()
+    }
+
+    fn on_signal(&mut self) {
+        // The host goes down, or somebody ends us by hand: the container is stopped as `rcr stop` would.
+        while let Ok(Some(_)) = self.signals.read_signal() {
+            let (signal, timeout) = (self.config.stop_signal, self.config.stop_timeout);
+            self.stop(signal, timeout);
+        }
+    }
+
+    fn accept(&mut self) {
+        if let Ok((stream, _)) = self.listener.accept()
+            && let Ok(client) = Client::new(stream, Role::New)
+        {
+            self.clients.push(client);
+        }
+    }
+
+    fn on_client(&mut self, index: usize) {
+        self.clients[index].flush();
+        for event in self.clients[index].read() {
+            match event {
+                Event::Netns => {
+                    let sent = self.netns.as_ref().is_some_and(|netns| self.clients[index].send_netns(netns));
+                    if !sent {
+                        self.clients[index].answer(&Response::Error("this container has no network namespace of its own".into()));
+                    }
+                }
+                Event::Request(request) => self.on_request(index, request),
+                Event::Frame(kind, payload) => self.on_frame(index, kind, &payload),
+                Event::Malformed(why) => self.clients[index].answer(&Response::Error(why)),
+                Event::Closed => self.clients[index].gone = true,
+            }
+        }
+        self.clients[index].flush();
+    }
+
+    fn on_request(&mut self, index: usize, request: Request) {
+        match request {
+            Request::Attach { .. } => {}
+            Request::Wait => self.clients[index].role = Role::Waiting,
+            Request::Kill { signal } => {
+                let ends = [libc::SIGKILL, self.config.stop_signal].contains(&signal);
+                let response = self.kill(signal);
+                if ends {
+                    self.give_up_restarting();
+                }
+                self.clients[index].answer(&response);
+            }
+            Request::Stop { signal, timeout } => {
+                self.clients[index].role = Role::Waiting;
+                self.stop(signal, timeout);
+            }
+            Request::Forget => {
+                self.config.remove = None;
+                self.clients[index].answer(&Response::Ok);
+            }
+        }
+    }
+
+    fn kill(&self, signal: i32) -> Response {
+        match &self.running {
+            None => Response::Error("the container is not running".into()),
+            Some(running) => match signal::send(running.pidfd.as_fd(), signal) {
+                Ok(()) => Response::Ok,
+                Err(errno) => Response::Error(format!("signal {signal}: {}", errno.desc())),
+            },
+        }
+    }
+
+    fn stop(&mut self, signal: i32, timeout: i64) {
+        self.give_up_restarting();
+        let _ = self.kill(signal);
+        if let Ok(seconds) = u64::try_from(timeout) {
+            self.kill_at = Some(Instant::now() + Duration::from_secs(seconds));
+        }
+    }
+
+    fn give_up_restarting(&mut self) {
+        self.stopping = true;
+        self.state.stopped_by_user = true;
+    }
+
+    fn on_frame(&mut self, index: usize, frame: u8, payload: &[u8]) {
+        let Role::Attached { stdin } = self.clients[index].role else { return };
+        match (frame, payload) {
+            (kind::STDIN, bytes) if stdin => {
+                self.input.extend_from_slice(bytes);
+                self.feed_stdin();
+            }
+            (kind::CLOSE_STDIN, _) if stdin && self.config.stdin_once => {
+                self.close_input = true;
+                self.feed_stdin();
+            }
+            (kind::RESIZE, &[r0, r1, c0, c1]) => {
+                if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
+                    let _ = tty::set_size(terminal, u16::from_le_bytes([r0, r1]), u16::from_le_bytes([c0, c1]));
+                }
+            }
+            (kind::SIGNAL, &[a, b, c, d]) => {
+                let _ = self.kill(i32::from_le_bytes([a, b, c, d]));
+            }
+            _ => {}
+        }
+    }
+
+    fn feed_stdin(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        while !self.input.is_empty() {
+            let Some(stdin) = running.input() else {
+                self.input.clear();
+                break;
+            };
+            match rustix::io::write(stdin, &self.input) {
+                Ok(written) => drop(self.input.drain(..written)),
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(rustix::io::Errno::INTR) => {}
+                // Nobody reads it any more.
+                Err(_) => {
+                    self.input.clear();
+                    self.close_input = true;
+                }
+            }
+        }
+        if self.close_input {
+            running.stdin = None;
+        }
+    }
+
+    /// Copies what the container wrote to the log and the clients. False: there is nothing (more) there.
+    fn copy_output(&mut self, stream: Stream) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        let Some(fd) = running.output(stream) else { return false };
+        let mut buffer = [0u8; 32 * 1024];
+        match rustix::io::read(fd, &mut buffer) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
+            // A terminal answers EIO when its last process has closed it.
+            Ok(0) | Err(_) => {
+                running.close_output(stream);
+                false
+            }
+            Ok(got) => {
+                self.log.write(stream, &buffer[..got]);
+                let frame = if stream == Stream::Stdout { kind::STDOUT } else { kind::STDERR };
+                for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
+                    client.push_output(frame, &buffer[..got]);
+                    client.flush();
+                }
+                true
+            }
+        }
+    }
+
+    fn drop_finished(&mut self) {
+        self.clients.retain(|client| !client.is_finished());
+    }
+
+    /// Init has ended. True: so does the shim.
+    fn on_exit(&mut self) -> bool {
+        let Some(running) = &self.running else { return false };
+        let Ok(Some(status)) = waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        else {
+            return false;
+        };
+        let code = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => code,
+            (None, Some(signal)) => 128 + signal,
+            (None, None) => 128 + libc::SIGKILL,
+        };
+        // All other processes of the pid namespace are gone by now, so what the pipes hold is all there will be.
+        while self.copy_output(Stream::Stdout) {}
+        while self.copy_output(Stream::Stderr) {}
+        self.log.finish();
+        self.running = None;
+        self.kill_at = None;
+        self.input.clear();
+        self.state.init = None;
+        self.state.exit_code = Some(code);
+        self.state.finished_at = Some(now());
+        if self.will_restart(code) {
+            self.plan_restart(code);
+            return false;
+        }
+        self.end(code);
+        true
+    }
+
+    fn will_restart(&self, code: i32) -> bool {
+        if self.stopping {
+            return false;
+        }
+        match self.config.restart {
+            RestartPolicy::No => false,
+            RestartPolicy::OnFailure(None) => code != 0,
+            RestartPolicy::OnFailure(Some(limit)) => code != 0 && self.state.restart_count < limit,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        }
+    }
+
+    fn plan_restart(&mut self, code: i32) {
+        if self.started.elapsed() >= GOOD_RUN {
+            self.delay = FIRST_DELAY;
+        }
+        self.restart_at = Some(Instant::now() + self.delay);
+        self.delay = (self.delay * 2).min(LONGEST_DELAY);
+        self.state.status = Status::Restarting;
+        self.close_input = false;
+        self.save();
+        // An attached client has seen its run end.
+        for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
+            client.push_exit(code);
+            client.flush();
+        }
+    }
+
+    /// What is due. True: the shim ends.
+    fn on_time(&mut self) -> bool {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            let _ = self.kill(libc::SIGKILL);
+        }
+        if self.restart_at.is_none() || (!self.stopping && self.restart_at.is_some_and(|at| at > now)) {
+            return false;
+        }
+        self.restart_at = None;
+        let last = self.state.exit_code.unwrap_or_default();
+        if self.stopping {
+            self.end(last);
+            return true;
+        }
+        self.state.restart_count += 1;
+        match self.launch() {
+            Ok(()) => false,
+            Err(failure) => {
+                self.state.error = Some(failure.doing);
+                self.end(if failure.execute { 127 } else { 125 });
+                true
+            }
+        }
+    }
+
+    /// The last acts: cgroups, state or everything, then the news.
+    fn end(&mut self, code: i32) {
+        cleanup::remove_cgroups(&self.config.cgroup);
+        self.state.status = Status::Exited;
+        self.state.exit_code = Some(code);
+        self.state.shim = None;
+        match &self.config.remove {
+            Some(paths) => {
+                if let Err(error) = cleanup::remove_paths(paths) {
+                    self.state.error = Some(format!("remove the container: {error}"));
+                    self.save();
+                }
+            }
+            None => {
+                let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
+                self.save();
+            }
+        }
+        for mut client in self.clients.drain(..) {
+            if matches!(client.role, Role::Attached { .. } | Role::Waiting) {
+                client.push_exit(code);
+            }
+            if client.role == Role::Done {
+                client.flush_blocking(LAST_WORDS);
+            }
+        }
+    }
+}
+
+/// What poll(2) watches.
+enum Source {
+    Signal,
+    Listener,
+    Client(usize),
+    Exit,
+    Output(Stream),
+    Stdin,
+}
+
+/// What poll(2) found.
+#[derive(Default)]
+struct Ready {
+    signal: bool,
+    listener: bool,
+    exited: bool,
+    stdin: bool,
+    clients: Vec<usize>,
+    outputs: Vec<Stream>,
+}
+
+impl Ready {
+    fn add(&mut self, source: Source) {
+        match source {
+            Source::Signal => self.signal = true,
+            Source::Listener => self.listener = true,
+            Source::Exit => self.exited = true,
+            Source::Stdin => self.stdin = true,
+            Source::Client(index) => self.clients.push(index),
+            Source::Output(stream) => self.outputs.push(stream),
+        }
+    }
+}
+
+fn listen(config: &ShimConfig) -> io::Result<UnixListener> {
+    let path = config.run_dir.join(SOCKET_NAME);
+    let _ = std::fs::remove_file(&path);
+    let listener = protocol::with_short_path(&path, UnixListener::bind)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn now() -> String {
+    format!("{:.9}", jiff::Timestamp::now())
+}

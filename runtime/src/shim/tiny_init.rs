@@ -1,0 +1,71 @@
+//! `--init`: the first process of a container that starts the real one, hands signals on, and buries orphans.
+
+use crate::sys::exec::{Forked, execve_args, fork};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// Where the file is bound in the container, without a leading `/`.
+pub const PATH_IN_CONTAINER: &str = "dev/rcr-init";
+
+/// Runs `args` as a child and returns the exit code: the child's own, or 128 + its signal.
+pub fn run(args: Vec<std::ffi::CString>) -> i32 {
+    let blocked = SigSet::all();
+    let mut before = SigSet::empty();
+    if nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&blocked), Some(&mut before)).is_err() {
+        return 125;
+    }
+    let child = match fork() {
+        Err(_) => return 125,
+        Ok(Forked::Child) => {
+            own_group();
+            crate::sys::signal::reset_all();
+            let code = match execve_args(&args) {
+                Errno::ENOENT => 127,
+                _ => 126,
+            };
+            crate::sys::exec::exit_now(code)
+        }
+        Ok(Forked::Parent { pid }) => Pid::from_raw(pid),
+    };
+    loop {
+        match blocked.wait() {
+            Ok(Signal::SIGCHLD) => {
+                if let Some(code) = bury(child) {
+                    return code;
+                }
+            }
+            // Job control concerns the child's own group; the rest is handed on.
+            Ok(Signal::SIGTTIN | Signal::SIGTTOU) => {}
+            Ok(signal) => {
+                let _ = nix::sys::signal::kill(child, signal);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The child's own process group, in the foreground where there is a terminal: Ctrl-C then reaches it.
+fn own_group() {
+    let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    let stdin = std::io::stdin();
+    if nix::unistd::isatty(&stdin).unwrap_or(false) {
+        let _ = nix::unistd::tcsetpgrp(&stdin, nix::unistd::getpid());
+    }
+}
+
+/// Reaps all that has ended; the exit code if `child` is among them.
+fn bury(child: Pid) -> Option<i32> {
+    let mut code = None;
+    loop {
+        let (pid, ended) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, status)) => (pid, status),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
+            _ => return code,
+        };
+        if pid == child {
+            code = Some(ended);
+        }
+    }
+}

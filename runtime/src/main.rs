@@ -1,1 +1,68 @@
-fn main() {}
+//! rcr's thin entry: parse, run, report. The rooms are in `lib.rs`.
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use rcr::cli::{Cli, dash};
+use rcr::report::{EXIT_RCR, Failure};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let code = match parse() {
+        Ok(cli) => rcr::cmd::run(cli).unwrap_or_else(|failure| {
+            failure.print();
+            failure.code
+        }),
+        Err(code) => code,
+    };
+    ExitCode::from(code.clamp(0, 255) as u8)
+}
+
+/// The command line, or the exit code after help, version or a usage error.
+fn parse() -> Result<Cli, i32> {
+    let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let mut command = Cli::command();
+    command.build();
+    if let Some((written, meant)) = dash::single_dash_flag(&command, &args) {
+        Failure::new(format!("unknown flag `{written}`")).hint(format!("did you mean `{meant}`? long flags have two dashes")).print();
+        return Err(EXIT_RCR);
+    }
+    Cli::try_parse().map_err(|error| {
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                0
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                EXIT_RCR
+            }
+            _ => {
+                usage(&error).print();
+                EXIT_RCR
+            }
+        }
+    })
+}
+
+/// A usage error in our form: the first line is what is wrong, a tip becomes the hint.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or("cannot understand the command line");
+    let first = first.trim_start_matches("error: ").replace('\'', "`");
+    let (mut missing, mut hint) = (Vec::new(), None);
+    for line in lines {
+        if let Some(tip) = line.strip_prefix("tip: ") {
+            hint.get_or_insert_with(|| tip.replace('\'', "`"));
+        } else if line.starts_with("Usage:") {
+            hint.get_or_insert_with(|| line.replacen("Usage:", "usage:", 1));
+        } else if !line.starts_with("For more information") {
+            missing.push(line.to_owned());
+        }
+    }
+    let failure = missing.into_iter().fold(Failure::new(first), Failure::because);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -6,6 +6,7 @@
 //!
 //! The types are parsed at the edge: whoever holds a [`IfName`] holds a valid one.
 
+mod config;
 mod frame;
 mod names;
 mod network;
@@ -13,6 +14,7 @@ mod reply;
 mod request;
 mod sandbox;
 
+pub use config::{Config, DnsConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
 pub use network::{

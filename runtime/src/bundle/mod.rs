@@ -1,6 +1,61 @@
-//! Image config + flags → OCI runtime spec → init plan. Pure.
+//! Image config + flags → OCI runtime spec ([`spec`]) → init plan ([`plan`]). Pure: what the host looks like comes in as [`Facts`].
+
+pub mod caps;
+pub mod plan;
+pub mod seccomp;
+pub mod spec;
+
+use std::path::PathBuf;
 
 /// The `PATH` of a container whose image names none.
-pub mod seccomp;
-
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a plan needs to know of the host.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The container's folder below the state root: `upper` and `work` lie there.
+    pub container_dir: PathBuf,
+    /// The container's folder below the run folder: `hosts`, `resolv.conf`, `hostname` and the mount point lie there.
+    pub run_dir: PathBuf,
+    pub cgroup: CgroupKind,
+    /// The capabilities that this process could pass on, as a bit mask.
+    pub capabilities: u64,
+    /// For `--privileged`: the host's device nodes.
+    pub devices: Vec<Device>,
+    /// Sources of binds that are files, not folders.
+    pub bound_files: Vec<PathBuf>,
+    /// The shim's file, for `--init`.
+    pub init_program: PathBuf,
+    /// The container shares the host's network: its sysfs can't be mounted, and net sysctls are the host's own.
+    pub host_network: bool,
+}
+
+/// How cgroups are mounted on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CgroupKind {
+    #[default]
+    Unified,
+    /// The hierarchies' names below `/sys/fs/cgroup`, each with its mount options.
+    Legacy(Vec<(String, String)>),
+}
+
+/// A device node of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub path: PathBuf,
+    pub block: bool,
+    pub major: u32,
+    pub minor: u32,
+    pub mode: u32,
+}
+
+/// Why a spec can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("build the OCI runtime spec")]
+    Spec(#[from] oci_spec::OciSpecError),
+    #[error(transparent)]
+    Seccomp(#[from] seccomp::ProfileError),
+}

@@ -1,4 +1,9 @@
 //! Containers: what was asked ([`config`]), where it is kept ([`store`]), how it is ([`state`], [`process`]).
 
+pub mod config;
+pub mod lifecycle;
+pub mod names;
 pub mod process;
+pub mod spawn;
 pub mod state;
+pub mod store;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here allocates, takes a lock or prints. The way out is execve(2), or a report and `_exit`.
 
-use super::compiled::{CompiledPlan, CompiledProcess, Target};
+use super::compiled::{CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
 use super::handshake::{self, Failure, Stage};
 use super::mounts::{self, errno};
 use super::user;
@@ -95,6 +95,11 @@ fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
     rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM)
         .map_err(|e| Failure::at(Stage::PrivateMounts)(errno(e)))?;
     let failed = |e| Failure::at(Stage::MountRoot)(errno(e));
+    for (number, folder) in (FIRST_FOLDER..).zip(&plan.root.folders) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(folder.as_c_str(), flags, Mode::empty()).map_err(failed)?;
+        fd::dup_onto(opened.as_fd(), number).map_err(Failure::at(Stage::MountRoot))?;
+    }
     let on = plan.root.mountpoint.as_c_str();
     rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::NODEV, plan.root.data.as_c_str()).map_err(failed)?;
     rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)

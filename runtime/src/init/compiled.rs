@@ -4,10 +4,7 @@ use super::plan::{Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan,
 use super::user::Buffers;
 use crate::sys::creds::CapMasks;
 use crate::sys::exec::CStrings;
-use nix::errno::Errno;
-use rustix::fs::{Mode, OFlags};
 use std::ffi::{CString, NulError};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// Why a plan can't be compiled.
@@ -15,8 +12,6 @@ use std::path::Path;
 pub enum CompileError {
     #[error("`{0}` holds a null byte")]
     Null(String),
-    #[error("open `{path}`: {errno}")]
-    Open { path: String, errno: Errno },
     #[error("the image has {0} layers; one overlay takes about 200")]
     TooManyLayers(usize),
 }
@@ -31,13 +26,18 @@ pub struct CompiledPlan {
 }
 
 /// The overlay's mount data names its folders by descriptor: short enough for 200 layers in the one page that mount(2)
-/// takes, and the container's mount table then shows no host path.
+/// takes, and the container's mount table then shows no host path. The child opens them, at numbers fixed here: overlayfs
+/// takes only folders of the mount namespace it is mounted in.
 pub struct CompiledRoot {
     pub data: CString,
+    /// Opened as [`FIRST_FOLDER`] and up.
+    pub folders: Vec<CString>,
     pub mountpoint: CString,
     pub read_only: bool,
-    _folders: Vec<OwnedFd>,
 }
+
+/// Above any descriptor that the shim holds when it clones.
+pub const FIRST_FOLDER: i32 = 500;
 
 /// A path in the container with all its prefixes: `a`, `a/b`, `a/b/c`.
 pub struct Target {
@@ -89,7 +89,7 @@ pub struct CompiledProcess {
     pub buffers: Buffers,
 }
 
-/// Compiles a plan. Opens the layers (close-on-exec).
+/// Compiles a plan.
 pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
     Ok(CompiledPlan {
         hostname: plan.hostname.as_ref().map(|name| name.clone().into_bytes()),
@@ -101,30 +101,17 @@ pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
 }
 
 fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
-    let mut folders = Vec::new();
-    let mut by_descriptor = |path: &Path| -> Result<String, CompileError> {
-        let fd = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| {
-            CompileError::Open { path: path.display().to_string(), errno: Errno::from_raw(e.raw_os_error()) }
-        })?;
-        let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        folders.push(fd);
-        Ok(name)
-    };
     // overlayfs lists the topmost layer first.
-    let lower = root.lower.iter().rev().map(|path| by_descriptor(path)).collect::<Result<Vec<_>, _>>()?;
-    let upper = by_descriptor(&root.upper)?;
-    let work = by_descriptor(&root.work)?;
+    let all = root.lower.iter().rev().chain([&root.upper, &root.work]);
+    let folders = all.map(|path| c_path(path)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = (FIRST_FOLDER..).take(folders.len()).map(|n| format!("/proc/self/fd/{n}")).collect();
+    let (lower, rest) = names.split_at(root.lower.len());
     let volatile = if root.volatile { ",volatile" } else { "" };
-    let data = format!("lowerdir={},upperdir={upper},workdir={work}{volatile}", lower.join(":"));
+    let data = format!("lowerdir={},upperdir={},workdir={}{volatile}", lower.join(":"), rest[0], rest[1]);
     if data.len() >= 4096 {
         return Err(CompileError::TooManyLayers(root.lower.len()));
     }
-    Ok(CompiledRoot {
-        data: c_string(&data)?,
-        mountpoint: c_path(&root.mountpoint)?,
-        read_only: root.read_only,
-        _folders: folders,
-    })
+    Ok(CompiledRoot { data: c_string(&data)?, folders, mountpoint: c_path(&root.mountpoint)?, read_only: root.read_only })
 }
 
 fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {

@@ -144,10 +144,7 @@ impl Shim {
             // Left by the run before; overlayfs refuses a second mount as long as it is there (overlayfs.rst, "Volatile mount").
             let _ = std::fs::remove_dir_all(config.plan.root.work.join("work/incompat"));
         }
-        let compiled = compiled::compile(&config.plan).map_err(|error| match error {
-            compiled::CompileError::Open { path, errno } => errno_failure(&format!("open `{path}`"))(errno),
-            other => errno_failure(&other.to_string())(Errno::EINVAL),
-        })?;
+        let compiled = compiled::compile(&config.plan).map_err(|e| errno_failure(&e.to_string())(Errno::EINVAL))?;
         let running = launch::launch(&config.plan, compiled, self.netns.as_ref(), config.stdin, &config.cgroup)?;
         self.state.init = ProcessId::of(running.pid).or(Some(ProcessId { pid: running.pid, start: 0 }));
         self.state.status = Status::Running;

@@ -1,0 +1,228 @@
+//! An OCI runtime spec as an init plan: what can't be understood is refused here, before anything is touched.
+
+use super::seccomp::{self, Granted};
+use super::{BundleError, Facts, caps};
+use crate::container::config::Config;
+use crate::init::plan::{InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
+use crate::sys::creds::CapMasks;
+use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
+use ::caps::Capability;
+use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
+use std::path::{Path, PathBuf};
+
+const MS_PRIVATE: u64 = libc::MS_PRIVATE;
+const MS_SLAVE: u64 = libc::MS_SLAVE;
+const MS_SHARED: u64 = libc::MS_SHARED;
+
+/// The nodes every container has: name, major, minor (admin-guide/devices.txt).
+const NODES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+const LINKS: [(&str, &str); 6] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Sysctls of namespaces that every container has its own of (sysctl(8) names without the dots).
+const NAMESPACED_SYSCTLS: [&str; 3] = ["kernel/shm", "kernel/msg", "fs/mqueue/"];
+
+/// Compiles the spec. What OCI leaves to the runtime (devices, the user's name, seccomp) comes from the config.
+pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan, BundleError> {
+    let mut ops = Vec::new();
+    for mount in spec.mounts().iter().flatten() {
+        ops.push(mount_op(mount, facts)?);
+        if mount.destination() == Path::new("/dev") {
+            ops.extend(device_ops(spec));
+        }
+    }
+    let linux = spec.linux().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no linux part".into()))?;
+    let mut sysctls: Vec<_> = linux.sysctl().iter().flatten().collect();
+    sysctls.sort();
+    for (key, value) in sysctls {
+        ops.push(InitOp::Sysctl { key: sysctl_path(key, facts)?, value: value.clone() });
+    }
+    for path in linux.masked_paths().iter().flatten() {
+        ops.push(InitOp::Mask { path: relative(path) });
+    }
+    for path in linux.readonly_paths().iter().flatten() {
+        ops.push(InitOp::ReadOnly { path: relative(path) });
+    }
+    Ok(InitPlan {
+        hostname: spec.hostname().clone(),
+        domainname: spec.domainname().clone(),
+        root: RootPlan {
+            lower: config.image.layers.clone(),
+            upper: facts.container_dir.join("upper"),
+            work: facts.container_dir.join("work"),
+            mountpoint: facts.run_dir.join("rootfs"),
+            read_only: config.read_only,
+            volatile: config.auto_remove,
+        },
+        ops,
+        process: process_plan(spec, config)?,
+    })
+}
+
+fn process_plan(spec: &Spec, config: &Config) -> Result<ProcessPlan, BundleError> {
+    let process = spec.process().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no process".into()))?;
+    let masks = cap_masks(process);
+    let mut user = UserPlan::parse(&config.process.user).map_err(BundleError::Invalid)?;
+    user.extra_groups.clone_from(&config.process.group_add);
+    let confined = config.security.seccomp && !config.security.privileged;
+    Ok(ProcessPlan {
+        args: process.args().clone().unwrap_or_default(),
+        env: process.env().clone().unwrap_or_default(),
+        cwd: process.cwd().display().to_string(),
+        user,
+        caps: masks,
+        no_new_privs: process.no_new_privileges().unwrap_or(false),
+        rlimits: config.rlimits.clone(),
+        seccomp: if confined { seccomp::default_profile(granted(masks.bounding))? } else { Vec::new() },
+        terminal: process.terminal().unwrap_or(false),
+        oom_score_adj: process.oom_score_adj(),
+        parent_death_signal: true,
+    })
+}
+
+fn cap_masks(process: &oci_spec::runtime::Process) -> CapMasks {
+    let Some(sets) = process.capabilities() else {
+        return CapMasks { bounding: 0, effective: 0, permitted: 0, inheritable: 0, ambient: 0 };
+    };
+    let mask = |set: &Option<oci_spec::runtime::Capabilities>| {
+        set.iter().flatten().filter_map(|c| caps::parse(&c.to_string()).ok()).map(caps::bit).sum()
+    };
+    CapMasks {
+        bounding: mask(sets.bounding()),
+        effective: mask(sets.effective()),
+        permitted: mask(sets.permitted()),
+        inheritable: mask(sets.inheritable()),
+        ambient: mask(sets.ambient()),
+    }
+}
+
+/// Which of the capabilities in a mask the seccomp profile looks at.
+pub fn granted(mask: u64) -> Granted {
+    let has = |capability| mask & caps::bit(capability) != 0;
+    Granted {
+        sys_admin: has(Capability::CAP_SYS_ADMIN),
+        sys_chroot: has(Capability::CAP_SYS_CHROOT),
+        sys_module: has(Capability::CAP_SYS_MODULE),
+        sys_boot: has(Capability::CAP_SYS_BOOT),
+        sys_time: has(Capability::CAP_SYS_TIME),
+        sys_tty_config: has(Capability::CAP_SYS_TTY_CONFIG),
+        sys_pacct: has(Capability::CAP_SYS_PACCT),
+        sys_rawio: has(Capability::CAP_SYS_RAWIO),
+        sys_nice: has(Capability::CAP_SYS_NICE),
+        dac_read_search: has(Capability::CAP_DAC_READ_SEARCH),
+        net_raw: has(Capability::CAP_NET_RAW),
+        bpf: has(Capability::CAP_BPF),
+        perfmon: has(Capability::CAP_PERFMON),
+        syslog: has(Capability::CAP_SYSLOG),
+    }
+}
+
+fn relative(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string().trim_start_matches('/').to_owned()
+}
+
+/// Options of mount(8) as attributes, propagation, and what is left for the file system itself.
+struct Options {
+    attrs: u64,
+    propagation: u64,
+    recursive: bool,
+    data: Vec<(String, Option<String>)>,
+}
+
+fn options(mount: &Mount) -> Options {
+    let mut all = Options { attrs: 0, propagation: MS_PRIVATE, recursive: false, data: Vec::new() };
+    for option in mount.options().iter().flatten() {
+        match option.as_str() {
+            "ro" => all.attrs |= ATTR_RDONLY,
+            "nosuid" => all.attrs |= ATTR_NOSUID,
+            "nodev" => all.attrs |= ATTR_NODEV,
+            "noexec" => all.attrs |= ATTR_NOEXEC,
+            "rw" | "suid" | "dev" | "exec" | "bind" | "private" | "rprivate" => {}
+            "rbind" => all.recursive = true,
+            "slave" | "rslave" => all.propagation = MS_SLAVE,
+            "shared" | "rshared" => all.propagation = MS_SHARED,
+            data => all.data.push(match data.split_once('=') {
+                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                None => (data.to_owned(), None),
+            }),
+        }
+    }
+    all
+}
+
+fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
+    let target = mount.destination();
+    let text = target.display().to_string();
+    if !target.is_absolute() || target.components().any(|c| c == std::path::Component::ParentDir) {
+        return Err(BundleError::Invalid(format!("mount target `{text}` is not an absolute path")));
+    }
+    let Options { attrs, propagation, recursive, data } = options(mount);
+    let fstype = mount.typ().clone().unwrap_or_default();
+    if fstype != "bind" {
+        let system = ["/proc", "/sys", "/dev"].iter().any(|root| target.starts_with(root));
+        return Ok(InitOp::Mount { fstype, target: relative(target), options: data, attrs, system });
+    }
+    let source = mount.source().clone().unwrap_or_default();
+    if let Some((option, _)) = data.first() {
+        return Err(BundleError::Invalid(format!("a bind mount has no option `{option}`")));
+    }
+    let file = is_file(&source, facts);
+    Ok(InitOp::Bind { source, target: relative(target), recursive, attrs, propagation, file })
+}
+
+fn is_file(source: &PathBuf, facts: &Facts) -> bool {
+    source.parent() == Some(&facts.run_dir) || *source == facts.init_program || facts.bound_files.contains(source)
+}
+
+fn device_ops(spec: &Spec) -> Vec<InitOp> {
+    let node = |(name, major, minor): (&str, u32, u32)| InitOp::Node {
+        path: format!("dev/{name}"),
+        block: false,
+        major,
+        minor,
+        mode: 0o666,
+    };
+    let mut ops: Vec<InitOp> = NODES.into_iter().map(node).collect();
+    ops.extend(LINKS.map(|(path, to)| InitOp::Symlink { path: format!("dev/{path}"), to: to.to_owned() }));
+    let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_ref());
+    for device in devices.into_iter().flatten() {
+        let path = relative(device.path());
+        if NODES.iter().any(|(name, ..)| path == format!("dev/{name}")) {
+            continue;
+        }
+        for (at, _) in path.match_indices('/').skip(1) {
+            ops.push(InitOp::Directory { path: path[..at].to_owned(), mode: 0o755 });
+        }
+        ops.push(InitOp::Node {
+            block: device.typ() == LinuxDeviceType::B,
+            major: device.major().try_into().unwrap_or_default(),
+            minor: device.minor().try_into().unwrap_or_default(),
+            mode: device.file_mode().unwrap_or(0o600),
+            path,
+        });
+    }
+    ops
+}
+
+/// `net.ipv4.ip_forward` → `net/ipv4/ip_forward`; only what belongs to a namespace of the container's own.
+fn sysctl_path(key: &str, facts: &Facts) -> Result<String, BundleError> {
+    let refuse = |why: &str| Err(BundleError::Invalid(format!("sysctl `{key}` {why}")));
+    // A name with slashes may have dots inside its parts (sysctl(8)).
+    let path = if key.contains('/') { key.to_owned() } else { key.replace('.', "/") };
+    if path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return refuse("is not a name");
+    }
+    if path.starts_with("net/") {
+        return if facts.host_network { refuse("would change the host: the container has no network of its own") } else { Ok(path) };
+    }
+    let own = NAMESPACED_SYSCTLS.iter().any(|prefix| path.starts_with(prefix)) || path == "kernel/sem";
+    if own { Ok(path) } else { refuse("is not namespaced: it would change the host") }
+}

@@ -1,0 +1,138 @@
+//! The container's cgroup: folders made here, limits applied through libcgroups, processes moved by the shim.
+//!
+//! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 only the hierarchies whose limits or
+//! counters we use are entered: each costs a move.
+
+use crate::bundle::CgroupKind;
+use crate::report::{Doing, Failure, Outcome};
+use crate::shim::config::CgroupPaths;
+use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_setup};
+use netd_api::ContainerId;
+use oci_spec::runtime::LinuxResources;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// All our cgroups lie below this one.
+const PARENT: &str = "rcr";
+
+/// The v1 hierarchies a container enters.
+const LEGACY: [&str; 5] = ["cpu", "cpuacct", "devices", "memory", "pids"];
+
+/// Where cgroups are mounted by convention (cgroups(7)).
+const MOUNT_POINT: &str = "/sys/fs/cgroup";
+
+/// Controllers that are delegated to our cgroups on v2.
+const UNIFIED: [&str; 4] = ["cpu", "memory", "pids", "io"];
+
+/// How this host mounts cgroups.
+pub fn kind() -> Outcome<CgroupKind> {
+    let setup = get_cgroup_setup()
+        .map_err(|error| Failure::new("cannot find out how cgroups are mounted").because(error.to_string()))?;
+    match setup {
+        CgroupSetup::Unified => Ok(CgroupKind::Unified),
+        CgroupSetup::Legacy | CgroupSetup::Hybrid => {
+            let mounts = fs::read_to_string("/proc/self/mounts").doing(|| "cannot read `/proc/self/mounts`")?;
+            Ok(CgroupKind::Legacy(legacy_hierarchies(&mounts)))
+        }
+    }
+}
+
+/// The hierarchies of [`LEGACY`] in `/proc/self/mounts`: folder name and mount options that name the controllers.
+fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for line in mounts.lines() {
+        let mut fields = line.split(' ').skip(1);
+        let (Some(target), Some("cgroup"), Some(options)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let controllers: Vec<&str> = options.split(',').filter(|o| CONTROLLERS.contains(o)).collect();
+        let name = Path::new(target).file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.filter(|_| controllers.iter().any(|c| LEGACY.contains(c))) {
+            all.push((name.to_owned(), controllers.join(",")));
+        }
+    }
+    all
+}
+
+/// Names that a v1 mount's options may hold (cgroups(7)).
+const CONTROLLERS: [&str; 12] = [
+    "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio", "perf_event", "pids",
+];
+
+/// The folders of one container's cgroup.
+pub fn paths(kind: &CgroupKind, id: &ContainerId) -> CgroupPaths {
+    let below = |base: PathBuf| base.join(PARENT).join(id.as_str());
+    match kind {
+        CgroupKind::Unified => CgroupPaths { unified: Some(below(MOUNT_POINT.into())), legacy: Vec::new() },
+        CgroupKind::Legacy(hierarchies) => CgroupPaths {
+            unified: None,
+            legacy: hierarchies.iter().map(|(name, _)| below(Path::new(MOUNT_POINT).join(name))).collect(),
+        },
+    }
+}
+
+/// Makes the folders and applies the limits.
+pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -> Outcome<CgroupPaths> {
+    let paths = paths(kind, id);
+    let doing = || format!("cannot create the cgroup of container `{}`", id.short());
+    for folder in paths.legacy.iter().chain(&paths.unified) {
+        make_folder(folder).doing(doing)?;
+    }
+    if let Some(folder) = &paths.unified {
+        delegate(folder);
+    }
+    let relative = Path::new("/").join(PARENT).join(id.as_str());
+    let options =
+        ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
+    let applied = match kind {
+        CgroupKind::Unified => libcgroups::v2::manager::Manager::new(MOUNT_POINT.into(), relative)
+            .map_err(|e| e.to_string())
+            .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
+        CgroupKind::Legacy(_) => libcgroups::v1::manager::Manager::new(&relative)
+            .map_err(|e| e.to_string())
+            .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
+    };
+    applied.map_err(|why| {
+        crate::shim::cleanup::remove_cgroups(&paths);
+        Failure::new(format!("cannot apply the limits of container `{}`", id.short()))
+            .because(why)
+            .hint("check the values of --memory, --cpus and --pids-limit; `rcr info` shows which controllers this host has")
+    })?;
+    Ok(paths)
+}
+
+/// As mkdir -p; another container's end may remove the parent in between.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    for _ in 0..16 {
+        match fs::create_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    fs::create_dir_all(folder)
+}
+
+/// Makes controllers available to our cgroups. One that can't be had is missed when its limit is applied, with its name.
+fn delegate(folder: &Path) {
+    let parents = folder.ancestors().skip(1).take_while(|dir| dir.starts_with(MOUNT_POINT)).collect::<Vec<_>>();
+    for dir in parents.into_iter().rev() {
+        for controller in UNIFIED {
+            let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hierarchies_are_read_off_the_mount_table() {
+        let mounts = "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0\n\
+                      cgroup /sys/fs/cgroup/freezer cgroup rw,freezer 0 0\n\
+                      cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n\
+                      cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n\
+                      cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0";
+        let want = [("cpu,cpuacct", "cpu,cpuacct"), ("pids", "pids")];
+        assert_eq!(legacy_hierarchies(mounts), want.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+}

@@ -1,0 +1,452 @@
+//! Verbs about containers.
+
+use super::FormatArgs;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Verbs that stand alone (`rcr run`) and below `rcr container`.
+#[derive(Debug, Subcommand)]
+pub enum ContainerCommand {
+    /// Create a container and start it
+    #[command(after_help = "Example: rcr run --rm -it --network eui_bridge alpine sh")]
+    Run(Box<RunArgs>),
+    /// Create a container
+    #[command(after_help = "Example: rcr create --name c1 alpine sleep 1d")]
+    Create(Box<CreateArgs>),
+    /// Start stopped containers
+    #[command(after_help = "Example: rcr start -a c1")]
+    Start(StartArgs),
+    /// Stop running containers
+    #[command(after_help = "Example: rcr stop -t 3 c1")]
+    Stop(StopArgs),
+    /// Stop and start containers
+    #[command(after_help = "Example: rcr restart c1")]
+    Restart(StopArgs),
+    /// Send a signal to containers
+    #[command(after_help = "Example: rcr kill -s HUP c1")]
+    Kill(KillArgs),
+    /// Remove containers
+    #[command(after_help = "Example: rcr rm -f c1")]
+    Rm(RmArgs),
+    /// Wait for containers to end and print their exit codes
+    #[command(after_help = "Example: rcr wait c1")]
+    Wait(NamesArgs),
+    /// List containers
+    #[command(visible_alias = "list", after_help = "Example: rcr ps -a --format json")]
+    Ps(PsArgs),
+    /// Print a container's output
+    #[command(after_help = "Example: rcr logs -f --tail 10 c1")]
+    Logs(LogsArgs),
+    /// Run a command in a running container
+    #[command(after_help = "Example: rcr exec -it c1 sh")]
+    Exec(ExecArgs),
+    /// Connect to a running container's output and input
+    #[command(after_help = "Example: rcr attach c1")]
+    Attach(AttachArgs),
+    /// List a container's published ports
+    #[command(after_help = "Example: rcr port web 80/tcp")]
+    Port(PortArgs),
+    /// Rename a container
+    #[command(after_help = "Example: rcr rename c1 web")]
+    Rename(RenameArgs),
+}
+
+/// `rcr container …`: the same, with `ls` and `inspect`.
+#[derive(Debug, Subcommand)]
+pub enum ContainerGroup {
+    #[command(flatten)]
+    Verb(ContainerCommand),
+    /// List containers
+    #[command(after_help = "Example: rcr container ls -a")]
+    Ls(PsArgs),
+    /// Show containers as JSON
+    #[command(after_help = "Example: rcr container inspect c1")]
+    Inspect(NamesArgs),
+    /// Remove all containers that do not run
+    #[command(after_help = "Example: rcr container prune -f")]
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Leave it running and print its id
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Keys that detach a terminal
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    pub detach_keys: String,
+    /// Hand signals on to the container
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sig_proxy: bool,
+    #[command(flatten)]
+    pub create: CreateArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Name of the container
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Remove the container when it ends
+    #[arg(long)]
+    pub rm: bool,
+    /// Keep stdin open
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Set an environment variable (`NAME` alone takes the value from here)
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Working directory
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// User, by name or number
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Further groups, by number
+    #[arg(long, value_name = "GID")]
+    pub group_add: Vec<u32>,
+    /// Program to run instead of the image's
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Host name
+    #[arg(long)]
+    pub hostname: Option<String>,
+    /// Domain name
+    #[arg(long)]
+    pub domainname: Option<String>,
+    /// Label
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub label: Vec<String>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub storage: StorageArgs,
+    #[command(flatten)]
+    pub security: SecurityArgs,
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+    /// Signal that stops it (default: the image's, else TERM)
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<String>,
+    /// Seconds until it is killed after the stop signal; -1: never
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 10)]
+    pub stop_timeout: i64,
+    /// Run a small init that buries orphans and hands signals on
+    #[arg(long)]
+    pub init: bool,
+    /// Write the container's id to a file
+    #[arg(long, value_name = "FILE")]
+    pub cidfile: Option<PathBuf>,
+    /// When to restart: no, on-failure[:n], always, unless-stopped
+    #[arg(long, value_name = "POLICY", default_value = "no")]
+    pub restart: String,
+    /// When to pull the image: always, missing, never
+    #[arg(long, default_value = "missing", value_parser = ["always", "missing", "never"])]
+    pub pull: String,
+    /// Image
+    pub image: String,
+    /// Command and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// Network: a name, `host`, `none`, or name=…,alias=…,ip=…,ip6=…,mac-address=…,gw-priority=…
+    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
+    pub network: Vec<String>,
+    /// Further name on its networks
+    #[arg(long, visible_alias = "net-alias", value_name = "NAME")]
+    pub network_alias: Vec<String>,
+    /// IPv4 address
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<String>,
+    /// IPv6 address
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip6: Option<String>,
+    /// MAC address
+    #[arg(long, value_name = "MAC")]
+    pub mac_address: Option<String>,
+    /// DNS server for names outside
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<String>,
+    /// DNS search domain (`.`: none)
+    #[arg(long, value_name = "DOMAIN")]
+    pub dns_search: Vec<String>,
+    /// Option for /etc/resolv.conf
+    #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
+    pub dns_option: Vec<String>,
+    /// Line for /etc/hosts; `host-gateway` stands for the host
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub add_host: Vec<String>,
+    /// Publish a port
+    #[arg(short, long, value_name = "[[IP:]HOST:]CONTAINER[/PROTO]")]
+    pub publish: Vec<String>,
+    /// Publish all exposed ports on ports of the host's choice
+    #[arg(short = 'P', long)]
+    pub publish_all: bool,
+    /// Expose a port (for -P)
+    #[arg(long, value_name = "PORT[/PROTO]")]
+    pub expose: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageArgs {
+    /// Bind a folder or file of the host, or a volume
+    #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]")]
+    pub volume: Vec<String>,
+    /// The same, spelled out: type=bind|volume|tmpfs,source=…,target=…,readonly
+    #[arg(long, value_name = "MOUNT")]
+    pub mount: Vec<String>,
+    /// Mount a tmpfs
+    #[arg(long, value_name = "TARGET[:OPTIONS]")]
+    pub tmpfs: Vec<String>,
+    /// Make the root file system read-only
+    #[arg(long)]
+    pub read_only: bool,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "BYTES", default_value = "64m")]
+    pub shm_size: String,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Security")]
+pub struct SecurityArgs {
+    /// Add a capability
+    #[arg(long, value_name = "CAP")]
+    pub cap_add: Vec<String>,
+    /// Drop a capability
+    #[arg(long, value_name = "CAP")]
+    pub cap_drop: Vec<String>,
+    /// All capabilities and devices, nothing hidden: as root on the host
+    #[arg(long)]
+    pub privileged: bool,
+    /// no-new-privileges[=true|false], seccomp=unconfined
+    #[arg(long, value_name = "OPTION")]
+    pub security_opt: Vec<String>,
+    /// Set a namespaced sysctl
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub sysctl: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Resources")]
+pub struct ResourceArgs {
+    /// Memory limit
+    #[arg(short, long, value_name = "BYTES")]
+    pub memory: Option<String>,
+    /// Limit of memory and swap together; -1: unlimited
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub memory_swap: Option<String>,
+    /// Processors it may use, e.g. 1.5
+    #[arg(long, value_name = "NUMBER")]
+    pub cpus: Option<String>,
+    /// Processes it may have; -1: unlimited
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 2048)]
+    pub pids_limit: i64,
+    /// Resource limit
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub ulimit: Vec<String>,
+    /// How gladly the kernel kills it when memory is short (-1000 to 1000)
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub oom_score_adj: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+pub struct NamesArgs {
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// Attach to its output
+    #[arg(short, long)]
+    pub attach: bool,
+    /// Attach to its input, too
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Keys that detach a terminal
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    pub detach_keys: String,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Seconds until it is killed; -1: never (default: the container's)
+    #[arg(short = 't', long = "time", visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    pub time: Option<i64>,
+    /// Signal (default: the container's)
+    #[arg(short, long, value_name = "SIGNAL")]
+    pub signal: Option<String>,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct KillArgs {
+    /// Signal, by name or number
+    #[arg(short, long, default_value = "KILL")]
+    pub signal: String,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Kill it first if it runs
+    #[arg(short, long)]
+    pub force: bool,
+    /// Remove its anonymous volumes
+    #[arg(short, long)]
+    pub volumes: bool,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Also those that do not run
+    #[arg(short, long)]
+    pub all: bool,
+    /// Ids only
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Whole ids
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// name=…, id=…, label=…, status=…, network=…
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub filter: Vec<String>,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Go on until the container ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only so many lines from the end (`all`)
+    #[arg(short = 'n', long, value_name = "LINES", default_value = "all")]
+    pub tail: String,
+    /// Only since a time: RFC 3339, seconds since the epoch, or a span such as 10m
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only until a time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Print the time of each line
+    #[arg(short, long)]
+    pub timestamps: bool,
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Leave it running
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Keep stdin open
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Set an environment variable
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// User, by name or number
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Working directory
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// All capabilities, no filter
+    #[arg(long)]
+    pub privileged: bool,
+    /// Keys that detach a terminal
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    pub detach_keys: String,
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+    /// Command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// Don't attach to its input
+    #[arg(long)]
+    pub no_stdin: bool,
+    /// Keys that detach a terminal
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    pub detach_keys: String,
+    /// Hand signals on to the container
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sig_proxy: bool,
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PortArgs {
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+    /// Only this port of the container
+    #[arg(value_name = "PORT[/PROTO]")]
+    pub port: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RenameArgs {
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+    /// Its new name
+    pub new_name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Don't ask
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// container, image, network or volume (default: whatever has the name)
+    #[arg(long = "type", value_parser = ["container", "image", "network", "volume"])]
+    pub kind: Option<String>,
+    /// json: one object per line instead of a list
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Names or ids
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}

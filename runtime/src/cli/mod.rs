@@ -1,0 +1,82 @@
+//! The command line's grammar: what can be said, nothing about what it does.
+
+pub mod container;
+pub mod dash;
+pub mod image;
+pub mod network;
+pub mod value;
+pub mod volume;
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Run containers with networking built in.
+#[derive(Debug, Parser)]
+#[command(name = "rcr", version, disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which instance: each has state of its own.
+#[derive(Debug, Args)]
+pub struct InstanceArgs {
+    /// State that outlives a reboot
+    #[arg(long, env = "RCR_ROOT", default_value = "/var/lib/rcr", value_name = "DIR", global = true)]
+    pub root: PathBuf,
+    /// State that does not
+    #[arg(long, env = "RCR_RUN", default_value = "/run/rcr", value_name = "DIR", global = true)]
+    pub run: PathBuf,
+    /// Configuration (default: /etc/rcr/config.toml, if it is there)
+    #[arg(long, env = "RCR_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    Container(container::ContainerCommand),
+    /// Manage containers
+    #[command(name = "container", subcommand)]
+    ContainerGroup(container::ContainerGroup),
+    /// Manage images
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    /// List images
+    #[command(after_help = "Example: rcr images --format json")]
+    Images(image::ListArgs),
+    /// Remove images
+    #[command(after_help = "Example: rcr rmi alpine")]
+    Rmi(image::RemoveArgs),
+    /// Manage networks
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
+    /// Manage volumes
+    #[command(subcommand)]
+    Volume(volume::VolumeCommand),
+    /// Show a container, an image or a network as JSON
+    #[command(after_help = "Example: rcr inspect c1")]
+    Inspect(container::InspectArgs),
+    /// Show the versions of rcr and netd
+    #[command(after_help = "Example: rcr version --format json")]
+    Version(FormatArgs),
+    /// Show this host as rcr sees it
+    #[command(after_help = "Example: rcr info --format json")]
+    Info(FormatArgs),
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Args)]
+pub struct FormatArgs {
+    /// `json`: one object per line
+    #[arg(long, value_name = "FORMAT", value_parser = ["json", "table"])]
+    pub format: Option<String>,
+}
+
+impl FormatArgs {
+    pub fn is_json(&self) -> bool {
+        self.format.as_deref() == Some("json")
+    }
+}

@@ -1,0 +1,151 @@
+//! Verbs about networks.
+
+use super::FormatArgs;
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub enum NetworkCommand {
+    /// Create a network
+    #[command(after_help = "Example: rcr network create -d bridge --subnet 10.9.0.0/24 eui_bridge")]
+    Create(CreateArgs),
+    /// List networks
+    #[command(visible_alias = "list", after_help = "Example: rcr network ls --format json")]
+    Ls(ListArgs),
+    /// Show networks as JSON
+    #[command(after_help = "Example: rcr network inspect eui_bridge")]
+    Inspect(NetworksArgs),
+    /// Remove networks
+    #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
+    Rm(RemoveArgs),
+    /// Attach a container, running or not
+    #[command(after_help = "Example: rcr network connect --alias db eui_bridge c1")]
+    Connect(ConnectArgs),
+    /// Detach a container, running or not
+    #[command(after_help = "Example: rcr network disconnect eui_bridge c1")]
+    Disconnect(DisconnectArgs),
+    /// Show what would be done to the kernel, without doing it
+    #[command(after_help = "Example: rcr network plan eui_bridge")]
+    Plan(PlanArgs),
+    /// Remove all networks that no container uses
+    #[command(after_help = "Example: rcr network prune -f")]
+    Prune(super::container::PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Driver
+    #[arg(short, long, default_value = "bridge")]
+    pub driver: String,
+    /// Subnet; repeat for more, IPv4 or IPv6
+    #[arg(long, value_name = "CIDR")]
+    pub subnet: Vec<String>,
+    /// Gateway of a subnet
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Vec<String>,
+    /// Part of a subnet that addresses are chosen from
+    #[arg(long, value_name = "CIDR")]
+    pub ip_range: Vec<String>,
+    /// Address that somebody else uses
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    pub aux_address: Vec<String>,
+    /// No way out
+    #[arg(long)]
+    pub internal: bool,
+    /// With IPv6; a subnet is chosen if none is given
+    #[arg(long)]
+    pub ipv6: bool,
+    /// With IPv4
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub ipv4: bool,
+    /// Label
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub label: Vec<String>,
+    /// Option of the driver
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub opt: Vec<String>,
+    /// It is fine if the network is there already
+    #[arg(long)]
+    pub ignore: bool,
+    /// Print the plan instead of carrying it out
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Name of the network
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Ids only
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Whole ids
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// name=…, id=…, driver=…, label=…
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub filter: Vec<String>,
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct NetworksArgs {
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Networks, by name or id
+    #[arg(required = true, value_name = "NETWORK")]
+    pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// It is fine if the network is not there
+    #[arg(short, long)]
+    pub force: bool,
+    /// Networks, by name or id
+    #[arg(required = true, value_name = "NETWORK")]
+    pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// Further name on this network
+    #[arg(long, value_name = "NAME")]
+    pub alias: Vec<String>,
+    /// IPv4 address
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<String>,
+    /// IPv6 address
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip6: Option<String>,
+    /// MAC address
+    #[arg(long, value_name = "MAC")]
+    pub mac_address: Option<String>,
+    /// The highest one gives the default route
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
+    pub gw_priority: i32,
+    /// Network, by name or id
+    pub network: String,
+    /// Container, by name or id
+    pub container: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DisconnectArgs {
+    /// It is fine if it is not attached
+    #[arg(short, long)]
+    pub force: bool,
+    /// Network, by name or id
+    pub network: String,
+    /// Container, by name or id
+    pub container: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Network, by name or id
+    pub network: String,
+    /// Say why each step is there
+    #[arg(short, long)]
+    pub verbose: bool,
+}

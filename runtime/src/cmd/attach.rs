@@ -1,0 +1,214 @@
+//! Connecting this terminal, or these pipes, to a container: frames to and from the shim, one poll(2).
+
+use super::signal::Signals;
+use super::terminal::{DetachKeys, RawMode};
+use crate::container::lifecycle::Instance;
+use crate::container::store::Container;
+use crate::report::{Doing, Failure, Outcome};
+use crate::shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame, with_short_path};
+use crate::sys::tty;
+use rustix::event::{PollFd, PollFlags, poll};
+use std::io::{self, Read, Write, stdin};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+/// What to relay, and how.
+pub struct Attachment {
+    pub stream: UnixStream,
+    pub signals: Signals,
+    /// Whether our stdin goes to the container.
+    pub stdin: bool,
+    pub terminal: bool,
+    pub detach_keys: Vec<u8>,
+    pub sig_proxy: bool,
+}
+
+/// How it ended.
+pub enum End {
+    Exited(i32),
+    /// By the detach keys; the container goes on.
+    Detached,
+}
+
+impl End {
+    pub fn code(&self) -> i32 {
+        match self {
+            End::Exited(code) => *code,
+            End::Detached => 0,
+        }
+    }
+}
+
+/// Connects to a running container.
+pub fn connect(instance: &Instance, container: &Container, stdin: bool) -> Outcome<UnixStream> {
+    let stream = ask(instance, container, &Request::Attach { stdin })?;
+    Ok(stream)
+}
+
+/// Sends one request to a container's shim.
+pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
+    let name = &container.config.name;
+    let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
+    let stream = with_short_path(&socket, UnixStream::connect).map_err(|error| {
+        let failure = Failure::new(format!("container `{name}` is not running"));
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => failure.hint(format!("start it with `rcr start {name}`")),
+            _ => failure.because(crate::report::io_text(&error)),
+        }
+    })?;
+    let mut line = serde_json::to_vec(request).map_err(|e| Failure::new("cannot write a request").because(e.to_string()))?;
+    line.push(b'\n');
+    (&stream).write_all(&line).doing(|| format!("cannot talk to the shim of `{name}`"))?;
+    Ok(stream)
+}
+
+/// Relays until the container ends, or the user detaches.
+pub fn relay(attachment: Attachment) -> Outcome<End> {
+    let _raw = if attachment.terminal && attachment.stdin { RawMode::enter()? } else { None };
+    let mut relay = Relay {
+        keys: DetachKeys::new(if attachment.terminal { attachment.detach_keys } else { Vec::new() }),
+        stream: attachment.stream,
+        signals: attachment.signals,
+        stdin: attachment.stdin.then(|| stdin().as_fd().try_clone_to_owned()).transpose().doing(|| "cannot read the input")?,
+        terminal: attachment.terminal,
+        sig_proxy: attachment.sig_proxy,
+        received: Vec::new(),
+    };
+    relay.send_size()?;
+    relay.run()
+}
+
+struct Relay {
+    stream: UnixStream,
+    signals: Signals,
+    /// Until its end.
+    stdin: Option<OwnedFd>,
+    terminal: bool,
+    sig_proxy: bool,
+    keys: DetachKeys,
+    received: Vec<u8>,
+}
+
+impl Relay {
+    fn run(&mut self) -> Outcome<End> {
+        loop {
+            let (from_shim, from_signals, from_stdin) = self.wait();
+            if from_signals {
+                self.on_signals()?;
+            }
+            if from_stdin && self.on_stdin()? {
+                return Ok(End::Detached);
+            }
+            if from_shim && let Some(code) = self.on_shim()? {
+                return Ok(End::Exited(code));
+            }
+        }
+    }
+
+    fn wait(&self) -> (bool, bool, bool) {
+        let mut fds = vec![PollFd::new(&self.stream, PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        if let Some(stdin) = &self.stdin {
+            fds.push(PollFd::new(stdin, PollFlags::IN));
+        }
+        let _ = poll(&mut fds, None);
+        let ready = |i: usize| fds.get(i).is_some_and(|fd: &PollFd| !fd.revents().is_empty());
+        (ready(0), ready(1), ready(2))
+    }
+
+    fn send(&self, kind: u8, payload: &[u8]) -> Outcome<()> {
+        let mut frame = Vec::with_capacity(payload.len() + 5);
+        push_frame(&mut frame, kind, payload);
+        match (&self.stream).write_all(&frame) {
+            // The container has just ended: its last words are still to be read.
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+            other => other.doing(|| "cannot talk to the container's shim"),
+        }
+    }
+
+    fn send_size(&self) -> Outcome<()> {
+        if !self.terminal {
+            return Ok(());
+        }
+        let out = io::stdout();
+        match tty::size(out.as_fd()).or_else(|_| tty::size(stdin().as_fd())) {
+            Ok((rows, columns)) if rows > 0 && columns > 0 => {
+                let ([r0, r1], [c0, c1]) = (rows.to_le_bytes(), columns.to_le_bytes());
+                self.send(kind::RESIZE, &[r0, r1, c0, c1])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_signals(&mut self) -> Outcome<()> {
+        while let Some(signal) = self.signals.next() {
+            if signal == libc::SIGWINCH {
+                self.send_size()?;
+            } else if self.sig_proxy {
+                self.send(kind::SIGNAL, &signal.to_le_bytes())?;
+            } else if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal) {
+                return Err(Failure::new("interrupted").hint("the container goes on").code(128 + signal));
+            }
+        }
+        Ok(())
+    }
+
+    /// True: the user detached.
+    fn on_stdin(&mut self) -> Outcome<bool> {
+        let Some(stdin) = &self.stdin else { return Ok(false) };
+        let mut buffer = [0u8; 16 * 1024];
+        match rustix::io::read(stdin, &mut buffer) {
+            Ok(0) => {
+                self.stdin = None;
+                self.send(kind::CLOSE_STDIN, &[])?;
+            }
+            Ok(got) => {
+                let (bytes, detached) = self.keys.filter(&buffer[..got]);
+                if !bytes.is_empty() {
+                    self.send(kind::STDIN, &bytes)?;
+                }
+                return Ok(detached);
+            }
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            // A terminal that is gone, or a stdin that was closed: there is no more input.
+            Err(_) => {
+                self.stdin = None;
+                self.send(kind::CLOSE_STDIN, &[])?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// The exit code, once it has come.
+    fn on_shim(&mut self) -> Outcome<Option<i32>> {
+        let mut buffer = [0u8; 64 * 1024];
+        let got = match self.stream.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+            other => other.doing(|| "cannot hear from the container's shim")?,
+        };
+        if got == 0 {
+            return Err(Failure::new("the container's shim is gone").hint("`rcr ps -a` shows what became of the container"));
+        }
+        self.received.extend_from_slice(&buffer[..got]);
+        while let Some((frame, payload)) = protocol::take_frame(&mut self.received)
+            .map_err(|len| Failure::new("the container's shim sent nonsense").because(format!("a frame of {len} bytes")))?
+        {
+            match (frame, payload.as_slice()) {
+                (kind::STDOUT, bytes) => write_out(&mut io::stdout().lock(), bytes)?,
+                (kind::STDERR, bytes) => write_out(&mut io::stderr().lock(), bytes)?,
+                (kind::EXIT, &[a, b, c, d]) => return Ok(Some(i32::from_le_bytes([a, b, c, d]))),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn write_out(to: &mut impl Write, bytes: &[u8]) -> Outcome<()> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        // Whoever read our output has seen enough; as any program in a pipe, we end.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(Failure::new("cannot write the container's output").because("broken pipe (EPIPE)").hint("the container goes on").code(128 + libc::SIGPIPE))
+        }
+        other => other.doing(|| "cannot write the container's output"),
+    }
+}

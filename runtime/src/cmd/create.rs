@@ -1,0 +1,446 @@
+//! Flags and image defaults → the container's config. All that can be refused is refused here.
+
+use crate::cli::container::{CreateArgs, NetworkArgs, ResourceArgs, SecurityArgs, StorageArgs};
+use crate::cli::value::{self, MountFlag, Source, VolumeFlag};
+use crate::container::config::{
+    CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources, Security,
+};
+use crate::container::lifecycle::Instance;
+use crate::container::names;
+use crate::container::store::private_folder;
+use crate::init::plan::{RlimitPlan, UserPlan};
+use crate::report::{Doing, Failure, Outcome};
+use netd_api::{AttachmentRequest, ContainerId, NetworkName};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// What every container's processes may have, unless `--ulimit` says otherwise: no core files on the host's disk, and as
+/// many descriptors as systemd gives a service.
+const DEFAULT_LIMITS: [RlimitPlan; 2] = [
+    RlimitPlan { resource: libc::RLIMIT_CORE, soft: 0, hard: 0 },
+    RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 524_288 },
+];
+
+/// A flag's value that can't be understood.
+fn flag<T>(name: &str, text: &str, parsed: Result<T, String>) -> Outcome<T> {
+    parsed.map_err(|why| Failure::new(format!("cannot understand `{name} {text}`")).because(why))
+}
+
+fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Outcome<Vec<T>> {
+    texts.iter().map(|text| flag(name, text, parse(text))).collect()
+}
+
+/// Makes the config and takes its name. What is made on the way (volumes) stays, as volumes do; the name is given back on failure
+/// by the caller, who owns the container from here on.
+pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
+    let parsed = Parsed::from(args, instance)?;
+    let images = rcr_images::Store::open(&instance.dirs.images())?;
+    let image = images.resolve(&args.image)?;
+    let layers = images.layers(&image)?;
+    let id = names::new_id().doing(|| "cannot make a container id")?;
+    let defaults = image.config.config().clone().unwrap_or_default();
+    let labels = args.label.iter().map(|text| flag("--label", text, value::label(text)));
+    let stop_signal = args.stop_signal.as_deref().or(defaults.stop_signal().as_deref()).unwrap_or("TERM");
+    let mut labels_all: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
+    labels_all.extend(labels.collect::<Outcome<Vec<_>>>()?);
+    let host_network = parsed.network.mode == NetworkMode::Host;
+    let mut config = Config {
+        version: CONFIG_VERSION,
+        name: String::new(),
+        created: format!("{:.9}", jiff::Timestamp::now()),
+        image: ImageUse { reference: args.image.clone(), id: image.id.to_string(), layers },
+        hostname: hostname(args, &id, host_network)?,
+        domainname: args.domainname.clone(),
+        labels: labels_all,
+        process: process(args, &defaults, attached)?,
+        mounts: parsed.tmpfs,
+        read_only: args.storage.read_only,
+        security: parsed.security,
+        init: args.init,
+        stop_signal: flag("--stop-signal", stop_signal, value::signal(stop_signal))?,
+        stop_timeout: args.stop_timeout,
+        resources: parsed.resources,
+        rlimits: parsed.rlimits,
+        sysctls: parsed.sysctls,
+        restart: flag("--restart", &args.restart, args.restart.parse())?,
+        auto_remove: args.rm,
+        network: parsed.network,
+        dns: parsed.dns,
+        extra_hosts: parsed.extra_hosts,
+        last_addresses: BTreeMap::new(),
+        id,
+    };
+    if config.auto_remove && config.restart != crate::shim::config::RestartPolicy::No {
+        return Err(Failure::new("`--rm` and `--restart` exclude each other").hint("leave one of them out"));
+    }
+    config.network.exposed.extend(image_ports(&defaults)?);
+    config.network.exposed.sort();
+    config.network.exposed.dedup();
+    let image_volumes = defaults.volumes().clone().unwrap_or_default();
+    config.name = take_name(instance, args.name.as_deref(), &config.id)?;
+    if let Err(failure) = add_volumes(instance, &mut config, parsed.volumes, &image_volumes) {
+        let _ = instance.containers().release_name(&config.name);
+        return Err(failure);
+    }
+    Ok(config)
+}
+
+/// Everything of the flags that needs neither the image nor the disk.
+struct Parsed {
+    volumes: Vec<VolumeFlag>,
+    tmpfs: Vec<Mount>,
+    security: Security,
+    resources: Resources,
+    rlimits: Vec<RlimitPlan>,
+    sysctls: BTreeMap<String, String>,
+    network: Network,
+    dns: Dns,
+    extra_hosts: Vec<(String, crate::container::config::HostTarget)>,
+}
+
+impl Parsed {
+    fn from(args: &CreateArgs, instance: &Instance) -> Outcome<Self> {
+        let (volumes, tmpfs) = storage(&args.storage)?;
+        let configured = &instance.config.dns;
+        let net = &args.network;
+        let or = |given: &[String], configured: &[String]| if given.is_empty() { configured.to_vec() } else { given.to_vec() };
+        Ok(Self {
+            volumes,
+            tmpfs,
+            security: security(&args.security)?,
+            resources: resources(&args.resources, &args.storage.shm_size)?,
+            rlimits: rlimits(&args.resources.ulimit)?,
+            sysctls: flags("--sysctl", &args.security.sysctl, |text| {
+                text.split_once('=')
+                    .filter(|(key, _)| !key.is_empty())
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .ok_or_else(|| "expected name=value".into())
+            })?
+            .into_iter()
+            .collect(),
+            network: network(net)?,
+            dns: Dns {
+                servers: flags("--dns", &net.dns, |text| text.parse::<IpAddr>().map_err(|_| "not an address".into()))?,
+                search: or(&net.dns_search, &configured.search),
+                options: or(&net.dns_option, &configured.options),
+            },
+            extra_hosts: flags("--add-host", &net.add_host, value::add_host)?,
+        })
+    }
+}
+
+fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<Option<String>> {
+    match &args.hostname {
+        // sethostname(2) takes 64 bytes.
+        Some(name) if name.is_empty() || name.len() > 64 || name.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            Err(Failure::new(format!("cannot use `{name}` as a host name")).because("it must have 1 to 64 bytes and no white space"))
+        }
+        Some(name) => Ok(Some(name.clone())),
+        None if host_network => {
+            let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            Ok(Some(name))
+        }
+        None => Ok(Some(id.short().to_owned())),
+    }
+}
+
+fn take_name(instance: &Instance, wanted: Option<&str>, id: &ContainerId) -> Outcome<String> {
+    if let Some(name) = wanted {
+        name.parse::<NetworkName>().map_err(|e| {
+            Failure::new(format!("cannot use `{name}` as a container name")).because(format!("it {}", e.why))
+        })?;
+        instance.containers().claim_name(name, id)?;
+        return Ok(name.to_owned());
+    }
+    let made = || names::random_name().doing(|| "cannot make a container name");
+    for _ in 0..8 {
+        let name = made()?;
+        if instance.containers().claim_name(&name, id).is_ok() {
+            return Ok(name);
+        }
+    }
+    let name = format!("{}_{}", made()?, &id.as_str()[..6]);
+    instance.containers().claim_name(&name, id)?;
+    Ok(name)
+}
+
+fn process(args: &CreateArgs, defaults: &oci_spec::image::Config, attached: bool) -> Outcome<Process> {
+    let entrypoint = match &args.entrypoint {
+        Some(program) if program.is_empty() => Vec::new(),
+        Some(program) => vec![program.clone()],
+        None => defaults.entrypoint().clone().unwrap_or_default(),
+    };
+    // An entrypoint of the user's own drops the image's command, as it was meant for the image's.
+    let command = match (&args.command, &args.entrypoint) {
+        (given, _) if !given.is_empty() => given.clone(),
+        (_, Some(_)) => Vec::new(),
+        _ => defaults.cmd().clone().unwrap_or_default(),
+    };
+    let all: Vec<String> = entrypoint.into_iter().chain(command).collect();
+    if all.is_empty() {
+        return Err(Failure::new(format!("cannot run `{}` without a command", args.image))
+            .because("neither the command line nor the image names one")
+            .hint(format!("name one: `rcr run {} sh`", args.image)));
+    }
+    let user = args.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default();
+    flag("--user", &user, UserPlan::parse(&user))?;
+    let cwd = args.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
+    let cwd = cwd.unwrap_or_else(|| "/".into());
+    if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
+        return Err(Failure::new(format!("cannot use `{cwd}` as the working directory")).because("it is not an absolute path"));
+    }
+    let stdin_is_terminal = rustix::termios::isatty(std::io::stdin());
+    if args.tty && args.interactive && attached && !stdin_is_terminal {
+        return Err(Failure::new("cannot attach a terminal: the input is not one").hint("leave `-t` out when stdin is a pipe or a file"));
+    }
+    Ok(Process {
+        args: all,
+        env: environment(args, defaults)?,
+        cwd,
+        user,
+        group_add: args.group_add.clone(),
+        terminal: args.tty,
+        stdin: args.interactive,
+        stdin_once: args.interactive && attached,
+    })
+}
+
+fn environment(args: &CreateArgs, defaults: &oci_spec::image::Config) -> Outcome<Vec<String>> {
+    let mut all: Vec<String> = defaults.env().clone().unwrap_or_default();
+    if !all.iter().any(|e| e.starts_with("PATH=")) {
+        all.push(format!("PATH={}", crate::bundle::DEFAULT_PATH));
+    }
+    if args.tty {
+        set(&mut all, "TERM=xterm".into());
+    }
+    for variable in user_environment(&args.env, &args.env_file)? {
+        set(&mut all, variable);
+    }
+    Ok(all)
+}
+
+/// `--env-file`, then `-e`: a name alone takes its value from here, or is left out.
+pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<String>> {
+    let mut all = Vec::new();
+    let mut add = |text: &str, whence: &str| -> Outcome<()> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, std::env::var(text).ok()),
+        };
+        if name.is_empty() || name.contains(char::is_whitespace) || text.contains('\0') {
+            return Err(Failure::new(format!("cannot understand the variable `{text}` of {whence}")).because("expected NAME=value"));
+        }
+        all.extend(value.map(|value| format!("{name}={value}")));
+        Ok(())
+    };
+    for path in files {
+        let text = std::fs::read_to_string(path).doing(|| format!("cannot read `--env-file {}`", path.display()))?;
+        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            add(line, &path.display().to_string())?;
+        }
+    }
+    for text in given {
+        add(text, "the command line")?;
+    }
+    Ok(all)
+}
+
+/// Puts a variable in, in place of one of the same name.
+pub fn set(all: &mut Vec<String>, variable: String) {
+    let name_len = variable.find('=').map_or(variable.len(), |at| at + 1);
+    match all.iter_mut().find(|e| e.get(..name_len) == Some(&variable[..name_len])) {
+        Some(old) => *old = variable,
+        None => all.push(variable),
+    }
+}
+
+fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
+    let mut volumes = flags("--volume", &args.volume, value::volume)?;
+    let mut tmpfs = flags("--tmpfs", &args.tmpfs, value::tmpfs)?;
+    for mount in flags("--mount", &args.mount, value::mount)? {
+        match mount {
+            MountFlag::Volume(volume) => volumes.push(volume),
+            MountFlag::Tmpfs(mount) => tmpfs.push(mount),
+        }
+    }
+    let mut targets: Vec<&str> = volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
+    targets.sort_unstable();
+    if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Failure::new(format!("cannot mount twice on `{}`", twice[0])));
+    }
+    Ok((volumes, tmpfs))
+}
+
+fn security(args: &SecurityArgs) -> Outcome<Security> {
+    let upper = |names: &[String]| names.iter().map(|name| name.to_uppercase()).collect();
+    let mut all = Security {
+        privileged: args.privileged,
+        cap_add: upper(&args.cap_add),
+        cap_drop: upper(&args.cap_drop),
+        no_new_privs: !args.privileged,
+        seccomp: true,
+    };
+    for option in &args.security_opt {
+        match option.replacen(':', "=", 1).as_str() {
+            "no-new-privileges" | "no-new-privileges=true" => all.no_new_privs = true,
+            "no-new-privileges=false" => all.no_new_privs = false,
+            "seccomp=unconfined" => all.seccomp = false,
+            "label=disable" | "apparmor=unconfined" => {}
+            other => {
+                return Err(Failure::new(format!("unknown security option `{other}`"))
+                    .hint("known are no-new-privileges[=false] and seccomp=unconfined"));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
+    let memory = args.memory.as_deref().map(|text| flag("--memory", text, value::bytes(text))).transpose()?;
+    let swap = args.memory_swap.as_deref();
+    let swap = swap.map(|text| if text == "-1" { Ok(-1) } else { flag("--memory-swap", text, value::bytes(text)) }).transpose()?;
+    // Below this a process can't even start (Docker's lower bound).
+    const LEAST_MEMORY: i64 = 6 << 20;
+    if memory.is_some_and(|m| m < LEAST_MEMORY) {
+        return Err(Failure::new("cannot limit memory to less than 6m"));
+    }
+    if let (Some(limit), Some(swap)) = (memory, swap)
+        && swap != -1
+        && swap < limit
+    {
+        return Err(Failure::new("`--memory-swap` counts memory and swap together: it can't be less than `--memory`"));
+    }
+    if swap.is_some() && memory.is_none() {
+        return Err(Failure::new("`--memory-swap` needs `--memory`"));
+    }
+    let shm = flag("--shm-size", shm_size, value::bytes(shm_size))?;
+    Ok(Resources {
+        memory,
+        memory_swap: swap,
+        nano_cpus: args.cpus.as_deref().map(|text| flag("--cpus", text, value::nano_cpus(text))).transpose()?,
+        pids: if args.pids_limit <= 0 { -1 } else { args.pids_limit },
+        shm_size: shm.max(0) as u64,
+        oom_score_adj: match args.oom_score_adj {
+            Some(value) if !(-1000..=1000).contains(&value) => {
+                return Err(Failure::new(format!("cannot use `--oom-score-adj {value}`")).because("it is not between -1000 and 1000"));
+            }
+            other => Some(other.unwrap_or(0)),
+        },
+    })
+}
+
+fn rlimits(given: &[String]) -> Outcome<Vec<RlimitPlan>> {
+    let mut all = flags("--ulimit", given, value::ulimit)?;
+    for default in DEFAULT_LIMITS {
+        if !all.iter().any(|limit| limit.resource == default.resource) {
+            all.push(default);
+        }
+    }
+    Ok(all)
+}
+
+fn network(args: &NetworkArgs) -> Outcome<Network> {
+    let mut attachments = flags("--network", &args.network, value::network)?;
+    let mode = match attachments.as_slice() {
+        [] => None,
+        [one] if one.network == "host" => Some(NetworkMode::Host),
+        [one] if one.network == "none" => Some(NetworkMode::None),
+        several => match several.iter().find(|a| ["host", "none"].contains(&a.network.as_str())) {
+            Some(lone) => return Err(Failure::new(format!("`--network {}` can't be combined with other networks", lone.network))),
+            None => None,
+        },
+    };
+    if attachments.is_empty() {
+        attachments.push(AttachmentRequest::to("bridge"));
+    }
+    let address = |name: &'static str, text: &Option<String>| text.clone().map(|text| (name, text));
+    for (name, text) in [address("--ip", &args.ip), address("--ip6", &args.ip6), address("--mac-address", &args.mac_address)].into_iter().flatten() {
+        if mode.is_some() || attachments.len() > 1 {
+            return Err(Failure::new(format!("`{name}` needs exactly one network")).hint("with several, write --network name=…,ip=…"));
+        }
+        let first = &mut attachments[0];
+        match name {
+            "--ip" => first.ip = Some(flag(name, &text, text.parse().map_err(|_| "not an IPv4 address".into()))?),
+            "--ip6" => first.ip6 = Some(flag(name, &text, text.parse().map_err(|_| "not an IPv6 address".into()))?),
+            _ => first.mac = Some(flag(name, &text, text.parse().map_err(|e: netd_api::NameError| e.to_string()))?),
+        }
+    }
+    if mode.is_some() && !args.network_alias.is_empty() {
+        return Err(Failure::new("`--network-alias` needs a network with names"));
+    }
+    for attachment in &mut attachments {
+        attachment.aliases.extend(args.network_alias.iter().cloned());
+    }
+    let publish = flags("--publish", &args.publish, value::publish)?;
+    if !publish.is_empty() && mode == Some(NetworkMode::None) {
+        return Err(Failure::new("cannot publish ports of a container without a network").hint("leave `--network none` or `-p` out"));
+    }
+    Ok(Network {
+        // On the host's network ports are the host's own: there is nothing to publish.
+        publish: if mode == Some(NetworkMode::Host) { Vec::new() } else { publish },
+        publish_all: args.publish_all && mode.is_none(),
+        exposed: flags("--expose", &args.expose, value::exposed)?,
+        mode: mode.unwrap_or(NetworkMode::Networks(attachments)),
+    })
+}
+
+fn image_ports(defaults: &oci_spec::image::Config) -> Outcome<Vec<Exposed>> {
+    let ports = defaults.exposed_ports().clone().unwrap_or_default();
+    ports.iter().map(|text| flag("the image's port", text, value::exposed(text))).collect()
+}
+
+fn add_volumes(instance: &Instance, config: &mut Config, given: Vec<VolumeFlag>, image: &[String]) -> Outcome<()> {
+    for volume in given {
+        let kind = match volume.source {
+            Source::Path(path) => bind(path, volume.create_source, volume.recursive, volume.propagation)?,
+            Source::Volume(name) => MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: false },
+            Source::Anonymous => anonymous(instance)?,
+        };
+        config.mounts.push(Mount { target: volume.target, kind, read_only: volume.read_only });
+    }
+    for target in image {
+        let target = target.trim_end_matches('/').to_owned();
+        if target.starts_with('/') && !config.mounts.iter().any(|m| m.target == target) {
+            config.mounts.push(Mount { target, kind: anonymous(instance)?, read_only: false });
+        }
+    }
+    Ok(())
+}
+
+fn bind(source: PathBuf, create: bool, recursive: bool, propagation: crate::container::config::Propagation) -> Outcome<MountKind> {
+    let doing = || format!("cannot bind `{}`", source.display());
+    if !source.exists() {
+        if !create {
+            return Err(Failure::new(doing()).because("it does not exist on the host").hint("create it, or use `-v`, which makes a folder"));
+        }
+        std::fs::create_dir_all(&source).doing(doing)?;
+    }
+    let source = source.canonicalize().doing(doing)?;
+    Ok(MountKind::Bind { source, recursive, propagation })
+}
+
+fn anonymous(instance: &Instance) -> Outcome<MountKind> {
+    let name = names::new_id().doing(|| "cannot make a volume name")?.to_string();
+    Ok(MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: true })
+}
+
+/// The folder of a volume, made if it is new.
+pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {
+    let volumes = instance.dirs.volumes();
+    let data = volumes.join(name).join("_data");
+    let make = || -> std::io::Result<()> {
+        private_folder(&volumes)?;
+        if !data.is_dir() {
+            std::fs::create_dir_all(&data)?;
+            open_up(&data)?;
+        }
+        Ok(())
+    };
+    make().doing(|| format!("cannot create the volume `{name}`"))?;
+    Ok(data)
+}
+
+fn open_up(folder: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+}

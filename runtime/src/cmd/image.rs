@@ -1,0 +1,159 @@
+//! `image …`, `images`, `rmi`.
+
+use super::{inspect, table};
+use crate::cli::image::{ImageCommand, ImportArgs, ListArgs, RemoveArgs};
+use crate::cli::value;
+use crate::container::lifecycle::Instance;
+use crate::report::{Doing, Failure, Outcome};
+use rcr_images::{Digest, ImportOptions, Removed, Store};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+
+fn store(instance: &Instance) -> Outcome<Store> {
+    instance.dirs.ensure()?;
+    Ok(Store::open(&instance.dirs.images())?)
+}
+
+/// `rcr image …`.
+pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
+    match command {
+        ImageCommand::Import(args) => import(instance, &args),
+        ImageCommand::Ls(args) => list(instance, &args),
+        ImageCommand::Inspect(args) => inspect::print(&args.images, false, |name| describe(instance, name)),
+        ImageCommand::Rm(args) => remove(instance, &args),
+        ImageCommand::Tag(args) => {
+            store(instance)?.tag(&args.source, &args.target)?;
+            Ok(0)
+        }
+    }
+}
+
+fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
+    let store = store(instance)?;
+    let options = import_options(args)?;
+    let mut source: Box<dyn Read + Send> = if args.file.as_os_str() == "-" {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(&args.file).doing(|| format!("cannot read `{}`", args.file.display()))?)
+    };
+    let terminal = io::stderr().is_terminal();
+    let mut progress = |bytes: u64| {
+        if terminal {
+            let _ = write!(io::stderr(), "\runpacking {}   ", table::size(bytes));
+        }
+    };
+    let result = store.import(&mut source, args.name.as_deref(), &options, &mut progress);
+    if terminal {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+    println!("{}", result?.id);
+    Ok(0)
+}
+
+/// `--change`, as instructions of a Dockerfile.
+fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
+    let mut options = ImportOptions { message: args.message.clone(), ..ImportOptions::default() };
+    for change in &args.change {
+        let (word, rest) = change.split_once(char::is_whitespace).unwrap_or((change, ""));
+        let rest = rest.trim();
+        match word.to_ascii_uppercase().as_str() {
+            "CMD" => options.cmd = Some(command_line(rest)),
+            "ENTRYPOINT" => options.entrypoint = Some(command_line(rest)),
+            "ENV" => options.env.push(rest.to_owned()),
+            "WORKDIR" => options.workdir = Some(rest.to_owned()),
+            "USER" => options.user = Some(rest.to_owned()),
+            "EXPOSE" => {
+                for port in rest.split_whitespace() {
+                    let exposed = value::exposed(port).map_err(|why| Failure::new(format!("cannot understand `--change {change}`")).because(why))?;
+                    options.exposed.push(if port.contains('/') { port.to_owned() } else { format!("{port}/{}", exposed.proto) });
+                }
+            }
+            _ => {
+                let known = ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "USER", "WORKDIR"];
+                return Err(Failure::new(format!("unknown instruction `{word}`{}", value::nearest(word, &known))));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// A JSON list, or a line for the shell.
+fn command_line(text: &str) -> Vec<String> {
+    serde_json::from_str(text).unwrap_or_else(|_| vec!["/bin/sh".into(), "-c".into(), text.into()])
+}
+
+fn split_name(name: &str) -> (&str, &str) {
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (name, "<none>"),
+    }
+}
+
+/// `rcr images`.
+pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
+    let mut rows = Vec::new();
+    for image in store(instance)?.list()? {
+        let hex = image.id.to_string();
+        let hex = hex.strip_prefix("sha256:").unwrap_or(&hex).to_owned();
+        let id = if args.no_trunc { image.id.to_string() } else { hex[..12.min(hex.len())].to_owned() };
+        if args.quiet {
+            println!("{id}");
+            continue;
+        }
+        let names = if image.names.is_empty() { vec!["<none>".to_owned()] } else { image.names };
+        let created = jiff::Timestamp::from_second(image.created).map(|t| t.to_string()).unwrap_or_default();
+        for name in &names {
+            let (repository, tag) = split_name(name);
+            rows.push([repository.to_owned(), tag.to_owned(), id.clone(), created.clone(), table::size(image.size)]);
+        }
+    }
+    if args.format.is_json() {
+        for [repository, tag, id, created, size] in rows {
+            table::print_json(&json!({ "Repository": repository, "Tag": tag, "ID": id, "CreatedAt": created, "Size": size }));
+        }
+    } else if !args.quiet {
+        let cells = rows.into_iter().map(|[r, t, id, created, size]| vec![r, t, id, format!("{} ago", table::age(&created)), size]);
+        table::print(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &cells.collect::<Vec<_>>());
+    }
+    Ok(0)
+}
+
+/// For `inspect`.
+pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
+    let image = store(instance)?.resolve(name)?;
+    Ok(json!({
+        "Id": image.id.to_string(),
+        "RepoTags": image.names,
+        "Created": image.config.created(),
+        "Architecture": image.config.architecture(),
+        "Os": image.config.os(),
+        "Config": image.config.config(),
+        "RootFS": { "Type": "layers", "Layers": image.config.rootfs().diff_ids() },
+    }))
+}
+
+/// `rcr image rm`. Without `-f` an image stays while any container stands on it; with `-f` only while one runs.
+pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
+    let store = store(instance)?;
+    let containers = instance.containers().list()?;
+    let users = |id: &Digest| -> Vec<String> {
+        let id = id.to_string();
+        let uses = containers.iter().filter(|c| c.config.image.id == id);
+        uses.filter(|c| !args.force || c.state.status.is_alive()).map(|c| c.config.name.clone()).collect()
+    };
+    let mut code = 0;
+    for name in &args.images {
+        match store.remove(name, args.force, &users) {
+            Ok(removed) => removed.into_iter().for_each(|what| match what {
+                Removed::Untagged(name) => println!("Untagged: {name}"),
+                Removed::Deleted(id) => println!("Deleted: {id}"),
+            }),
+            Err(error) => {
+                Failure::from(error).print();
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,178 @@
+//! `logs`.
+
+use crate::cli::container::LogsArgs;
+use crate::container::lifecycle::Instance;
+use crate::container::state::State;
+use crate::report::{Doing, Failure, Outcome};
+use crate::shim::log::{Entry, rotated};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a followed log is looked at.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Which lines are wanted.
+struct Wanted {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    timestamps: bool,
+}
+
+/// `rcr logs`.
+pub fn logs(instance: &Instance, args: &LogsArgs) -> Outcome<i32> {
+    let container = instance.containers().find(&args.name)?;
+    let path = instance.dirs.log(&container.config.id);
+    let wanted = Wanted {
+        since: args.since.as_deref().map(|text| time("--since", text)).transpose()?,
+        until: args.until.as_deref().map(|text| time("--until", text)).transpose()?,
+        timestamps: args.timestamps,
+    };
+    let tail = match args.tail.as_str() {
+        "all" => usize::MAX,
+        text => text.parse::<usize>().map_err(|_| {
+            Failure::new(format!("cannot understand `--tail {text}`")).because("expected a number of lines, or `all`")
+        })?,
+    };
+    // The newest file is opened before the older ones are listed: a rotation in between can't hide lines.
+    let mut current = Current::open(&path).doing(|| format!("cannot read the log of `{}`", container.config.name))?;
+    let mut last: VecDeque<String> = VecDeque::new();
+    let mut keep = |line: String| {
+        if last.len() >= tail {
+            last.pop_front();
+        }
+        if tail > 0 {
+            last.push_back(line);
+        }
+    };
+    for file in older(&path) {
+        read_whole(&file, &mut keep);
+    }
+    current.read(&mut keep);
+    let printed = last.iter().try_for_each(|line| print(line, &wanted));
+    if !args.follow || printed.is_err() {
+        return Ok(0);
+    }
+    follow(instance, &container.config.id, &path, current, &wanted)
+}
+
+/// Follows until the container has ended and all is read.
+fn follow(
+    instance: &Instance,
+    id: &netd_api::ContainerId,
+    path: &Path,
+    mut current: Current,
+    wanted: &Wanted,
+) -> Outcome<i32> {
+    let run_dir = instance.dirs.container_run(id);
+    loop {
+        let alive = State::read(&run_dir).ok().flatten().is_some_and(|state| state.status.is_alive());
+        let mut broken = false;
+        current.read(&mut |line| broken |= print(&line, wanted).is_err());
+        if broken {
+            return Ok(0);
+        }
+        if current.is_rotated(path) {
+            if let Ok(next) = Current::open(path) {
+                current = next;
+                continue;
+            }
+        }
+        if !alive {
+            return Ok(0);
+        }
+        std::thread::sleep(PERIOD);
+    }
+}
+
+/// The file that is being written.
+struct Current {
+    file: Option<BufReader<File>>,
+    inode: u64,
+    /// A line whose end is not there yet.
+    partial: String,
+}
+
+impl Current {
+    fn open(path: &Path) -> io::Result<Self> {
+        match File::open(path) {
+            Ok(file) => {
+                let inode = file.metadata()?.ino();
+                Ok(Self { file: Some(BufReader::new(file)), inode, partial: String::new() })
+            }
+            // A container that has never run has no log.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { file: None, inode: 0, partial: String::new() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(&mut self, each: &mut dyn FnMut(String)) {
+        let Some(file) = &mut self.file else { return };
+        while let Ok(got) = file.read_line(&mut self.partial) {
+            if got == 0 || !self.partial.ends_with('\n') {
+                return;
+            }
+            each(std::mem::take(&mut self.partial));
+        }
+    }
+
+    fn is_rotated(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|meta| meta.ino() != self.inode)
+    }
+}
+
+fn older(path: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = (1..).map(|n| rotated(path, n)).take_while(|file| file.exists()).collect();
+    files.reverse();
+    files
+}
+
+fn read_whole(path: &Path, each: &mut dyn FnMut(String)) {
+    if let Ok(mut file) = Current::open(path) {
+        file.read(each);
+    }
+}
+
+/// Prints one line of the file where its output went; `Err`: nobody reads it any more.
+fn print(line: &str, wanted: &Wanted) -> io::Result<()> {
+    // A line cut by a full disk is not ours to repair.
+    let Ok(entry) = serde_json::from_str::<Entry>(line) else { return Ok(()) };
+    let time = entry.time.parse::<Timestamp>().ok();
+    let early = wanted.since.is_some_and(|since| time.is_some_and(|time| time < since));
+    let late = wanted.until.is_some_and(|until| time.is_some_and(|time| time > until));
+    if early || late {
+        return Ok(());
+    }
+    let stamp = if wanted.timestamps { format!("{} ", entry.time) } else { String::new() };
+    let text = format!("{stamp}{}", entry.log);
+    if entry.stream == "stderr" {
+        io::stderr().lock().write_all(text.as_bytes())
+    } else {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    }
+}
+
+/// RFC 3339, seconds since the epoch, or a span back from now (`10m`, `1h30m`).
+fn time(flag: &str, text: &str) -> Outcome<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        let time = SignedDuration::try_from_secs_f64(seconds).ok().and_then(|d| Timestamp::UNIX_EPOCH.checked_add(d).ok());
+        if let Some(time) = time {
+            return Ok(time);
+        }
+    }
+    if let Ok(span) = text.parse::<SignedDuration>()
+        && let Ok(time) = Timestamp::now().checked_sub(span)
+    {
+        return Ok(time);
+    }
+    Err(Failure::new(format!("cannot understand `{flag} {text}`"))
+        .because("expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m"))
+}

@@ -1,0 +1,97 @@
+//! One file per verb, or per family of verbs that share their work.
+
+mod attach;
+mod create;
+mod exec;
+mod image;
+mod info;
+mod inspect;
+mod logs;
+mod network;
+mod ps;
+mod run;
+mod signal;
+mod stop;
+mod table;
+mod terminal;
+mod volume;
+
+use crate::cli::container::{ContainerCommand, ContainerGroup};
+use crate::cli::{Cli, Command};
+use crate::container::lifecycle::Instance;
+use crate::container::store::Dirs;
+use crate::report::{Doing, Failure, Outcome};
+use std::path::Path;
+
+/// Where the configuration is looked for.
+const CONFIG_FILE: &str = "/etc/rcr/config.toml";
+
+/// Runs one command; the exit code.
+pub fn run(cli: Cli) -> Outcome<i32> {
+    let instance = instance(&cli)?;
+    match cli.command {
+        Command::Container(command) => container(&instance, command),
+        Command::ContainerGroup(group) => match group {
+            ContainerGroup::Verb(command) => container(&instance, command),
+            ContainerGroup::Ls(args) => ps::ps(&instance, &args),
+            ContainerGroup::Inspect(args) => inspect::containers(&instance, &args.names),
+            ContainerGroup::Prune(_) => stop::prune(&instance),
+        },
+        Command::Image(command) => image::image(&instance, command),
+        Command::Images(args) => image::list(&instance, &args),
+        Command::Rmi(args) => image::remove(&instance, &args),
+        Command::Network(command) => network::network(&instance, command),
+        Command::Volume(command) => volume::volume(&instance, command),
+        Command::Inspect(args) => inspect::inspect(&instance, &args),
+        Command::Version(format) => info::version(&instance, &format),
+        Command::Info(format) => info::info(&instance, &format),
+    }
+}
+
+fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
+    match command {
+        ContainerCommand::Run(args) => run::run(instance, *args),
+        ContainerCommand::Create(args) => run::create(instance, *args),
+        ContainerCommand::Start(args) => run::start(instance, &args),
+        ContainerCommand::Stop(args) => stop::stop(instance, &args),
+        ContainerCommand::Restart(args) => stop::restart(instance, &args),
+        ContainerCommand::Kill(args) => stop::kill(instance, &args),
+        ContainerCommand::Rm(args) => stop::rm(instance, &args),
+        ContainerCommand::Wait(args) => stop::wait(instance, &args),
+        ContainerCommand::Ps(args) => ps::ps(instance, &args),
+        ContainerCommand::Logs(args) => logs::logs(instance, &args),
+        ContainerCommand::Exec(args) => exec::exec(instance, &args),
+        ContainerCommand::Attach(args) => run::attach(instance, &args),
+        ContainerCommand::Port(args) => ps::port(instance, &args),
+        ContainerCommand::Rename(args) => stop::rename(instance, &args),
+    }
+}
+
+fn instance(cli: &Cli) -> Outcome<Instance> {
+    let absolute = |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
+    let dirs = Dirs { root: absolute(&cli.instance.root)?, run: absolute(&cli.instance.run)? };
+    let config_file = match &cli.instance.config {
+        Some(path) => Some(absolute(path)?),
+        None => Some(CONFIG_FILE.into()).filter(|path: &std::path::PathBuf| path.exists()),
+    };
+    let config = match &config_file {
+        Some(path) => netd_api::Config::read(path).map_err(Failure::from)?,
+        None => netd_api::Config::default(),
+    };
+    Ok(Instance { dirs, config_file, config })
+}
+
+/// Does something to each of several objects; prints the name of each that it was done to, reports each that it was not.
+fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
+    let mut code = 0;
+    for name in names {
+        match act(name) {
+            Ok(()) => println!("{name}"),
+            Err(failure) => {
+                failure.print();
+                code = 1;
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,367 @@
+//! `network …`.
+
+use super::{each, inspect, table};
+use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs};
+use crate::cli::value;
+use crate::container::config::NetworkMode;
+use crate::container::lifecycle::Instance;
+use crate::net::{Netd, unexpected};
+use crate::report::{Failure, Outcome};
+use ipnet::IpNet;
+use netd_api::{
+    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate, NetworkInfo,
+    NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// `rcr network …`.
+pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
+    instance.dirs.ensure().or_else(|failure| if is_root() { Err(failure) } else { Ok(()) })?;
+    match command {
+        NetworkCommand::Create(args) => create(instance, &args),
+        NetworkCommand::Ls(args) => list(instance, &args),
+        NetworkCommand::Inspect(args) => inspect_networks(instance, &args),
+        NetworkCommand::Rm(args) => Ok(each(&args.networks, |name| remove(instance, name, &args))),
+        NetworkCommand::Connect(args) => connect(instance, &args),
+        NetworkCommand::Disconnect(args) => disconnect(instance, &args),
+        NetworkCommand::Plan(args) => plan(instance, &args),
+        NetworkCommand::Prune(_) => prune(instance),
+    }
+}
+
+/// Group `rcr` may list without owning the state folders.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|e: T::Err| Failure::new(format!("cannot understand `{flag} {text}`")).because(e.to_string()))
+}
+
+fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
+    let labels = args.label.iter().map(|text| value::label(text).map_err(Failure::new)).collect::<Outcome<BTreeMap<_, _>>>()?;
+    let spec = NetworkCreate {
+        name: args.name.parse::<NetworkName>().map_err(|e| Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why)))?,
+        driver: driver(&args.driver, &args.opt)?,
+        subnets: subnets(args)?,
+        ipv6: args.ipv6,
+        ipv4: args.ipv4,
+        internal: args.internal,
+        labels,
+    };
+    let mut netd = instance.netd()?;
+    if args.ignore && netd.call(Call::NetworkInspect { network: args.name.clone() }).is_ok() {
+        return Ok(0);
+    }
+    match netd.call(Call::NetworkCreate { spec, dry_run: args.dry_run })? {
+        Reply::Network(info) => println!("{}", info.id),
+        Reply::Plan(plan) => print!("{}", plan.text),
+        other => return Err(unexpected(&other)),
+    }
+    Ok(0)
+}
+
+fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
+    const KNOWN: [&str; 3] = ["bridge", "host", "none"];
+    match name {
+        "bridge" => Ok(DriverSpec::Bridge(bridge_options(options)?)),
+        // As with Docker there is one of each, from the start.
+        "host" | "none" | "null" => Err(Failure::new(format!("only one network of driver `{name}` can exist"))
+            .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
+        _ => Err(Failure::new(format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
+    }
+}
+
+/// `-o key=value`, under our names and Docker's.
+fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
+    let mut all = BridgeOptions::default();
+    for option in options {
+        let (key, value) = option.split_once('=').unwrap_or((option, "true"));
+        let wrong = |why: &str| Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned());
+        let yes = || match value {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(wrong("neither true nor false")),
+        };
+        let mode = || match value {
+            "nat" => Ok(GatewayMode::Nat),
+            "routed" => Ok(GatewayMode::Routed),
+            "isolated" => Ok(GatewayMode::Isolated),
+            _ => Err(wrong("known modes are nat, routed, isolated")),
+        };
+        match key {
+            "mtu" | "com.docker.network.driver.mtu" => {
+                let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
+                all.mtu = Some(mtu.ok_or_else(|| wrong("an MTU lies between 68 and 65535"))?);
+            }
+            "name" | "com.docker.network.bridge.name" => {
+                all.bridge_name = Some(value.parse::<IfName>().map_err(|e| wrong(e.why))?);
+            }
+            "icc" | "com.docker.network.bridge.enable_icc" => all.icc = yes()?,
+            "host_access" => all.host_access = yes()?,
+            "gateway_mode" => (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode()?, mode()?),
+            "gateway_mode_ipv4" | "com.docker.network.bridge.gateway_mode_ipv4" => all.gateway_mode_ipv4 = mode()?,
+            "gateway_mode_ipv6" | "com.docker.network.bridge.gateway_mode_ipv6" => all.gateway_mode_ipv6 = mode()?,
+            "com.docker.network.bridge.enable_ip_masquerade" => {
+                let mode = if yes()? { GatewayMode::Nat } else { GatewayMode::Routed };
+                (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode, mode);
+            }
+            _ => {
+                let known = ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
+                return Err(Failure::new(format!("the bridge driver has no option `{key}`{}", value::nearest(key, &known))));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Puts each gateway, range and auxiliary address with the subnet that it lies in.
+fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
+    let mut all = Vec::new();
+    for text in &args.subnet {
+        let subnet: IpNet = parse("--subnet", text)?;
+        if subnet.trunc() != subnet {
+            return Err(Failure::new(format!("cannot use `--subnet {text}`"))
+                .because("it has bits set beyond its prefix")
+                .hint(format!("did you mean {}?", subnet.trunc())));
+        }
+        all.push(SubnetRequest { subnet, gateway: None, ip_range: None, aux_addresses: BTreeMap::new() });
+    }
+    let outside = |flag: &str, text: &str| {
+        Failure::new(format!("cannot use `{flag} {text}`"))
+            .because("it lies in none of the subnets")
+            .hint("name its subnet with --subnet")
+    };
+    for text in &args.gateway {
+        let gateway: IpAddr = parse("--gateway", text)?;
+        let subnet = all.iter_mut().find(|s| s.subnet.contains(&gateway)).ok_or_else(|| outside("--gateway", text))?;
+        if subnet.gateway.replace(gateway).is_some() {
+            return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
+        }
+    }
+    for text in &args.ip_range {
+        let range: IpNet = parse("--ip-range", text)?;
+        let subnet = all.iter_mut().find(|s| s.subnet.contains(&range)).ok_or_else(|| outside("--ip-range", text))?;
+        subnet.ip_range = Some(range);
+    }
+    for text in &args.aux_address {
+        let (name, address) = text.split_once('=').ok_or_else(|| {
+            Failure::new(format!("cannot understand `--aux-address {text}`")).because("expected name=address")
+        })?;
+        let address: IpAddr = parse("--aux-address", address)?;
+        let subnet = all.iter_mut().find(|s| s.subnet.contains(&address)).ok_or_else(|| outside("--aux-address", text))?;
+        subnet.aux_addresses.insert(name.to_owned(), address);
+    }
+    Ok(all)
+}
+
+fn all_networks(instance: &Instance) -> Outcome<Vec<NetworkInfo>> {
+    match instance.netd()?.call(Call::NetworkList)? {
+        Reply::Networks(list) => Ok(list),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Local => "local",
+        Scope::Global => "global",
+    }
+}
+
+fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
+    let id = |info: &NetworkInfo| if args.no_trunc { info.id.as_str().to_owned() } else { info.id.short().to_owned() };
+    let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
+    let mut shown = all_networks(instance)?;
+    shown.retain(|info| filters.iter().all(|(key, value)| matches_filter(info, key, value)));
+    if args.quiet {
+        shown.iter().for_each(|info| println!("{}", id(info)));
+    } else if args.format.is_json() {
+        for info in &shown {
+            table::print_json(&json!({
+                "ID": id(info), "Name": info.name, "Driver": info.driver.name(), "Scope": scope(info.scope),
+                "Internal": info.internal.to_string(), "IPv6": info.ipv6.to_string(), "Labels": labels(info),
+            }));
+        }
+    } else {
+        let row = |info: &NetworkInfo| vec![id(info), info.name.to_string(), info.driver.name().to_owned(), scope(info.scope).to_owned()];
+        table::print(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"], &shown.iter().map(row).collect::<Vec<_>>());
+    }
+    Ok(0)
+}
+
+fn labels(info: &NetworkInfo) -> String {
+    info.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
+fn parse_filter(text: &str) -> Outcome<(String, String)> {
+    const KNOWN: [&str; 4] = ["name", "id", "driver", "label"];
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if KNOWN.contains(&key) {
+        return Ok((key.to_owned(), value.to_owned()));
+    }
+    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
+}
+
+fn matches_filter(info: &NetworkInfo, key: &str, value: &str) -> bool {
+    match key {
+        "name" => info.name.as_str().contains(value),
+        "id" => info.id.as_str().starts_with(value),
+        "driver" => info.driver.name() == value,
+        _ => match value.split_once('=') {
+            Some((key, value)) => info.labels.get(key).is_some_and(|v| v == value),
+            None => info.labels.contains_key(value),
+        },
+    }
+}
+
+fn inspect_networks(instance: &Instance, args: &NetworksArgs) -> Outcome<i32> {
+    inspect::print(&args.networks, args.format.is_json(), |name| describe(instance, name))
+}
+
+/// For `inspect`: Docker's form.
+pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
+    let info = match instance.netd()?.call(Call::NetworkInspect { network: name.to_owned() })? {
+        Reply::Network(info) => info,
+        other => return Err(unexpected(&other)),
+    };
+    let subnets: Vec<Value> = info
+        .subnets
+        .iter()
+        .map(|s| json!({
+            "Subnet": s.subnet, "Gateway": s.gateway, "IPRange": s.ip_range, "AuxiliaryAddresses": s.aux_addresses,
+            "Used": s.used, "Free": s.free,
+        }))
+        .collect();
+    let containers: serde_json::Map<String, Value> = info
+        .attachments
+        .iter()
+        .map(|a| {
+            let of = |v4: bool| a.addresses.iter().find(|n| n.addr().is_ipv4() == v4).map(ToString::to_string).unwrap_or_default();
+            let value = json!({
+                "Name": a.container_name, "MacAddress": a.mac.map(|m| m.to_string()).unwrap_or_default(),
+                "IPv4Address": of(true), "IPv6Address": of(false), "Interface": a.ifname, "Aliases": a.aliases,
+            });
+            (a.container.to_string(), value)
+        })
+        .collect();
+    Ok(json!({
+        "Name": info.name, "Id": info.id, "Created": jiff::Timestamp::from_second(info.created).map(|t| t.to_string()).unwrap_or_default(),
+        "Scope": scope(info.scope), "Driver": info.driver.name(), "EnableIPv6": info.ipv6, "Internal": info.internal,
+        "IPAM": { "Driver": "default", "Config": subnets }, "Containers": containers, "Options": info.driver,
+        "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu,
+    }))
+}
+
+fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
+    let mut netd = instance.netd()?;
+    if args.force && netd.call(Call::NetworkInspect { network: name.to_owned() }).is_err() {
+        return Ok(());
+    }
+    netd.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
+}
+
+fn prune(instance: &Instance) -> Outcome<i32> {
+    let wanted: Vec<String> = instance.containers().list()?.into_iter().flat_map(|c| match c.config.network.mode {
+        NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
+        _ => Vec::new(),
+    }).collect();
+    let mut netd = instance.netd()?;
+    for info in all_networks(instance)? {
+        let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
+        if !info.predefined && info.attachments.is_empty() && !named {
+            netd.call(Call::NetworkRemove { network: info.id.to_string() })?;
+            println!("{}", info.name);
+        }
+    }
+    Ok(0)
+}
+
+fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
+    let container = instance.containers().find(&args.container)?;
+    let mut config = container.config;
+    let NetworkMode::Networks(list) = &mut config.network.mode else {
+        return Err(Failure::new(format!("cannot connect container `{}` to a network", config.name))
+            .because("it runs on the host's network, or without any")
+            .hint("create it with `--network` naming a network"));
+    };
+    let mut attachment = AttachmentRequest::to(&args.network);
+    attachment.aliases.clone_from(&args.alias);
+    attachment.ip = args.ip.as_deref().map(|text| parse("--ip", text)).transpose()?;
+    attachment.ip6 = args.ip6.as_deref().map(|text| parse("--ip6", text)).transpose()?;
+    attachment.mac = args.mac_address.as_deref().map(|text| parse("--mac-address", text)).transpose()?;
+    attachment.gw_priority = args.gw_priority;
+    let mut netd = instance.netd()?;
+    let info = resolve(&mut netd, &args.network)?;
+    if list.iter().any(|a| is_network(&a.network, &info)) {
+        return Err(Failure::new(format!("container `{}` is on network `{}` already", config.name, info.name)));
+    }
+    list.push(attachment.clone());
+    if container.state.status.is_alive() {
+        netd.call(Call::Connect { id: config.id.clone(), attachment })?;
+    }
+    instance.containers().save(&config)?;
+    Ok(0)
+}
+
+fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
+    let container = instance.containers().find(&args.container)?;
+    let mut config = container.config;
+    let mut netd = instance.netd()?;
+    let info = resolve(&mut netd, &args.network)?;
+    let attached = match &mut config.network.mode {
+        NetworkMode::Networks(list) => {
+            let before = list.len();
+            list.retain(|a| !is_network(&a.network, &info));
+            list.len() < before
+        }
+        NetworkMode::Host | NetworkMode::None => false,
+    };
+    if !attached {
+        return match args.force {
+            true => Ok(0),
+            false => Err(Failure::new(format!("container `{}` is not on network `{}`", config.name, info.name))),
+        };
+    }
+    if container.state.status.is_alive() {
+        netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
+    }
+    instance.containers().save(&config)?;
+    Ok(0)
+}
+
+fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
+    match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
+        Reply::Network(info) => Ok(info),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn is_network(text: &str, info: &NetworkInfo) -> bool {
+    text == info.name.as_str() || (text.len() >= 4 && info.id.as_str().starts_with(text))
+}
+
+/// What attaching one more container would do.
+fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
+    let id: ContainerId = "0".repeat(64).parse().map_err(|e: netd_api::NameError| Failure::new(e.to_string()))?;
+    let spec = SandboxRequest {
+        id,
+        name: "example".into(),
+        netns: NetnsSource::New,
+        attachments: vec![AttachmentRequest::to(&args.network)],
+        publish: Vec::new(),
+        dns: netd_api::DnsRequest::default(),
+        host_gateway: false,
+    };
+    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
+        Reply::Plan(plan) => print!("{}", plan.text),
+        other => return Err(unexpected(&other)),
+    }
+    Ok(0)
+}

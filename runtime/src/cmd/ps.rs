@@ -1,0 +1,183 @@
+//! `ps`, `port`.
+
+use super::table;
+use crate::cli::container::{PortArgs, PsArgs};
+use crate::cli::value;
+use crate::container::config::{Config, NetworkMode};
+use crate::container::lifecycle::Instance;
+use crate::container::state::{State, Status};
+use crate::container::store::Container;
+use crate::net::Netd;
+use crate::report::{Failure, Outcome};
+use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// One line of `ps --format json`, with Docker's keys.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    #[serde(rename = "ID")]
+    id: String,
+    image: String,
+    command: String,
+    created_at: String,
+    running_for: String,
+    state: &'static str,
+    status: String,
+    ports: String,
+    names: String,
+    networks: String,
+    labels: String,
+}
+
+/// `rcr ps`.
+pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
+    let all = instance.containers().list()?;
+    let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
+    let by_status = filters.iter().any(|(key, _)| key == "status");
+    let shown: Vec<&Container> = all
+        .iter()
+        .filter(|c| args.all || by_status || c.state.status.is_alive())
+        .filter(|c| filters.iter().all(|(key, value)| matches_filter(c, key, value)))
+        .collect();
+    if args.quiet {
+        for container in shown {
+            println!("{}", id(&container.config.id, args.no_trunc));
+        }
+        return Ok(0);
+    }
+    let sandboxes = sandboxes(instance);
+    let rows: Vec<Row> = shown.into_iter().rev().map(|c| row(c, &sandboxes, args.no_trunc)).collect();
+    if args.format.is_json() {
+        rows.iter().for_each(table::print_json);
+        return Ok(0);
+    }
+    let cells = rows.into_iter().map(|r| vec![r.id, r.image, r.command, r.running_for, r.status, r.ports, r.names]);
+    table::print(
+        &["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"],
+        &cells.collect::<Vec<_>>(),
+    );
+    Ok(0)
+}
+
+fn id(id: &ContainerId, whole: bool) -> &str {
+    if whole { id.as_str() } else { id.short() }
+}
+
+fn parse_filter(text: &str) -> Outcome<(String, String)> {
+    const KNOWN: [&str; 5] = ["name", "id", "label", "status", "network"];
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if KNOWN.contains(&key) {
+        return Ok((key.to_owned(), value.to_owned()));
+    }
+    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
+}
+
+fn matches_filter(container: &Container, key: &str, value: &str) -> bool {
+    let config = &container.config;
+    match key {
+        "name" => config.name.contains(value),
+        "id" => config.id.as_str().starts_with(value),
+        "status" => container.state.status.name() == value,
+        "label" => match value.split_once('=') {
+            Some((key, value)) => config.labels.get(key).is_some_and(|v| v == value),
+            None => config.labels.contains_key(value),
+        },
+        _ => networks(config).iter().any(|name| name == value),
+    }
+}
+
+fn networks(config: &Config) -> Vec<String> {
+    match &config.network.mode {
+        NetworkMode::Host => vec!["host".into()],
+        NetworkMode::None => vec!["none".into()],
+        NetworkMode::Networks(list) => list.iter().map(|a| a.network.clone()).collect(),
+    }
+}
+
+/// What netd knows of each container; nothing if it does not run.
+fn sandboxes(instance: &Instance) -> HashMap<ContainerId, SandboxInfo> {
+    let list = Netd::connect_running(&instance.dirs).and_then(|mut netd| match netd.call(Call::SandboxList) {
+        Ok(Reply::Sandboxes(list)) => Some(list),
+        _ => None,
+    });
+    list.into_iter().flatten().map(|sandbox| (sandbox.id.clone(), sandbox)).collect()
+}
+
+fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, whole: bool) -> Row {
+    let Container { config, state } = container;
+    let sandbox = sandboxes.get(&config.id).filter(|_| state.status.is_alive());
+    let command = config.process.args.join(" ");
+    let command = match command.char_indices().nth(19) {
+        Some((at, _)) if !whole => format!("\"{}…\"", &command[..at]),
+        _ => format!("\"{command}\""),
+    };
+    let networks = match sandbox {
+        Some(sandbox) => sandbox.attachments.iter().map(|a| a.network.to_string()).collect(),
+        None => networks(config),
+    };
+    Row {
+        id: id(&config.id, whole).to_owned(),
+        image: config.image.reference.clone(),
+        command,
+        created_at: config.created.clone(),
+        running_for: format!("{} ago", table::age(&config.created)),
+        state: state.status.name(),
+        status: status(state),
+        ports: sandbox.map(|s| ports(&s.ports)).unwrap_or_default(),
+        names: config.name.clone(),
+        networks: networks.join(","),
+        labels: config.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
+    }
+}
+
+fn status(state: &State) -> String {
+    let since = |time: &Option<String>| time.as_deref().map_or("unknown time".into(), table::age);
+    let code = state.exit_code.unwrap_or_default();
+    match state.status {
+        Status::Created => "Created".into(),
+        Status::Running => format!("Up {}", since(&state.started_at)),
+        Status::Restarting => format!("Restarting ({code}) {} ago", since(&state.finished_at)),
+        Status::Exited => format!("Exited ({code}) {} ago", since(&state.finished_at)),
+    }
+}
+
+fn range(first: u16, count: u16) -> String {
+    if count > 1 { format!("{first}-{}", first + (count - 1)) } else { first.to_string() }
+}
+
+fn host(port: &PublishedPort) -> String {
+    std::net::SocketAddr::new(port.host_ip, 0).to_string().trim_end_matches('0').to_owned() + &range(port.host_port, port.count)
+}
+
+fn ports(ports: &[PublishedPort]) -> String {
+    let one = |p: &PublishedPort| format!("{}->{}/{}", host(p), range(p.container_port, p.count), p.proto);
+    ports.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `rcr port`.
+pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
+    let container = instance.containers().find(&args.name)?;
+    let sandboxes = sandboxes(instance);
+    let published = sandboxes.get(&container.config.id).filter(|_| container.state.status.is_alive());
+    let published = published.map(|s| s.ports.clone()).unwrap_or_default();
+    let Some(wanted) = &args.port else {
+        for p in &published {
+            println!("{}/{} -> {}", range(p.container_port, p.count), p.proto, host(p));
+        }
+        return Ok(0);
+    };
+    let wanted = value::exposed(wanted).map_err(|why| Failure::new(format!("cannot understand the port `{wanted}`")).because(why))?;
+    let mut found = false;
+    for p in published.iter().filter(|p| p.proto == wanted.proto) {
+        if let Some(offset) = wanted.port.checked_sub(p.container_port).filter(|offset| *offset < p.count) {
+            println!("{}", std::net::SocketAddr::new(p.host_ip, p.host_port + offset));
+            found = true;
+        }
+    }
+    if found {
+        return Ok(0);
+    }
+    Err(Failure::new(format!("container `{}` does not publish {}/{}", container.config.name, wanted.port, wanted.proto)).code(1))
+}

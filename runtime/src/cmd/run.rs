@@ -1,0 +1,170 @@
+//! `run`, `create`, `start`, `attach`.
+
+use super::attach::{self, Attachment};
+use super::{create as config, signal, stop};
+use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
+use crate::cli::value;
+use crate::container::config::{Config, NetworkMode};
+use crate::container::lifecycle::{self, Instance};
+use crate::container::state::State;
+use crate::container::store::Container;
+use crate::report::{Doing, Failure, Outcome};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+/// `rcr create`: everything but the start.
+pub fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
+    instance.dirs.ensure()?;
+    let config = make(instance, &args, false)?;
+    println!("{}", config.id);
+    Ok(0)
+}
+
+/// Makes the container and writes it down; nothing is left of one that could not be made.
+fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
+    if let Some(path) = args.cidfile.as_deref().filter(|path| path.exists()) {
+        return Err(Failure::new(format!("cannot write the container's id to `{}`", path.display()))
+            .because("the file exists; another container may still use it")
+            .hint("remove it, or name another"));
+    }
+    warn(args);
+    let config = config::config(instance, args, attached)?;
+    let containers = instance.containers();
+    let written = containers
+        .save(&config)
+        .and_then(|()| containers.save_state(&config.id, &State::created()))
+        .and_then(|()| args.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &config)));
+    match written {
+        Ok(()) => Ok(config),
+        Err(failure) => Err(undo(instance, &config, failure)),
+    }
+}
+
+/// What is legal but probably not what was meant.
+fn warn(args: &CreateArgs) {
+    if args.network.network.iter().any(|n| n == "host") && (!args.network.publish.is_empty() || args.network.publish_all) {
+        eprintln!("warning: published ports are discarded with `--network host`: the container's ports are the host's own");
+    }
+    if args.security.privileged {
+        eprintln!("warning: a privileged container is root on this host");
+    }
+}
+
+fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(config.id.as_str().as_bytes()))
+        .doing(|| format!("cannot write the container's id to `{}`", path.display()))
+}
+
+/// Removes a container whose making failed, or whose first start did.
+fn undo(instance: &Instance, config: &Config, failure: Failure) -> Failure {
+    let container = Container { config: config.clone(), state: State::created() };
+    match lifecycle::remove(instance, &container, true) {
+        Ok(()) => failure,
+        Err(left) => failure.leaving([format!("container `{0}` ({1}): `rcr rm -f {0}`", config.name, left.message())]),
+    }
+}
+
+/// `rcr run`.
+pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
+    instance.dirs.ensure()?;
+    let keys = detach_keys(&args.detach_keys)?;
+    let config = make(instance, &args.create, !args.detach)?;
+    let failed = |failure: Failure| {
+        if let Some(path) = &args.create.cidfile {
+            let _ = std::fs::remove_file(path);
+        }
+        undo(instance, &config, failure)
+    };
+    // From here on a signal ends the container, not rcr alone; blocked before the shim exists, so that none is lost.
+    let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
+    let started = lifecycle::start(instance, &config, !args.detach).map_err(&failed)?;
+    let (Some(stream), Some(signals)) = (started.attached, signals) else {
+        println!("{}", config.id);
+        return Ok(0);
+    };
+    let code = attach::relay(Attachment {
+        stream,
+        signals,
+        stdin: config.process.stdin,
+        terminal: config.process.terminal,
+        detach_keys: keys,
+        sig_proxy: args.sig_proxy,
+    })?;
+    if let (attach::End::Exited(_), true) = (&code, config.network.mode != NetworkMode::Host) {
+        // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
+        lifecycle::release(instance, &config.id)?;
+    }
+    Ok(code.code())
+}
+
+fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
+    value::detach_keys(text).map_err(|why| Failure::new(format!("cannot understand `--detach-keys {text}`")).because(why))
+}
+
+/// `rcr start`.
+pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
+    if !args.attach && !args.interactive {
+        return Ok(super::each(&args.names, |name| start_one(instance, name)));
+    }
+    let [name] = args.names.as_slice() else {
+        return Err(Failure::new("only one container can be started attached"));
+    };
+    let keys = detach_keys(&args.detach_keys)?;
+    let mut container = instance.containers().find(name)?;
+    refuse_running(&container)?;
+    container.config.process.stdin_once &= args.interactive;
+    let signals = signal::Signals::block()?;
+    let started = lifecycle::start(instance, &container.config, true)?;
+    let Some(stream) = started.attached else { return Ok(0) };
+    let end = attach::relay(Attachment {
+        stream,
+        signals,
+        stdin: args.interactive && container.config.process.stdin,
+        terminal: container.config.process.terminal,
+        detach_keys: keys,
+        sig_proxy: true,
+    })?;
+    if let attach::End::Exited(_) = end {
+        lifecycle::release(instance, &container.config.id)?;
+    }
+    Ok(end.code())
+}
+
+/// Starts one container, detached. One that runs already is fine, as with Docker.
+pub fn start_one(instance: &Instance, name: &str) -> Outcome<()> {
+    let container = instance.containers().find(name)?;
+    if container.state.status.is_alive() {
+        return Ok(());
+    }
+    stop::settle(instance, &container)?;
+    lifecycle::start(instance, &container.config, false).map(drop)
+}
+
+fn refuse_running(container: &Container) -> Outcome<()> {
+    if container.state.status.is_alive() {
+        return Err(Failure::new(format!("container `{}` runs already", container.config.name))
+            .hint(format!("connect to it with `rcr attach {}`", container.config.name)));
+    }
+    Ok(())
+}
+
+/// `rcr attach`.
+pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
+    let keys = detach_keys(&args.detach_keys)?;
+    let container = instance.containers().find(&args.name)?;
+    let process = &container.config.process;
+    let stdin = process.stdin && !args.no_stdin;
+    let signals = signal::Signals::block()?;
+    let stream = attach::connect(instance, &container, stdin)?;
+    let end = attach::relay(Attachment {
+        stream,
+        signals,
+        stdin,
+        terminal: process.terminal,
+        detach_keys: keys,
+        sig_proxy: args.sig_proxy,
+    })?;
+    Ok(end.code())
+}

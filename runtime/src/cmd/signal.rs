@@ -1,0 +1,43 @@
+//! Signals that rcr hands on while it is attached: read from a descriptor, so that no handler runs.
+
+use crate::report::{Doing, Outcome};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// What is handed on; SIGWINCH becomes the terminal's new size.
+const WATCHED: [Signal; 9] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGCONT,
+    Signal::SIGALRM,
+    Signal::SIGWINCH,
+];
+
+/// Blocked signals, waiting to be read.
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks them from now on.
+    pub fn block() -> Outcome<Self> {
+        let set: SigSet = WATCHED.into_iter().collect();
+        set.thread_block().doing(|| "cannot block signals")?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
+        fd.map(Self).doing(|| "cannot listen for signals")
+    }
+
+    /// The next one that has come.
+    pub fn next(&self) -> Option<i32> {
+        self.0.read_signal().ok().flatten().map(|info| info.ssi_signo as i32)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,221 @@
+//! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`, `container prune`.
+
+use super::attach::ask;
+use super::{each, run};
+use crate::cli::container::{KillArgs, NamesArgs, RenameArgs, RmArgs, StopArgs};
+use crate::cli::value;
+use crate::container::lifecycle::{self, Instance};
+use crate::container::state::State;
+use crate::container::store::Container;
+use crate::report::{Doing, Failure, Outcome};
+use crate::shim::protocol::{Request, Response};
+use netd_api::{Call, NetworkName};
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+/// How long the shim may take between a container's end and its own.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Sends a request and reads the answering line.
+fn request(instance: &Instance, container: &Container, request: &Request) -> Outcome<Response> {
+    let stream = ask(instance, container, request)?;
+    let mut line = String::new();
+    let name = &container.config.name;
+    let silent = || format!("the shim of container `{name}` does not answer");
+    BufReader::new(stream).read_line(&mut line).doing(silent)?;
+    serde_json::from_str(&line).map_err(|e| Failure::new(silent()).because(e.to_string()))
+}
+
+fn signal_of(text: &str) -> Outcome<i32> {
+    value::signal(text).map_err(|why| Failure::new(format!("cannot understand `--signal {text}`")).because(why))
+}
+
+/// `rcr stop`.
+pub fn stop(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
+    let signal = args.signal.as_deref().map(signal_of).transpose()?;
+    Ok(each(&args.names, |name| stop_one(instance, &instance.containers().find(name)?, signal, args.time)))
+}
+
+/// Stops one container; one that does not run is fine.
+fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>, time: Option<i64>) -> Outcome<()> {
+    let config = &container.config;
+    if !container.state.status.is_alive() {
+        return settle(instance, container);
+    }
+    let signal = signal.unwrap_or(config.stop_signal);
+    let timeout = time.unwrap_or(config.stop_timeout);
+    let answer = request(instance, container, &Request::Stop { signal, timeout });
+    match answer {
+        Ok(Response::Exit(_)) => {}
+        Ok(Response::Ok) => {}
+        Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot stop container `{}`", config.name)).because(why)),
+        // It ended by itself just now.
+        Err(failure) if still_alive(instance, container) => return Err(failure),
+        Err(_) => {}
+    }
+    remember_addresses(instance, container);
+    await_end(instance, container)?;
+    lifecycle::release(instance, &config.id)
+}
+
+fn still_alive(instance: &Instance, container: &Container) -> bool {
+    read_state(instance, container).is_some_and(|state| state.status.is_alive())
+}
+
+fn read_state(instance: &Instance, container: &Container) -> Option<State> {
+    State::read(&instance.dirs.container_run(&container.config.id)).ok().flatten()
+}
+
+/// Waits until the shim is gone, too: its cgroups and descriptors with it.
+fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let shim_gone = container.state.shim.is_none_or(|shim| !shim.is_alive());
+        if shim_gone && !still_alive(instance, container) {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(Failure::new(format!("container `{}` does not end", container.config.name))
+                .hint(format!("`rcr rm -f {}` ends and removes it by force", container.config.name)));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What a shim that died by force has left: its network and its cgroup.
+pub fn settle(instance: &Instance, container: &Container) -> Outcome<()> {
+    lifecycle::release(instance, &container.config.id)
+}
+
+/// A container keeps its addresses over a stop if nobody takes them meanwhile.
+fn remember_addresses(instance: &Instance, container: &Container) {
+    let Ok(mut netd) = instance.netd() else { return };
+    let Ok((sandbox, _)) = netd.sandbox(Call::SandboxInspect { id: container.config.id.clone() }) else { return };
+    let mut config = container.config.clone();
+    for attachment in sandbox.attachments {
+        let addresses = attachment.addresses.iter().map(ipnet::IpNet::addr).collect();
+        config.last_addresses.insert(attachment.network.to_string(), addresses);
+    }
+    // A wish only: a container whose config can't be written keeps the old one.
+    let _ = instance.containers().save(&config);
+}
+
+/// `rcr restart`.
+pub fn restart(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
+    let signal = args.signal.as_deref().map(signal_of).transpose()?;
+    Ok(each(&args.names, |name| {
+        let container = instance.containers().find(name)?;
+        if container.config.auto_remove && container.state.status.is_alive() {
+            request(instance, &container, &Request::Forget)?;
+        }
+        stop_one(instance, &container, signal, args.time)?;
+        run::start_one(instance, name)
+    }))
+}
+
+/// `rcr kill`.
+pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
+    let signal = signal_of(&args.signal)?;
+    Ok(each(&args.names, |name| {
+        let container = instance.containers().find(name)?;
+        let doing = || format!("cannot kill container `{}`", container.config.name);
+        if !container.state.status.is_alive() {
+            return Err(Failure::new(doing()).because(format!("it is {}", container.state.status.name())));
+        }
+        match request(instance, &container, &Request::Kill { signal })? {
+            Response::Error(why) => Err(Failure::new(doing()).because(why)),
+            Response::Ok | Response::Exit(_) => Ok(()),
+        }
+    }))
+}
+
+/// `rcr rm`.
+pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
+    Ok(each(&args.names, |name| {
+        let container = match instance.containers().find(name) {
+            // As with Docker, `-f` is content when there is nothing to remove.
+            Err(failure) if args.force && failure.message().starts_with("no such container") => {
+                failure.print();
+                return Ok(());
+            }
+            other => other?,
+        };
+        remove_one(instance, container, args.force, args.volumes)
+    }))
+}
+
+fn remove_one(instance: &Instance, mut container: Container, force: bool, volumes: bool) -> Outcome<()> {
+    if force && container.state.status.is_alive() {
+        let stopped = stop_one(instance, &container, Some(libc::SIGKILL), Some(0));
+        if stopped.is_err() && !lifecycle::kill_by_force(&container.state) {
+            stopped?;
+        }
+        if container.config.auto_remove && !instance.dirs.container(&container.config.id).exists() {
+            return Ok(());
+        }
+        container.state = read_state(instance, &container).unwrap_or_else(State::created);
+    }
+    lifecycle::remove(instance, &container, volumes)
+}
+
+/// `rcr wait`.
+pub fn wait(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
+    let mut code = 0;
+    for name in &args.names {
+        match wait_one(instance, name) {
+            Ok(exit) => println!("{exit}"),
+            Err(failure) => {
+                failure.print();
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn wait_one(instance: &Instance, name: &str) -> Outcome<i32> {
+    let container = instance.containers().find(name)?;
+    if container.state.status.is_alive() {
+        match request(instance, &container, &Request::Wait) {
+            Ok(Response::Exit(code)) => return Ok(code),
+            Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot wait for `{name}`")).because(why)),
+            Ok(Response::Ok) | Err(_) => {}
+        }
+    }
+    let state = read_state(instance, &container).unwrap_or(container.state);
+    Ok(state.exit_code.unwrap_or(0))
+}
+
+/// `rcr rename`.
+pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
+    let containers = instance.containers();
+    let mut config = containers.find(&args.name)?.config;
+    let new = &args.new_name;
+    new.parse::<NetworkName>()
+        .map_err(|e| Failure::new(format!("cannot use `{new}` as a container name")).because(format!("it {}", e.why)))?;
+    containers.claim_name(new, &config.id)?;
+    let old = std::mem::replace(&mut config.name, new.clone());
+    if let Err(failure) = containers.save(&config) {
+        let _ = containers.release_name(new);
+        return Err(failure);
+    }
+    containers.release_name(&old).doing(|| format!("cannot give the name `{old}` back"))?;
+    if let Some(mut netd) = crate::net::Netd::connect_running(&instance.dirs) {
+        // A container that does not run has no sandbox to rename.
+        let _ = netd.call(Call::SandboxRename { id: config.id.clone(), name: new.clone() });
+    }
+    println!("{new}");
+    Ok(0)
+}
+
+/// `rcr container prune`.
+pub fn prune(instance: &Instance) -> Outcome<i32> {
+    for container in instance.containers().list()? {
+        if !container.state.status.is_alive() {
+            let id = container.config.id.clone();
+            lifecycle::remove(instance, &container, false)?;
+            println!("{id}");
+        }
+    }
+    Ok(0)
+}

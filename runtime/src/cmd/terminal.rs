@@ -1,0 +1,84 @@
+//! The user's own terminal: raw while a container has it, restored whatever happens.
+
+use crate::report::{Doing, Outcome};
+use nix::errno::Errno;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::stdin;
+
+/// A terminal in raw mode; the drop restores it.
+pub struct RawMode {
+    before: Termios,
+}
+
+impl RawMode {
+    /// Switches stdin to raw mode; `None` if it is no terminal.
+    pub fn enter() -> Outcome<Option<Self>> {
+        if !rustix::termios::isatty(stdin()) {
+            return Ok(None);
+        }
+        let errno = |e: rustix::io::Errno| Errno::from_raw(e.raw_os_error());
+        let before = tcgetattr(stdin()).map_err(errno).doing(|| "cannot read the terminal's settings")?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(stdin(), OptionalActions::Drain, &raw).map_err(errno).doing(|| "cannot switch the terminal to raw mode")?;
+        Ok(Some(Self { before }))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.before);
+    }
+}
+
+/// Finds the detach keys in what is typed, across reads.
+pub struct DetachKeys {
+    keys: Vec<u8>,
+    /// How many of them have been typed so far.
+    seen: usize,
+}
+
+impl DetachKeys {
+    pub fn new(keys: Vec<u8>) -> Self {
+        Self { keys, seen: 0 }
+    }
+
+    /// What to pass on of `typed`, and whether the keys are complete. A beginning is held back until it is clear.
+    pub fn filter(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+        let mut out = Vec::with_capacity(typed.len());
+        for byte in typed {
+            if self.keys.is_empty() {
+                out.push(*byte);
+                continue;
+            }
+            if *byte == self.keys[self.seen] {
+                self.seen += 1;
+                if self.seen == self.keys.len() {
+                    return (out, true);
+                }
+                continue;
+            }
+            out.extend_from_slice(&self.keys[..self.seen]);
+            self.seen = usize::from(*byte == self.keys[0]);
+            if self.seen == 0 {
+                out.push(*byte);
+            }
+        }
+        (out, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detach_keys_are_found_across_reads_and_beginnings_are_passed_on() {
+        let mut keys = DetachKeys::new(vec![16, 17]);
+        assert_eq!(keys.filter(b"ab\x10"), (b"ab".to_vec(), false));
+        assert_eq!(keys.filter(b"c"), (b"\x10c".to_vec(), false));
+        assert_eq!(keys.filter(b"\x10\x10"), (b"\x10".to_vec(), false));
+        assert_eq!(keys.filter(b"\x11zzz"), (Vec::new(), true));
+        assert_eq!(DetachKeys::new(Vec::new()).filter(b"\x10\x11"), (vec![16, 17], false));
+    }
+}

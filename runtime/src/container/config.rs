@@ -1,0 +1,212 @@
+//! What a container was asked to be: flags and image defaults, resolved and checked when it is created, kept as
+//! `<root>/containers/<id>/config.json`. A start reads it; nothing of it is decided again.
+
+use crate::init::plan::RlimitPlan;
+use crate::shim::config::RestartPolicy;
+use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// The file's name, and the version of its form.
+pub const CONFIG_NAME: &str = "config.json";
+pub const CONFIG_VERSION: u32 = 1;
+
+/// A whole container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub version: u32,
+    pub id: ContainerId,
+    pub name: String,
+    /// RFC 3339.
+    pub created: String,
+    pub image: ImageUse,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub process: Process,
+    pub mounts: Vec<Mount>,
+    pub read_only: bool,
+    pub security: Security,
+    pub init: bool,
+    pub stop_signal: i32,
+    /// Seconds; -1: wait for ever.
+    pub stop_timeout: i64,
+    pub resources: Resources,
+    pub rlimits: Vec<RlimitPlan>,
+    pub sysctls: BTreeMap<String, String>,
+    pub restart: RestartPolicy,
+    pub auto_remove: bool,
+    pub network: Network,
+    pub dns: Dns,
+    pub extra_hosts: Vec<(String, HostTarget)>,
+    /// The addresses it had last, for a start to wish for.
+    #[serde(default)]
+    pub last_addresses: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// The image a container stands on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUse {
+    /// As the user wrote it.
+    pub reference: String,
+    /// The config's digest.
+    pub id: String,
+    /// Unpacked layers, lowest first.
+    pub layers: Vec<PathBuf>,
+}
+
+/// The program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    pub args: Vec<String>,
+    pub env: Vec<String>,
+    pub cwd: String,
+    /// `user[:group]`; empty: root.
+    pub user: String,
+    pub group_add: Vec<u32>,
+    pub terminal: bool,
+    pub stdin: bool,
+    /// stdin ends with the first client.
+    pub stdin_once: bool,
+}
+
+/// One mount of the user's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute path in the container.
+    pub target: String,
+    pub kind: MountKind,
+    pub read_only: bool,
+}
+
+/// Where its content comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum MountKind {
+    Bind { source: PathBuf, recursive: bool, propagation: Propagation },
+    /// `anonymous`: removed with the container.
+    Volume { name: String, source: PathBuf, anonymous: bool },
+    /// Options of tmpfs(5), e.g. `size=64m`.
+    Tmpfs { options: Vec<String> },
+}
+
+/// Mount propagation of a bind (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    #[default]
+    Private,
+    Slave,
+    Shared,
+}
+
+/// What the container may do to the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Security {
+    pub privileged: bool,
+    /// Names without `CAP_`, upper case, or `ALL`.
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub no_new_privs: bool,
+    /// False: `--security-opt seccomp=unconfined`.
+    pub seccomp: bool,
+}
+
+/// cgroup limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Bytes.
+    pub memory: Option<i64>,
+    /// Bytes of memory and swap together; -1: unlimited.
+    pub memory_swap: Option<i64>,
+    /// Billionths of a processor.
+    pub nano_cpus: Option<u64>,
+    /// -1: unlimited.
+    pub pids: i64,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: u64,
+    pub oom_score_adj: Option<i32>,
+}
+
+/// `--network` and `-p`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub mode: NetworkMode,
+    pub publish: Vec<PublishRequest>,
+    /// `--expose` and the image's: what `-P` publishes.
+    pub exposed: Vec<Exposed>,
+    pub publish_all: bool,
+}
+
+/// A port range the image offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Exposed {
+    pub port: u16,
+    /// 1 or more.
+    pub count: u16,
+    pub proto: Proto,
+}
+
+/// Which network namespace the container runs in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    Host,
+    /// Loopback only.
+    None,
+    Networks(Vec<AttachmentRequest>),
+}
+
+/// DNS of the container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dns {
+    pub servers: Vec<IpAddr>,
+    pub search: Vec<String>,
+    pub options: Vec<String>,
+}
+
+/// The right side of `--add-host`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostTarget {
+    Address(IpAddr),
+    /// `host-gateway`: the host, as this container reaches it.
+    HostGateway,
+}
+
+impl Config {
+    /// Whether a container's `/etc/hosts` names the host.
+    pub fn wants_host_gateway(&self) -> bool {
+        self.extra_hosts.iter().any(|(_, target)| *target == HostTarget::HostGateway)
+    }
+}
+
+impl Network {
+    /// `-p` and, with `-P`, every exposed port that `-p` does not publish already, on ports of the host's choice.
+    pub fn to_publish(&self) -> Vec<PublishRequest> {
+        let mut all = self.publish.clone();
+        if !self.publish_all {
+            return all;
+        }
+        for exposed in &self.exposed {
+            let range = exposed.port..=exposed.port.saturating_add(exposed.count - 1);
+            for port in range {
+                let taken = self.publish.iter().any(|p| {
+                    p.proto == exposed.proto && (p.container_port..=p.container_port + (p.count - 1)).contains(&port)
+                });
+                if !taken {
+                    all.push(PublishRequest {
+                        host_ip: None,
+                        host_port: netd_api::HostPort::Ephemeral,
+                        container_port: port,
+                        count: 1,
+                        proto: exposed.proto,
+                    });
+                }
+            }
+        }
+        all
+    }
+}

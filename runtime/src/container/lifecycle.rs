@@ -1,0 +1,344 @@
+//! How a container starts, as named steps with an undo stack, and how it ends.
+
+use super::config::{Config, MountKind, NetworkMode};
+use super::process::ProcessId;
+use super::spawn;
+use super::state::{State, Status};
+use super::store::{Container, Containers, Dirs, private_folder};
+use crate::bundle::{self, CgroupKind, Device, Facts};
+use crate::net::{Netd, unexpected};
+use crate::report::{
+    Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text,
+};
+use crate::shim::cleanup;
+use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
+use crate::shim::protocol::SOCKET_NAME;
+use crate::{cgroup, files};
+use netd_api::{Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest, recv_frame, send_frame};
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// What the lifecycle needs to know of this instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    pub dirs: Dirs,
+    /// The config file given on the command line.
+    pub config_file: Option<PathBuf>,
+    pub config: netd_api::Config,
+}
+
+impl Instance {
+    pub fn containers(&self) -> Containers<'_> {
+        Containers { dirs: &self.dirs }
+    }
+
+    /// netd, started if need be.
+    pub fn netd(&self) -> Outcome<Netd> {
+        Netd::connect(&self.dirs, self.config_file.as_deref())
+    }
+}
+
+/// A started container.
+pub struct Started {
+    /// The attached connection, if one was asked for.
+    pub attached: Option<UnixStream>,
+    pub sandbox: Option<SandboxInfo>,
+}
+
+/// What is undone, last first, when a later step fails.
+#[derive(Default)]
+struct Undo<'a> {
+    steps: Vec<Box<dyn FnOnce() -> Outcome<()> + 'a>>,
+}
+
+impl<'a> Undo<'a> {
+    fn push(&mut self, step: impl FnOnce() -> Outcome<()> + 'a) {
+        self.steps.push(Box::new(step));
+    }
+
+    /// Runs all steps; what fails is told with the failure that brought us here.
+    fn run(self, failure: Failure) -> Failure {
+        let left: Vec<String> =
+            self.steps.into_iter().rev().filter_map(|step| step().err()).map(|e| e.text().trim_end().to_owned()).collect();
+        failure.leaving(left)
+    }
+}
+
+/// Starts a container: state folder, plan, cgroup, network, files, shim. Nothing is left behind by a failure.
+pub fn start(instance: &Instance, config: &Config, attach: bool) -> Outcome<Started> {
+    let mut undo = Undo::default();
+    let doing = || format!("cannot start container `{}`", config.name);
+    match start_steps(instance, config, attach, &mut undo) {
+        Ok(started) => Ok(started),
+        Err(failure) => Err(undo.run(failure.during(doing()))),
+    }
+}
+
+fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, undo: &mut Undo<'a>) -> Outcome<Started> {
+    let dirs = &instance.dirs;
+    let run_dir = dirs.container_run(&config.id);
+    prepare_folders(dirs, config)?;
+    undo.push(|| {
+        // The state stays; what was made for this start goes.
+        for name in ["hosts", "resolv.conf", "hostname", SOCKET_NAME] {
+            let _ = fs::remove_file(dirs.container_run(&config.id).join(name));
+        }
+        Ok(())
+    });
+    let facts = facts(dirs, config)?;
+    let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
+    let plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    let paths = cgroup::create(&facts.cgroup, &config.id, &resources)?;
+    let copy = paths.clone();
+    undo.push(move || {
+        cleanup::remove_cgroups(&copy);
+        Ok(())
+    });
+    let mut network = Network::make(instance, config)?;
+    if network.is_made() {
+        undo.push(|| release(instance, &config.id));
+    }
+    files::write(config, network.sandbox.as_ref(), &run_dir)?;
+    let (control, _) = spawn::shim("container")?;
+    let shim_config = ShimConfig {
+        plan,
+        run_dir: run_dir.clone(),
+        stdin: config.process.stdin,
+        stdin_once: config.process.stdin_once,
+        log: LogConfig { path: dirs.log(&config.id), max_size: instance.config.log.max_size, max_files: instance.config.log.max_files },
+        restart: config.restart,
+        cgroup: paths,
+        remove: config.auto_remove.then(|| removal(dirs, config)),
+        stop_signal: config.stop_signal,
+        stop_timeout: config.stop_timeout,
+    };
+    await_start(&control, &shim_config, network.netns.take())?;
+    send_frame(&control, &attach, &[]).map_err(|e| Failure::new("the shim does not answer").because(e.to_string()))?;
+    network.hold(config, &run_dir)?;
+    Ok(Started { attached: attach.then_some(control), sandbox: network.sandbox })
+}
+
+fn refused(error: bundle::BundleError) -> Failure {
+    Failure::new(error.to_string())
+}
+
+/// The container's folders. Those that a snapshot needs outlive stops; the others are made anew by every start.
+fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
+    let (root, run) = (dirs.container(&config.id), dirs.container_run(&config.id));
+    let all = [root.join("upper"), root.join("work"), root.join("log"), run.join("rootfs")];
+    for folder in &all {
+        private_folder(folder).doing(|| format!("cannot create `{}`", folder.display()))?;
+    }
+    // The upper folder's mode is the container's own root's: everybody in it must be able to look.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&all[0], mode).doing(|| format!("cannot open up `{}`", all[0].display()))
+}
+
+fn facts(dirs: &Dirs, config: &Config) -> Outcome<Facts> {
+    let bound_files = config.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Bind { source, .. } => Some(source),
+        _ => None,
+    });
+    let privileged = config.security.privileged;
+    Ok(Facts {
+        container_dir: dirs.container(&config.id),
+        run_dir: dirs.container_run(&config.id),
+        cgroup: cgroup::kind()?,
+        capabilities: own_capabilities()?,
+        devices: if privileged { host_devices(Path::new("/dev")) } else { Vec::new() },
+        bound_files: bound_files.filter(|source| !source.is_dir()).cloned().collect(),
+        init_program: spawn::shim_program(),
+        host_network: config.network.mode == NetworkMode::Host,
+    })
+}
+
+fn own_capabilities() -> Outcome<u64> {
+    let set = caps::read(None, caps::CapSet::Bounding)
+        .map_err(|e| Failure::new("cannot read this process's capabilities").because(e.to_string()))?;
+    Ok(set.into_iter().map(bundle::caps::bit).sum())
+}
+
+/// The host's device nodes, for `--privileged`; those of terminals are the container's own.
+fn host_devices(folder: &Path) -> Vec<Device> {
+    const OWN: [&str; 4] = ["pts", "shm", "mqueue", "console"];
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if OWN.iter().any(|name| path.as_path() == Path::new("/dev").join(name)) {
+            continue;
+        }
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        let kind = meta.file_type();
+        if kind.is_dir() {
+            all.extend(host_devices(&path));
+        } else if kind.is_char_device() || kind.is_block_device() {
+            all.push(Device {
+                block: kind.is_block_device(),
+                major: rustix::fs::major(meta.rdev()),
+                minor: rustix::fs::minor(meta.rdev()),
+                mode: meta.mode() & 0o7777,
+                path,
+            });
+        }
+    }
+    all
+}
+
+/// The container's network while it is being started: it belongs to our connection until the shim holds it.
+struct Network {
+    netd: Option<Netd>,
+    sandbox: Option<SandboxInfo>,
+    netns: Option<OwnedFd>,
+}
+
+impl Network {
+    fn make(instance: &Instance, config: &Config) -> Outcome<Self> {
+        let mut netd = instance.netd()?;
+        let (attachments, source) = match &config.network.mode {
+            NetworkMode::Host => (vec![netd_api::AttachmentRequest::to("host")], NetnsSource::Host),
+            NetworkMode::None => (vec![netd_api::AttachmentRequest::to("none")], NetnsSource::New),
+            NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
+        };
+        let spec = SandboxRequest {
+            id: config.id.clone(),
+            name: config.name.clone(),
+            netns: source,
+            attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
+            publish: config.network.to_publish(),
+            dns: DnsRequest { servers: config.dns.servers.clone() },
+            host_gateway: config.wants_host_gateway(),
+        };
+        let (sandbox, netns) = netd.sandbox(Call::SandboxCreate { spec, dry_run: false })?;
+        if netns.is_none() && source == NetnsSource::New {
+            return Err(Failure::new("netd sent no network namespace"));
+        }
+        Ok(Self { netd: Some(netd), sandbox: Some(sandbox), netns })
+    }
+
+    fn is_made(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
+    /// The shim keeps the netns from now on; netd learns where to ask.
+    fn hold(&mut self, config: &Config, run_dir: &Path) -> Outcome<()> {
+        let Some(netd) = &mut self.netd else { return Ok(()) };
+        match netd.call(Call::SandboxHold { id: config.id.clone(), socket: run_dir.join(SOCKET_NAME) }) {
+            Ok(Reply::Done) => Ok(()),
+            Ok(other) => Err(unexpected(&other)),
+            // A program that has ended already took its shim with it, and with that its network.
+            Err(_) if !run_dir.join(SOCKET_NAME).exists() => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn with_wishes(mut request: netd_api::AttachmentRequest, config: &Config) -> netd_api::AttachmentRequest {
+    if let Some(last) = config.last_addresses.get(&request.network) {
+        request.prefer.clone_from(last);
+    }
+    request
+}
+
+/// Releases a container's network; no netd, nothing to release.
+pub fn release(instance: &Instance, id: &ContainerId) -> Outcome<()> {
+    match Netd::connect_running(&instance.dirs) {
+        Some(mut netd) => netd.call(Call::SandboxRelease { id: id.clone() }).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {
+    let fds: Vec<i32> = netns.iter().map(|fd| fd.as_raw_fd()).collect();
+    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    send_frame(control, config, &fds).map_err(silent)?;
+    match recv_frame::<Answer>(control).map_err(silent)?.0 {
+        Answer::Started { pid } => Ok(pid),
+        Answer::Failed(failure) => Err(start_failure(failure)),
+        Answer::Exited { code } => Err(Failure::new(format!("the shim ended with {code}"))),
+    }
+}
+
+/// A failed start in words, with Docker's exit codes.
+pub fn start_failure(failure: StartFailure) -> Failure {
+    let StartFailure { doing, errno, execute, lookup } = failure;
+    let error = Failure::new(doing).because(errno_text(errno));
+    if lookup {
+        return error.hint("name a user and a group that the image has, or use numbers");
+    }
+    if !execute {
+        return error;
+    }
+    match errno {
+        libc::ENOENT => error.code(EXIT_NOT_FOUND).hint("the command, or the interpreter or loader it names, is not in the image"),
+        libc::EACCES => error.code(EXIT_CANNOT_EXECUTE).hint("the command is not an executable file in the image"),
+        libc::ENOEXEC => error.code(EXIT_CANNOT_EXECUTE).hint("the command is not a program for this machine, or a script without `#!`"),
+        _ => error.code(EXIT_CANNOT_EXECUTE),
+    }
+}
+
+/// What `--rm` removes: the name first.
+fn removal(dirs: &Dirs, config: &Config) -> RemovePaths {
+    let mut folders = anonymous_volumes(dirs, config);
+    folders.extend([dirs.container(&config.id), dirs.container_run(&config.id)]);
+    RemovePaths { files: vec![dirs.names().join(&config.name)], folders }
+}
+
+fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
+    let names = config.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Volume { name, anonymous: true, .. } => Some(dirs.volumes().join(name)),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// Removes a container that does not run, with its network's leftovers, cgroup and files. `volumes`: the anonymous ones, too.
+pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outcome<()> {
+    let Container { config, state } = container;
+    if state.status.is_alive() {
+        return Err(Failure::new(format!("cannot remove container `{}`: it is {}", config.name, state.status.name()))
+            .hint(format!("stop it with `rcr stop {0}`, or remove it with `rcr rm -f {0}`", config.name)));
+    }
+    release(instance, &config.id)?;
+    cleanup_cgroup(&config.id)?;
+    if volumes {
+        for folder in anonymous_volumes(&instance.dirs, config) {
+            cleanup::remove_folder(&folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))?;
+        }
+    }
+    instance.containers().remove(config)
+}
+
+/// The cgroup of a container whose shim could not remove it.
+fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
+    let paths: CgroupPaths = cgroup::paths(&cgroup::kind().unwrap_or(CgroupKind::Unified), id);
+    if paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
+        cleanup::remove_cgroups(&paths);
+    }
+    Ok(())
+}
+
+/// Kills a running container's init and its shim, and waits for both: the last resort, for a shim that does not answer.
+pub fn kill_by_force(state: &State) -> bool {
+    let mut gone = true;
+    for process in [state.init, state.shim].into_iter().flatten() {
+        gone &= kill_and_wait(&process);
+    }
+    gone
+}
+
+fn kill_and_wait(process: &ProcessId) -> bool {
+    let Some(pidfd) = process.open() else { return true };
+    let _ = crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
+    rustix::event::poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready == 1)
+}
+
+/// Whether a container runs now.
+pub fn is_running(state: &State) -> bool {
+    state.status == Status::Running
+}

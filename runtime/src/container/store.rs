@@ -1,0 +1,194 @@
+//! Where containers are kept: `<root>/containers/<id>`, `<root>/names/<name>`, `<run>/containers/<id>`.
+
+use super::config::{CONFIG_NAME, CONFIG_VERSION, Config};
+use super::state::State;
+use crate::report::{Doing, Failure, Outcome};
+use crate::shim::cleanup::remove_folder;
+use netd_api::ContainerId;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The two folders that hold all state of one instance.
+#[derive(Debug, Clone)]
+pub struct Dirs {
+    pub root: PathBuf,
+    pub run: PathBuf,
+}
+
+impl Dirs {
+    /// Makes both folders, readable by root alone.
+    pub fn ensure(&self) -> Outcome<()> {
+        for dir in [&self.root, &self.run] {
+            private_folder(dir).doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// What outlives a reboot.
+    pub fn container(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.as_str())
+    }
+
+    /// What need not.
+    pub fn container_run(&self, id: &ContainerId) -> PathBuf {
+        self.run.join("containers").join(id.as_str())
+    }
+
+    /// The JSON-lines log.
+    pub fn log(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("log/container.log")
+    }
+}
+
+/// A folder of root's own, with its parents.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A container with its state.
+#[derive(Debug, Clone)]
+pub struct Container {
+    pub config: Config,
+    pub state: State,
+}
+
+/// Reads and writes containers.
+pub struct Containers<'a> {
+    pub dirs: &'a Dirs,
+}
+
+impl Containers<'_> {
+    /// Takes the name; it is taken or it is not (`O_EXCL`).
+    pub fn claim_name(&self, name: &str, id: &ContainerId) -> Outcome<()> {
+        private_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
+        let path = self.dirs.names().join(name);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        match file.and_then(|mut file| file.write_all(id.as_str().as_bytes())) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                Err(Failure::new(format!("the container name `{name}` is in use"))
+                    .because(format!("container `{}` has it", holder.get(..12).unwrap_or("(unknown)")))
+                    .hint(format!("remove it with `rcr rm {name}`, or choose another name")))
+            }
+            Err(error) => Err(error).doing(|| format!("cannot take the container name `{name}`")),
+        }
+    }
+
+    /// Gives the name back.
+    pub fn release_name(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.dirs.names().join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Writes the config, whole or not at all.
+    pub fn save(&self, config: &Config) -> Outcome<()> {
+        let folder = self.dirs.container(&config.id);
+        let write = || -> io::Result<()> {
+            private_folder(&folder)?;
+            let temporary = folder.join(format!(".{CONFIG_NAME}"));
+            fs::write(&temporary, serde_json::to_vec(config)?)?;
+            fs::rename(temporary, folder.join(CONFIG_NAME))
+        };
+        write().doing(|| format!("cannot save the container `{}`", config.name))
+    }
+
+    /// Writes a fresh state.
+    pub fn save_state(&self, id: &ContainerId, state: &State) -> Outcome<()> {
+        let folder = self.dirs.container_run(id);
+        private_folder(&folder).and_then(|()| state.write(&folder)).doing(|| format!("cannot save the state of `{}`", id.short()))
+    }
+
+    /// All containers, oldest first. One that can't be read is left out here and named by [`Containers::find`].
+    pub fn list(&self) -> Outcome<Vec<Container>> {
+        let mut all = Vec::new();
+        let entries = match fs::read_dir(self.dirs.containers()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+            other => other.doing(|| "cannot list containers")?,
+        };
+        for entry in entries.flatten() {
+            let id = entry.file_name().into_string().ok().and_then(|name| name.parse::<ContainerId>().ok());
+            if let Some(container) = id.and_then(|id| self.load(&id).ok()) {
+                all.push(container);
+            }
+        }
+        all.sort_by(|a, b| a.config.created.cmp(&b.config.created));
+        Ok(all)
+    }
+
+    /// Reads one container.
+    pub fn load(&self, id: &ContainerId) -> Outcome<Container> {
+        let path = self.dirs.container(id).join(CONFIG_NAME);
+        let doing = || format!("cannot read the container `{}`", id.short());
+        let bytes = fs::read(&path).doing(doing)?;
+        let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(doing())
+                .because(format!("`{}`: {error}", path.display()))
+                .hint(format!("remove it with `rm -r {}`", self.dirs.container(id).display()))
+        })?;
+        if config.version > CONFIG_VERSION {
+            return Err(Failure::new(doing())
+                .because(format!("it was written by a newer rcr (version {} of the form)", config.version))
+                .hint("upgrade rcr"));
+        }
+        let state = State::read(&self.dirs.container_run(id)).doing(doing)?;
+        Ok(Container { config, state: state.unwrap_or_else(State::created) })
+    }
+
+    /// By name, id, or an unambiguous prefix of an id.
+    pub fn find(&self, wanted: &str) -> Outcome<Container> {
+        let missing = || {
+            Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers")
+        };
+        // Only what can be a name is looked up as a file.
+        if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
+            if let Ok(id) = fs::read_to_string(self.dirs.names().join(wanted))
+                && let Ok(id) = id.parse()
+            {
+                return self.load(&id);
+            }
+        }
+        if wanted.is_empty() || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(missing());
+        }
+        let mut hits = fs::read_dir(self.dirs.containers())
+            .map_err(|_| missing())?
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.starts_with(wanted))
+            .filter_map(|name| name.parse::<ContainerId>().ok());
+        match (hits.next(), hits.next()) {
+            (Some(id), None) => self.load(&id),
+            (None, _) => Err(missing()),
+            (Some(_), Some(_)) => Err(Failure::new(format!("`{wanted}` is the beginning of several container ids"))),
+        }
+    }
+
+    /// Removes all files of a container; the name goes last, so that what is left can still be named.
+    pub fn remove(&self, config: &Config) -> Outcome<()> {
+        let doing = || format!("cannot remove the container `{}`", config.name);
+        remove_folder(&self.dirs.container_run(&config.id)).doing(doing)?;
+        remove_folder(&self.dirs.container(&config.id)).doing(doing)?;
+        self.release_name(&config.name).doing(doing)
+    }
+}

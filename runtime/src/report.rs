@@ -1,0 +1,179 @@
+//! The only printer of errors: `error: / caused by: / hint:` and the exit code.
+
+use std::fmt::Write as _;
+use std::io;
+
+/// rcr itself failed.
+pub const EXIT_RCR: i32 = 125;
+/// The command can't be executed.
+pub const EXIT_CANNOT_EXECUTE: i32 = 126;
+/// The command is not there.
+pub const EXIT_NOT_FOUND: i32 = 127;
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub struct Failure {
+    /// What we were doing, on which object.
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    /// What could not be undone, each with the command that removes it.
+    left_behind: Vec<String>,
+    pub code: i32,
+}
+
+/// What every verb returns.
+pub type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure of rcr's own (exit code 125).
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, left_behind: Vec::new(), code: EXIT_RCR }
+    }
+
+    /// The same with one more cause.
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// The same with the way out.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with another exit code.
+    pub fn code(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Adds what an undo could not remove.
+    pub fn leaving(mut self, what: impl IntoIterator<Item = String>) -> Self {
+        self.left_behind.extend(what);
+        self
+    }
+
+    /// The same inside a larger undertaking: the message becomes the first cause.
+    pub fn during(self, message: impl Into<String>) -> Self {
+        let mut causes = vec![self.message];
+        causes.extend(self.causes);
+        Self { message: message.into(), causes, ..self }
+    }
+
+    /// The first line, for listings.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The text for the terminal.
+    pub fn text(&self) -> String {
+        let mut text = format!("error: {}\n", self.message);
+        for cause in &self.causes {
+            let _ = writeln!(text, "  caused by: {cause}");
+        }
+        for what in &self.left_behind {
+            let _ = writeln!(text, "  left behind: {what}");
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+        text
+    }
+
+    /// Prints to stderr.
+    pub fn print(&self) {
+        eprint!("{}", self.text());
+    }
+}
+
+impl From<netd_api::ApiError> for Failure {
+    fn from(error: netd_api::ApiError) -> Self {
+        Self {
+            message: error.message,
+            causes: error.causes,
+            hint: error.hint,
+            left_behind: error.left_behind,
+            code: EXIT_RCR,
+        }
+    }
+}
+
+impl From<rcr_images::Error> for Failure {
+    fn from(error: rcr_images::Error) -> Self {
+        let hint = error.hint();
+        let failure = Self::new(error.to_string());
+        let failure = causes_of(&error).into_iter().fold(failure, Failure::because);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// The sources of an error, outermost first, with errno names where there are any.
+fn causes_of(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), io_text));
+        source = cause.source();
+    }
+    causes
+}
+
+/// Says what was being done when something failed.
+pub trait Doing<T> {
+    /// `message` is made only in case of failure.
+    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T> {
+        self.map_err(|error| Failure::new(message()).because(io_text(&error)))
+    }
+}
+
+impl<T> Doing<T> for Result<T, nix::errno::Errno> {
+    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T> {
+        self.map_err(|errno| Failure::new(message()).because(errno_text(errno as i32)))
+    }
+}
+
+impl<T> Doing<T> for Outcome<T> {
+    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T> {
+        self.map_err(|failure| failure.during(message()))
+    }
+}
+
+/// `no such file or directory (ENOENT)`.
+pub fn io_text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => errno_text(number),
+        None => error.to_string(),
+    }
+}
+
+/// An errno's description and name.
+pub fn errno_text(number: i32) -> String {
+    let errno = nix::errno::Errno::from_raw(number);
+    let text = errno.desc();
+    let mut chars = text.chars();
+    let lower = chars.next().map(|c| c.to_lowercase().collect::<String>() + chars.as_str()).unwrap_or_default();
+    format!("{lower} ({errno:?})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_designed() {
+        let failure = Failure::new("cannot start `web`").because(errno_text(libc::ENOENT)).hint("create it");
+        assert_eq!(
+            failure.during("cannot run `web`").text(),
+            "error: cannot run `web`\n  caused by: cannot start `web`\n  caused by: no such file or directory (ENOENT)\nhint: create it\n"
+        );
+    }
+}

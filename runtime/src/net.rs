@@ -43,12 +43,13 @@ impl Netd {
         with_short_path(&socket, UnixStream::connect).ok().map(|stream| Self { stream })
     }
 
-    /// One request, one reply, with descriptors both ways.
-    pub fn call_with(&mut self, call: Call, fds: &[RawFd]) -> Outcome<(Reply, Vec<OwnedFd>)> {
-        let broken = |error: FrameError| {
-            Failure::new("the connection to netd broke").because(error.to_string()).hint("netd's log (`netd.log` in the run folder) may say why; the command can be repeated")
-        };
-        send_frame(&self.stream, &Request::new(call), fds).map_err(broken)?;
+    /// Sends a request; its reply is to be [received](Netd::receive) before the next one.
+    pub fn send(&mut self, call: Call, fds: &[RawFd]) -> Outcome<()> {
+        send_frame(&self.stream, &Request::new(call), fds).map_err(broken)
+    }
+
+    /// The reply to the last request, with its descriptors.
+    pub fn receive(&mut self) -> Outcome<(Reply, Vec<OwnedFd>)> {
         match recv_frame::<Reply>(&self.stream).map_err(broken)? {
             (Reply::Error(error), _) => Err(error.into()),
             other => Ok(other),
@@ -57,16 +58,29 @@ impl Netd {
 
     /// One request, one reply.
     pub fn call(&mut self, call: Call) -> Outcome<Reply> {
-        self.call_with(call, &[]).map(|(reply, _)| reply)
+        self.send(call, &[])?;
+        self.receive().map(|(reply, _)| reply)
     }
 
     /// A request that is answered with a sandbox.
     pub fn sandbox(&mut self, call: Call) -> Outcome<(SandboxInfo, Option<OwnedFd>)> {
-        match self.call_with(call, &[])? {
+        self.send(call, &[])?;
+        self.receive_sandbox()
+    }
+
+    /// The reply to a request that is answered with a sandbox.
+    pub fn receive_sandbox(&mut self) -> Outcome<(SandboxInfo, Option<OwnedFd>)> {
+        match self.receive()? {
             (Reply::Sandbox(info), mut fds) => Ok((info, fds.pop())),
             (other, _) => Err(unexpected(&other)),
         }
     }
+}
+
+fn broken(error: FrameError) -> Failure {
+    Failure::new("the connection to netd broke")
+        .because(error.to_string())
+        .hint("netd's log (`netd.log` in the run folder) may say why; the command can be repeated")
 }
 
 /// netd answered something else than was asked for: versions that don't fit.

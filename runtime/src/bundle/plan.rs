@@ -32,8 +32,12 @@ const NAMESPACED_SYSCTLS: [&str; 3] = ["kernel/shm", "kernel/msg", "fs/mqueue/"]
 
 /// Compiles the spec. What OCI leaves to the runtime (devices, the user's name, seccomp) comes from the config.
 pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan, BundleError> {
-    let mut ops = Vec::new();
+    let (mut ops, mut late_ops) = (Vec::new(), Vec::new());
     for mount in spec.mounts().iter().flatten() {
+        if mount.typ().as_deref().is_some_and(|typ| typ.starts_with("cgroup")) {
+            late_ops.push(mount_op(mount, facts)?);
+            continue;
+        }
         ops.push(mount_op(mount, facts)?);
         if mount.destination() == Path::new("/dev") {
             ops.extend(device_ops(spec));
@@ -46,10 +50,10 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         ops.push(InitOp::Sysctl { key: sysctl_path(key, facts)?, value: value.clone() });
     }
     for path in linux.masked_paths().iter().flatten() {
-        ops.push(InitOp::Mask { path: relative(path) });
+        late_ops.push(InitOp::Mask { path: relative(path) });
     }
     for path in linux.readonly_paths().iter().flatten() {
-        ops.push(InitOp::ReadOnly { path: relative(path) });
+        late_ops.push(InitOp::ReadOnly { path: relative(path) });
     }
     Ok(InitPlan {
         hostname: spec.hostname().clone(),
@@ -63,6 +67,7 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             volatile: config.auto_remove,
         },
         ops,
+        late_ops,
         process: process_plan(spec, config)?,
     })
 }

@@ -94,7 +94,10 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
         all.push(bind("/sys", "/sys".into(), &["rbind", sys, "nosuid", "noexec", "nodev", "rprivate"])?);
     } else {
         all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys])?);
-        all.extend(cgroup_mounts(&facts.cgroup, sys)?);
+        // A cgroup tree of the user's own (`-v /sys/fs/cgroup:/sys/fs/cgroup`) replaces ours.
+        if !config.mounts.iter().any(|m| m.target.starts_with("/sys/fs/cgroup")) {
+            all.extend(cgroup_mounts(&facts.cgroup, sys)?);
+        }
     }
     if config.init {
         let target = format!("/{}", tiny_init::PATH_IN_CONTAINER);

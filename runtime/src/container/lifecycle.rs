@@ -45,7 +45,7 @@ impl Instance {
 pub struct Started {
     /// The attached connection, if one was asked for.
     pub attached: Option<UnixStream>,
-    pub sandbox: Option<SandboxInfo>,
+    pub sandbox: SandboxInfo,
 }
 
 /// What is undone, last first, when a later step fails.
@@ -92,18 +92,18 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
     let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
     let plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    // netd works on the network while we make the cgroup and start the shim's program.
+    let request = Network::request(instance, config)?;
+    undo.push(|| release(instance, &config.id));
     let paths = cgroup::create(&facts.cgroup, &config.id, &resources)?;
     let copy = paths.clone();
     undo.push(move || {
         cleanup::remove_cgroups(&copy);
         Ok(())
     });
-    let mut network = Network::make(instance, config)?;
-    if network.is_made() {
-        undo.push(|| release(instance, &config.id));
-    }
-    files::write(config, network.sandbox.as_ref(), &run_dir)?;
     let (control, _) = spawn::shim("container")?;
+    let mut network = request.finish(config)?;
+    files::write(config, Some(&network.sandbox), &run_dir)?;
     let shim_config = ShimConfig {
         plan,
         run_dir: run_dir.clone(),
@@ -188,17 +188,20 @@ fn host_devices(folder: &Path) -> Vec<Device> {
     all
 }
 
-/// The container's network while it is being started: it belongs to our connection until the shim holds it.
+/// A network that netd is working on. It belongs to our connection until the shim holds it.
+struct PendingNetwork(Netd);
+
+/// The container's network while it is being started.
 struct Network {
-    netd: Option<Netd>,
-    sandbox: Option<SandboxInfo>,
+    netd: Netd,
+    sandbox: SandboxInfo,
     netns: Option<OwnedFd>,
 }
 
 impl Network {
-    fn make(instance: &Instance, config: &Config) -> Outcome<Self> {
+    fn request(instance: &Instance, config: &Config) -> Outcome<PendingNetwork> {
         let mut netd = instance.netd()?;
-        let (attachments, source) = match &config.network.mode {
+        let (attachments, netns) = match &config.network.mode {
             NetworkMode::Host => (vec![netd_api::AttachmentRequest::to("host")], NetnsSource::Host),
             NetworkMode::None => (vec![netd_api::AttachmentRequest::to("none")], NetnsSource::New),
             NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
@@ -206,33 +209,36 @@ impl Network {
         let spec = SandboxRequest {
             id: config.id.clone(),
             name: config.name.clone(),
-            netns: source,
+            netns,
             attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
             publish: config.network.to_publish(),
             dns: DnsRequest { servers: config.dns.servers.clone() },
             host_gateway: config.wants_host_gateway(),
         };
-        let (sandbox, netns) = netd.sandbox(Call::SandboxCreate { spec, dry_run: false })?;
-        if netns.is_none() && source == NetnsSource::New {
-            return Err(Failure::new("netd sent no network namespace"));
-        }
-        Ok(Self { netd: Some(netd), sandbox: Some(sandbox), netns })
-    }
-
-    fn is_made(&self) -> bool {
-        self.sandbox.is_some()
+        netd.send(Call::SandboxCreate { spec, dry_run: false }, &[])?;
+        Ok(PendingNetwork(netd))
     }
 
     /// The shim keeps the netns from now on; netd learns where to ask.
     fn hold(&mut self, config: &Config, run_dir: &Path) -> Outcome<()> {
-        let Some(netd) = &mut self.netd else { return Ok(()) };
-        match netd.call(Call::SandboxHold { id: config.id.clone(), socket: run_dir.join(SOCKET_NAME) }) {
+        match self.netd.call(Call::SandboxHold { id: config.id.clone(), socket: run_dir.join(SOCKET_NAME) }) {
             Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(unexpected(&other)),
             // A program that has ended already took its shim with it, and with that its network.
             Err(_) if !run_dir.join(SOCKET_NAME).exists() => Ok(()),
             Err(failure) => Err(failure),
         }
+    }
+}
+
+impl PendingNetwork {
+    fn finish(self, config: &Config) -> Outcome<Network> {
+        let Self(mut netd) = self;
+        let (sandbox, netns) = netd.receive_sandbox()?;
+        if netns.is_none() && config.network.mode != NetworkMode::Host {
+            return Err(Failure::new("netd sent no network namespace"));
+        }
+        Ok(Network { netd, sandbox, netns })
     }
 }
 

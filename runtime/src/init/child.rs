@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here allocates, takes a lock or prints. The way out is execve(2), or a report and `_exit`.
 
-use super::compiled::{CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
+use super::compiled::{CompiledOp, CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
 use super::handshake::{self, Failure, Stage};
 use super::mounts::{self, errno};
 use super::user;
@@ -58,14 +58,13 @@ fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
     }
 }
 
+/// Everything up to pivot_root(2). On cgroup v1 the parent moves this process meanwhile, which takes as long as most of
+/// this: only what needs the cgroup waits for it.
 fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
-    wait_for_go(&from.go)?;
     if let Some(netns) = &from.netns {
         clone::setns(netns.as_fd(), libc::CLONE_NEWNET).map_err(Failure::at(Stage::JoinNamespaces))?;
     }
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
-    // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
-    clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
     let name = |e: rustix::io::Errno| Failure::at(Stage::Hostname)(errno(e));
     if let Some(hostname) = &plan.hostname {
         rustix::system::sethostname(hostname).map_err(name)?;
@@ -75,10 +74,12 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let root = mount_root(plan)?;
-    for (index, op) in plan.ops.iter().enumerate() {
-        mounts::run(root.as_fd(), op).map_err(|errno| Failure { stage: Stage::Op, detail: index as u32, errno })?;
-    }
+    run_ops(root.as_fd(), &plan.ops, 0)?;
     mounts::ensure_folder(root.as_fd(), &plan.process.cwd, false).map_err(Failure::at(Stage::WorkingDirectory))?;
+    wait_for_go(&from.go)?;
+    // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
+    clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
+    run_ops(root.as_fd(), &plan.late_ops, plan.ops.len())?;
     let terminal = match plan.process.terminal {
         true => Some(open_terminal(root.as_fd(), Some(&from.console), &from.report).map_err(Failure::at(Stage::Terminal))?),
         false => None,
@@ -88,6 +89,13 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     }
     pivot(root.as_fd()).map_err(Failure::at(Stage::PivotRoot))?;
     Ok(terminal)
+}
+
+fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize) -> Result<(), Failure> {
+    ops.iter().enumerate().try_for_each(|(index, op)| {
+        let detail = (first + index) as u32;
+        mounts::run(root, op).map_err(|errno| Failure { stage: Stage::Op, detail, errno })
+    })
 }
 
 fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {

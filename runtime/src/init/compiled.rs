@@ -22,6 +22,7 @@ pub struct CompiledPlan {
     pub domainname: Option<Vec<u8>>,
     pub root: CompiledRoot,
     pub ops: Vec<CompiledOp>,
+    pub late_ops: Vec<CompiledOp>,
     pub process: CompiledProcess,
 }
 
@@ -96,6 +97,7 @@ pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
         domainname: plan.domainname.as_ref().map(|name| name.clone().into_bytes()),
         root: compile_root(&plan.root)?,
         ops: plan.ops.iter().map(compile_op).collect::<Result<_, _>>()?,
+        late_ops: plan.late_ops.iter().map(compile_op).collect::<Result<_, _>>()?,
         process: compile_process(&plan.process)?,
     })
 }

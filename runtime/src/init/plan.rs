@@ -13,9 +13,18 @@ pub struct InitPlan {
     pub hostname: Option<String>,
     pub domainname: Option<String>,
     pub root: RootPlan,
-    /// In order; all before pivot_root(2).
+    /// In order; all before pivot_root(2), and while the shim still moves the child into its cgroup.
     pub ops: Vec<InitOp>,
+    /// Those that need the child to be in its cgroup; also before pivot_root(2).
+    pub late_ops: Vec<InitOp>,
     pub process: ProcessPlan,
+}
+
+impl InitPlan {
+    /// The op that the child counts as `index`.
+    pub fn op(&self, index: usize) -> Option<&InitOp> {
+        self.ops.iter().chain(&self.late_ops).nth(index)
+    }
 }
 
 /// The root file system: an overlay, mounted by the child in its own mount namespace, so that no crash leaves it on the host.

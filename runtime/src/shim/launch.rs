@@ -111,7 +111,7 @@ pub fn launch(
         child::run(compiled, Inherited { go, report, netns, stdio: child_stdio, console })
     })?;
     let master = born.until_exec(|stage, detail| match stage {
-        Stage::Op => plan.ops.get(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
+        Stage::Op => plan.op(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
         _ => describe_stage(stage, plan),
     })?;
     let Born { pid, pidfd, .. } = born;

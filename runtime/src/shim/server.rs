@@ -72,6 +72,8 @@ pub fn run() -> i32 {
             {
                 shim.clients.push(client);
             }
+            // Starting is done; what is left is waiting.
+            crate::sys::memory::forget_file_pages();
             shim.serve();
             0
         }

@@ -7,6 +7,7 @@ pub mod clone;
 pub mod creds;
 pub mod exec;
 pub mod fd;
+pub mod memory;
 pub mod mount;
 pub mod seccomp;
 pub mod signal;

@@ -54,8 +54,9 @@ fn usage(error: &clap::Error) -> Failure {
     for line in lines {
         if let Some(tip) = line.strip_prefix("tip: ") {
             hint.get_or_insert_with(|| tip.replace('\'', "`"));
-        } else if line.starts_with("Usage:") {
-            hint.get_or_insert_with(|| line.replacen("Usage:", "usage:", 1));
+        } else if let Some(usage) = line.strip_prefix("Usage: ") {
+            let verb: Vec<&str> = usage.split(' ').take_while(|word| word.starts_with(char::is_alphabetic)).collect();
+            hint.get_or_insert_with(|| format!("`{} --help` shows how it is used", verb.join(" ")));
         } else if !line.starts_with("For more information") {
             missing.push(line.to_owned());
         }

@@ -200,7 +200,9 @@ fn device_ops(spec: &Spec) -> Vec<InitOp> {
     let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_ref());
     for device in devices.into_iter().flatten() {
         let path = relative(device.path());
-        if NODES.iter().any(|(name, ..)| path == format!("dev/{name}")) {
+        // What every container has is its own already.
+        let own = NODES.iter().map(|(name, ..)| *name).chain(LINKS.iter().map(|(name, _)| *name));
+        if own.into_iter().any(|name| path == format!("dev/{name}")) {
             continue;
         }
         for (at, _) in path.match_indices('/').skip(1) {

@@ -45,15 +45,16 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let mut labels_all: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
     labels_all.extend(labels.collect::<Outcome<Vec<_>>>()?);
     let host_network = parsed.network.mode == NetworkMode::Host;
+    let hostname = hostname(args, &id, host_network)?;
     let mut config = Config {
         version: CONFIG_VERSION,
         name: String::new(),
         created: format!("{:.9}", jiff::Timestamp::now()),
         image: ImageUse { reference: args.image.clone(), id: image.id.to_string(), layers },
-        hostname: hostname(args, &id, host_network)?,
+        process: process(args, &defaults, hostname.as_deref(), attached)?,
+        hostname,
         domainname: args.domainname.clone(),
         labels: labels_all,
-        process: process(args, &defaults, attached)?,
         mounts: parsed.tmpfs,
         read_only: args.storage.read_only,
         security: parsed.security,
@@ -165,7 +166,12 @@ fn take_name(instance: &Instance, wanted: Option<&str>, id: &ContainerId) -> Out
     Ok(name)
 }
 
-fn process(args: &CreateArgs, defaults: &oci_spec::image::Config, attached: bool) -> Outcome<Process> {
+fn process(
+    args: &CreateArgs,
+    defaults: &oci_spec::image::Config,
+    hostname: Option<&str>,
+    attached: bool,
+) -> Outcome<Process> {
     let entrypoint = match &args.entrypoint {
         Some(program) if program.is_empty() => Vec::new(),
         Some(program) => vec![program.clone()],
@@ -196,7 +202,7 @@ fn process(args: &CreateArgs, defaults: &oci_spec::image::Config, attached: bool
     }
     Ok(Process {
         args: all,
-        env: environment(args, defaults)?,
+        env: environment(args, defaults, hostname)?,
         cwd,
         user,
         group_add: args.group_add.clone(),
@@ -206,10 +212,13 @@ fn process(args: &CreateArgs, defaults: &oci_spec::image::Config, attached: bool
     })
 }
 
-fn environment(args: &CreateArgs, defaults: &oci_spec::image::Config) -> Outcome<Vec<String>> {
+fn environment(args: &CreateArgs, defaults: &oci_spec::image::Config, hostname: Option<&str>) -> Outcome<Vec<String>> {
     let mut all: Vec<String> = defaults.env().clone().unwrap_or_default();
     if !all.iter().any(|e| e.starts_with("PATH=")) {
         all.push(format!("PATH={}", crate::bundle::DEFAULT_PATH));
+    }
+    if let Some(hostname) = hostname {
+        set(&mut all, format!("HOSTNAME={hostname}"));
     }
     if args.tty {
         set(&mut all, "TERM=xterm".into());

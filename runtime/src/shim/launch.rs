@@ -193,7 +193,11 @@ impl Born {
     /// Lets the child go on and waits for its execve(2); returns the terminal's master if it opened one.
     /// `describe` names what a stage was doing.
     pub fn until_exec(&self, describe: impl Fn(Stage, u32) -> String) -> Result<Option<OwnedFd>, StartFailure> {
-        rustix::io::write(&self.go, b"g").map_err(|e| failure("let the container's process go on")(errno(e)))?;
+        match rustix::io::write(&self.go, b"g") {
+            // It failed before it waited for this: its report says how.
+            Ok(_) | Err(rustix::io::Errno::PIPE) => {}
+            Err(e) => return Err(failure("let the container's process go on")(errno(e))),
+        }
         let mut terminal = None;
         loop {
             match handshake::receive(&self.report) {

@@ -59,7 +59,11 @@ alpine_tree() {
     mkdir -p "$root/$(dirname "$applet")"
     ln -s /bin/busybox "$root/$applet"
   done
-  rm -f "$root/bin/ping" "$root/bin/ping6"
+  # Debian's busybox shell prefers its own applets to what lies in PATH, so that `ping` would be the one that wants a raw
+  # socket: the shell is dash.
+  rm -f "$root/bin/ping" "$root/bin/ping6" "$root/bin/sh"
+  install -m 755 /bin/dash "$root/bin/sh"
+  copy_libraries /bin/dash "$root"
   ln -s ping "$root/bin/ping6"
   cat > "$root/etc/passwd" <<'FILE'
 root:x:0:0:root:/root:/bin/sh

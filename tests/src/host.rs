@@ -105,10 +105,11 @@ impl Host {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("rcr is needed in {}: {e}", bin().display()));
         let mut stdin = child.stdin.take().unwrap();
-        // A program that reads nothing closes the pipe.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
+        let input = input.to_owned();
+        // Beside the reading: more than a pipe holds may go both ways. A program that reads nothing closes the pipe.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
         let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
         Ran {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -207,10 +208,12 @@ impl Default for Host {
 
 /// Buries orphans that have ended; children that are waited for elsewhere are not orphans.
 pub fn bury() {
-    let children = std::fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).unwrap_or_default();
-    for pid in children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
-        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        if ["rcr-shim", "netd"].contains(&name.trim()) {
+    let me = format!(" Z {} ", std::process::id());
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let ours = ["(rcr-shim)", "(netd)"].iter().any(|name| stat.contains(name));
+        if ours && stat.contains(&me) {
             let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
         }
     }

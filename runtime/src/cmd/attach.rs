@@ -73,7 +73,9 @@ pub fn relay(attachment: Attachment) -> Outcome<End> {
         terminal: attachment.terminal,
         sig_proxy: attachment.sig_proxy,
         received: Vec::new(),
+        outgoing: Vec::new(),
     };
+    relay.stream.set_nonblocking(true).doing(|| "cannot talk to the container's shim")?;
     relay.send_size()?;
     relay.run()
 }
@@ -87,6 +89,8 @@ struct Relay {
     sig_proxy: bool,
     keys: DetachKeys,
     received: Vec<u8>,
+    /// Frames that the shim has not taken yet: meanwhile no more input is read, but output still is.
+    outgoing: Vec<u8>,
 }
 
 impl Relay {
@@ -106,8 +110,10 @@ impl Relay {
     }
 
     fn wait(&self) -> (bool, bool, bool) {
-        let mut fds = vec![PollFd::new(&self.stream, PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-        if let Some(stdin) = &self.stdin {
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, !self.outgoing.is_empty());
+        let mut fds = vec![PollFd::new(&self.stream, flags), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.outgoing.is_empty()) {
             fds.push(PollFd::new(stdin, PollFlags::IN));
         }
         let _ = poll(&mut fds, None);
@@ -115,17 +121,28 @@ impl Relay {
         (ready(0), ready(1), ready(2))
     }
 
-    fn send(&self, kind: u8, payload: &[u8]) -> Outcome<()> {
-        let mut frame = Vec::with_capacity(payload.len() + 5);
-        push_frame(&mut frame, kind, payload);
-        match (&self.stream).write_all(&frame) {
-            // The container has just ended: its last words are still to be read.
-            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
-            other => other.doing(|| "cannot talk to the container's shim"),
-        }
+    fn send(&mut self, kind: u8, payload: &[u8]) -> Outcome<()> {
+        push_frame(&mut self.outgoing, kind, payload);
+        self.flush()
     }
 
-    fn send_size(&self) -> Outcome<()> {
+    fn flush(&mut self) -> Outcome<()> {
+        while !self.outgoing.is_empty() {
+            match (&self.stream).write(&self.outgoing) {
+                Ok(sent) => drop(self.outgoing.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The container has just ended: its last words are still to be read.
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                    self.outgoing.clear();
+                }
+                Err(error) => return Err(error).doing(|| "cannot talk to the container's shim"),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_size(&mut self) -> Outcome<()> {
         if !self.terminal {
             return Ok(());
         }
@@ -180,9 +197,10 @@ impl Relay {
 
     /// The exit code, once it has come.
     fn on_shim(&mut self) -> Outcome<Option<i32>> {
+        self.flush()?;
         let mut buffer = [0u8; 64 * 1024];
         let got = match self.stream.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => return Ok(None),
             other => other.doing(|| "cannot hear from the container's shim")?,
         };
         if got == 0 {

@@ -179,7 +179,8 @@ fn wait_one(instance: &Instance, name: &str) -> Outcome<i32> {
         match request(instance, &container, &Request::Wait) {
             Ok(Response::Exit(code)) => return Ok(code),
             Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot wait for `{name}`")).because(why)),
-            Ok(Response::Ok) | Err(_) => {}
+            // It ended just now: its state says how.
+            Ok(Response::Ok) | Err(_) => await_end(instance, &container)?,
         }
     }
     let state = read_state(instance, &container).unwrap_or(container.state);

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const GOOD_RUN: Duration = Duration::from_secs(10);
+/// Bytes for the container's stdin that may wait here.
+const MAX_INPUT: usize = 1 << 18;
 /// How long the last words may take to a client that does not read.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -198,7 +200,8 @@ impl Shim {
             PollFd::new(&self.listener, PollFlags::IN),
         ];
         for (index, client) in self.clients.iter().enumerate() {
-            let mut flags = PollFlags::IN;
+            // A container that does not read its stdin makes whoever writes it wait.
+            let mut flags = if self.input.len() > MAX_INPUT { PollFlags::empty() } else { PollFlags::IN };
             flags.set(PollFlags::OUT, client.wants_to_write());
             what.push(Source::Client(index));
             fds.push(PollFd::from_borrowed_fd(client.fd(), flags));
@@ -489,8 +492,9 @@ impl Shim {
                 }
             }
             None => {
-                let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
+                // The state first: who finds no socket must find the end written down.
                 self.save();
+                let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
             }
         }
         for mut client in self.clients.drain(..) {

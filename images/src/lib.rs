@@ -1,1 +1,22 @@
+//! Images of rcr: a content-addressed OCI layout, layers unpacked once per diff id, and an unpacker that hostile bytes cannot hurt.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`reference`], [`digest`] | names and digests, checked when they are made |
+//! | [`store`] | the layout on disk: blobs, index, unpacked layers |
+//! | [`import`] | an image from a root file system |
+//! | [`unpack`] | bytes of a tar → file operations (pure) → a folder (by descriptor) |
+#![forbid(unsafe_code)]
 
+pub mod digest;
+mod error;
+pub mod import;
+pub mod reference;
+pub mod store;
+pub mod unpack;
+
+pub use digest::Digest;
+pub use error::{Doing, Error};
+pub use import::ImportOptions;
+pub use reference::Reference;
+pub use store::{Image, ImageSummary, Removed, Store};

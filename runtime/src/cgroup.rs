@@ -27,14 +27,12 @@ const UNIFIED: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
 /// How this host mounts cgroups.
 pub fn kind() -> Outcome<CgroupKind> {
-    let setup = get_cgroup_setup().map_err(|error| {
-        Failure::new("cannot find out how cgroups are mounted").because(error.to_string())
-    })?;
+    let setup = get_cgroup_setup()
+        .map_err(|error| Failure::new("cannot find out how cgroups are mounted").because(error.to_string()))?;
     match setup {
         CgroupSetup::Unified => Ok(CgroupKind::Unified),
         CgroupSetup::Legacy | CgroupSetup::Hybrid => {
-            let mounts = fs::read_to_string("/proc/self/mounts")
-                .doing(|| "cannot read `/proc/self/mounts`")?;
+            let mounts = fs::read_to_string("/proc/self/mounts").doing(|| "cannot read `/proc/self/mounts`")?;
             Ok(CgroupKind::Legacy(legacy_hierarchies(&mounts)))
         }
     }
@@ -45,15 +43,8 @@ fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for line in mounts.lines() {
         let mut fields = line.split(' ').skip(1);
-        let (Some(target), Some("cgroup"), Some(options)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        let controllers: Vec<&str> = options
-            .split(',')
-            .filter(|o| CONTROLLERS.contains(o))
-            .collect();
+        let (Some(target), Some("cgroup"), Some(options)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let controllers: Vec<&str> = options.split(',').filter(|o| CONTROLLERS.contains(o)).collect();
         let name = Path::new(target).file_name().and_then(|name| name.to_str());
         if let Some(name) = name.filter(|_| controllers.iter().any(|c| LEGACY.contains(c))) {
             all.push((name.to_owned(), controllers.join(",")));
@@ -64,44 +55,23 @@ fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
 
 /// Names that a v1 mount's options may hold (cgroups(7)).
 const CONTROLLERS: [&str; 12] = [
-    "blkio",
-    "cpu",
-    "cpuacct",
-    "cpuset",
-    "devices",
-    "freezer",
-    "hugetlb",
-    "memory",
-    "net_cls",
-    "net_prio",
-    "perf_event",
-    "pids",
+    "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio", "perf_event", "pids",
 ];
 
 /// The folders of one container's cgroup.
 pub fn paths(kind: &CgroupKind, id: &ContainerId) -> CgroupPaths {
     let below = |base: PathBuf| base.join(PARENT).join(id.as_str());
     match kind {
-        CgroupKind::Unified => CgroupPaths {
-            unified: Some(below(MOUNT_POINT.into())),
-            legacy: Vec::new(),
-        },
+        CgroupKind::Unified => CgroupPaths { unified: Some(below(MOUNT_POINT.into())), legacy: Vec::new() },
         CgroupKind::Legacy(hierarchies) => CgroupPaths {
             unified: None,
-            legacy: hierarchies
-                .iter()
-                .map(|(name, _)| below(Path::new(MOUNT_POINT).join(name)))
-                .collect(),
+            legacy: hierarchies.iter().map(|(name, _)| below(Path::new(MOUNT_POINT).join(name))).collect(),
         },
     }
 }
 
 /// Makes the folders and applies the limits.
-pub fn create(
-    kind: &CgroupKind,
-    id: &ContainerId,
-    resources: &LinuxResources,
-) -> Outcome<CgroupPaths> {
+pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -> Outcome<CgroupPaths> {
     let paths = paths(kind, id);
     let doing = || format!("cannot create the cgroup of container `{}`", id.short());
     for folder in paths.legacy.iter().chain(&paths.unified) {
@@ -111,12 +81,8 @@ pub fn create(
         delegate(folder);
     }
     let relative = Path::new("/").join(PARENT).join(id.as_str());
-    let options = ControllerOpt {
-        resources,
-        disable_oom_killer: false,
-        oom_score_adj: None,
-        freezer_state: None,
-    };
+    let options =
+        ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
     let applied = match kind {
         CgroupKind::Unified => libcgroups::v2::manager::Manager::new(MOUNT_POINT.into(), relative)
             .map_err(|e| e.to_string())
@@ -147,11 +113,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes controllers available to our cgroups. One that can't be had is missed when its limit is applied, with its name.
 fn delegate(folder: &Path) {
-    let parents = folder
-        .ancestors()
-        .skip(1)
-        .take_while(|dir| dir.starts_with(MOUNT_POINT))
-        .collect::<Vec<_>>();
+    let parents = folder.ancestors().skip(1).take_while(|dir| dir.starts_with(MOUNT_POINT)).collect::<Vec<_>>();
     for dir in parents.into_iter().rev() {
         for controller in UNIFIED {
             let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
@@ -171,9 +133,6 @@ mod tests {
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n\
                       cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0";
         let want = [("cpu,cpuacct", "cpu,cpuacct"), ("pids", "pids")];
-        assert_eq!(
-            legacy_hierarchies(mounts),
-            want.map(|(a, b)| (a.to_owned(), b.to_owned()))
-        );
+        assert_eq!(legacy_hierarchies(mounts), want.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 }

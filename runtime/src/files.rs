@@ -16,20 +16,12 @@ pub struct HostResolver {
 impl HostResolver {
     /// Reads the host's file; a host without one has no resolvers.
     pub fn read() -> Self {
-        Self {
-            text: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
-        }
+        Self { text: fs::read_to_string("/etc/resolv.conf").unwrap_or_default() }
     }
 
     fn search(&self) -> Vec<&str> {
-        let lines = self.text.lines().filter_map(|line| {
-            line.strip_prefix("search")
-                .or_else(|| line.strip_prefix("domain"))
-        });
-        lines
-            .last()
-            .map(|line| line.split_whitespace().collect())
-            .unwrap_or_default()
+        let lines = self.text.lines().filter_map(|line| line.strip_prefix("search").or_else(|| line.strip_prefix("domain")));
+        lines.last().map(|line| line.split_whitespace().collect()).unwrap_or_default()
     }
 }
 
@@ -37,11 +29,7 @@ impl HostResolver {
 pub fn write(config: &Config, sandbox: Option<&SandboxInfo>, run_dir: &Path) -> Outcome<()> {
     let resolver = HostResolver::read();
     let host_file = || fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let base = if config.network.mode == NetworkMode::Host {
-        host_file()
-    } else {
-        LOCAL_NAMES.to_owned()
-    };
+    let base = if config.network.mode == NetworkMode::Host { host_file() } else { LOCAL_NAMES.to_owned() };
     let hostname = match &config.hostname {
         Some(name) => format!("{name}\n"),
         None => fs::read_to_string("/etc/hostname").unwrap_or_default(),
@@ -51,8 +39,7 @@ pub fn write(config: &Config, sandbox: Option<&SandboxInfo>, run_dir: &Path) -> 
         ("hostname", hostname),
         ("resolv.conf", resolv_conf(config, sandbox, &resolver)),
     ] {
-        fs::write(run_dir.join(name), text)
-            .doing(|| format!("cannot write the container's `/etc/{name}`"))?;
+        fs::write(run_dir.join(name), text).doing(|| format!("cannot write the container's `/etc/{name}`"))?;
     }
     Ok(())
 }
@@ -81,11 +68,7 @@ fn hosts(config: &Config, sandbox: Option<&SandboxInfo>, base: &str) -> String {
         }
     }
     let own = config.hostname.as_deref().unwrap_or(&config.name);
-    let full = config
-        .domainname
-        .as_ref()
-        .map(|domain| format!("{own}.{domain} "))
-        .unwrap_or_default();
+    let full = config.domainname.as_ref().map(|domain| format!("{own}.{domain} ")).unwrap_or_default();
     for attachment in sandbox.iter().flat_map(|s| &s.attachments) {
         for address in &attachment.addresses {
             let _ = writeln!(text, "{}\t{full}{own}", address.addr());
@@ -98,11 +81,7 @@ fn hosts(config: &Config, sandbox: Option<&SandboxInfo>, base: &str) -> String {
 fn resolv_conf(config: &Config, sandbox: Option<&SandboxInfo>, host: &HostResolver) -> String {
     let dns = &config.dns;
     let nameserver = sandbox.and_then(|s| s.nameserver);
-    if nameserver.is_none()
-        && dns.servers.is_empty()
-        && dns.search.is_empty()
-        && dns.options.is_empty()
-    {
+    if nameserver.is_none() && dns.servers.is_empty() && dns.search.is_empty() && dns.options.is_empty() {
         return host.text.clone();
     }
     let mut text = String::new();
@@ -111,11 +90,7 @@ fn resolv_conf(config: &Config, sandbox: Option<&SandboxInfo>, host: &HostResolv
             let _ = writeln!(text, "nameserver {address}");
         }
         None if dns.servers.is_empty() => {
-            for line in host
-                .text
-                .lines()
-                .filter(|line| line.starts_with("nameserver"))
-            {
+            for line in host.text.lines().filter(|line| line.starts_with("nameserver")) {
                 let _ = writeln!(text, "{line}");
             }
         }
@@ -128,12 +103,7 @@ fn resolv_conf(config: &Config, sandbox: Option<&SandboxInfo>, host: &HostResolv
     // `--dns-search .` asks for none.
     let search: Vec<&str> = match dns.search.is_empty() {
         true => host.search(),
-        false => dns
-            .search
-            .iter()
-            .map(String::as_str)
-            .filter(|domain| *domain != ".")
-            .collect(),
+        false => dns.search.iter().map(String::as_str).filter(|domain| *domain != ".").collect(),
     };
     if !search.is_empty() {
         let _ = writeln!(text, "search {}", search.join(" "));

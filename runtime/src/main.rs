@@ -19,32 +19,27 @@ fn main() -> ExitCode {
 
 /// The command line, or the exit code after help, version or a usage error.
 fn parse() -> Result<Cli, i32> {
-    let args: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .collect();
+    let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let mut command = Cli::command();
     command.build();
     if let Some((written, meant)) = dash::single_dash_flag(&command, &args) {
-        Failure::new(format!("unknown flag `{written}`"))
-            .hint(format!(
-                "did you mean `{meant}`? long flags have two dashes"
-            ))
-            .print();
+        Failure::new(format!("unknown flag `{written}`")).hint(format!("did you mean `{meant}`? long flags have two dashes")).print();
         return Err(EXIT_RCR);
     }
-    Cli::try_parse().map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            0
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            EXIT_RCR
-        }
-        _ => {
-            usage(&error).print();
-            EXIT_RCR
+    Cli::try_parse().map_err(|error| {
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                0
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                EXIT_RCR
+            }
+            _ => {
+                usage(&error).print();
+                EXIT_RCR
+            }
         }
     })
 }
@@ -60,18 +55,13 @@ fn usage(error: &clap::Error) -> Failure {
         if let Some(tip) = line.strip_prefix("tip: ") {
             hint.get_or_insert_with(|| tip.replace('\'', "`"));
         } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            let verb: Vec<&str> = usage
-                .split(' ')
-                .take_while(|word| word.starts_with(char::is_alphabetic))
-                .collect();
+            let verb: Vec<&str> = usage.split(' ').take_while(|word| word.starts_with(char::is_alphabetic)).collect();
             hint.get_or_insert_with(|| format!("`{} --help` shows how it is used", verb.join(" ")));
         } else if !line.starts_with("For more information") {
             missing.push(line.to_owned());
         }
     }
-    let failure = missing
-        .into_iter()
-        .fold(Failure::new(first), Failure::because);
+    let failure = missing.into_iter().fold(Failure::new(first), Failure::because);
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

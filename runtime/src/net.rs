@@ -27,13 +27,9 @@ impl Netd {
                 connect().doing(|| format!("cannot connect to netd at `{}`", socket.display()))?
             }
             Err(error) => {
-                let failure =
-                    Failure::new(format!("cannot connect to netd at `{}`", socket.display()))
-                        .because(io_text(&error));
+                let failure = Failure::new(format!("cannot connect to netd at `{}`", socket.display())).because(io_text(&error));
                 return Err(match error.kind() {
-                    io::ErrorKind::PermissionDenied => {
-                        failure.hint("run rcr as root, or join the group `rcr` for listings")
-                    }
+                    io::ErrorKind::PermissionDenied => failure.hint("run rcr as root, or join the group `rcr` for listings"),
                     _ => failure,
                 });
             }
@@ -44,9 +40,7 @@ impl Netd {
     /// Connects only if netd is there already.
     pub fn connect_running(dirs: &Dirs) -> Option<Self> {
         let socket = dirs.run.join(netd_api::SOCKET_NAME);
-        with_short_path(&socket, UnixStream::connect)
-            .ok()
-            .map(|stream| Self { stream })
+        with_short_path(&socket, UnixStream::connect).ok().map(|stream| Self { stream })
     }
 
     /// Sends a request; its reply is to be [received](Netd::receive) before the next one.
@@ -93,75 +87,38 @@ fn broken(error: FrameError) -> Failure {
 pub fn unexpected(reply: &Reply) -> Failure {
     let name = format!("{reply:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    Failure::new("netd gave an unexpected answer")
-        .because(format!("`{name}`"))
-        .hint("rcr and netd must come from one build")
+    Failure::new("netd gave an unexpected answer").because(format!("`{name}`")).hint("rcr and netd must come from one build")
 }
 
 fn absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
 /// Where a program of ours is: beside this one, else in `/usr/libexec/rcr`, `/usr/local/libexec/rcr`, else in `PATH` under its bare name.
 pub fn sibling(name: &str) -> PathBuf {
-    let own = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.parent().map(Path::to_owned));
-    let fixed = [
-        "/usr/local/libexec/rcr",
-        "/usr/libexec/rcr",
-        "/usr/local/sbin",
-        "/usr/sbin",
-    ]
-    .map(PathBuf::from);
-    own.into_iter()
-        .chain(fixed)
-        .map(|dir| dir.join(name))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| name.into())
+    let own = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
+    let fixed = ["/usr/local/libexec/rcr", "/usr/libexec/rcr", "/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
+    own.into_iter().chain(fixed).map(|dir| dir.join(name)).find(|path| path.is_file()).unwrap_or_else(|| name.into())
 }
 
 /// Starts netd and waits until its socket answers.
 fn spawn(dirs: &Dirs, config: Option<&Path>) -> Outcome<()> {
     let program = sibling("netd");
     let mut command = Command::new(&program);
-    command
-        .arg("--daemon")
-        .arg("--root")
-        .arg(&dirs.root)
-        .arg("--run")
-        .arg(&dirs.run);
+    command.arg("--daemon").arg("--root").arg(&dirs.root).arg("--run").arg(&dirs.run);
     if let Some(config) = config {
         command.arg("--config").arg(config);
     }
-    let output = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output();
+    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
     let output = output.map_err(|error| {
         Failure::new("cannot start netd")
-            .because(format!(
-                "execute `{}`: {}",
-                program.display(),
-                io_text(&error)
-            ))
+            .because(format!("execute `{}`: {}", program.display(), io_text(&error)))
             .hint("netd must lie beside rcr")
     })?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let causes = said.lines().map(|line| {
-        line.trim()
-            .trim_start_matches("error: ")
-            .trim_start_matches("caused by: ")
-            .to_owned()
-    });
-    Err(causes
-        .filter(|line| !line.is_empty())
-        .fold(Failure::new("cannot start netd"), Failure::because))
+    let causes = said.lines().map(|line| line.trim().trim_start_matches("error: ").trim_start_matches("caused by: ").to_owned());
+    Err(causes.filter(|line| !line.is_empty()).fold(Failure::new("cannot start netd"), Failure::because))
 }

@@ -28,13 +28,7 @@ pub type Outcome<T> = Result<T, Failure>;
 impl Failure {
     /// A failure of rcr's own (exit code 125).
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            causes: Vec::new(),
-            hint: None,
-            left_behind: Vec::new(),
-            code: EXIT_RCR,
-        }
+        Self { message: message.into(), causes: Vec::new(), hint: None, left_behind: Vec::new(), code: EXIT_RCR }
     }
 
     /// The same with one more cause.
@@ -65,11 +59,7 @@ impl Failure {
     pub fn during(self, message: impl Into<String>) -> Self {
         let mut causes = vec![self.message];
         causes.extend(self.causes);
-        Self {
-            message: message.into(),
-            causes,
-            ..self
-        }
+        Self { message: message.into(), causes, ..self }
     }
 
     /// The first line, for listings.
@@ -114,9 +104,7 @@ impl From<rcr_images::Error> for Failure {
     fn from(error: rcr_images::Error) -> Self {
         let hint = error.hint();
         let failure = Self::new(error.to_string());
-        let failure = causes_of(&error)
-            .into_iter()
-            .fold(failure, Failure::because);
+        let failure = causes_of(&error).into_iter().fold(failure, Failure::because);
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -129,11 +117,7 @@ fn causes_of(error: &dyn std::error::Error) -> Vec<String> {
     let mut causes = Vec::new();
     let mut source = error.source();
     while let Some(cause) = source {
-        causes.push(
-            cause
-                .downcast_ref::<io::Error>()
-                .map_or_else(|| cause.to_string(), io_text),
-        );
+        causes.push(cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), io_text));
         source = cause.source();
     }
     causes
@@ -176,10 +160,7 @@ pub fn errno_text(number: i32) -> String {
     let errno = nix::errno::Errno::from_raw(number);
     let text = errno.desc();
     let mut chars = text.chars();
-    let lower = chars
-        .next()
-        .map(|c| c.to_lowercase().collect::<String>() + chars.as_str())
-        .unwrap_or_default();
+    let lower = chars.next().map(|c| c.to_lowercase().collect::<String>() + chars.as_str()).unwrap_or_default();
     format!("{lower} ({errno:?})")
 }
 
@@ -189,9 +170,7 @@ mod tests {
 
     #[test]
     fn an_error_reads_as_designed() {
-        let failure = Failure::new("cannot start `web`")
-            .because(errno_text(libc::ENOENT))
-            .hint("create it");
+        let failure = Failure::new("cannot start `web`").because(errno_text(libc::ENOENT)).hint("create it");
         assert_eq!(
             failure.during("cannot run `web`").text(),
             "error: cannot run `web`\n  caused by: cannot start `web`\n  caused by: no such file or directory (ENOENT)\nhint: create it\n"

@@ -1,1 +1,57 @@
+//! The sandbox library of the suites: hosts as network namespaces, each with an rcr of its own.
+//!
+//! A test that lacks a privilege or a tool fails; nothing is skipped in silence. Nothing here touches the machine's own links,
+//! routes or rules, and only processes that were started here are ended.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`host`] | a host: its namespace, its state folders, `rcr` on it, the world outside |
+//! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
+//! | [`snapshot`] | everything that a host has, as text, to be compared before and after |
+//! | [`terminal`] | a program on a pseudo terminal |
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod host;
+pub mod netns;
+pub mod snapshot;
+pub mod terminal;
+
+pub use host::{Host, Ran};
+pub use netns::Netns;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Where the programs under test lie: `RCR_BIN`, else beside this test's own program.
+pub fn bin() -> PathBuf {
+    match std::env::var_os("RCR_BIN") {
+        Some(dir) => dir.into(),
+        None => {
+            let own = std::env::current_exe().expect("own path");
+            own.ancestors().nth(2).expect("target folder").to_owned()
+        }
+    }
+}
+
+/// A root file system of the cache, made if it is missing.
+pub fn rootfs(name: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| "/root".into());
+    let cache = std::env::var_os("RCR_CACHE").map(PathBuf::from).unwrap_or_else(|| home.join(".cache/rcr"));
+    let file = cache.join(format!("{name}.tar.gz"));
+    if !file.exists() {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../images/mk{name}"));
+        let status = Command::new(&script).arg(&file).stdout(std::process::Stdio::null()).status();
+        assert!(status.expect("run the image script").success(), "{} failed", script.display());
+    }
+    file
+}
+
+/// Tries until it is true; the patience covers a loaded machine, not a slow program.
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !check() {
+        assert!(Instant::now() < until, "never became true: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

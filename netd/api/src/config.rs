@@ -40,17 +40,8 @@ impl Default for NetworkConfig {
     fn default() -> Self {
         // 172.18.0.0/15 to 172.31: 3,584 networks of /24, then the whole of 10.128.0.0/9 behind them.
         let pool = |base: &str| base.parse().ok().map(|base| Pool { base, size: 24 });
-        let pools = [
-            "172.18.0.0/15",
-            "172.20.0.0/14",
-            "172.24.0.0/13",
-            "10.128.0.0/9",
-        ];
-        Self {
-            pools: pools.into_iter().filter_map(pool).collect(),
-            ipv6_pool: None,
-            publish_address: None,
-        }
+        let pools = ["172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13", "10.128.0.0/9"];
+        Self { pools: pools.into_iter().filter_map(pool).collect(), ipv6_pool: None, publish_address: None }
     }
 }
 
@@ -78,41 +69,24 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            max_size: 10 << 20,
-            max_files: 3,
-        }
+        Self { max_size: 10 << 20, max_files: 3 }
     }
 }
 
 impl Config {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, ApiError> {
-        let failed = || {
-            ApiError::new(
-                ErrorKind::Invalid,
-                format!("cannot read the configuration `{}`", path.display()),
-            )
-        };
-        let text =
-            std::fs::read_to_string(path).map_err(|error| failed().caused_by(error.to_string()))?;
-        Self::parse(&text).map_err(|why| {
-            failed()
-                .caused_by(why)
-                .hint("docs/configuration.md lists all keys")
-        })
+        let failed = || ApiError::new(ErrorKind::Invalid, format!("cannot read the configuration `{}`", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| failed().caused_by(error.to_string()))?;
+        Self::parse(&text).map_err(|why| failed().caused_by(why).hint("docs/configuration.md lists all keys"))
     }
 
     /// Parses and checks the text of the file.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self =
-            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         for pool in &config.network.pools {
             if pool.size < pool.base.prefix_len() || pool.size > pool.base.max_prefix_len() - 2 {
-                return Err(format!(
-                    "pool `{}` can't be cut into subnets of /{}",
-                    pool.base, pool.size
-                ));
+                return Err(format!("pool `{}` can't be cut into subnets of /{}", pool.base, pool.size));
             }
         }
         if let Some(pool) = config.network.ipv6_pool
@@ -135,20 +109,9 @@ mod tests {
     fn keys_are_checked() {
         assert_eq!(Config::parse("").unwrap(), Config::default());
         assert_eq!(Config::default().network.pools.len(), 4);
-        let config = Config::parse(
-            "[network]\npools = [{ base = \"10.9.0.0/16\", size = 24 }]\n[log]\nmax_size = 4096",
-        )
-        .unwrap();
-        assert_eq!(
-            (config.network.pools[0].size, config.log.max_files),
-            (24, 3)
-        );
-        for bad in [
-            "nets = 1",
-            "[dns]\nserver = []",
-            "[log]\nmax_files = 0",
-            "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]",
-        ] {
+        let config = Config::parse("[network]\npools = [{ base = \"10.9.0.0/16\", size = 24 }]\n[log]\nmax_size = 4096").unwrap();
+        assert_eq!((config.network.pools[0].size, config.log.max_files), (24, 3));
+        for bad in ["nets = 1", "[dns]\nserver = []", "[log]\nmax_files = 0", "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]"] {
             assert!(Config::parse(bad).is_err(), "{bad}");
         }
     }

@@ -27,11 +27,7 @@ pub enum FrameError {
 }
 
 /// Sends one frame, with descriptors beside its first byte.
-pub fn send_frame<T: Serialize>(
-    socket: &UnixStream,
-    message: &T,
-    fds: &[RawFd],
-) -> Result<(), FrameError> {
+pub fn send_frame<T: Serialize>(socket: &UnixStream, message: &T, fds: &[RawFd]) -> Result<(), FrameError> {
     let body = serde_json::to_vec(message)?;
     if body.len() > MAX_FRAME {
         return Err(FrameError::TooLarge(body.len()));
@@ -41,13 +37,7 @@ pub fn send_frame<T: Serialize>(
     let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
     let iov = [IoSlice::new(&head), IoSlice::new(&body)];
     let sent = loop {
-        match sendmsg::<()>(
-            socket.as_raw_fd(),
-            &iov,
-            control,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        ) {
+        match sendmsg::<()>(socket.as_raw_fd(), &iov, control, MsgFlags::MSG_NOSIGNAL, None) {
             Err(nix::errno::Errno::EINTR) => continue,
             other => break other.map_err(io::Error::from)?,
         }
@@ -66,9 +56,7 @@ pub fn send_frame<T: Serialize>(
 }
 
 /// Receives one frame and the descriptors that came with it (close-on-exec).
-pub fn recv_frame<T: DeserializeOwned>(
-    socket: &UnixStream,
-) -> Result<(T, Vec<OwnedFd>), FrameError> {
+pub fn recv_frame<T: DeserializeOwned>(socket: &UnixStream) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut head = [0u8; 4];
     let (got, fds) = recv_head(socket, &mut head)?;
     let mut reader = socket;
@@ -93,12 +81,7 @@ fn recv_head(socket: &UnixStream, head: &mut [u8; 4]) -> Result<(usize, Vec<Owne
     let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
     let mut iov = [IoSliceMut::new(head)];
     let message = loop {
-        match recvmsg::<()>(
-            socket.as_raw_fd(),
-            &mut iov,
-            Some(&mut space),
-            MsgFlags::MSG_CMSG_CLOEXEC,
-        ) {
+        match recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
             Err(nix::errno::Errno::EINTR) => continue,
             other => break other.map_err(io::Error::from)?,
         }
@@ -107,10 +90,7 @@ fn recv_head(socket: &UnixStream, head: &mut [u8; 4]) -> Result<(usize, Vec<Owne
     for control in message.cmsgs().map_err(io::Error::from)? {
         if let ControlMessageOwned::ScmRights(raw) = control {
             // SAFETY: the kernel just installed these descriptors for us; nobody else owns them.
-            fds.extend(
-                raw.into_iter()
-                    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-            );
+            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
     match message.bytes {
@@ -128,12 +108,9 @@ mod tests {
     fn a_frame_carries_a_message_and_a_descriptor() {
         let (a, b) = UnixStream::pair().unwrap();
         let (pipe, _keep) = nix::unistd::pipe().unwrap();
-        let sent = Request::new(Call::NetworkInspect {
-            network: "x".repeat(300_000),
-        });
+        let sent = Request::new(Call::NetworkInspect { network: "x".repeat(300_000) });
         let copy = sent.clone();
-        let writer =
-            std::thread::spawn(move || send_frame(&a, &copy, &[pipe.as_raw_fd()]).unwrap());
+        let writer = std::thread::spawn(move || send_frame(&a, &copy, &[pipe.as_raw_fd()]).unwrap());
         let (got, fds) = recv_frame::<Request>(&b).unwrap();
         writer.join().unwrap();
         assert_eq!(got, sent);
@@ -145,10 +122,7 @@ mod tests {
     fn oversized_and_truncated_frames_are_refused() {
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(&u32::MAX.to_le_bytes()).unwrap();
-        assert!(matches!(
-            recv_frame::<Request>(&b),
-            Err(FrameError::TooLarge(_))
-        ));
+        assert!(matches!(recv_frame::<Request>(&b), Err(FrameError::TooLarge(_))));
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(&[9, 0, 0, 0, b'{']).unwrap();
         drop(a);

@@ -18,14 +18,13 @@ pub use config::{Config, DnsConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
 pub use network::{
-    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetInfo,
-    SubnetRequest,
+    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetRequest, SubnetInfo,
 };
 pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
 pub use request::{Call, Request};
 pub use sandbox::{
-    AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest,
-    PublishedPort, SandboxInfo, SandboxRequest,
+    AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,
+    SandboxInfo, SandboxRequest,
 };
 
 /// The version of this protocol. A daemon refuses a request of another major version by name.

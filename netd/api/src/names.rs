@@ -99,9 +99,7 @@ pub(crate) fn check_object_name(value: &str, max: usize) -> Option<&'static str>
     let mut bytes = value.bytes();
     match bytes.next() {
         None => return Some("is empty"),
-        Some(b) if !b.is_ascii_alphanumeric() => {
-            return Some("must start with a letter or a digit");
-        }
+        Some(b) if !b.is_ascii_alphanumeric() => return Some("must start with a letter or a digit"),
         Some(_) => {}
     }
     if value.len() > max {
@@ -114,9 +112,7 @@ pub(crate) fn check_object_name(value: &str, max: usize) -> Option<&'static str>
 }
 
 fn check_hex(value: &str, len: usize) -> Option<&'static str> {
-    let hex = value
-        .bytes()
-        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let hex = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     (value.len() != len || !hex).then_some("is not 64 lower-case hex digits")
 }
 
@@ -128,10 +124,7 @@ fn check_ifname(value: &str) -> Option<&'static str> {
         return Some("is reserved");
     }
     let bad = |b: u8| b == b'/' || b == b':' || b.is_ascii_whitespace() || !b.is_ascii_graphic();
-    value
-        .bytes()
-        .any(bad)
-        .then_some("may not hold `/`, `:` or white space")
+    value.bytes().any(bad).then_some("may not hold `/`, `:` or white space")
 }
 
 /// A 48-bit Ethernet address.
@@ -142,18 +135,11 @@ pub struct Mac(pub [u8; 6]);
 impl FromStr for Mac {
     type Err = NameError;
     fn from_str(value: &str) -> Result<Self, NameError> {
-        let refuse = |why| NameError {
-            what: "MAC address",
-            value: value.to_owned(),
-            why,
-        };
+        let refuse = |why| NameError { what: "MAC address", value: value.to_owned(), why };
         let mut bytes = [0u8; 6];
         let mut parts = value.split(|c| c == ':' || c == '-');
         for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|p| p.len() == 2)
-                .ok_or_else(|| refuse("needs six hex bytes"))?;
+            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(|| refuse("needs six hex bytes"))?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| refuse("needs six hex bytes"))?;
         }
         if parts.next().is_some() {
@@ -213,18 +199,8 @@ mod tests {
 
     #[test]
     fn macs_parse_and_print() {
-        assert_eq!(
-            "02:AA:00:00:00:01".parse::<Mac>().map(|m| m.to_string()),
-            Ok("02:aa:00:00:00:01".into())
-        );
-        for bad in [
-            "",
-            "02:aa",
-            "01:00:00:00:00:00",
-            "00:00:00:00:00:00",
-            "02:aa:00:00:00:01:02",
-            "0g:00:00:00:00:00",
-        ] {
+        assert_eq!("02:AA:00:00:00:01".parse::<Mac>().map(|m| m.to_string()), Ok("02:aa:00:00:00:01".into()));
+        for bad in ["", "02:aa", "01:00:00:00:00:00", "00:00:00:00:00:00", "02:aa:00:00:00:01:02", "0g:00:00:00:00:00"] {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
     }

@@ -54,13 +54,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a message alone.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            causes: Vec::new(),
-            hint: None,
-            left_behind: Vec::new(),
-        }
+        Self { kind, message: message.into(), causes: Vec::new(), hint: None, left_behind: Vec::new() }
     }
 
     /// The same with one more cause.

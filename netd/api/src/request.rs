@@ -16,10 +16,7 @@ pub struct Request {
 impl Request {
     /// A request of this version.
     pub fn new(call: Call) -> Self {
-        Self {
-            v: crate::API_VERSION,
-            call,
-        }
+        Self { v: crate::API_VERSION, call }
     }
 }
 
@@ -55,10 +52,7 @@ pub enum Call {
     /// Renames the container in DNS. → `Done`.
     SandboxRename { id: ContainerId, name: String },
     /// Attaches a running container. → `Sandbox`.
-    Connect {
-        id: ContainerId,
-        attachment: AttachmentRequest,
-    },
+    Connect { id: ContainerId, attachment: AttachmentRequest },
     /// Detaches a running container. → `Sandbox`.
     Disconnect { id: ContainerId, network: String },
     /// Ends netd: the data path stays, state is synced. → `Done`.

@@ -252,7 +252,7 @@ impl Daemon {
                 self.log.line(format!(
                     "deleting link `{name}`: it belongs to nothing that is left"
                 ));
-                delete_marked(&mut self.kernel.route, name.as_str(), &alias)?;
+                delete_marked(&mut self.kernel.route, name.as_str(), &alias, None)?;
             }
         }
         Ok(())

@@ -225,7 +225,7 @@ impl Daemon {
             .partition(|d: &Dying| d.due <= now);
         self.dying = rest;
         for Dying { link, alias, .. } in due {
-            match delete_marked(&mut self.kernel.route, &link, &alias) {
+            match delete_marked(&mut self.kernel.route, &link, &alias, None) {
                 Ok(false) => {}
                 Ok(true) => self.log.line(format!(
                     "deleted link `{link}`: somebody keeps its container's namespace"

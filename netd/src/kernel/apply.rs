@@ -9,6 +9,7 @@ use super::netns::within;
 use super::nft::Nft;
 use super::{KernelError, addr, conntrack, link, route, sysctl};
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
+use netd_api::Mac;
 use nix::errno::Errno;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -128,7 +129,7 @@ impl Kernel {
                 alias,
             } => {
                 let made = link::add_bridge(&mut self.route, name, *mac, *mtu, alias);
-                self.made_or_ours(made, name.as_str(), alias)
+                self.made_or_ours(made, name.as_str(), alias, *mac)
             }
             Op::Veth {
                 host,
@@ -180,12 +181,13 @@ impl Kernel {
         made: Result<(), KernelError>,
         name: &str,
         alias: &str,
+        mac: Mac,
     ) -> Result<Outcome, KernelError> {
         match made {
             Ok(()) => Ok(Outcome::Created),
             Err(error) if error.errno() == Some(Errno::EEXIST) => {
                 let seen = link::find(&mut self.route, name)?;
-                if seen.alias.as_deref() == Some(alias) {
+                if link::is_ours(&seen, alias, mac) {
                     // Ours from before a crash: it goes with this journal.
                     return Ok(Outcome::Created);
                 }
@@ -228,11 +230,11 @@ impl Kernel {
         netns: Option<BorrowedFd<'_>>,
     ) -> Result<(), KernelError> {
         match (&step.op, step.scope) {
-            (Op::Bridge { name, alias, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias).map(|_| ())
+            (Op::Bridge { name, alias, mac, .. }, _) => {
+                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
             }
-            (Op::Veth { host, alias, .. }, _) => {
-                link::delete_marked(&mut self.route, host.as_str(), alias).map(|_| ())
+            (Op::Veth { host, alias, host_mac, .. }, _) => {
+                link::delete_marked(&mut self.route, host.as_str(), alias, Some(*host_mac)).map(|_| ())
             }
             (Op::Table, _) => self.nft.delete(),
             // One that was there before and only intended may be somebody's: it goes only while it is empty, as always.

@@ -54,6 +54,7 @@ fn parse(body: &[u8]) -> Option<(String, LinkSeen)> {
             LinkAttribute::IfName(n) => name = Some(n),
             LinkAttribute::IfAlias(a) => link.alias = Some(a),
             LinkAttribute::Mtu(m) => link.mtu = m,
+            LinkAttribute::Address(a) => link.mac = <[u8; 6]>::try_from(a).ok().map(Mac),
             LinkAttribute::Controller(c) => link.controller = Some(c),
             _ => {}
         }
@@ -75,9 +76,17 @@ pub fn add_bridge(
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]),
         LinkAttribute::Address(mac.0.to_vec()),
         LinkAttribute::Mtu(mtu),
-        LinkAttribute::IfAlias(alias.to_owned()),
     ];
-    socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))
+    socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))?;
+    mark(socket, name, alias)
+}
+
+/// Gives a link its alias, which the kernel ignores in the message that creates it. Until then its MAC tells that it is ours.
+fn mark(socket: &mut Netlink, name: &IfName, alias: &str) -> Result<(), KernelError> {
+    let mut request = LinkMessage::default();
+    request.attributes =
+        vec![LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(alias.to_owned())];
+    socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 
 /// What a veth pair is made of.
@@ -104,7 +113,6 @@ pub fn add_veth(
         LinkAttribute::Address(veth.mac.0.to_vec()),
         LinkAttribute::Mtu(veth.mtu),
         LinkAttribute::NetNsFd(netns.as_raw_fd()),
-        LinkAttribute::IfAlias(veth.alias.to_owned()),
     ];
     let mut request = LinkMessage::default();
     request.attributes = vec![
@@ -112,13 +120,13 @@ pub fn add_veth(
         LinkAttribute::Address(veth.host_mac.0.to_vec()),
         LinkAttribute::Mtu(veth.mtu),
         LinkAttribute::Controller(veth.bridge),
-        LinkAttribute::IfAlias(veth.alias.to_owned()),
         LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]),
     ];
-    socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))
+    socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))?;
+    mark(socket, veth.host, veth.alias)
 }
 
 /// Sets a link up.
@@ -142,14 +150,19 @@ pub fn isolate(socket: &mut Netlink, index: u32) -> Result<(), KernelError> {
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 
+/// Whether a link is ours: by its alias, or by its MAC where a crash came before the alias was set.
+pub fn is_ours(link: &LinkSeen, alias: &str, mac: Mac) -> bool {
+    link.alias.as_deref() == Some(alias) || (link.alias.is_none() && link.mac == Some(mac))
+}
+
 /// Deletes a link, if there is one of that name and it carries our mark. Says whether it deleted one.
-pub fn delete_marked(socket: &mut Netlink, name: &str, alias: &str) -> Result<bool, KernelError> {
+pub fn delete_marked(socket: &mut Netlink, name: &str, alias: &str, mac: Option<Mac>) -> Result<bool, KernelError> {
     let link = match find(socket, name) {
         Ok(link) => link,
         Err(error) if error.is_gone() => return Ok(false),
         Err(error) => return Err(error),
     };
-    if link.alias.as_deref() != Some(alias) {
+    if !mac.map_or(link.alias.as_deref() == Some(alias), |mac| is_ours(&link, alias, mac)) {
         return Ok(false);
     }
     let mut request = LinkMessage::default();

@@ -147,6 +147,10 @@ impl Batch {
                 });
             });
         }
+        if key == [Field::Link] {
+            // nft(8)'s note on the byte order of the key (the host's): without it, it can't print names.
+            a.bytes(13, &[0, 4, 1, 0, 0, 0]);
+        }
         a.be32(10, id);
         self.push(
             NEWSET,

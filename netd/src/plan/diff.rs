@@ -2,7 +2,7 @@
 
 use super::{Op, Plan, Scope};
 use ipnet::IpNet;
-use netd_api::IfName;
+use netd_api::{IfName, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen of the host's kernel.
@@ -21,6 +21,7 @@ pub struct LinkSeen {
     pub alias: Option<String>,
     pub up: bool,
     pub mtu: u32,
+    pub mac: Option<Mac>,
     /// The index of the bridge it is a port of.
     pub controller: Option<u32>,
 }

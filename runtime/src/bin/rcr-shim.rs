@@ -11,16 +11,10 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_default().into_vec();
     let code = if name.ends_with(b"rcr-init") {
-        let args = args
-            .map(|arg| CString::new(arg.into_vec()).unwrap_or_default())
-            .collect();
+        let args = args.map(|arg| CString::new(arg.into_vec()).unwrap_or_default()).collect();
         rcr::shim::tiny_init::run(args)
     } else {
-        match args
-            .next()
-            .and_then(|arg| arg.into_string().ok())
-            .as_deref()
-        {
+        match args.next().and_then(|arg| arg.into_string().ok()).as_deref() {
             Some("container") => rcr::shim::server::run(),
             Some("exec") => rcr::shim::exec::run(),
             Some("--version") => {

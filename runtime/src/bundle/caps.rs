@@ -29,34 +29,19 @@ pub fn bit(capability: Capability) -> u64 {
 /// Parses `NET_RAW`, `net_raw` or `CAP_NET_RAW`; `ALL` is for the caller to see.
 pub fn parse(name: &str) -> Result<Capability, BundleError> {
     let upper = name.to_uppercase();
-    let full = if upper.starts_with("CAP_") {
-        upper
-    } else {
-        format!("CAP_{upper}")
-    };
-    Capability::from_str(&full)
-        .map_err(|_| BundleError::Invalid(format!("unknown capability `{name}`")))
+    let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+    Capability::from_str(&full).map_err(|_| BundleError::Invalid(format!("unknown capability `{name}`")))
 }
 
 /// The sets of a container's process. `available`: what this process could pass on.
 pub fn masks(security: &Security, available: u64) -> Result<CapMasks, BundleError> {
     let is_all = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case("all"));
     let named = |names: &[String]| {
-        names
-            .iter()
-            .filter(|name| !name.eq_ignore_ascii_case("all"))
-            .try_fold(0u64, |mask, name| {
-                Ok::<u64, BundleError>(mask | bit(parse(name)?))
-            })
+        names.iter().filter(|name| !name.eq_ignore_ascii_case("all")).try_fold(0u64, |mask, name| Ok::<u64, BundleError>(mask | bit(parse(name)?)))
     };
     let (add, drop): (u64, u64) = (named(&security.cap_add)?, named(&security.cap_drop)?);
-    if let Some(missing) = caps::all()
-        .into_iter()
-        .find(|c| add & !available & bit(*c) != 0)
-    {
-        return Err(BundleError::Invalid(format!(
-            "cannot add {missing}: this process does not have it itself"
-        )));
+    if let Some(missing) = caps::all().into_iter().find(|c| add & !available & bit(*c) != 0) {
+        return Err(BundleError::Invalid(format!("cannot add {missing}: this process does not have it itself")));
     }
     let base: u64 = if security.privileged || is_all(&security.cap_add) {
         available
@@ -72,13 +57,7 @@ pub fn masks(security: &Security, available: u64) -> Result<CapMasks, BundleErro
     };
     // What was added by hand is meant to be used, also by a user who is not root.
     let ambient = add & set;
-    Ok(CapMasks {
-        bounding: set,
-        effective: set,
-        permitted: set,
-        inheritable: ambient,
-        ambient,
-    })
+    Ok(CapMasks { bounding: set, effective: set, permitted: set, inheritable: ambient, ambient })
 }
 
 #[cfg(test)]
@@ -87,13 +66,7 @@ mod tests {
 
     fn security(add: &[&str], drop: &[&str]) -> Security {
         let own = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
-        Security {
-            privileged: false,
-            cap_add: own(add),
-            cap_drop: own(drop),
-            no_new_privs: true,
-            seccomp: true,
-        }
+        Security { privileged: false, cap_add: own(add), cap_drop: own(drop), no_new_privs: true, seccomp: true }
     }
 
     #[test]
@@ -102,10 +75,7 @@ mod tests {
         let raw = bit(Capability::CAP_NET_RAW);
         let default = masks(&security(&[], &[]), all).unwrap();
         assert_eq!(default.bounding.count_ones(), 11);
-        assert_eq!(
-            (default.bounding & raw, default.ambient, default.inheritable),
-            (0, 0, 0)
-        );
+        assert_eq!((default.bounding & raw, default.ambient, default.inheritable), (0, 0, 0));
         let added = masks(&security(&["net_raw"], &["ALL"]), all).unwrap();
         assert_eq!((added.bounding, added.ambient), (raw, raw));
         let dropped = masks(&security(&["ALL"], &["CAP_NET_RAW"]), all).unwrap();

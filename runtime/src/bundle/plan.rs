@@ -15,14 +15,8 @@ const MS_SLAVE: u64 = libc::MS_SLAVE;
 const MS_SHARED: u64 = libc::MS_SHARED;
 
 /// The nodes every container has: name, major, minor (admin-guide/devices.txt).
-const NODES: [(&str, u32, u32); 6] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
+const NODES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 const LINKS: [(&str, &str); 6] = [
     ("fd", "/proc/self/fd"),
@@ -40,11 +34,7 @@ const NAMESPACED_SYSCTLS: [&str; 3] = ["kernel/shm", "kernel/msg", "fs/mqueue/"]
 pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan, BundleError> {
     let (mut ops, mut late_ops) = (Vec::new(), Vec::new());
     for mount in spec.mounts().iter().flatten() {
-        if mount
-            .typ()
-            .as_deref()
-            .is_some_and(|typ| typ.starts_with("cgroup"))
-        {
+        if mount.typ().as_deref().is_some_and(|typ| typ.starts_with("cgroup")) {
             late_ops.push(mount_op(mount, facts)?);
             continue;
         }
@@ -53,27 +43,17 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             ops.extend(device_ops(spec));
         }
     }
-    let linux = spec
-        .linux()
-        .as_ref()
-        .ok_or_else(|| BundleError::Invalid("the spec has no linux part".into()))?;
+    let linux = spec.linux().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no linux part".into()))?;
     let mut sysctls: Vec<_> = linux.sysctl().iter().flatten().collect();
     sysctls.sort();
     for (key, value) in sysctls {
-        ops.push(InitOp::Sysctl {
-            key: sysctl_path(key, facts)?,
-            value: value.clone(),
-        });
+        ops.push(InitOp::Sysctl { key: sysctl_path(key, facts)?, value: value.clone() });
     }
     for path in linux.masked_paths().iter().flatten() {
-        late_ops.push(InitOp::Mask {
-            path: relative(path),
-        });
+        late_ops.push(InitOp::Mask { path: relative(path) });
     }
     for path in linux.readonly_paths().iter().flatten() {
-        late_ops.push(InitOp::ReadOnly {
-            path: relative(path),
-        });
+        late_ops.push(InitOp::ReadOnly { path: relative(path) });
     }
     Ok(InitPlan {
         hostname: spec.hostname().clone(),
@@ -93,10 +73,7 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
 }
 
 fn process_plan(spec: &Spec, config: &Config) -> Result<ProcessPlan, BundleError> {
-    let process = spec
-        .process()
-        .as_ref()
-        .ok_or_else(|| BundleError::Invalid("the spec has no process".into()))?;
+    let process = spec.process().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no process".into()))?;
     let masks = cap_masks(process);
     let mut user = UserPlan::parse(&config.process.user).map_err(BundleError::Invalid)?;
     user.extra_groups.clone_from(&config.process.group_add);
@@ -109,11 +86,7 @@ fn process_plan(spec: &Spec, config: &Config) -> Result<ProcessPlan, BundleError
         caps: masks,
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         rlimits: config.rlimits.clone(),
-        seccomp: if confined {
-            seccomp::default_profile(granted(masks.bounding))?
-        } else {
-            Vec::new()
-        },
+        seccomp: if confined { seccomp::default_profile(granted(masks.bounding))? } else { Vec::new() },
         terminal: process.terminal().unwrap_or(false),
         oom_score_adj: process.oom_score_adj(),
         parent_death_signal: true,
@@ -122,20 +95,10 @@ fn process_plan(spec: &Spec, config: &Config) -> Result<ProcessPlan, BundleError
 
 fn cap_masks(process: &oci_spec::runtime::Process) -> CapMasks {
     let Some(sets) = process.capabilities() else {
-        return CapMasks {
-            bounding: 0,
-            effective: 0,
-            permitted: 0,
-            inheritable: 0,
-            ambient: 0,
-        };
+        return CapMasks { bounding: 0, effective: 0, permitted: 0, inheritable: 0, ambient: 0 };
     };
     let mask = |set: &Option<oci_spec::runtime::Capabilities>| {
-        set.iter()
-            .flatten()
-            .filter_map(|c| caps::parse(&c.to_string()).ok())
-            .map(caps::bit)
-            .sum()
+        set.iter().flatten().filter_map(|c| caps::parse(&c.to_string()).ok()).map(caps::bit).sum()
     };
     CapMasks {
         bounding: mask(sets.bounding()),
@@ -168,11 +131,7 @@ pub fn granted(mask: u64) -> Granted {
 }
 
 fn relative(path: impl AsRef<Path>) -> String {
-    path.as_ref()
-        .display()
-        .to_string()
-        .trim_start_matches('/')
-        .to_owned()
+    path.as_ref().display().to_string().trim_start_matches('/').to_owned()
 }
 
 /// Options of mount(8) as attributes, propagation, and what is left for the file system itself.
@@ -184,12 +143,7 @@ struct Options {
 }
 
 fn options(mount: &Mount) -> Options {
-    let mut all = Options {
-        attrs: 0,
-        propagation: MS_PRIVATE,
-        recursive: false,
-        data: Vec::new(),
-    };
+    let mut all = Options { attrs: 0, propagation: MS_PRIVATE, recursive: false, data: Vec::new() };
     for option in mount.options().iter().flatten() {
         match option.as_str() {
             "ro" => all.attrs |= ATTR_RDONLY,
@@ -212,55 +166,25 @@ fn options(mount: &Mount) -> Options {
 fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
     let target = mount.destination();
     let text = target.display().to_string();
-    if !target.is_absolute()
-        || target
-            .components()
-            .any(|c| c == std::path::Component::ParentDir)
-    {
-        return Err(BundleError::Invalid(format!(
-            "mount target `{text}` is not an absolute path"
-        )));
+    if !target.is_absolute() || target.components().any(|c| c == std::path::Component::ParentDir) {
+        return Err(BundleError::Invalid(format!("mount target `{text}` is not an absolute path")));
     }
-    let Options {
-        attrs,
-        propagation,
-        recursive,
-        data,
-    } = options(mount);
+    let Options { attrs, propagation, recursive, data } = options(mount);
     let fstype = mount.typ().clone().unwrap_or_default();
     if fstype != "bind" {
-        let system = ["/proc", "/sys", "/dev"]
-            .iter()
-            .any(|root| target.starts_with(root));
-        return Ok(InitOp::Mount {
-            fstype,
-            target: relative(target),
-            options: data,
-            attrs,
-            system,
-        });
+        let system = ["/proc", "/sys", "/dev"].iter().any(|root| target.starts_with(root));
+        return Ok(InitOp::Mount { fstype, target: relative(target), options: data, attrs, system });
     }
     let source = mount.source().clone().unwrap_or_default();
     if let Some((option, _)) = data.first() {
-        return Err(BundleError::Invalid(format!(
-            "a bind mount has no option `{option}`"
-        )));
+        return Err(BundleError::Invalid(format!("a bind mount has no option `{option}`")));
     }
     let file = is_file(&source, facts);
-    Ok(InitOp::Bind {
-        source,
-        target: relative(target),
-        recursive,
-        attrs,
-        propagation,
-        file,
-    })
+    Ok(InitOp::Bind { source, target: relative(target), recursive, attrs, propagation, file })
 }
 
 fn is_file(source: &PathBuf, facts: &Facts) -> bool {
-    source.parent() == Some(&facts.run_dir)
-        || *source == facts.init_program
-        || facts.bound_files.contains(source)
+    source.parent() == Some(&facts.run_dir) || *source == facts.init_program || facts.bound_files.contains(source)
 }
 
 fn device_ops(spec: &Spec) -> Vec<InitOp> {
@@ -272,29 +196,17 @@ fn device_ops(spec: &Spec) -> Vec<InitOp> {
         mode: 0o666,
     };
     let mut ops: Vec<InitOp> = NODES.into_iter().map(node).collect();
-    ops.extend(LINKS.map(|(path, to)| InitOp::Symlink {
-        path: format!("dev/{path}"),
-        to: to.to_owned(),
-    }));
-    let devices = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.devices().as_ref());
+    ops.extend(LINKS.map(|(path, to)| InitOp::Symlink { path: format!("dev/{path}"), to: to.to_owned() }));
+    let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_ref());
     for device in devices.into_iter().flatten() {
         let path = relative(device.path());
         // What every container has is its own already.
-        let own = NODES
-            .iter()
-            .map(|(name, ..)| *name)
-            .chain(LINKS.iter().map(|(name, _)| *name));
+        let own = NODES.iter().map(|(name, ..)| *name).chain(LINKS.iter().map(|(name, _)| *name));
         if own.into_iter().any(|name| path == format!("dev/{name}")) {
             continue;
         }
         for (at, _) in path.match_indices('/').skip(1) {
-            ops.push(InitOp::Directory {
-                path: path[..at].to_owned(),
-                mode: 0o755,
-            });
+            ops.push(InitOp::Directory { path: path[..at].to_owned(), mode: 0o755 });
         }
         ops.push(InitOp::Node {
             block: device.typ() == LinuxDeviceType::B,
@@ -311,31 +223,13 @@ fn device_ops(spec: &Spec) -> Vec<InitOp> {
 fn sysctl_path(key: &str, facts: &Facts) -> Result<String, BundleError> {
     let refuse = |why: &str| Err(BundleError::Invalid(format!("sysctl `{key}` {why}")));
     // A name with slashes may have dots inside its parts (sysctl(8)).
-    let path = if key.contains('/') {
-        key.to_owned()
-    } else {
-        key.replace('.', "/")
-    };
-    if path
-        .split('/')
-        .any(|part| part.is_empty() || part == "." || part == "..")
-    {
+    let path = if key.contains('/') { key.to_owned() } else { key.replace('.', "/") };
+    if path.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
         return refuse("is not a name");
     }
     if path.starts_with("net/") {
-        return if facts.host_network {
-            refuse("would change the host: the container has no network of its own")
-        } else {
-            Ok(path)
-        };
+        return if facts.host_network { refuse("would change the host: the container has no network of its own") } else { Ok(path) };
     }
-    let own = NAMESPACED_SYSCTLS
-        .iter()
-        .any(|prefix| path.starts_with(prefix))
-        || path == "kernel/sem";
-    if own {
-        Ok(path)
-    } else {
-        refuse("is not namespaced: it would change the host")
-    }
+    let own = NAMESPACED_SYSCTLS.iter().any(|prefix| path.starts_with(prefix)) || path == "kernel/sem";
+    if own { Ok(path) } else { refuse("is not namespaced: it would change the host") }
 }

@@ -6,44 +6,21 @@ use crate::container::config::{Config, Mount as UserMount, MountKind, NetworkMod
 use crate::init::plan::UserPlan;
 use crate::shim::tiny_init;
 use oci_spec::runtime::{
-    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder,
-    LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder,
-    LinuxNamespaceType, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount,
-    MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroupBuilder,
+    LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
+    LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
 };
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 /// Hidden from every container but a privileged one: what shows or changes the host.
 const MASKED: [&str; 20] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/kpagecgroup",
-    "/proc/kpagecount",
-    "/proc/kpageflags",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/bpf",
-    "/sys/fs/selinux",
-    "/sys/kernel/debug",
-    "/sys/kernel/security",
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/kpagecgroup", "/proc/kpagecount",
+    "/proc/kpageflags", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+    "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/bpf", "/sys/fs/selinux", "/sys/kernel/debug", "/sys/kernel/security",
     "/sys/kernel/tracing",
 ];
-const READ_ONLY: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Microseconds over which `--cpus` is counted (cpu.cfs_period_us).
 const CPU_PERIOD: u64 = 100_000;
@@ -52,12 +29,7 @@ const CPU_PERIOD: u64 = 100_000;
 pub fn spec(config: &Config, facts: &Facts) -> Result<Spec, BundleError> {
     let mut builder = SpecBuilder::default()
         .version("1.2.0")
-        .root(
-            RootBuilder::default()
-                .path("rootfs")
-                .readonly(config.read_only)
-                .build()?,
-        )
+        .root(RootBuilder::default().path("rootfs").readonly(config.read_only).build()?)
         .process(process(config, facts)?)
         .mounts(mounts(config, facts)?)
         .linux(linux(config, facts)?);
@@ -74,12 +46,8 @@ fn process(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Process,
     UserPlan::parse(&config.process.user).map_err(BundleError::Invalid)?;
     let masks = caps::masks(&config.security, facts.capabilities)?;
     let set = |mask: u64| -> HashSet<Capability> {
-        let names = ::caps::all()
-            .into_iter()
-            .filter(|c| mask & caps::bit(*c) != 0);
-        names
-            .filter_map(|c| c.to_string().trim_start_matches("CAP_").parse().ok())
-            .collect()
+        let names = ::caps::all().into_iter().filter(|c| mask & caps::bit(*c) != 0);
+        names.filter_map(|c| c.to_string().trim_start_matches("CAP_").parse().ok()).collect()
     };
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(set(masks.bounding))
@@ -108,72 +76,32 @@ fn process(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Process,
 
 fn mount(target: &str, fstype: &str, options: &[&str]) -> Result<Mount, BundleError> {
     let options = options.iter().map(|o| o.to_string()).collect::<Vec<_>>();
-    Ok(MountBuilder::default()
-        .destination(target)
-        .typ(fstype)
-        .source(fstype)
-        .options(options)
-        .build()?)
+    Ok(MountBuilder::default().destination(target).typ(fstype).source(fstype).options(options).build()?)
 }
 
 fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
-    let sys = if config.security.privileged {
-        "rw"
-    } else {
-        "ro"
-    };
+    let sys = if config.security.privileged { "rw" } else { "ro" };
     let shm = format!("size={}", config.resources.shm_size);
     let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
-        mount(
-            "/dev",
-            "tmpfs",
-            &["nosuid", "noexec", "mode=755", "size=65536k"],
-        )?,
-        mount(
-            "/dev/pts",
-            "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-                "gid=5",
-            ],
-        )?,
-        mount(
-            "/dev/shm",
-            "tmpfs",
-            &["nosuid", "noexec", "nodev", "mode=1777", &shm],
-        )?,
+        mount("/dev", "tmpfs", &["nosuid", "noexec", "mode=755", "size=65536k"])?,
+        mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?,
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
     ];
     if facts.host_network {
         // A new sysfs shows the network of its namespace and may be mounted only by that namespace's owner; the host's own is bound.
-        all.push(bind(
-            "/sys",
-            "/sys".into(),
-            &["rbind", sys, "nosuid", "noexec", "nodev", "rprivate"],
-        )?);
+        all.push(bind("/sys", "/sys".into(), &["rbind", sys, "nosuid", "noexec", "nodev", "rprivate"])?);
     } else {
         all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys])?);
         // A cgroup tree of the user's own (`-v /sys/fs/cgroup:/sys/fs/cgroup`) replaces ours.
-        if !config
-            .mounts
-            .iter()
-            .any(|m| m.target.starts_with("/sys/fs/cgroup"))
-        {
+        if !config.mounts.iter().any(|m| m.target.starts_with("/sys/fs/cgroup")) {
             all.extend(cgroup_mounts(&facts.cgroup, sys)?);
         }
     }
     if config.init {
         let target = format!("/{}", tiny_init::PATH_IN_CONTAINER);
-        all.push(bind(
-            &target,
-            facts.init_program.clone(),
-            &["bind", "ro", "nosuid", "nodev", "rprivate"],
-        )?);
+        all.push(bind(&target, facts.init_program.clone(), &["bind", "ro", "nosuid", "nodev", "rprivate"])?);
     }
     // Outer targets first, whatever the order of the flags.
     let mut user: Vec<&UserMount> = config.mounts.iter().collect();
@@ -181,17 +109,9 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
     for m in &user {
         all.push(user_mount(m)?);
     }
-    for (target, file) in [
-        ("/etc/resolv.conf", "resolv.conf"),
-        ("/etc/hostname", "hostname"),
-        ("/etc/hosts", "hosts"),
-    ] {
+    for (target, file) in [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")] {
         if !user.iter().any(|m| m.target == target) {
-            all.push(bind(
-                target,
-                facts.run_dir.join(file),
-                &["bind", "nosuid", "nodev", "noexec", "rprivate"],
-            )?);
+            all.push(bind(target, facts.run_dir.join(file), &["bind", "nosuid", "nodev", "noexec", "rprivate"])?);
         }
     }
     Ok(all)
@@ -202,11 +122,7 @@ fn cgroup_mounts(kind: &CgroupKind, access: &str) -> Result<Vec<Mount>, BundleEr
     match kind {
         CgroupKind::Unified => Ok(vec![mount("/sys/fs/cgroup", "cgroup2", &flags)?]),
         CgroupKind::Legacy(hierarchies) => {
-            let mut all = vec![mount(
-                "/sys/fs/cgroup",
-                "tmpfs",
-                &["nosuid", "noexec", "nodev", "mode=755"],
-            )?];
+            let mut all = vec![mount("/sys/fs/cgroup", "tmpfs", &["nosuid", "noexec", "nodev", "mode=755"])?];
             for (name, options) in hierarchies {
                 let mut with: Vec<&str> = flags.to_vec();
                 with.extend(options.split(','));
@@ -219,39 +135,24 @@ fn cgroup_mounts(kind: &CgroupKind, access: &str) -> Result<Vec<Mount>, BundleEr
 
 fn bind(target: &str, source: PathBuf, options: &[&str]) -> Result<Mount, BundleError> {
     let options = options.iter().map(|o| o.to_string()).collect::<Vec<_>>();
-    Ok(MountBuilder::default()
-        .destination(target)
-        .typ("bind")
-        .source(source)
-        .options(options)
-        .build()?)
+    Ok(MountBuilder::default().destination(target).typ("bind").source(source).options(options).build()?)
 }
 
 fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
     let access = if m.read_only { "ro" } else { "rw" };
     match &m.kind {
-        MountKind::Bind {
-            source,
-            recursive,
-            propagation,
-        } => {
+        MountKind::Bind { source, recursive, propagation } => {
             let how = if *recursive { "rbind" } else { "bind" };
             let propagation = match propagation {
                 Propagation::Private => "rprivate",
                 Propagation::Slave => "rslave",
                 Propagation::Shared => "rshared",
             };
-            bind(
-                &m.target,
-                source.clone(),
-                &[how, access, "nosuid", "nodev", propagation],
-            )
+            bind(&m.target, source.clone(), &[how, access, "nosuid", "nodev", propagation])
         }
-        MountKind::Volume { source, .. } => bind(
-            &m.target,
-            source.clone(),
-            &["rbind", access, "nosuid", "nodev", "rprivate"],
-        ),
+        MountKind::Volume { source, .. } => {
+            bind(&m.target, source.clone(), &["rbind", access, "nosuid", "nodev", "rprivate"])
+        }
         MountKind::Tmpfs { options } => {
             let mut all = vec!["nosuid", "nodev"];
             if !options.iter().any(|o| o == "exec") {
@@ -275,39 +176,23 @@ fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, Bun
     if config.network.mode != NetworkMode::Host {
         spaces.push(LinuxNamespaceType::Network);
     }
-    let namespaces = spaces
-        .into_iter()
-        .map(|typ| LinuxNamespaceBuilder::default().typ(typ).build());
+    let namespaces = spaces.into_iter().map(|typ| LinuxNamespaceBuilder::default().typ(typ).build());
     let owned = |paths: &[&str]| paths.iter().map(|p| p.to_string()).collect::<Vec<_>>();
     let hide = !config.security.privileged;
-    let devices = facts
-        .devices
-        .iter()
-        .filter(|_| config.security.privileged)
-        .map(|device| {
-            LinuxDeviceBuilder::default()
-                .path(&device.path)
-                .typ(if device.block {
-                    LinuxDeviceType::B
-                } else {
-                    LinuxDeviceType::C
-                })
-                .major(device.major)
-                .minor(device.minor)
-                .file_mode(device.mode)
-                .build()
-        });
+    let devices = facts.devices.iter().filter(|_| config.security.privileged).map(|device| {
+        LinuxDeviceBuilder::default()
+            .path(&device.path)
+            .typ(if device.block { LinuxDeviceType::B } else { LinuxDeviceType::C })
+            .major(device.major)
+            .minor(device.minor)
+            .file_mode(device.mode)
+            .build()
+    });
     Ok(LinuxBuilder::default()
         .namespaces(namespaces.collect::<Result<Vec<_>, _>>()?)
         .devices(devices.collect::<Result<Vec<_>, _>>()?)
         .resources(resources(config)?)
-        .sysctl(
-            config
-                .sysctls
-                .clone()
-                .into_iter()
-                .collect::<HashMap<_, _>>(),
-        )
+        .sysctl(config.sysctls.clone().into_iter().collect::<HashMap<_, _>>())
         .masked_paths(if hide { owned(&MASKED) } else { Vec::new() })
         .readonly_paths(if hide { owned(&READ_ONLY) } else { Vec::new() })
         .build()?)
@@ -335,14 +220,8 @@ fn resources(config: &Config) -> Result<LinuxResources, BundleError> {
     }
     if let Some(nano) = wanted.nano_cpus {
         let quota = (nano.saturating_mul(CPU_PERIOD) / 1_000_000_000).max(1_000);
-        let quota =
-            i64::try_from(quota).map_err(|_| BundleError::Invalid("--cpus is too large".into()))?;
-        builder = builder.cpu(
-            LinuxCpuBuilder::default()
-                .period(CPU_PERIOD)
-                .quota(quota)
-                .build()?,
-        );
+        let quota = i64::try_from(quota).map_err(|_| BundleError::Invalid("--cpus is too large".into()))?;
+        builder = builder.cpu(LinuxCpuBuilder::default().period(CPU_PERIOD).quota(quota).build()?);
     }
     Ok(builder.build()?)
 }

@@ -32,10 +32,7 @@ pub enum ContainerCommand {
     #[command(after_help = "Example: rcr wait c1")]
     Wait(NamesArgs),
     /// List containers
-    #[command(
-        visible_alias = "list",
-        after_help = "Example: rcr ps -a --format json"
-    )]
+    #[command(visible_alias = "list", after_help = "Example: rcr ps -a --format json")]
     Ps(PsArgs),
     /// Print a container's output
     #[command(after_help = "Example: rcr logs -f --tail 10 c1")]
@@ -138,12 +135,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
     /// Seconds until it is killed after the stop signal; -1: never
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        allow_negative_numbers = true,
-        default_value_t = 10
-    )]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 10)]
     pub stop_timeout: i64,
     /// Run a small init that buries orphans and hands signals on
     #[arg(long)]
@@ -258,12 +250,7 @@ pub struct ResourceArgs {
     #[arg(long, value_name = "NUMBER")]
     pub cpus: Option<String>,
     /// Processes it may have; -1: unlimited
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        allow_negative_numbers = true,
-        default_value_t = 2048
-    )]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 2048)]
     pub pids_limit: i64,
     /// Resource limit
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
@@ -299,13 +286,7 @@ pub struct StartArgs {
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// Seconds until it is killed; -1: never (default: the container's)
-    #[arg(
-        short = 't',
-        long = "time",
-        visible_alias = "timeout",
-        value_name = "SECONDS",
-        allow_negative_numbers = true
-    )]
+    #[arg(short = 't', long = "time", visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
     pub time: Option<i64>,
     /// Signal (default: the container's)
     #[arg(short, long, value_name = "SIGNAL")]

@@ -39,18 +39,12 @@ pub fn single_dash_flag(root: &Command, args: &[String]) -> Option<(String, Stri
 
 fn has_long(command: &Command, name: &str) -> bool {
     command.get_arguments().any(|arg| {
-        arg.get_long() == Some(name)
-            || arg
-                .get_all_aliases()
-                .is_some_and(|aliases| aliases.contains(&name))
+        arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
     })
 }
 
 fn takes_value(command: &Command, is_it: impl Fn(&clap::Arg) -> bool) -> bool {
-    command
-        .get_arguments()
-        .filter(|arg| is_it(arg))
-        .any(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+    command.get_arguments().filter(|arg| is_it(arg)).any(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
 }
 
 #[cfg(test)]
@@ -67,15 +61,9 @@ mod tests {
 
     #[test]
     fn a_long_flag_with_one_dash_is_seen_before_the_image_only() {
-        assert_eq!(
-            meant("run -network eui_bridge alpine sh"),
-            Some("--network".into())
-        );
+        assert_eq!(meant("run -network eui_bridge alpine sh"), Some("--network".into()));
         assert_eq!(meant("run -it -detach alpine"), Some("--detach".into()));
-        assert_eq!(
-            meant("container run --name c1 -publish=80:80 alpine"),
-            Some("--publish".into())
-        );
+        assert_eq!(meant("container run --name c1 -publish=80:80 alpine"), Some("--publish".into()));
         assert_eq!(meant("run alpine find / -name x"), None);
         assert_eq!(meant("run --name -network alpine"), None);
         assert_eq!(meant("run -e -network alpine"), None);

@@ -12,13 +12,7 @@ use std::path::PathBuf;
 
 /// Run containers with networking built in.
 #[derive(Debug, Parser)]
-#[command(
-    name = "rcr",
-    version,
-    disable_help_subcommand = true,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "rcr", version, disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     pub instance: InstanceArgs,
@@ -30,22 +24,10 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct InstanceArgs {
     /// State that outlives a reboot
-    #[arg(
-        long,
-        env = "RCR_ROOT",
-        default_value = "/var/lib/rcr",
-        value_name = "DIR",
-        global = true
-    )]
+    #[arg(long, env = "RCR_ROOT", default_value = "/var/lib/rcr", value_name = "DIR", global = true)]
     pub root: PathBuf,
     /// State that does not
-    #[arg(
-        long,
-        env = "RCR_RUN",
-        default_value = "/run/rcr",
-        value_name = "DIR",
-        global = true
-    )]
+    #[arg(long, env = "RCR_RUN", default_value = "/run/rcr", value_name = "DIR", global = true)]
     pub run: PathBuf,
     /// Configuration (default: /etc/rcr/config.toml, if it is there)
     #[arg(long, env = "RCR_CONFIG", value_name = "FILE", global = true)]

@@ -9,19 +9,13 @@ pub enum NetworkCommand {
     #[command(after_help = "Example: rcr network create -d bridge --subnet 10.9.0.0/24 eui_bridge")]
     Create(CreateArgs),
     /// List networks
-    #[command(
-        visible_alias = "list",
-        after_help = "Example: rcr network ls --format json"
-    )]
+    #[command(visible_alias = "list", after_help = "Example: rcr network ls --format json")]
     Ls(ListArgs),
     /// Show networks as JSON
     #[command(after_help = "Example: rcr network inspect eui_bridge")]
     Inspect(NetworksArgs),
     /// Remove networks
-    #[command(
-        visible_alias = "remove",
-        after_help = "Example: rcr network rm eui_bridge"
-    )]
+    #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
     Rm(RemoveArgs),
     /// Attach a container, running or not
     #[command(after_help = "Example: rcr network connect --alias db eui_bridge c1")]
@@ -128,12 +122,7 @@ pub struct ConnectArgs {
     #[arg(long, value_name = "MAC")]
     pub mac_address: Option<String>,
     /// The highest one gives the default route
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        allow_negative_numbers = true,
-        default_value_t = 0
-    )]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
     pub gw_priority: i32,
     /// Network, by name or id
     pub network: String,

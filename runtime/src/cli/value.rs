@@ -16,10 +16,7 @@ pub fn bytes(text: &str) -> Parsed<i64> {
     let lower = text.to_ascii_lowercase();
     let digits = lower.trim_end_matches("ib").trim_end_matches('b');
     let (number, power) = match digits.chars().last() {
-        Some(unit @ ('k' | 'm' | 'g' | 't')) => (
-            &digits[..digits.len() - 1],
-            1 + "kmgt".find(unit).unwrap_or(0) as u32,
-        ),
+        Some(unit @ ('k' | 'm' | 'g' | 't')) => (&digits[..digits.len() - 1], 1 + "kmgt".find(unit).unwrap_or(0) as u32),
         _ => (digits, 0),
     };
     let number: f64 = number.parse().map_err(|_| refuse())?;
@@ -32,9 +29,7 @@ pub fn bytes(text: &str) -> Parsed<i64> {
 
 /// `--cpus`: billionths of a processor.
 pub fn nano_cpus(text: &str) -> Parsed<u64> {
-    let number: f64 = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a number of processors"))?;
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of processors"))?;
     if !(0.01..=100_000.0).contains(&number) {
         return Err(format!("`{text}` is not between 0.01 and 100000"));
     }
@@ -44,50 +39,28 @@ pub fn nano_cpus(text: &str) -> Parsed<u64> {
 /// A signal by number or name, with or without `SIG`.
 pub fn signal(text: &str) -> Parsed<i32> {
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=64).contains(&number) {
-            Ok(number)
-        } else {
-            Err(format!("`{text}` is not a signal"))
-        };
+        return if (1..=64).contains(&number) { Ok(number) } else { Err(format!("`{text}` is not a signal")) };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     // glibc keeps the first two real-time signals for itself; RTMIN is 34 for everybody else.
     if let Some(offset) = name.strip_prefix("RTMIN+") {
-        let offset: i32 = offset
-            .parse()
-            .map_err(|_| format!("`{text}` is not a signal"))?;
-        return if (0..=30).contains(&offset) {
-            Ok(34 + offset)
-        } else {
-            Err(format!("`{text}` is not a signal"))
-        };
+        let offset: i32 = offset.parse().map_err(|_| format!("`{text}` is not a signal"))?;
+        return if (0..=30).contains(&offset) { Ok(34 + offset) } else { Err(format!("`{text}` is not a signal")) };
     }
-    nix::sys::signal::Signal::from_str(&format!("SIG{name}"))
-        .map(|s| s as i32)
-        .map_err(|_| format!("`{text}` is not a signal"))
+    nix::sys::signal::Signal::from_str(&format!("SIG{name}")).map(|s| s as i32).map_err(|_| format!("`{text}` is not a signal"))
 }
 
 /// `--ulimit name=soft[:hard]`.
 pub fn ulimit(text: &str) -> Parsed<RlimitPlan> {
-    let (name, limits) = text
-        .split_once('=')
-        .ok_or_else(|| format!("`{text}` is not of the form name=soft[:hard]"))?;
-    let resource = RLIMITS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, resource)| *resource);
+    let (name, limits) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form name=soft[:hard]"))?;
+    let resource = RLIMITS.iter().find(|(known, _)| *known == name).map(|(_, resource)| *resource);
     let resource = resource.ok_or_else(|| {
-        format!(
-            "unknown limit `{name}`; known are {}",
-            RLIMITS.map(|(known, _)| known).join(", ")
-        )
+        format!("unknown limit `{name}`; known are {}", RLIMITS.map(|(known, _)| known).join(", "))
     })?;
     let one = |text: &str| match text {
         "unlimited" | "-1" => Ok(libc::RLIM64_INFINITY),
-        number => number
-            .parse::<u64>()
-            .map_err(|_| format!("`{number}` is not a number")),
+        number => number.parse::<u64>().map_err(|_| format!("`{number}` is not a number")),
     };
     let (soft, hard) = match limits.split_once(':') {
         Some((soft, hard)) => (one(soft)?, one(hard)?),
@@ -96,11 +69,7 @@ pub fn ulimit(text: &str) -> Parsed<RlimitPlan> {
     if soft > hard {
         return Err(format!("the soft limit of `{text}` is above the hard one"));
     }
-    Ok(RlimitPlan {
-        resource,
-        soft,
-        hard,
-    })
+    Ok(RlimitPlan { resource, soft, hard })
 }
 
 /// Names of ulimits as Docker has them (getrlimit(2)).
@@ -125,23 +94,15 @@ const RLIMITS: [(&str, u32); 15] = [
 /// `name:address`, `name=address`; the address may be in brackets, or `host-gateway`.
 pub fn add_host(text: &str) -> Parsed<(String, HostTarget)> {
     let refuse = || format!("`{text}` is not of the form name:address");
-    let (name, address) = text
-        .split_once('=')
-        .or_else(|| text.split_once(':'))
-        .ok_or_else(refuse)?;
+    let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).ok_or_else(refuse)?;
     if name.is_empty() || name.contains(char::is_whitespace) {
         return Err(refuse());
     }
     if address == "host-gateway" {
         return Ok((name.to_owned(), HostTarget::HostGateway));
     }
-    let bare = address
-        .strip_prefix('[')
-        .and_then(|a| a.strip_suffix(']'))
-        .unwrap_or(address);
-    let address = bare
-        .parse::<IpAddr>()
-        .map_err(|_| format!("`{address}` is not an address"))?;
+    let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
+    let address = bare.parse::<IpAddr>().map_err(|_| format!("`{address}` is not an address"))?;
     Ok((name.to_owned(), HostTarget::Address(address)))
 }
 
@@ -150,17 +111,12 @@ fn proto(text: Option<&str>) -> Parsed<Proto> {
         None | Some("tcp") => Ok(Proto::Tcp),
         Some("udp") => Ok(Proto::Udp),
         Some("sctp") => Ok(Proto::Sctp),
-        Some(other) => Err(format!(
-            "unknown protocol `{other}`; known are tcp, udp, sctp"
-        )),
+        Some(other) => Err(format!("unknown protocol `{other}`; known are tcp, udp, sctp")),
     }
 }
 
 fn port(text: &str) -> Parsed<u16> {
-    text.parse::<u16>()
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| format!("`{text}` is not a port (1 to 65535)"))
+    text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{text}` is not a port (1 to 65535)"))
 }
 
 /// `80` or `80-90`: first and count.
@@ -200,13 +156,7 @@ pub fn publish(text: &str) -> Parsed<PublishRequest> {
         },
     };
     let host_port = host_ports(host_port, count, text)?;
-    Ok(PublishRequest {
-        host_ip,
-        host_port,
-        container_port,
-        count,
-        proto,
-    })
+    Ok(PublishRequest { host_ip, host_port, container_port, count, proto })
 }
 
 fn host_address(text: &str) -> Parsed<IpAddr> {
@@ -215,8 +165,7 @@ fn host_address(text: &str) -> Parsed<IpAddr> {
         (None, None) => text,
         _ => return Err(format!("`{text}` lacks a bracket")),
     };
-    bare.parse()
-        .map_err(|_| format!("`{bare}` is not an address"))
+    bare.parse().map_err(|_| format!("`{bare}` is not an address"))
 }
 
 fn host_ports(text: &str, count: u16, whole: &str) -> Parsed<HostPort> {
@@ -227,9 +176,7 @@ fn host_ports(text: &str, count: u16, whole: &str) -> Parsed<HostPort> {
     match (host_count, count) {
         (a, b) if a == b => Ok(HostPort::Exact(first)),
         (_, 1) => Ok(HostPort::AnyOf(first, first + (host_count - 1))),
-        (a, b) => Err(format!(
-            "`{whole}` has {a} ports on the host for {b} in the container"
-        )),
+        (a, b) => Err(format!("`{whole}` has {a} ports on the host for {b} in the container")),
     }
 }
 
@@ -240,11 +187,7 @@ pub fn exposed(text: &str) -> Parsed<Exposed> {
         None => (text, None),
     };
     let (port, count) = port_range(ports)?;
-    Ok(Exposed {
-        port,
-        count,
-        proto: proto(protocol)?,
-    })
+    Ok(Exposed { port, count, proto: proto(protocol)? })
 }
 
 /// One `--network`: a name, or `key=value,…`.
@@ -254,42 +197,18 @@ pub fn network(text: &str) -> Parsed<AttachmentRequest> {
     }
     let mut request = AttachmentRequest::to("");
     for part in text.split(',') {
-        let (key, value) = part
-            .split_once('=')
-            .ok_or_else(|| format!("`{part}` is not of the form key=value"))?;
+        let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form key=value"))?;
         let address = |why: &str| format!("`{value}` is not {why}");
         match key {
             "name" => value.clone_into(&mut request.network),
             "alias" => request.aliases.push(value.to_owned()),
             "ip" => request.ip = Some(value.parse().map_err(|_| address("an IPv4 address"))?),
             "ip6" => request.ip6 = Some(value.parse().map_err(|_| address("an IPv6 address"))?),
-            "mac-address" => {
-                request.mac = Some(
-                    value
-                        .parse()
-                        .map_err(|e: netd_api::NameError| e.to_string())?,
-                )
-            }
-            "gw-priority" => {
-                request.gw_priority = value.parse().map_err(|_| address("a number"))?
-            }
-            "interface" => {
-                request.ifname = Some(
-                    value
-                        .parse()
-                        .map_err(|e: netd_api::NameError| e.to_string())?,
-                )
-            }
+            "mac-address" => request.mac = Some(value.parse().map_err(|e: netd_api::NameError| e.to_string())?),
+            "gw-priority" => request.gw_priority = value.parse().map_err(|_| address("a number"))?,
+            "interface" => request.ifname = Some(value.parse().map_err(|e: netd_api::NameError| e.to_string())?),
             _ => {
-                let known = [
-                    "name",
-                    "alias",
-                    "ip",
-                    "ip6",
-                    "mac-address",
-                    "gw-priority",
-                    "interface",
-                ];
+                let known = ["name", "alias", "ip", "ip6", "mac-address", "gw-priority", "interface"];
                 return Err(format!("unknown key `{key}`{}", nearest(key, &known)));
             }
         }
@@ -304,9 +223,7 @@ pub fn network(text: &str) -> Parsed<AttachmentRequest> {
 pub fn nearest(given: &str, known: &[&str]) -> String {
     let best = known.iter().map(|name| (distance(given, name), name)).min();
     match best {
-        Some((distance, name)) if distance <= given.len().max(3) / 2 => {
-            format!("; did you mean `{name}`?")
-        }
+        Some((distance, name)) if distance <= given.len().max(3) / 2 => format!("; did you mean `{name}`?"),
         _ => format!("; known are {}", known.join(", ")),
     }
 }
@@ -393,12 +310,7 @@ pub fn volume(text: &str) -> Parsed<VolumeFlag> {
             "bind" => flag.recursive = false,
             "rslave" | "slave" => flag.propagation = Propagation::Slave,
             "rshared" | "shared" => flag.propagation = Propagation::Shared,
-            _ => {
-                return Err(format!(
-                    "unknown option `{option}`{}",
-                    nearest(option, &["ro", "rw", "rslave", "rshared", "rprivate"])
-                ));
-            }
+            _ => return Err(format!("unknown option `{option}`{}", nearest(option, &["ro", "rw", "rslave", "rshared", "rprivate"]))),
         }
     }
     Ok(flag)
@@ -414,8 +326,7 @@ pub enum MountFlag {
 /// `--mount type=…,source=…,target=…[,readonly]…`.
 pub fn mount(text: &str) -> Parsed<MountFlag> {
     let (mut kind, mut from, mut to) = ("volume", None, None);
-    let (mut read_only, mut propagation, mut recursive, mut options) =
-        (false, Propagation::Private, true, Vec::new());
+    let (mut read_only, mut propagation, mut recursive, mut options) = (false, Propagation::Private, true, Vec::new());
     for part in text.split(',') {
         let (key, value) = part.split_once('=').unwrap_or((part, "true"));
         match key {
@@ -436,59 +347,28 @@ pub fn mount(text: &str) -> Parsed<MountFlag> {
             "tmpfs-mode" => options.push(format!("mode={value}")),
             "volume-nocopy" => {}
             _ => {
-                let known = [
-                    "type",
-                    "source",
-                    "target",
-                    "readonly",
-                    "bind-propagation",
-                    "bind-nonrecursive",
-                    "tmpfs-size",
-                    "tmpfs-mode",
-                ];
+                let known = ["type", "source", "target", "readonly", "bind-propagation", "bind-nonrecursive", "tmpfs-size", "tmpfs-mode"];
                 return Err(format!("unknown key `{key}`{}", nearest(key, &known)));
             }
         }
     }
     let target = to.ok_or_else(|| format!("`{text}` has no target="))?;
     let from = match (kind, from) {
-        ("tmpfs", None) => {
-            return Ok(MountFlag::Tmpfs(Mount {
-                target,
-                kind: MountKind::Tmpfs { options },
-                read_only,
-            }));
-        }
+        ("tmpfs", None) => return Ok(MountFlag::Tmpfs(Mount { target, kind: MountKind::Tmpfs { options }, read_only })),
         ("tmpfs", Some(_)) => return Err("a tmpfs has no source".into()),
         ("bind", Some(path)) if path.starts_with('/') => Source::Path(path.into()),
         ("bind", _) => return Err("a bind needs source= with an absolute path".into()),
         ("volume", None) => Source::Anonymous,
         ("volume", Some(name)) => match source(name)? {
-            Source::Path(_) => {
-                return Err(format!(
-                    "`{name}` is no volume name; use type=bind for a path"
-                ));
-            }
+            Source::Path(_) => return Err(format!("`{name}` is no volume name; use type=bind for a path")),
             named => named,
         },
-        (other, _) => {
-            return Err(format!(
-                "unknown type `{other}`{}",
-                nearest(other, &["bind", "volume", "tmpfs"])
-            ));
-        }
+        (other, _) => return Err(format!("unknown type `{other}`{}", nearest(other, &["bind", "volume", "tmpfs"]))),
     };
     if !options.is_empty() {
         return Err("tmpfs options need type=tmpfs".into());
     }
-    Ok(MountFlag::Volume(VolumeFlag {
-        source: from,
-        target,
-        read_only,
-        recursive,
-        propagation,
-        create_source: false,
-    }))
+    Ok(MountFlag::Volume(VolumeFlag { source: from, target, read_only, recursive, propagation, create_source: false }))
 }
 
 fn flag(value: &str) -> Parsed<bool> {
@@ -505,41 +385,14 @@ pub fn tmpfs(text: &str) -> Parsed<Mount> {
     let options: Vec<&str> = options.split(',').filter(|o| !o.is_empty()).collect();
     let known = |o: &&&str| {
         let key = o.split('=').next().unwrap_or_default();
-        [
-            "ro",
-            "rw",
-            "exec",
-            "noexec",
-            "suid",
-            "nosuid",
-            "dev",
-            "nodev",
-            "size",
-            "mode",
-            "uid",
-            "gid",
-            "nr_inodes",
-            "nr_blocks",
-        ]
-        .contains(&key)
+        ["ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"].contains(&key)
     };
     if let Some(bad) = options.iter().find(|o| !known(o)) {
-        return Err(format!(
-            "unknown tmpfs option `{bad}`{}",
-            nearest(bad, &["size=", "mode=", "uid=", "gid=", "ro", "exec"])
-        ));
+        return Err(format!("unknown tmpfs option `{bad}`{}", nearest(bad, &["size=", "mode=", "uid=", "gid=", "ro", "exec"])));
     }
     let read_only = options.contains(&"ro");
-    let options = options
-        .into_iter()
-        .filter(|o| !["ro", "rw"].contains(o))
-        .map(str::to_owned)
-        .collect();
-    Ok(Mount {
-        target: target(to)?,
-        kind: MountKind::Tmpfs { options },
-        read_only,
-    })
+    let options = options.into_iter().filter(|o| !["ro", "rw"].contains(o)).map(str::to_owned).collect();
+    Ok(Mount { target: target(to)?, kind: MountKind::Tmpfs { options }, read_only })
 }
 
 /// `key=value`, or `key` with an empty value.
@@ -557,9 +410,7 @@ pub fn detach_keys(text: &str) -> Parsed<Vec<u8>> {
         return Ok(Vec::new());
     }
     let one = |key: &str| match key.strip_prefix("ctrl-").map(str::as_bytes) {
-        Some([letter @ (b'a'..=b'z' | b'@' | b'[' | b'\\' | b']' | b'^' | b'_')]) => {
-            Ok(letter.to_ascii_uppercase() ^ 0x40)
-        }
+        Some([letter @ (b'a'..=b'z' | b'@' | b'[' | b'\\' | b']' | b'^' | b'_')]) => Ok(letter.to_ascii_uppercase() ^ 0x40),
         None if key.len() == 1 => Ok(key.as_bytes()[0]),
         _ => Err(format!("`{key}` is not a key such as ctrl-p")),
     };
@@ -587,43 +438,16 @@ mod tests {
     fn ports_in_every_form() {
         let p = |text| publish(text).unwrap();
         assert_eq!(p("80").host_port, HostPort::Ephemeral);
-        assert_eq!(
-            (p("5000:80").host_port, p("5000:80").container_port),
-            (HostPort::Exact(5000), 80)
-        );
-        assert_eq!(
-            p("127.0.0.1:5000:80/udp").host_ip,
-            Some("127.0.0.1".parse().unwrap())
-        );
+        assert_eq!((p("5000:80").host_port, p("5000:80").container_port), (HostPort::Exact(5000), 80));
+        assert_eq!(p("127.0.0.1:5000:80/udp").host_ip, Some("127.0.0.1".parse().unwrap()));
         assert_eq!(p("127.0.0.1::80").host_port, HostPort::Ephemeral);
-        assert_eq!(
-            (p("[::1]:53:53/udp").host_ip, p("[::1]:53:53/udp").proto),
-            (Some("::1".parse().unwrap()), Proto::Udp)
-        );
+        assert_eq!((p("[::1]:53:53/udp").host_ip, p("[::1]:53:53/udp").proto), (Some("::1".parse().unwrap()), Proto::Udp));
         assert_eq!(p("[::1]::53").host_port, HostPort::Ephemeral);
         assert_eq!(p("8000-8010:80").host_port, HostPort::AnyOf(8000, 8010));
-        assert_eq!(
-            (
-                p("7000-7009:8000-8009").host_port,
-                p("7000-7009:8000-8009").count
-            ),
-            (HostPort::Exact(7000), 10)
-        );
+        assert_eq!((p("7000-7009:8000-8009").host_port, p("7000-7009:8000-8009").count), (HostPort::Exact(7000), 10));
         assert_eq!(p("7000-7009").count, 10);
         assert_eq!(p("1-65535:1-65535").count, 65535);
-        for bad in [
-            "",
-            "0",
-            "70000",
-            "80:",
-            "a:80",
-            "80/xyz",
-            "1-2:1-3",
-            "5-4:5-4",
-            "[::1:80:80",
-            "1.2.3:80:80",
-            "::80:80",
-        ] {
+        for bad in ["", "0", "70000", "80:", "a:80", "80/xyz", "1-2:1-3", "5-4:5-4", "[::1:80:80", "1.2.3:80:80", "::80:80"] {
             assert!(publish(bad).is_err(), "{bad}");
         }
     }
@@ -632,15 +456,8 @@ mod tests {
     fn networks_short_and_long() {
         assert_eq!(network("blue").unwrap(), AttachmentRequest::to("blue"));
         let long = network("name=blue,alias=a,alias=b,ip=10.0.0.2,ip6=fd00::2,mac-address=02:00:00:00:00:01,gw-priority=5").unwrap();
-        assert_eq!(
-            (long.network.as_str(), long.aliases.len(), long.gw_priority),
-            ("blue", 2, 5)
-        );
-        assert!(
-            network("name=blue,allias=x")
-                .unwrap_err()
-                .contains("did you mean `alias`")
-        );
+        assert_eq!((long.network.as_str(), long.aliases.len(), long.gw_priority), ("blue", 2, 5));
+        assert!(network("name=blue,allias=x").unwrap_err().contains("did you mean `alias`"));
         assert!(network("alias=x").is_err());
         assert!(network("name=b,ip=fd00::1").is_err());
     }
@@ -648,76 +465,28 @@ mod tests {
     #[test]
     fn volumes_mounts_and_tmpfs() {
         assert_eq!(volume("/data").unwrap().source, Source::Anonymous);
-        assert_eq!(
-            volume("db:/data:ro").unwrap().source,
-            Source::Volume("db".into())
-        );
+        assert_eq!(volume("db:/data:ro").unwrap().source, Source::Volume("db".into()));
         assert!(volume("/a:/b:ro").unwrap().read_only);
-        for bad in [
-            "",
-            "rel",
-            "./a:/b",
-            "/a:/",
-            "/a:/b/../c",
-            "/a:/b:xx",
-            "/a:/b:ro:c",
-            "a/b:/c",
-        ] {
+        for bad in ["", "rel", "./a:/b", "/a:/", "/a:/b/../c", "/a:/b:xx", "/a:/b:ro:c", "a/b:/c"] {
             assert!(volume(bad).is_err(), "{bad}");
         }
-        assert!(
-            matches!(mount("type=bind,source=/a,target=/b,readonly"), Ok(MountFlag::Volume(v)) if v.read_only && !v.create_source)
-        );
-        assert!(matches!(
-            mount("type=tmpfs,target=/t,tmpfs-size=1m"),
-            Ok(MountFlag::Tmpfs(_))
-        ));
-        for bad in [
-            "type=bind,target=/b",
-            "source=/a,target=/b",
-            "type=tmpfs,source=x,target=/t",
-            "type=x,target=/t",
-            "type=bind,sorce=/a,target=/b",
-        ] {
+        assert!(matches!(mount("type=bind,source=/a,target=/b,readonly"), Ok(MountFlag::Volume(v)) if v.read_only && !v.create_source));
+        assert!(matches!(mount("type=tmpfs,target=/t,tmpfs-size=1m"), Ok(MountFlag::Tmpfs(_))));
+        for bad in ["type=bind,target=/b", "source=/a,target=/b", "type=tmpfs,source=x,target=/t", "type=x,target=/t", "type=bind,sorce=/a,target=/b"] {
             assert!(mount(bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            tmpfs("/t:size=64m,ro").unwrap().kind,
-            MountKind::Tmpfs {
-                options: vec!["size=64m".into()]
-            }
-        );
+        assert_eq!(tmpfs("/t:size=64m,ro").unwrap().kind, MountKind::Tmpfs { options: vec!["size=64m".into()] });
         assert!(tmpfs("/t:sise=64m").is_err());
     }
 
     #[test]
     fn small_values() {
-        assert_eq!(
-            (
-                signal("TERM"),
-                signal("sigkill"),
-                signal("9"),
-                signal("RTMIN+3")
-            ),
-            (Ok(15), Ok(9), Ok(9), Ok(37))
-        );
+        assert_eq!((signal("TERM"), signal("sigkill"), signal("9"), signal("RTMIN+3")), (Ok(15), Ok(9), Ok(9), Ok(37)));
         assert!(signal("0").is_err() && signal("SIGFOO").is_err() && signal("65").is_err());
-        assert_eq!(
-            ulimit("nofile=1024:2048").unwrap(),
-            RlimitPlan {
-                resource: libc::RLIMIT_NOFILE,
-                soft: 1024,
-                hard: 2048
-            }
-        );
+        assert_eq!(ulimit("nofile=1024:2048").unwrap(), RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 2048 });
         assert!(ulimit("nofile=2:1").is_err() && ulimit("x=1").is_err());
         assert_eq!(detach_keys("ctrl-p,ctrl-q"), Ok(vec![16, 17]));
-        assert_eq!(
-            add_host("h:host-gateway").unwrap().1,
-            HostTarget::HostGateway
-        );
-        assert!(
-            add_host("h:[::1]").is_ok() && add_host("h:1::2").is_ok() && add_host("nope").is_err()
-        );
+        assert_eq!(add_host("h:host-gateway").unwrap().1, HostTarget::HostGateway);
+        assert!(add_host("h:[::1]").is_ok() && add_host("h:1::2").is_ok() && add_host("nope").is_err());
     }
 }

@@ -48,48 +48,28 @@ pub fn connect(instance: &Instance, container: &Container, stdin: bool) -> Outco
 /// Sends one request to a container's shim.
 pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
     let name = &container.config.name;
-    let socket = instance
-        .dirs
-        .container_run(&container.config.id)
-        .join(SOCKET_NAME);
+    let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
     let stream = with_short_path(&socket, UnixStream::connect).map_err(|error| {
         let failure = Failure::new(format!("container `{name}` is not running"));
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                failure.hint(format!("start it with `rcr start {name}`"))
-            }
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => failure.hint(format!("start it with `rcr start {name}`")),
             _ => failure.because(crate::report::io_text(&error)),
         }
     })?;
-    let mut line = serde_json::to_vec(request)
-        .map_err(|e| Failure::new("cannot write a request").because(e.to_string()))?;
+    let mut line = serde_json::to_vec(request).map_err(|e| Failure::new("cannot write a request").because(e.to_string()))?;
     line.push(b'\n');
-    (&stream)
-        .write_all(&line)
-        .doing(|| format!("cannot talk to the shim of `{name}`"))?;
+    (&stream).write_all(&line).doing(|| format!("cannot talk to the shim of `{name}`"))?;
     Ok(stream)
 }
 
 /// Relays until the container ends, or the user detaches.
 pub fn relay(attachment: Attachment) -> Outcome<End> {
-    let _raw = if attachment.terminal && attachment.stdin {
-        RawMode::enter()?
-    } else {
-        None
-    };
+    let _raw = if attachment.terminal && attachment.stdin { RawMode::enter()? } else { None };
     let mut relay = Relay {
-        keys: DetachKeys::new(if attachment.terminal {
-            attachment.detach_keys
-        } else {
-            Vec::new()
-        }),
+        keys: DetachKeys::new(if attachment.terminal { attachment.detach_keys } else { Vec::new() }),
         stream: attachment.stream,
         signals: attachment.signals,
-        stdin: attachment
-            .stdin
-            .then(|| stdin().as_fd().try_clone_to_owned())
-            .transpose()
-            .doing(|| "cannot read the input")?,
+        stdin: attachment.stdin.then(|| stdin().as_fd().try_clone_to_owned()).transpose().doing(|| "cannot read the input")?,
         terminal: attachment.terminal,
         sig_proxy: attachment.sig_proxy,
         received: Vec::new(),
@@ -126,18 +106,12 @@ impl Relay {
     }
 
     fn wait(&self) -> (bool, bool, bool) {
-        let mut fds = vec![
-            PollFd::new(&self.stream, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::new(&self.stream, PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
         if let Some(stdin) = &self.stdin {
             fds.push(PollFd::new(stdin, PollFlags::IN));
         }
         let _ = poll(&mut fds, None);
-        let ready = |i: usize| {
-            fds.get(i)
-                .is_some_and(|fd: &PollFd| !fd.revents().is_empty())
-        };
+        let ready = |i: usize| fds.get(i).is_some_and(|fd: &PollFd| !fd.revents().is_empty());
         (ready(0), ready(1), ready(2))
     }
 
@@ -146,14 +120,7 @@ impl Relay {
         push_frame(&mut frame, kind, payload);
         match (&self.stream).write_all(&frame) {
             // The container has just ended: its last words are still to be read.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                ) =>
-            {
-                Ok(())
-            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
             other => other.doing(|| "cannot talk to the container's shim"),
         }
     }
@@ -179,9 +146,7 @@ impl Relay {
             } else if self.sig_proxy {
                 self.send(kind::SIGNAL, &signal.to_le_bytes())?;
             } else if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal) {
-                return Err(Failure::new("interrupted")
-                    .hint("the container goes on")
-                    .code(128 + signal));
+                return Err(Failure::new("interrupted").hint("the container goes on").code(128 + signal));
             }
         }
         Ok(())
@@ -189,9 +154,7 @@ impl Relay {
 
     /// True: the user detached.
     fn on_stdin(&mut self) -> Outcome<bool> {
-        let Some(stdin) = &self.stdin else {
-            return Ok(false);
-        };
+        let Some(stdin) = &self.stdin else { return Ok(false) };
         let mut buffer = [0u8; 16 * 1024];
         match rustix::io::read(stdin, &mut buffer) {
             Ok(0) => {
@@ -223,15 +186,11 @@ impl Relay {
             other => other.doing(|| "cannot hear from the container's shim")?,
         };
         if got == 0 {
-            return Err(Failure::new("the container's shim is gone")
-                .hint("`rcr ps -a` shows what became of the container"));
+            return Err(Failure::new("the container's shim is gone").hint("`rcr ps -a` shows what became of the container"));
         }
         self.received.extend_from_slice(&buffer[..got]);
-        while let Some((frame, payload)) =
-            protocol::take_frame(&mut self.received).map_err(|len| {
-                Failure::new("the container's shim sent nonsense")
-                    .because(format!("a frame of {len} bytes"))
-            })?
+        while let Some((frame, payload)) = protocol::take_frame(&mut self.received)
+            .map_err(|len| Failure::new("the container's shim sent nonsense").because(format!("a frame of {len} bytes")))?
         {
             match (frame, payload.as_slice()) {
                 (kind::STDOUT, bytes) => write_out(&mut io::stdout().lock(), bytes)?,
@@ -248,10 +207,7 @@ fn write_out(to: &mut impl Write, bytes: &[u8]) -> Outcome<()> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
         // Whoever read our output has seen enough; as any program in a pipe, we end.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("cannot write the container's output")
-                .because("broken pipe (EPIPE)")
-                .hint("the container goes on")
-                .code(128 + libc::SIGPIPE))
+            Err(Failure::new("cannot write the container's output").because("broken pipe (EPIPE)").hint("the container goes on").code(128 + libc::SIGPIPE))
         }
         other => other.doing(|| "cannot write the container's output"),
     }

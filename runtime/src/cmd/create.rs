@@ -3,8 +3,7 @@
 use crate::cli::container::{CreateArgs, NetworkArgs, ResourceArgs, SecurityArgs, StorageArgs};
 use crate::cli::value::{self, MountFlag, Source, VolumeFlag};
 use crate::container::config::{
-    CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode,
-    Process, Resources, Security,
+    CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources, Security,
 };
 use crate::container::lifecycle::Instance;
 use crate::container::names;
@@ -19,16 +18,8 @@ use std::path::{Path, PathBuf};
 /// What every container's processes may have, unless `--ulimit` says otherwise: no core files on the host's disk, and as
 /// many descriptors as systemd gives a service.
 const DEFAULT_LIMITS: [RlimitPlan; 2] = [
-    RlimitPlan {
-        resource: libc::RLIMIT_CORE,
-        soft: 0,
-        hard: 0,
-    },
-    RlimitPlan {
-        resource: libc::RLIMIT_NOFILE,
-        soft: 1024,
-        hard: 524_288,
-    },
+    RlimitPlan { resource: libc::RLIMIT_CORE, soft: 0, hard: 0 },
+    RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 524_288 },
 ];
 
 /// A flag's value that can't be understood.
@@ -36,15 +27,8 @@ fn flag<T>(name: &str, text: &str, parsed: Result<T, String>) -> Outcome<T> {
     parsed.map_err(|why| Failure::new(format!("cannot understand `{name} {text}`")).because(why))
 }
 
-fn flags<T>(
-    name: &str,
-    texts: &[String],
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Outcome<Vec<T>> {
-    texts
-        .iter()
-        .map(|text| flag(name, text, parse(text)))
-        .collect()
+fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Outcome<Vec<T>> {
+    texts.iter().map(|text| flag(name, text, parse(text))).collect()
 }
 
 /// Makes the config and takes its name. What is made on the way (volumes) stays, as volumes do; the name is given back on failure
@@ -56,21 +40,9 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let layers = images.layers(&image)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let defaults = image.config.config().clone().unwrap_or_default();
-    let labels = args
-        .label
-        .iter()
-        .map(|text| flag("--label", text, value::label(text)));
-    let stop_signal = args
-        .stop_signal
-        .as_deref()
-        .or(defaults.stop_signal().as_deref())
-        .unwrap_or("TERM");
-    let mut labels_all: BTreeMap<String, String> = defaults
-        .labels()
-        .clone()
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
+    let labels = args.label.iter().map(|text| flag("--label", text, value::label(text)));
+    let stop_signal = args.stop_signal.as_deref().or(defaults.stop_signal().as_deref()).unwrap_or("TERM");
+    let mut labels_all: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
     labels_all.extend(labels.collect::<Outcome<Vec<_>>>()?);
     let host_network = parsed.network.mode == NetworkMode::Host;
     let hostname = hostname(args, &id, host_network)?;
@@ -78,11 +50,7 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         version: CONFIG_VERSION,
         name: String::new(),
         created: format!("{:.9}", jiff::Timestamp::now()),
-        image: ImageUse {
-            reference: args.image.clone(),
-            id: image.id.to_string(),
-            layers,
-        },
+        image: ImageUse { reference: args.image.clone(), id: image.id.to_string(), layers },
         process: process(args, &defaults, hostname.as_deref(), attached)?,
         hostname,
         domainname: args.domainname.clone(),
@@ -105,9 +73,7 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         id,
     };
     if config.auto_remove && config.restart != crate::shim::config::RestartPolicy::No {
-        return Err(
-            Failure::new("`--rm` and `--restart` exclude each other").hint("leave one of them out")
-        );
+        return Err(Failure::new("`--rm` and `--restart` exclude each other").hint("leave one of them out"));
     }
     config.network.exposed.extend(image_ports(&defaults)?);
     config.network.exposed.sort();
@@ -139,13 +105,7 @@ impl Parsed {
         let (volumes, tmpfs) = storage(&args.storage)?;
         let configured = &instance.config.dns;
         let net = &args.network;
-        let or = |given: &[String], configured: &[String]| {
-            if given.is_empty() {
-                configured.to_vec()
-            } else {
-                given.to_vec()
-            }
-        };
+        let or = |given: &[String], configured: &[String]| if given.is_empty() { configured.to_vec() } else { given.to_vec() };
         Ok(Self {
             volumes,
             tmpfs,
@@ -162,9 +122,7 @@ impl Parsed {
             .collect(),
             network: network(net)?,
             dns: Dns {
-                servers: flags("--dns", &net.dns, |text| {
-                    text.parse::<IpAddr>().map_err(|_| "not an address".into())
-                })?,
+                servers: flags("--dns", &net.dns, |text| text.parse::<IpAddr>().map_err(|_| "not an address".into()))?,
                 search: or(&net.dns_search, &configured.search),
                 options: or(&net.dns_option, &configured.options),
             },
@@ -176,20 +134,12 @@ impl Parsed {
 fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<Option<String>> {
     match &args.hostname {
         // sethostname(2) takes 64 bytes.
-        Some(name)
-            if name.is_empty()
-                || name.len() > 64
-                || name.contains(|c: char| c.is_whitespace() || c.is_control()) =>
-        {
-            Err(Failure::new(format!("cannot use `{name}` as a host name"))
-                .because("it must have 1 to 64 bytes and no white space"))
+        Some(name) if name.is_empty() || name.len() > 64 || name.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            Err(Failure::new(format!("cannot use `{name}` as a host name")).because("it must have 1 to 64 bytes and no white space"))
         }
         Some(name) => Ok(Some(name.clone())),
         None if host_network => {
-            let name = rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned();
+            let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
             Ok(Some(name))
         }
         None => Ok(Some(id.short().to_owned())),
@@ -199,8 +149,7 @@ fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<
 fn take_name(instance: &Instance, wanted: Option<&str>, id: &ContainerId) -> Outcome<String> {
     if let Some(name) = wanted {
         name.parse::<NetworkName>().map_err(|e| {
-            Failure::new(format!("cannot use `{name}` as a container name"))
-                .because(format!("it {}", e.why))
+            Failure::new(format!("cannot use `{name}` as a container name")).because(format!("it {}", e.why))
         })?;
         instance.containers().claim_name(name, id)?;
         return Ok(name.to_owned());
@@ -236,36 +185,20 @@ fn process(
     };
     let all: Vec<String> = entrypoint.into_iter().chain(command).collect();
     if all.is_empty() {
-        return Err(
-            Failure::new(format!("cannot run `{}` without a command", args.image))
-                .because("neither the command line nor the image names one")
-                .hint(format!("name one: `rcr run {} sh`", args.image)),
-        );
+        return Err(Failure::new(format!("cannot run `{}` without a command", args.image))
+            .because("neither the command line nor the image names one")
+            .hint(format!("name one: `rcr run {} sh`", args.image)));
     }
-    let user = args
-        .user
-        .clone()
-        .or_else(|| defaults.user().clone())
-        .unwrap_or_default();
+    let user = args.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default();
     flag("--user", &user, UserPlan::parse(&user))?;
-    let cwd = args
-        .workdir
-        .clone()
-        .or_else(|| defaults.working_dir().clone())
-        .filter(|d| !d.is_empty());
+    let cwd = args.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
     let cwd = cwd.unwrap_or_else(|| "/".into());
     if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
-        return Err(
-            Failure::new(format!("cannot use `{cwd}` as the working directory"))
-                .because("it is not an absolute path"),
-        );
+        return Err(Failure::new(format!("cannot use `{cwd}` as the working directory")).because("it is not an absolute path"));
     }
     let stdin_is_terminal = rustix::termios::isatty(std::io::stdin());
     if args.tty && args.interactive && attached && !stdin_is_terminal {
-        return Err(
-            Failure::new("cannot attach a terminal: the input is not one")
-                .hint("leave `-t` out when stdin is a pipe or a file"),
-        );
+        return Err(Failure::new("cannot attach a terminal: the input is not one").hint("leave `-t` out when stdin is a pipe or a file"));
     }
     Ok(Process {
         args: all,
@@ -279,11 +212,7 @@ fn process(
     })
 }
 
-fn environment(
-    args: &CreateArgs,
-    defaults: &oci_spec::image::Config,
-    hostname: Option<&str>,
-) -> Outcome<Vec<String>> {
+fn environment(args: &CreateArgs, defaults: &oci_spec::image::Config, hostname: Option<&str>) -> Outcome<Vec<String>> {
     let mut all: Vec<String> = defaults.env().clone().unwrap_or_default();
     if !all.iter().any(|e| e.starts_with("PATH=")) {
         all.push(format!("PATH={}", crate::bundle::DEFAULT_PATH));
@@ -309,22 +238,14 @@ pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<Stri
             None => (text, std::env::var(text).ok()),
         };
         if name.is_empty() || name.contains(char::is_whitespace) || text.contains('\0') {
-            return Err(Failure::new(format!(
-                "cannot understand the variable `{text}` of {whence}"
-            ))
-            .because("expected NAME=value"));
+            return Err(Failure::new(format!("cannot understand the variable `{text}` of {whence}")).because("expected NAME=value"));
         }
         all.extend(value.map(|value| format!("{name}={value}")));
         Ok(())
     };
     for path in files {
-        let text = std::fs::read_to_string(path)
-            .doing(|| format!("cannot read `--env-file {}`", path.display()))?;
-        for line in text
-            .lines()
-            .map(str::trim_start)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        {
+        let text = std::fs::read_to_string(path).doing(|| format!("cannot read `--env-file {}`", path.display()))?;
+        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             add(line, &path.display().to_string())?;
         }
     }
@@ -337,10 +258,7 @@ pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<Stri
 /// Puts a variable in, in place of one of the same name.
 pub fn set(all: &mut Vec<String>, variable: String) {
     let name_len = variable.find('=').map_or(variable.len(), |at| at + 1);
-    match all
-        .iter_mut()
-        .find(|e| e.get(..name_len) == Some(&variable[..name_len]))
-    {
+    match all.iter_mut().find(|e| e.get(..name_len) == Some(&variable[..name_len])) {
         Some(old) => *old = variable,
         None => all.push(variable),
     }
@@ -355,17 +273,10 @@ fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
             MountFlag::Tmpfs(mount) => tmpfs.push(mount),
         }
     }
-    let mut targets: Vec<&str> = volumes
-        .iter()
-        .map(|v| v.target.as_str())
-        .chain(tmpfs.iter().map(|t| t.target.as_str()))
-        .collect();
+    let mut targets: Vec<&str> = volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
     targets.sort_unstable();
     if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::new(format!(
-            "cannot mount twice on `{}`",
-            twice[0]
-        )));
+        return Err(Failure::new(format!("cannot mount twice on `{}`", twice[0])));
     }
     Ok((volumes, tmpfs))
 }
@@ -395,21 +306,9 @@ fn security(args: &SecurityArgs) -> Outcome<Security> {
 }
 
 fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
-    let memory = args
-        .memory
-        .as_deref()
-        .map(|text| flag("--memory", text, value::bytes(text)))
-        .transpose()?;
+    let memory = args.memory.as_deref().map(|text| flag("--memory", text, value::bytes(text))).transpose()?;
     let swap = args.memory_swap.as_deref();
-    let swap = swap
-        .map(|text| {
-            if text == "-1" {
-                Ok(-1)
-            } else {
-                flag("--memory-swap", text, value::bytes(text))
-            }
-        })
-        .transpose()?;
+    let swap = swap.map(|text| if text == "-1" { Ok(-1) } else { flag("--memory-swap", text, value::bytes(text)) }).transpose()?;
     // Below this a process can't even start (Docker's lower bound).
     const LEAST_MEMORY: i64 = 6 << 20;
     if memory.is_some_and(|m| m < LEAST_MEMORY) {
@@ -419,9 +318,7 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
         && swap != -1
         && swap < limit
     {
-        return Err(Failure::new(
-            "`--memory-swap` counts memory and swap together: it can't be less than `--memory`",
-        ));
+        return Err(Failure::new("`--memory-swap` counts memory and swap together: it can't be less than `--memory`"));
     }
     if swap.is_some() && memory.is_none() {
         return Err(Failure::new("`--memory-swap` needs `--memory`"));
@@ -430,23 +327,12 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
     Ok(Resources {
         memory,
         memory_swap: swap,
-        nano_cpus: args
-            .cpus
-            .as_deref()
-            .map(|text| flag("--cpus", text, value::nano_cpus(text)))
-            .transpose()?,
-        pids: if args.pids_limit <= 0 {
-            -1
-        } else {
-            args.pids_limit
-        },
+        nano_cpus: args.cpus.as_deref().map(|text| flag("--cpus", text, value::nano_cpus(text))).transpose()?,
+        pids: if args.pids_limit <= 0 { -1 } else { args.pids_limit },
         shm_size: shm.max(0) as u64,
         oom_score_adj: match args.oom_score_adj {
             Some(value) if !(-1000..=1000).contains(&value) => {
-                return Err(
-                    Failure::new(format!("cannot use `--oom-score-adj {value}`"))
-                        .because("it is not between -1000 and 1000"),
-                );
+                return Err(Failure::new(format!("cannot use `--oom-score-adj {value}`")).because("it is not between -1000 and 1000"));
             }
             other => Some(other.unwrap_or(0)),
         },
@@ -469,16 +355,8 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
         [] => None,
         [one] if one.network == "host" => Some(NetworkMode::Host),
         [one] if one.network == "none" => Some(NetworkMode::None),
-        several => match several
-            .iter()
-            .find(|a| ["host", "none"].contains(&a.network.as_str()))
-        {
-            Some(lone) => {
-                return Err(Failure::new(format!(
-                    "`--network {}` can't be combined with other networks",
-                    lone.network
-                )));
-            }
+        several => match several.iter().find(|a| ["host", "none"].contains(&a.network.as_str())) {
+            Some(lone) => return Err(Failure::new(format!("`--network {}` can't be combined with other networks", lone.network))),
             None => None,
         },
     };
@@ -486,65 +364,30 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
         attachments.push(AttachmentRequest::to("bridge"));
     }
     let address = |name: &'static str, text: &Option<String>| text.clone().map(|text| (name, text));
-    for (name, text) in [
-        address("--ip", &args.ip),
-        address("--ip6", &args.ip6),
-        address("--mac-address", &args.mac_address),
-    ]
-    .into_iter()
-    .flatten()
-    {
+    for (name, text) in [address("--ip", &args.ip), address("--ip6", &args.ip6), address("--mac-address", &args.mac_address)].into_iter().flatten() {
         if mode.is_some() || attachments.len() > 1 {
-            return Err(Failure::new(format!("`{name}` needs exactly one network"))
-                .hint("with several, write --network name=…,ip=…"));
+            return Err(Failure::new(format!("`{name}` needs exactly one network")).hint("with several, write --network name=…,ip=…"));
         }
         let first = &mut attachments[0];
         match name {
-            "--ip" => {
-                first.ip = Some(flag(
-                    name,
-                    &text,
-                    text.parse().map_err(|_| "not an IPv4 address".into()),
-                )?)
-            }
-            "--ip6" => {
-                first.ip6 = Some(flag(
-                    name,
-                    &text,
-                    text.parse().map_err(|_| "not an IPv6 address".into()),
-                )?)
-            }
-            _ => {
-                first.mac = Some(flag(
-                    name,
-                    &text,
-                    text.parse().map_err(|e: netd_api::NameError| e.to_string()),
-                )?)
-            }
+            "--ip" => first.ip = Some(flag(name, &text, text.parse().map_err(|_| "not an IPv4 address".into()))?),
+            "--ip6" => first.ip6 = Some(flag(name, &text, text.parse().map_err(|_| "not an IPv6 address".into()))?),
+            _ => first.mac = Some(flag(name, &text, text.parse().map_err(|e: netd_api::NameError| e.to_string()))?),
         }
     }
     if mode.is_some() && !args.network_alias.is_empty() {
         return Err(Failure::new("`--network-alias` needs a network with names"));
     }
     for attachment in &mut attachments {
-        attachment
-            .aliases
-            .extend(args.network_alias.iter().cloned());
+        attachment.aliases.extend(args.network_alias.iter().cloned());
     }
     let publish = flags("--publish", &args.publish, value::publish)?;
     if !publish.is_empty() && mode == Some(NetworkMode::None) {
-        return Err(
-            Failure::new("cannot publish ports of a container without a network")
-                .hint("leave `--network none` or `-p` out"),
-        );
+        return Err(Failure::new("cannot publish ports of a container without a network").hint("leave `--network none` or `-p` out"));
     }
     Ok(Network {
         // On the host's network ports are the host's own: there is nothing to publish.
-        publish: if mode == Some(NetworkMode::Host) {
-            Vec::new()
-        } else {
-            publish
-        },
+        publish: if mode == Some(NetworkMode::Host) { Vec::new() } else { publish },
         publish_all: args.publish_all && mode.is_none(),
         exposed: flags("--expose", &args.expose, value::exposed)?,
         mode: mode.unwrap_or(NetworkMode::Networks(attachments)),
@@ -553,84 +396,42 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
 
 fn image_ports(defaults: &oci_spec::image::Config) -> Outcome<Vec<Exposed>> {
     let ports = defaults.exposed_ports().clone().unwrap_or_default();
-    ports
-        .iter()
-        .map(|text| flag("the image's port", text, value::exposed(text)))
-        .collect()
+    ports.iter().map(|text| flag("the image's port", text, value::exposed(text))).collect()
 }
 
-fn add_volumes(
-    instance: &Instance,
-    config: &mut Config,
-    given: Vec<VolumeFlag>,
-    image: &[String],
-) -> Outcome<()> {
+fn add_volumes(instance: &Instance, config: &mut Config, given: Vec<VolumeFlag>, image: &[String]) -> Outcome<()> {
     for volume in given {
         let kind = match volume.source {
-            Source::Path(path) => bind(
-                path,
-                volume.create_source,
-                volume.recursive,
-                volume.propagation,
-            )?,
-            Source::Volume(name) => MountKind::Volume {
-                source: make_volume(instance, &name)?,
-                name,
-                anonymous: false,
-            },
+            Source::Path(path) => bind(path, volume.create_source, volume.recursive, volume.propagation)?,
+            Source::Volume(name) => MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: false },
             Source::Anonymous => anonymous(instance)?,
         };
-        config.mounts.push(Mount {
-            target: volume.target,
-            kind,
-            read_only: volume.read_only,
-        });
+        config.mounts.push(Mount { target: volume.target, kind, read_only: volume.read_only });
     }
     for target in image {
         let target = target.trim_end_matches('/').to_owned();
         if target.starts_with('/') && !config.mounts.iter().any(|m| m.target == target) {
-            config.mounts.push(Mount {
-                target,
-                kind: anonymous(instance)?,
-                read_only: false,
-            });
+            config.mounts.push(Mount { target, kind: anonymous(instance)?, read_only: false });
         }
     }
     Ok(())
 }
 
-fn bind(
-    source: PathBuf,
-    create: bool,
-    recursive: bool,
-    propagation: crate::container::config::Propagation,
-) -> Outcome<MountKind> {
+fn bind(source: PathBuf, create: bool, recursive: bool, propagation: crate::container::config::Propagation) -> Outcome<MountKind> {
     let doing = || format!("cannot bind `{}`", source.display());
     if !source.exists() {
         if !create {
-            return Err(Failure::new(doing())
-                .because("it does not exist on the host")
-                .hint("create it, or use `-v`, which makes a folder"));
+            return Err(Failure::new(doing()).because("it does not exist on the host").hint("create it, or use `-v`, which makes a folder"));
         }
         std::fs::create_dir_all(&source).doing(doing)?;
     }
     let source = source.canonicalize().doing(doing)?;
-    Ok(MountKind::Bind {
-        source,
-        recursive,
-        propagation,
-    })
+    Ok(MountKind::Bind { source, recursive, propagation })
 }
 
 fn anonymous(instance: &Instance) -> Outcome<MountKind> {
-    let name = names::new_id()
-        .doing(|| "cannot make a volume name")?
-        .to_string();
-    Ok(MountKind::Volume {
-        source: make_volume(instance, &name)?,
-        name,
-        anonymous: true,
-    })
+    let name = names::new_id().doing(|| "cannot make a volume name")?.to_string();
+    Ok(MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: true })
 }
 
 /// The folder of a volume, made if it is new.

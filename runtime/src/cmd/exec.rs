@@ -26,49 +26,29 @@ use std::os::unix::net::UnixStream;
 pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.name)?;
     let name = &container.config.name;
-    let doing = || {
-        format!(
-            "cannot run `{}` in container `{name}`",
-            args.command.first().map(String::as_str).unwrap_or_default()
-        )
-    };
+    let doing = || format!("cannot run `{}` in container `{name}`", args.command.first().map(String::as_str).unwrap_or_default());
     if container.state.status != Status::Running {
         return Err(Failure::new(doing())
             .because(format!("it is {}", container.state.status.name()))
             .hint(format!("start it with `rcr start {name}`")));
     }
     if args.tty && args.interactive && !args.detach && !rustix::termios::isatty(stdin()) {
-        return Err(
-            Failure::new("cannot attach a terminal: the input is not one")
-                .hint("leave `-t` out when stdin is a pipe or a file"),
-        );
+        return Err(Failure::new("cannot attach a terminal: the input is not one").hint("leave `-t` out when stdin is a pipe or a file"));
     }
-    let keys = value::detach_keys(&args.detach_keys)
-        .map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
+    let keys = value::detach_keys(&args.detach_keys).map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
     let config = exec_config(&container, args).doing(doing)?;
-    let signals = if args.detach {
-        None
-    } else {
-        Some(Signals::block()?)
-    };
+    let signals = if args.detach { None } else { Some(Signals::block()?) };
     arrange_stdio(args)?;
     let (control, pid) = spawn::shim("exec")?;
     send_frame(&control, &config, &[]).map_err(|e| Failure::new(doing()).because(e.to_string()))?;
-    let (answer, mut fds) =
-        recv_frame::<Answer>(&control).map_err(|e| Failure::new(doing()).because(e.to_string()))?;
+    let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(|e| Failure::new(doing()).because(e.to_string()))?;
     let pid_in_host = match answer {
         Answer::Started { pid } => pid,
         Answer::Failed(failure) => return Err(start_failure(failure).during(doing())),
         Answer::Exited { code } => return Ok(code),
     };
     let Some(signals) = signals else { return Ok(0) };
-    let session = Session {
-        control,
-        signals,
-        keys: DetachKeys::new(keys),
-        target: pid_in_host,
-        _shim: pid,
-    };
+    let session = Session { control, signals, keys: DetachKeys::new(keys), target: pid_in_host, _shim: pid };
     match fds.pop() {
         Some(terminal) => session.relay_terminal(terminal, args.interactive),
         None => session.wait(),
@@ -77,9 +57,7 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
 
 fn exec_config(container: &Container, args: &ExecArgs) -> Outcome<ExecConfig> {
     let Container { config, state } = container;
-    let init = state
-        .init
-        .ok_or_else(|| Failure::new("its process is gone"))?;
+    let init = state.init.ok_or_else(|| Failure::new("its process is gone"))?;
     let mut env = config.process.env.clone();
     if args.tty {
         set(&mut env, "TERM=xterm".into());
@@ -88,12 +66,7 @@ fn exec_config(container: &Container, args: &ExecArgs) -> Outcome<ExecConfig> {
         set(&mut env, variable);
     }
     let paths = cgroup::paths(&cgroup::kind()?, &config.id);
-    Ok(ExecConfig {
-        process: process(config, args, env)?,
-        init_pid: init.pid,
-        init_start: init.start,
-        cgroup: paths,
-    })
+    Ok(ExecConfig { process: process(config, args, env)?, init_pid: init.pid, init_start: init.start, cgroup: paths })
 }
 
 fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<ProcessPlan> {
@@ -103,25 +76,13 @@ fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<Proces
     user.extra_groups.clone_from(&config.process.group_add);
     let available = caps::read(None, caps::CapSet::Bounding).map_err(|e| refused(e.to_string()))?;
     let available = available.into_iter().map(bundle::caps::bit).sum();
-    let security = Security {
-        privileged: config.security.privileged || args.privileged,
-        ..config.security.clone()
-    };
+    let security = Security { privileged: config.security.privileged || args.privileged, ..config.security.clone() };
     let masks = bundle::caps::masks(&security, available).map_err(|e| refused(e.to_string()))?;
     let confined = security.seccomp && !security.privileged;
-    let filters = if confined {
-        seccomp::default_profile(bundle::plan::granted(masks.bounding))
-    } else {
-        Ok(Vec::new())
-    };
-    let cwd = args
-        .workdir
-        .clone()
-        .unwrap_or_else(|| config.process.cwd.clone());
+    let filters = if confined { seccomp::default_profile(bundle::plan::granted(masks.bounding)) } else { Ok(Vec::new()) };
+    let cwd = args.workdir.clone().unwrap_or_else(|| config.process.cwd.clone());
     if !cwd.starts_with('/') {
-        return Err(refused(format!(
-            "the working directory `{cwd}` is not an absolute path"
-        )));
+        return Err(refused(format!("the working directory `{cwd}` is not an absolute path")));
     }
     Ok(ProcessPlan {
         args: args.command.clone(),
@@ -146,10 +107,7 @@ fn arrange_stdio(args: &ExecArgs) -> Outcome<()> {
         (false, false) if !args.tty => &[0],
         _ => &[],
     };
-    numbers
-        .iter()
-        .try_for_each(|n| fd::dup_onto(null.as_fd(), *n))
-        .doing(|| "cannot redirect the standard streams")
+    numbers.iter().try_for_each(|n| fd::dup_onto(null.as_fd(), *n)).doing(|| "cannot redirect the standard streams")
 }
 
 struct Session {
@@ -165,10 +123,7 @@ impl Session {
     /// The program has our own stdio: only signals and its end concern us.
     fn wait(self) -> Outcome<i32> {
         loop {
-            let mut fds = [
-                PollFd::new(&self.control, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-            ];
+            let mut fds = [PollFd::new(&self.control, PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
             let _ = poll(&mut fds, None);
             let ended = !fds[0].revents().is_empty();
             self.hand_signals_on(None);
@@ -181,8 +136,7 @@ impl Session {
     fn exit_code(&self) -> Outcome<i32> {
         match recv_frame::<Answer>(&self.control) {
             Ok((Answer::Exited { code }, _)) => Ok(code),
-            _ => Err(Failure::new("the program's shim is gone")
-                .because("it ended without telling how the program did")),
+            _ => Err(Failure::new("the program's shim is gone").because("it ended without telling how the program did")),
         }
     }
 
@@ -192,9 +146,7 @@ impl Session {
                 (libc::SIGWINCH, Some(terminal)) => copy_size(terminal),
                 (libc::SIGWINCH, None) => {}
                 (signal, _) => {
-                    if let Some(pidfd) =
-                        crate::container::process::ProcessId::of(self.target).and_then(|p| p.open())
-                    {
+                    if let Some(pidfd) = crate::container::process::ProcessId::of(self.target).and_then(|p| p.open()) {
                         let _ = crate::sys::signal::send(pidfd.as_fd(), signal);
                     }
                 }
@@ -212,23 +164,13 @@ impl Session {
             let mut fds = vec![
                 PollFd::new(&self.control, PollFlags::IN),
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-                PollFd::new(
-                    &terminal,
-                    if output_open {
-                        PollFlags::IN
-                    } else {
-                        PollFlags::empty()
-                    },
-                ),
+                PollFd::new(&terminal, if output_open { PollFlags::IN } else { PollFlags::empty() }),
             ];
             if input_open {
                 fds.push(PollFd::new(&input, PollFlags::IN));
             }
             let _ = poll(&mut fds, None);
-            let ready = |i: usize| {
-                fds.get(i)
-                    .is_some_and(|fd: &PollFd| !fd.revents().is_empty())
-            };
+            let ready = |i: usize| fds.get(i).is_some_and(|fd: &PollFd| !fd.revents().is_empty());
             let (ended, written, typed) = (ready(0), ready(2) && output_open, ready(3));
             self.hand_signals_on(Some(&terminal));
             if written {
@@ -291,9 +233,7 @@ fn copy_out(terminal: &OwnedFd) -> Outcome<bool> {
         Ok(0) => Ok(false),
         Ok(got) => {
             let mut out = io::stdout().lock();
-            out.write_all(&buffer[..got])
-                .and_then(|()| out.flush())
-                .doing(|| "cannot write the program's output")?;
+            out.write_all(&buffer[..got]).and_then(|()| out.flush()).doing(|| "cannot write the program's output")?;
             Ok(true)
         }
         Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(true),

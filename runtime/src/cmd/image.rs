@@ -20,9 +20,7 @@ pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
     match command {
         ImageCommand::Import(args) => import(instance, &args),
         ImageCommand::Ls(args) => list(instance, &args),
-        ImageCommand::Inspect(args) => {
-            inspect::print(&args.images, false, |name| describe(instance, name))
-        }
+        ImageCommand::Inspect(args) => inspect::print(&args.images, false, |name| describe(instance, name)),
         ImageCommand::Rm(args) => remove(instance, &args),
         ImageCommand::Tag(args) => {
             store(instance)?.tag(&args.source, &args.target)?;
@@ -55,14 +53,9 @@ fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
 
 /// `--change`, as instructions of a Dockerfile.
 fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
-    let mut options = ImportOptions {
-        message: args.message.clone(),
-        ..ImportOptions::default()
-    };
+    let mut options = ImportOptions { message: args.message.clone(), ..ImportOptions::default() };
     for change in &args.change {
-        let (word, rest) = change
-            .split_once(char::is_whitespace)
-            .unwrap_or((change, ""));
+        let (word, rest) = change.split_once(char::is_whitespace).unwrap_or((change, ""));
         let rest = rest.trim();
         match word.to_ascii_uppercase().as_str() {
             "CMD" => options.cmd = Some(command_line(rest)),
@@ -72,22 +65,13 @@ fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
             "USER" => options.user = Some(rest.to_owned()),
             "EXPOSE" => {
                 for port in rest.split_whitespace() {
-                    let exposed = value::exposed(port).map_err(|why| {
-                        Failure::new(format!("cannot understand `--change {change}`")).because(why)
-                    })?;
-                    options.exposed.push(if port.contains('/') {
-                        port.to_owned()
-                    } else {
-                        format!("{port}/{}", exposed.proto)
-                    });
+                    let exposed = value::exposed(port).map_err(|why| Failure::new(format!("cannot understand `--change {change}`")).because(why))?;
+                    options.exposed.push(if port.contains('/') { port.to_owned() } else { format!("{port}/{}", exposed.proto) });
                 }
             }
             _ => {
                 let known = ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "USER", "WORKDIR"];
-                return Err(Failure::new(format!(
-                    "unknown instruction `{word}`{}",
-                    value::nearest(word, &known)
-                )));
+                return Err(Failure::new(format!("unknown instruction `{word}`{}", value::nearest(word, &known))));
             }
         }
     }
@@ -112,48 +96,25 @@ pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     for image in store(instance)?.list()? {
         let hex = image.id.to_string();
         let hex = hex.strip_prefix("sha256:").unwrap_or(&hex).to_owned();
-        let id = if args.no_trunc {
-            image.id.to_string()
-        } else {
-            hex[..12.min(hex.len())].to_owned()
-        };
+        let id = if args.no_trunc { image.id.to_string() } else { hex[..12.min(hex.len())].to_owned() };
         if args.quiet {
             println!("{id}");
             continue;
         }
-        let names = if image.names.is_empty() {
-            vec!["<none>".to_owned()]
-        } else {
-            image.names
-        };
-        let created = jiff::Timestamp::from_second(image.created)
-            .map(|t| t.to_string())
-            .unwrap_or_default();
+        let names = if image.names.is_empty() { vec!["<none>".to_owned()] } else { image.names };
+        let created = jiff::Timestamp::from_second(image.created).map(|t| t.to_string()).unwrap_or_default();
         for name in &names {
             let (repository, tag) = split_name(name);
-            rows.push([
-                repository.to_owned(),
-                tag.to_owned(),
-                id.clone(),
-                created.clone(),
-                table::size(image.size),
-            ]);
+            rows.push([repository.to_owned(), tag.to_owned(), id.clone(), created.clone(), table::size(image.size)]);
         }
     }
     if args.format.is_json() {
         for [repository, tag, id, created, size] in rows {
-            table::print_json(
-                &json!({ "Repository": repository, "Tag": tag, "ID": id, "CreatedAt": created, "Size": size }),
-            );
+            table::print_json(&json!({ "Repository": repository, "Tag": tag, "ID": id, "CreatedAt": created, "Size": size }));
         }
     } else if !args.quiet {
-        let cells = rows.into_iter().map(|[r, t, id, created, size]| {
-            vec![r, t, id, format!("{} ago", table::age(&created)), size]
-        });
-        table::print(
-            &["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"],
-            &cells.collect::<Vec<_>>(),
-        );
+        let cells = rows.into_iter().map(|[r, t, id, created, size]| vec![r, t, id, format!("{} ago", table::age(&created)), size]);
+        table::print(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &cells.collect::<Vec<_>>());
     }
     Ok(0)
 }
@@ -179,9 +140,7 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
     let users = |id: &Digest| -> Vec<String> {
         let id = id.to_string();
         let uses = containers.iter().filter(|c| c.config.image.id == id);
-        uses.filter(|c| !args.force || c.state.status.is_alive())
-            .map(|c| c.config.name.clone())
-            .collect()
+        uses.filter(|c| !args.force || c.state.status.is_alive()).map(|c| c.config.name.clone()).collect()
     };
     let mut code = 0;
     for name in &args.images {

@@ -22,17 +22,12 @@ pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     let own = env!("CARGO_PKG_VERSION");
     let daemon = netd(instance);
     if format.is_json() {
-        table::print_json(
-            &json!({ "Client": { "Version": own, "ApiVersion": netd_api::API_VERSION }, "Server": daemon }),
-        );
+        table::print_json(&json!({ "Client": { "Version": own, "ApiVersion": netd_api::API_VERSION }, "Server": daemon }));
         return Ok(0);
     }
     println!("rcr   {own} (api {})", netd_api::API_VERSION);
     match daemon {
-        Some(info) => println!(
-            "netd  {} (api {}, pid {}, store {})",
-            info.version, info.api, info.pid, info.store
-        ),
+        Some(info) => println!("netd  {} (api {}, pid {}, store {})", info.version, info.api, info.pid, info.store),
         None => println!("netd  not running (it is started on demand)"),
     }
     Ok(0)
@@ -41,30 +36,13 @@ pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
 /// `rcr info`.
 pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     let containers = instance.containers().list()?;
-    let running = containers
-        .iter()
-        .filter(|c| c.state.status.is_alive())
-        .count();
-    let images = rcr_images::Store::open(&instance.dirs.images())
-        .and_then(|store| store.list())
-        .map_or(0, |list| list.len());
+    let running = containers.iter().filter(|c| c.state.status.is_alive()).count();
+    let images = rcr_images::Store::open(&instance.dirs.images()).and_then(|store| store.list()).map_or(0, |list| list.len());
     let uname = rustix::system::uname();
     let kind = cgroup::kind()?;
     let (cgroups, controllers) = match &kind {
-        CgroupKind::Unified => (
-            "2",
-            std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        ),
-        CgroupKind::Legacy(all) => (
-            "1",
-            all.iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>()
-                .join(" "),
-        ),
+        CgroupKind::Unified => ("2", std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default().trim().to_owned()),
+        CgroupKind::Legacy(all) => ("1", all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")),
     };
     let mut all = Map::new();
     let mut put = |key: &str, value: Value| drop(all.insert(key.to_owned(), value));
@@ -80,18 +58,13 @@ pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     put("RunDir", json!(instance.dirs.run));
     put("ServerVersion", json!(env!("CARGO_PKG_VERSION")));
     put("Netd", json!(netd(instance)));
-    put(
-        "SecurityOptions",
-        json!(["seccomp=default", "no-new-privileges"]),
-    );
+    put("SecurityOptions", json!(["seccomp=default", "no-new-privileges"]));
     if format.is_json() {
         table::print_json(&all);
         return Ok(0);
     }
     for (key, value) in &all {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         println!("{key}: {text}");
     }
     Ok(0)

@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 
 /// `rcr inspect`.
 pub fn inspect(instance: &Instance, args: &InspectArgs) -> Outcome<i32> {
-    print(&args.names, args.format.is_json(), |name| {
-        any(instance, name, args.kind.as_deref())
-    })
+    print(&args.names, args.format.is_json(), |name| any(instance, name, args.kind.as_deref()))
 }
 
 /// `rcr container inspect`.
@@ -59,19 +57,10 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
 fn container(instance: &Instance, name: &str) -> Outcome<Value> {
     let Container { config, state } = instance.containers().find(name)?;
     let sandbox = Netd::connect_running(&instance.dirs)
-        .and_then(|mut netd| {
-            netd.sandbox(Call::SandboxInspect {
-                id: config.id.clone(),
-            })
-            .ok()
-        })
+        .and_then(|mut netd| netd.sandbox(Call::SandboxInspect { id: config.id.clone() }).ok())
         .map(|(sandbox, _)| sandbox)
         .filter(|_| state.status.is_alive());
-    let (path, args) = config
-        .process
-        .args
-        .split_first()
-        .map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
+    let (path, args) = config.process.args.split_first().map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
     Ok(json!({
         "Id": config.id,
         "Name": config.name,
@@ -99,9 +88,7 @@ fn container(instance: &Instance, name: &str) -> Outcome<Value> {
 
 /// Docker's form: networks by name, ports by `port/proto`.
 fn network_settings(sandbox: Option<&SandboxInfo>) -> Value {
-    let Some(sandbox) = sandbox else {
-        return json!({ "Networks": {}, "Ports": {} });
-    };
+    let Some(sandbox) = sandbox else { return json!({ "Networks": {}, "Ports": {} }) };
     let mut ports = serde_json::Map::new();
     for port in &sandbox.ports {
         for offset in 0..port.count {
@@ -117,17 +104,8 @@ fn network_settings(sandbox: Option<&SandboxInfo>) -> Value {
         .attachments
         .iter()
         .map(|a| {
-            let of = |v4: bool| {
-                a.addresses
-                    .iter()
-                    .find(move |net| net.addr().is_ipv4() == v4)
-            };
-            let gateway = |v4: bool| {
-                a.gateways
-                    .iter()
-                    .find(move |g| g.is_ipv4() == v4)
-                    .map(ToString::to_string)
-            };
+            let of = |v4: bool| a.addresses.iter().find(move |net| net.addr().is_ipv4() == v4);
+            let gateway = |v4: bool| a.gateways.iter().find(move |g| g.is_ipv4() == v4).map(ToString::to_string);
             let value = json!({
                 "NetworkID": a.network_id,
                 "Interface": a.ifname,

@@ -28,28 +28,18 @@ pub fn logs(instance: &Instance, args: &LogsArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.name)?;
     let path = instance.dirs.log(&container.config.id);
     let wanted = Wanted {
-        since: args
-            .since
-            .as_deref()
-            .map(|text| time("--since", text))
-            .transpose()?,
-        until: args
-            .until
-            .as_deref()
-            .map(|text| time("--until", text))
-            .transpose()?,
+        since: args.since.as_deref().map(|text| time("--since", text)).transpose()?,
+        until: args.until.as_deref().map(|text| time("--until", text)).transpose()?,
         timestamps: args.timestamps,
     };
     let tail = match args.tail.as_str() {
         "all" => usize::MAX,
         text => text.parse::<usize>().map_err(|_| {
-            Failure::new(format!("cannot understand `--tail {text}`"))
-                .because("expected a number of lines, or `all`")
+            Failure::new(format!("cannot understand `--tail {text}`")).because("expected a number of lines, or `all`")
         })?,
     };
     // The newest file is opened before the older ones are listed: a rotation in between can't hide lines.
-    let mut current = Current::open(&path)
-        .doing(|| format!("cannot read the log of `{}`", container.config.name))?;
+    let mut current = Current::open(&path).doing(|| format!("cannot read the log of `{}`", container.config.name))?;
     let mut last: VecDeque<String> = VecDeque::new();
     let mut keep = |line: String| {
         if last.len() >= tail {
@@ -80,10 +70,7 @@ fn follow(
 ) -> Outcome<i32> {
     let run_dir = instance.dirs.container_run(id);
     loop {
-        let alive = State::read(&run_dir)
-            .ok()
-            .flatten()
-            .is_some_and(|state| state.status.is_alive());
+        let alive = State::read(&run_dir).ok().flatten().is_some_and(|state| state.status.is_alive());
         let mut broken = false;
         current.read(&mut |line| broken |= print(&line, wanted).is_err());
         if broken {
@@ -115,18 +102,10 @@ impl Current {
         match File::open(path) {
             Ok(file) => {
                 let inode = file.metadata()?.ino();
-                Ok(Self {
-                    file: Some(BufReader::new(file)),
-                    inode,
-                    partial: String::new(),
-                })
+                Ok(Self { file: Some(BufReader::new(file)), inode, partial: String::new() })
             }
             // A container that has never run has no log.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self {
-                file: None,
-                inode: 0,
-                partial: String::new(),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { file: None, inode: 0, partial: String::new() }),
             Err(error) => Err(error),
         }
     }
@@ -147,10 +126,7 @@ impl Current {
 }
 
 fn older(path: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = (1..)
-        .map(|n| rotated(path, n))
-        .take_while(|file| file.exists())
-        .collect();
+    let mut files: Vec<PathBuf> = (1..).map(|n| rotated(path, n)).take_while(|file| file.exists()).collect();
     files.reverse();
     files
 }
@@ -164,24 +140,14 @@ fn read_whole(path: &Path, each: &mut dyn FnMut(String)) {
 /// Prints one line of the file where its output went; `Err`: nobody reads it any more.
 fn print(line: &str, wanted: &Wanted) -> io::Result<()> {
     // A line cut by a full disk is not ours to repair.
-    let Ok(entry) = serde_json::from_str::<Entry>(line) else {
-        return Ok(());
-    };
+    let Ok(entry) = serde_json::from_str::<Entry>(line) else { return Ok(()) };
     let time = entry.time.parse::<Timestamp>().ok();
-    let early = wanted
-        .since
-        .is_some_and(|since| time.is_some_and(|time| time < since));
-    let late = wanted
-        .until
-        .is_some_and(|until| time.is_some_and(|time| time > until));
+    let early = wanted.since.is_some_and(|since| time.is_some_and(|time| time < since));
+    let late = wanted.until.is_some_and(|until| time.is_some_and(|time| time > until));
     if early || late {
         return Ok(());
     }
-    let stamp = if wanted.timestamps {
-        format!("{} ", entry.time)
-    } else {
-        String::new()
-    };
+    let stamp = if wanted.timestamps { format!("{} ", entry.time) } else { String::new() };
     let text = format!("{stamp}{}", entry.log);
     if entry.stream == "stderr" {
         io::stderr().lock().write_all(text.as_bytes())
@@ -197,9 +163,7 @@ fn time(flag: &str, text: &str) -> Outcome<Timestamp> {
         return Ok(time);
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        let time = SignedDuration::try_from_secs_f64(seconds)
-            .ok()
-            .and_then(|d| Timestamp::UNIX_EPOCH.checked_add(d).ok());
+        let time = SignedDuration::try_from_secs_f64(seconds).ok().and_then(|d| Timestamp::UNIX_EPOCH.checked_add(d).ok());
         if let Some(time) = time {
             return Ok(time);
         }

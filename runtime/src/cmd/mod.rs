@@ -68,13 +68,8 @@ fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
 }
 
 fn instance(cli: &Cli) -> Outcome<Instance> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()))
-    };
-    let dirs = Dirs {
-        root: absolute(&cli.instance.root)?,
-        run: absolute(&cli.instance.run)?,
-    };
+    let absolute = |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
+    let dirs = Dirs { root: absolute(&cli.instance.root)?, run: absolute(&cli.instance.run)? };
     let config_file = match &cli.instance.config {
         Some(path) => Some(absolute(path)?),
         None => Some(CONFIG_FILE.into()).filter(|path: &std::path::PathBuf| path.exists()),
@@ -83,11 +78,7 @@ fn instance(cli: &Cli) -> Outcome<Instance> {
         Some(path) => netd_api::Config::read(path).map_err(Failure::from)?,
         None => netd_api::Config::default(),
     };
-    Ok(Instance {
-        dirs,
-        config_file,
-        config,
-    })
+    Ok(Instance { dirs, config_file, config })
 }
 
 /// Does something to each of several objects; prints the name of each that it was done to, reports each that it was not.

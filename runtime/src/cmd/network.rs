@@ -1,10 +1,7 @@
 //! `network …`.
 
 use super::{each, inspect, table};
-use crate::cli::network::{
-    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs,
-    RemoveArgs,
-};
+use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs};
 use crate::cli::value;
 use crate::container::config::NetworkMode;
 use crate::container::lifecycle::Instance;
@@ -12,9 +9,8 @@ use crate::net::{Netd, unexpected};
 use crate::report::{Failure, Outcome};
 use ipnet::IpNet;
 use netd_api::{
-    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName,
-    NetnsSource, NetworkCreate, NetworkInfo, NetworkName, Reply, SandboxRequest, Scope,
-    SubnetRequest,
+    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate, NetworkInfo,
+    NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,10 +19,7 @@ use std::str::FromStr;
 
 /// `rcr network …`.
 pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
-    instance
-        .dirs
-        .ensure()
-        .or_else(|failure| if is_root() { Err(failure) } else { Ok(()) })?;
+    instance.dirs.ensure().or_else(|failure| if is_root() { Err(failure) } else { Ok(()) })?;
     match command {
         NetworkCommand::Create(args) => create(instance, &args),
         NetworkCommand::Ls(args) => list(instance, &args),
@@ -48,22 +41,13 @@ fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|e: T::Err| {
-        Failure::new(format!("cannot understand `{flag} {text}`")).because(e.to_string())
-    })
+    text.parse().map_err(|e: T::Err| Failure::new(format!("cannot understand `{flag} {text}`")).because(e.to_string()))
 }
 
 fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
-    let labels = args
-        .label
-        .iter()
-        .map(|text| value::label(text).map_err(Failure::new))
-        .collect::<Outcome<BTreeMap<_, _>>>()?;
+    let labels = args.label.iter().map(|text| value::label(text).map_err(Failure::new)).collect::<Outcome<BTreeMap<_, _>>>()?;
     let spec = NetworkCreate {
-        name: args.name.parse::<NetworkName>().map_err(|e| {
-            Failure::new(format!("cannot use `{}` as a network name", args.name))
-                .because(format!("it {}", e.why))
-        })?,
+        name: args.name.parse::<NetworkName>().map_err(|e| Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why)))?,
         driver: driver(&args.driver, &args.opt)?,
         subnets: subnets(args)?,
         ipv6: args.ipv6,
@@ -72,19 +56,10 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         labels,
     };
     let mut netd = instance.netd()?;
-    if args.ignore
-        && netd
-            .call(Call::NetworkInspect {
-                network: args.name.clone(),
-            })
-            .is_ok()
-    {
+    if args.ignore && netd.call(Call::NetworkInspect { network: args.name.clone() }).is_ok() {
         return Ok(0);
     }
-    match netd.call(Call::NetworkCreate {
-        spec,
-        dry_run: args.dry_run,
-    })? {
+    match netd.call(Call::NetworkCreate { spec, dry_run: args.dry_run })? {
         Reply::Network(info) => println!("{}", info.id),
         Reply::Plan(plan) => print!("{}", plan.text),
         other => return Err(unexpected(&other)),
@@ -97,17 +72,9 @@ fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
     match name {
         "bridge" => Ok(DriverSpec::Bridge(bridge_options(options)?)),
         // As with Docker there is one of each, from the start.
-        "host" | "none" | "null" => Err(Failure::new(format!(
-            "only one network of driver `{name}` can exist"
-        ))
-        .hint(format!(
-            "it exists already: `--network {}`",
-            if name == "null" { "none" } else { name }
-        ))),
-        _ => Err(Failure::new(format!(
-            "unknown network driver `{name}`{}",
-            value::nearest(name, &KNOWN)
-        ))),
+        "host" | "none" | "null" => Err(Failure::new(format!("only one network of driver `{name}` can exist"))
+            .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
+        _ => Err(Failure::new(format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
     }
 }
 
@@ -116,9 +83,7 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
     let mut all = BridgeOptions::default();
     for option in options {
         let (key, value) = option.split_once('=').unwrap_or((option, "true"));
-        let wrong = |why: &str| {
-            Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned())
-        };
+        let wrong = |why: &str| Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned());
         let yes = || match value {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
@@ -132,10 +97,7 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
         };
         match key {
             "mtu" | "com.docker.network.driver.mtu" => {
-                let mtu = value
-                    .parse::<u32>()
-                    .ok()
-                    .filter(|mtu| (68..=65_535).contains(mtu));
+                let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
                 all.mtu = Some(mtu.ok_or_else(|| wrong("an MTU lies between 68 and 65535"))?);
             }
             "name" | "com.docker.network.bridge.name" => {
@@ -144,34 +106,15 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
             "icc" | "com.docker.network.bridge.enable_icc" => all.icc = yes()?,
             "host_access" => all.host_access = yes()?,
             "gateway_mode" => (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode()?, mode()?),
-            "gateway_mode_ipv4" | "com.docker.network.bridge.gateway_mode_ipv4" => {
-                all.gateway_mode_ipv4 = mode()?
-            }
-            "gateway_mode_ipv6" | "com.docker.network.bridge.gateway_mode_ipv6" => {
-                all.gateway_mode_ipv6 = mode()?
-            }
+            "gateway_mode_ipv4" | "com.docker.network.bridge.gateway_mode_ipv4" => all.gateway_mode_ipv4 = mode()?,
+            "gateway_mode_ipv6" | "com.docker.network.bridge.gateway_mode_ipv6" => all.gateway_mode_ipv6 = mode()?,
             "com.docker.network.bridge.enable_ip_masquerade" => {
-                let mode = if yes()? {
-                    GatewayMode::Nat
-                } else {
-                    GatewayMode::Routed
-                };
+                let mode = if yes()? { GatewayMode::Nat } else { GatewayMode::Routed };
                 (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode, mode);
             }
             _ => {
-                let known = [
-                    "mtu",
-                    "name",
-                    "icc",
-                    "host_access",
-                    "gateway_mode",
-                    "gateway_mode_ipv4",
-                    "gateway_mode_ipv6",
-                ];
-                return Err(Failure::new(format!(
-                    "the bridge driver has no option `{key}`{}",
-                    value::nearest(key, &known)
-                )));
+                let known = ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
+                return Err(Failure::new(format!("the bridge driver has no option `{key}`{}", value::nearest(key, &known))));
             }
         }
     }
@@ -188,12 +131,7 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
                 .because("it has bits set beyond its prefix")
                 .hint(format!("did you mean {}?", subnet.trunc())));
         }
-        all.push(SubnetRequest {
-            subnet,
-            gateway: None,
-            ip_range: None,
-            aux_addresses: BTreeMap::new(),
-        });
+        all.push(SubnetRequest { subnet, gateway: None, ip_range: None, aux_addresses: BTreeMap::new() });
     }
     let outside = |flag: &str, text: &str| {
         Failure::new(format!("cannot use `{flag} {text}`"))
@@ -202,35 +140,22 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
     };
     for text in &args.gateway {
         let gateway: IpAddr = parse("--gateway", text)?;
-        let subnet = all
-            .iter_mut()
-            .find(|s| s.subnet.contains(&gateway))
-            .ok_or_else(|| outside("--gateway", text))?;
+        let subnet = all.iter_mut().find(|s| s.subnet.contains(&gateway)).ok_or_else(|| outside("--gateway", text))?;
         if subnet.gateway.replace(gateway).is_some() {
-            return Err(Failure::new(format!(
-                "the subnet `{}` has two gateways",
-                subnet.subnet
-            )));
+            return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
         }
     }
     for text in &args.ip_range {
         let range: IpNet = parse("--ip-range", text)?;
-        let subnet = all
-            .iter_mut()
-            .find(|s| s.subnet.contains(&range))
-            .ok_or_else(|| outside("--ip-range", text))?;
+        let subnet = all.iter_mut().find(|s| s.subnet.contains(&range)).ok_or_else(|| outside("--ip-range", text))?;
         subnet.ip_range = Some(range);
     }
     for text in &args.aux_address {
         let (name, address) = text.split_once('=').ok_or_else(|| {
-            Failure::new(format!("cannot understand `--aux-address {text}`"))
-                .because("expected name=address")
+            Failure::new(format!("cannot understand `--aux-address {text}`")).because("expected name=address")
         })?;
         let address: IpAddr = parse("--aux-address", address)?;
-        let subnet = all
-            .iter_mut()
-            .find(|s| s.subnet.contains(&address))
-            .ok_or_else(|| outside("--aux-address", text))?;
+        let subnet = all.iter_mut().find(|s| s.subnet.contains(&address)).ok_or_else(|| outside("--aux-address", text))?;
         subnet.aux_addresses.insert(name.to_owned(), address);
     }
     Ok(all)
@@ -251,24 +176,10 @@ fn scope(scope: Scope) -> &'static str {
 }
 
 fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
-    let id = |info: &NetworkInfo| {
-        if args.no_trunc {
-            info.id.as_str().to_owned()
-        } else {
-            info.id.short().to_owned()
-        }
-    };
-    let filters = args
-        .filter
-        .iter()
-        .map(|text| parse_filter(text))
-        .collect::<Outcome<Vec<_>>>()?;
+    let id = |info: &NetworkInfo| if args.no_trunc { info.id.as_str().to_owned() } else { info.id.short().to_owned() };
+    let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
     let mut shown = all_networks(instance)?;
-    shown.retain(|info| {
-        filters
-            .iter()
-            .all(|(key, value)| matches_filter(info, key, value))
-    });
+    shown.retain(|info| filters.iter().all(|(key, value)| matches_filter(info, key, value)));
     if args.quiet {
         shown.iter().for_each(|info| println!("{}", id(info)));
     } else if args.format.is_json() {
@@ -279,28 +190,14 @@ fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
             }));
         }
     } else {
-        let row = |info: &NetworkInfo| {
-            vec![
-                id(info),
-                info.name.to_string(),
-                info.driver.name().to_owned(),
-                scope(info.scope).to_owned(),
-            ]
-        };
-        table::print(
-            &["NETWORK ID", "NAME", "DRIVER", "SCOPE"],
-            &shown.iter().map(row).collect::<Vec<_>>(),
-        );
+        let row = |info: &NetworkInfo| vec![id(info), info.name.to_string(), info.driver.name().to_owned(), scope(info.scope).to_owned()];
+        table::print(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"], &shown.iter().map(row).collect::<Vec<_>>());
     }
     Ok(0)
 }
 
 fn labels(info: &NetworkInfo) -> String {
-    info.labels
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect::<Vec<_>>()
-        .join(",")
+    info.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
 }
 
 fn parse_filter(text: &str) -> Outcome<(String, String)> {
@@ -309,10 +206,7 @@ fn parse_filter(text: &str) -> Outcome<(String, String)> {
     if KNOWN.contains(&key) {
         return Ok((key.to_owned(), value.to_owned()));
     }
-    Err(Failure::new(format!(
-        "unknown filter `{key}`{}",
-        value::nearest(key, &KNOWN)
-    )))
+    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
 }
 
 fn matches_filter(info: &NetworkInfo, key: &str, value: &str) -> bool {
@@ -328,16 +222,12 @@ fn matches_filter(info: &NetworkInfo, key: &str, value: &str) -> bool {
 }
 
 fn inspect_networks(instance: &Instance, args: &NetworksArgs) -> Outcome<i32> {
-    inspect::print(&args.networks, args.format.is_json(), |name| {
-        describe(instance, name)
-    })
+    inspect::print(&args.networks, args.format.is_json(), |name| describe(instance, name))
 }
 
 /// For `inspect`: Docker's form.
 pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
-    let info = match instance.netd()?.call(Call::NetworkInspect {
-        network: name.to_owned(),
-    })? {
+    let info = match instance.netd()?.call(Call::NetworkInspect { network: name.to_owned() })? {
         Reply::Network(info) => info,
         other => return Err(unexpected(&other)),
     };
@@ -371,40 +261,22 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
 
 fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
     let mut netd = instance.netd()?;
-    if args.force
-        && netd
-            .call(Call::NetworkInspect {
-                network: name.to_owned(),
-            })
-            .is_err()
-    {
+    if args.force && netd.call(Call::NetworkInspect { network: name.to_owned() }).is_err() {
         return Ok(());
     }
-    netd.call(Call::NetworkRemove {
-        network: name.to_owned(),
-    })
-    .map(drop)
+    netd.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
 }
 
 fn prune(instance: &Instance) -> Outcome<i32> {
-    let wanted: Vec<String> = instance
-        .containers()
-        .list()?
-        .into_iter()
-        .flat_map(|c| match c.config.network.mode {
-            NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
-            _ => Vec::new(),
-        })
-        .collect();
+    let wanted: Vec<String> = instance.containers().list()?.into_iter().flat_map(|c| match c.config.network.mode {
+        NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
+        _ => Vec::new(),
+    }).collect();
     let mut netd = instance.netd()?;
     for info in all_networks(instance)? {
-        let named = wanted
-            .iter()
-            .any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
+        let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
         if !info.predefined && info.attachments.is_empty() && !named {
-            netd.call(Call::NetworkRemove {
-                network: info.id.to_string(),
-            })?;
+            netd.call(Call::NetworkRemove { network: info.id.to_string() })?;
             println!("{}", info.name);
         }
     }
@@ -415,45 +287,24 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.container)?;
     let mut config = container.config;
     let NetworkMode::Networks(list) = &mut config.network.mode else {
-        return Err(Failure::new(format!(
-            "cannot connect container `{}` to a network",
-            config.name
-        ))
-        .because("it runs on the host's network, or without any")
-        .hint("create it with `--network` naming a network"));
+        return Err(Failure::new(format!("cannot connect container `{}` to a network", config.name))
+            .because("it runs on the host's network, or without any")
+            .hint("create it with `--network` naming a network"));
     };
     let mut attachment = AttachmentRequest::to(&args.network);
     attachment.aliases.clone_from(&args.alias);
-    attachment.ip = args
-        .ip
-        .as_deref()
-        .map(|text| parse("--ip", text))
-        .transpose()?;
-    attachment.ip6 = args
-        .ip6
-        .as_deref()
-        .map(|text| parse("--ip6", text))
-        .transpose()?;
-    attachment.mac = args
-        .mac_address
-        .as_deref()
-        .map(|text| parse("--mac-address", text))
-        .transpose()?;
+    attachment.ip = args.ip.as_deref().map(|text| parse("--ip", text)).transpose()?;
+    attachment.ip6 = args.ip6.as_deref().map(|text| parse("--ip6", text)).transpose()?;
+    attachment.mac = args.mac_address.as_deref().map(|text| parse("--mac-address", text)).transpose()?;
     attachment.gw_priority = args.gw_priority;
     let mut netd = instance.netd()?;
     let info = resolve(&mut netd, &args.network)?;
     if list.iter().any(|a| is_network(&a.network, &info)) {
-        return Err(Failure::new(format!(
-            "container `{}` is on network `{}` already",
-            config.name, info.name
-        )));
+        return Err(Failure::new(format!("container `{}` is on network `{}` already", config.name, info.name)));
     }
     list.push(attachment.clone());
     if container.state.status.is_alive() {
-        netd.call(Call::Connect {
-            id: config.id.clone(),
-            attachment,
-        })?;
+        netd.call(Call::Connect { id: config.id.clone(), attachment })?;
     }
     instance.containers().save(&config)?;
     Ok(0)
@@ -475,26 +326,18 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     if !attached {
         return match args.force {
             true => Ok(0),
-            false => Err(Failure::new(format!(
-                "container `{}` is not on network `{}`",
-                config.name, info.name
-            ))),
+            false => Err(Failure::new(format!("container `{}` is not on network `{}`", config.name, info.name))),
         };
     }
     if container.state.status.is_alive() {
-        netd.call(Call::Disconnect {
-            id: config.id.clone(),
-            network: info.id.to_string(),
-        })?;
+        netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
     }
     instance.containers().save(&config)?;
     Ok(0)
 }
 
 fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
-    match netd.call(Call::NetworkInspect {
-        network: name.to_owned(),
-    })? {
+    match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
         Reply::Network(info) => Ok(info),
         other => Err(unexpected(&other)),
     }
@@ -506,10 +349,7 @@ fn is_network(text: &str, info: &NetworkInfo) -> bool {
 
 /// What attaching one more container would do.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
-    let id: ContainerId = "0"
-        .repeat(64)
-        .parse()
-        .map_err(|e: netd_api::NameError| Failure::new(e.to_string()))?;
+    let id: ContainerId = "0".repeat(64).parse().map_err(|e: netd_api::NameError| Failure::new(e.to_string()))?;
     let spec = SandboxRequest {
         id,
         name: "example".into(),
@@ -519,10 +359,7 @@ fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
         dns: netd_api::DnsRequest::default(),
         host_gateway: false,
     };
-    match instance.netd()?.call(Call::SandboxCreate {
-        spec,
-        dry_run: true,
-    })? {
+    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
         Reply::Plan(plan) => print!("{}", plan.text),
         other => return Err(unexpected(&other)),
     }

@@ -34,20 +34,12 @@ struct Row {
 /// `rcr ps`.
 pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
     let all = instance.containers().list()?;
-    let filters = args
-        .filter
-        .iter()
-        .map(|text| parse_filter(text))
-        .collect::<Outcome<Vec<_>>>()?;
+    let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
     let by_status = filters.iter().any(|(key, _)| key == "status");
     let shown: Vec<&Container> = all
         .iter()
         .filter(|c| args.all || by_status || c.state.status.is_alive())
-        .filter(|c| {
-            filters
-                .iter()
-                .all(|(key, value)| matches_filter(c, key, value))
-        })
+        .filter(|c| filters.iter().all(|(key, value)| matches_filter(c, key, value)))
         .collect();
     if args.quiet {
         for container in shown {
@@ -56,36 +48,14 @@ pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
         return Ok(0);
     }
     let sandboxes = sandboxes(instance);
-    let rows: Vec<Row> = shown
-        .into_iter()
-        .rev()
-        .map(|c| row(c, &sandboxes, args.no_trunc))
-        .collect();
+    let rows: Vec<Row> = shown.into_iter().rev().map(|c| row(c, &sandboxes, args.no_trunc)).collect();
     if args.format.is_json() {
         rows.iter().for_each(table::print_json);
         return Ok(0);
     }
-    let cells = rows.into_iter().map(|r| {
-        vec![
-            r.id,
-            r.image,
-            r.command,
-            r.running_for,
-            r.status,
-            r.ports,
-            r.names,
-        ]
-    });
+    let cells = rows.into_iter().map(|r| vec![r.id, r.image, r.command, r.running_for, r.status, r.ports, r.names]);
     table::print(
-        &[
-            "CONTAINER ID",
-            "IMAGE",
-            "COMMAND",
-            "CREATED",
-            "STATUS",
-            "PORTS",
-            "NAMES",
-        ],
+        &["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"],
         &cells.collect::<Vec<_>>(),
     );
     Ok(0)
@@ -101,10 +71,7 @@ fn parse_filter(text: &str) -> Outcome<(String, String)> {
     if KNOWN.contains(&key) {
         return Ok((key.to_owned(), value.to_owned()));
     }
-    Err(Failure::new(format!(
-        "unknown filter `{key}`{}",
-        value::nearest(key, &KNOWN)
-    )))
+    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
 }
 
 fn matches_filter(container: &Container, key: &str, value: &str) -> bool {
@@ -131,34 +98,23 @@ fn networks(config: &Config) -> Vec<String> {
 
 /// What netd knows of each container; nothing if it does not run.
 fn sandboxes(instance: &Instance) -> HashMap<ContainerId, SandboxInfo> {
-    let list = Netd::connect_running(&instance.dirs).and_then(|mut netd| {
-        match netd.call(Call::SandboxList) {
-            Ok(Reply::Sandboxes(list)) => Some(list),
-            _ => None,
-        }
+    let list = Netd::connect_running(&instance.dirs).and_then(|mut netd| match netd.call(Call::SandboxList) {
+        Ok(Reply::Sandboxes(list)) => Some(list),
+        _ => None,
     });
-    list.into_iter()
-        .flatten()
-        .map(|sandbox| (sandbox.id.clone(), sandbox))
-        .collect()
+    list.into_iter().flatten().map(|sandbox| (sandbox.id.clone(), sandbox)).collect()
 }
 
 fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, whole: bool) -> Row {
     let Container { config, state } = container;
-    let sandbox = sandboxes
-        .get(&config.id)
-        .filter(|_| state.status.is_alive());
+    let sandbox = sandboxes.get(&config.id).filter(|_| state.status.is_alive());
     let command = config.process.args.join(" ");
     let command = match command.char_indices().nth(19) {
         Some((at, _)) if !whole => format!("\"{}…\"", &command[..at]),
         _ => format!("\"{command}\""),
     };
     let networks = match sandbox {
-        Some(sandbox) => sandbox
-            .attachments
-            .iter()
-            .map(|a| a.network.to_string())
-            .collect(),
+        Some(sandbox) => sandbox.attachments.iter().map(|a| a.network.to_string()).collect(),
         None => networks(config),
     };
     Row {
@@ -172,12 +128,7 @@ fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, who
         ports: sandbox.map(|s| ports(&s.ports)).unwrap_or_default(),
         names: config.name.clone(),
         networks: networks.join(","),
-        labels: config
-            .labels
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect::<Vec<_>>()
-            .join(","),
+        labels: config.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
     }
 }
 
@@ -193,30 +144,15 @@ fn status(state: &State) -> String {
 }
 
 fn range(first: u16, count: u16) -> String {
-    if count > 1 {
-        format!("{first}-{}", first + (count - 1))
-    } else {
-        first.to_string()
-    }
+    if count > 1 { format!("{first}-{}", first + (count - 1)) } else { first.to_string() }
 }
 
 fn host(port: &PublishedPort) -> String {
-    std::net::SocketAddr::new(port.host_ip, 0)
-        .to_string()
-        .trim_end_matches('0')
-        .to_owned()
-        + &range(port.host_port, port.count)
+    std::net::SocketAddr::new(port.host_ip, 0).to_string().trim_end_matches('0').to_owned() + &range(port.host_port, port.count)
 }
 
 fn ports(ports: &[PublishedPort]) -> String {
-    let one = |p: &PublishedPort| {
-        format!(
-            "{}->{}/{}",
-            host(p),
-            range(p.container_port, p.count),
-            p.proto
-        )
-    };
+    let one = |p: &PublishedPort| format!("{}->{}/{}", host(p), range(p.container_port, p.count), p.proto);
     ports.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
@@ -224,44 +160,24 @@ fn ports(ports: &[PublishedPort]) -> String {
 pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.name)?;
     let sandboxes = sandboxes(instance);
-    let published = sandboxes
-        .get(&container.config.id)
-        .filter(|_| container.state.status.is_alive());
+    let published = sandboxes.get(&container.config.id).filter(|_| container.state.status.is_alive());
     let published = published.map(|s| s.ports.clone()).unwrap_or_default();
     let Some(wanted) = &args.port else {
         for p in &published {
-            println!(
-                "{}/{} -> {}",
-                range(p.container_port, p.count),
-                p.proto,
-                host(p)
-            );
+            println!("{}/{} -> {}", range(p.container_port, p.count), p.proto, host(p));
         }
         return Ok(0);
     };
-    let wanted = value::exposed(wanted).map_err(|why| {
-        Failure::new(format!("cannot understand the port `{wanted}`")).because(why)
-    })?;
+    let wanted = value::exposed(wanted).map_err(|why| Failure::new(format!("cannot understand the port `{wanted}`")).because(why))?;
     let mut found = false;
     for p in published.iter().filter(|p| p.proto == wanted.proto) {
-        if let Some(offset) = wanted
-            .port
-            .checked_sub(p.container_port)
-            .filter(|offset| *offset < p.count)
-        {
-            println!(
-                "{}",
-                std::net::SocketAddr::new(p.host_ip, p.host_port + offset)
-            );
+        if let Some(offset) = wanted.port.checked_sub(p.container_port).filter(|offset| *offset < p.count) {
+            println!("{}", std::net::SocketAddr::new(p.host_ip, p.host_port + offset));
             found = true;
         }
     }
     if found {
         return Ok(0);
     }
-    Err(Failure::new(format!(
-        "container `{}` does not publish {}/{}",
-        container.config.name, wanted.port, wanted.proto
-    ))
-    .code(1))
+    Err(Failure::new(format!("container `{}` does not publish {}/{}", container.config.name, wanted.port, wanted.proto)).code(1))
 }

@@ -24,12 +24,9 @@ pub fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
 /// Makes the container and writes it down; nothing is left of one that could not be made.
 fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
     if let Some(path) = args.cidfile.as_deref().filter(|path| path.exists()) {
-        return Err(Failure::new(format!(
-            "cannot write the container's id to `{}`",
-            path.display()
-        ))
-        .because("the file exists; another container may still use it")
-        .hint("remove it, or name another"));
+        return Err(Failure::new(format!("cannot write the container's id to `{}`", path.display()))
+            .because("the file exists; another container may still use it")
+            .hint("remove it, or name another"));
     }
     warn(args);
     let config = config::config(instance, args, attached)?;
@@ -37,11 +34,7 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
     let written = containers
         .save(&config)
         .and_then(|()| containers.save_state(&config.id, &State::created()))
-        .and_then(|()| {
-            args.cidfile
-                .as_deref()
-                .map_or(Ok(()), |path| write_cidfile(path, &config))
-        });
+        .and_then(|()| args.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &config)));
     match written {
         Ok(()) => Ok(config),
         Err(failure) => Err(undo(instance, &config, failure)),
@@ -50,12 +43,8 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
 
 /// What is legal but probably not what was meant.
 fn warn(args: &CreateArgs) {
-    if args.network.network.iter().any(|n| n == "host")
-        && (!args.network.publish.is_empty() || args.network.publish_all)
-    {
-        eprintln!(
-            "warning: published ports are discarded with `--network host`: the container's ports are the host's own"
-        );
+    if args.network.network.iter().any(|n| n == "host") && (!args.network.publish.is_empty() || args.network.publish_all) {
+        eprintln!("warning: published ports are discarded with `--network host`: the container's ports are the host's own");
     }
     if args.security.privileged {
         eprintln!("warning: a privileged container is root on this host");
@@ -70,17 +59,10 @@ fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
 
 /// Removes a container whose making failed, or whose first start did.
 fn undo(instance: &Instance, config: &Config, failure: Failure) -> Failure {
-    let container = Container {
-        config: config.clone(),
-        state: State::created(),
-    };
+    let container = Container { config: config.clone(), state: State::created() };
     match lifecycle::remove(instance, &container, true) {
         Ok(()) => failure,
-        Err(left) => failure.leaving([format!(
-            "container `{0}` ({1}): `rcr rm -f {0}`",
-            config.name,
-            left.message()
-        )]),
+        Err(left) => failure.leaving([format!("container `{0}` ({1}): `rcr rm -f {0}`", config.name, left.message())]),
     }
 }
 
@@ -96,11 +78,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         undo(instance, &config, failure)
     };
     // From here on a signal ends the container, not rcr alone; blocked before the shim exists, so that none is lost.
-    let signals = if args.detach {
-        None
-    } else {
-        Some(signal::Signals::block().map_err(&failed)?)
-    };
+    let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
     let started = lifecycle::start(instance, &config, !args.detach).map_err(&failed)?;
     let (Some(stream), Some(signals)) = (started.attached, signals) else {
         println!("{}", config.id);
@@ -122,9 +100,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
 }
 
 fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
-    value::detach_keys(text).map_err(|why| {
-        Failure::new(format!("cannot understand `--detach-keys {text}`")).because(why)
-    })
+    value::detach_keys(text).map_err(|why| Failure::new(format!("cannot understand `--detach-keys {text}`")).because(why))
 }
 
 /// `rcr start`.
@@ -141,9 +117,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     container.config.process.stdin_once &= args.interactive;
     let signals = signal::Signals::block()?;
     let started = lifecycle::start(instance, &container.config, true)?;
-    let Some(stream) = started.attached else {
-        return Ok(0);
-    };
+    let Some(stream) = started.attached else { return Ok(0) };
     let end = attach::relay(Attachment {
         stream,
         signals,
@@ -170,14 +144,8 @@ pub fn start_one(instance: &Instance, name: &str) -> Outcome<()> {
 
 fn refuse_running(container: &Container) -> Outcome<()> {
     if container.state.status.is_alive() {
-        return Err(Failure::new(format!(
-            "container `{}` runs already",
-            container.config.name
-        ))
-        .hint(format!(
-            "connect to it with `rcr attach {}`",
-            container.config.name
-        )));
+        return Err(Failure::new(format!("container `{}` runs already", container.config.name))
+            .hint(format!("connect to it with `rcr attach {}`", container.config.name)));
     }
     Ok(())
 }

@@ -32,11 +32,7 @@ impl Signals {
 
     /// The next one that has come.
     pub fn next(&self) -> Option<i32> {
-        self.0
-            .read_signal()
-            .ok()
-            .flatten()
-            .map(|info| info.ssi_signo as i32)
+        self.0.read_signal().ok().flatten().map(|info| info.ssi_signo as i32)
     }
 }
 

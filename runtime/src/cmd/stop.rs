@@ -27,30 +27,17 @@ fn request(instance: &Instance, container: &Container, request: &Request) -> Out
 }
 
 fn signal_of(text: &str) -> Outcome<i32> {
-    value::signal(text)
-        .map_err(|why| Failure::new(format!("cannot understand `--signal {text}`")).because(why))
+    value::signal(text).map_err(|why| Failure::new(format!("cannot understand `--signal {text}`")).because(why))
 }
 
 /// `rcr stop`.
 pub fn stop(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
     let signal = args.signal.as_deref().map(signal_of).transpose()?;
-    Ok(each(&args.names, |name| {
-        stop_one(
-            instance,
-            &instance.containers().find(name)?,
-            signal,
-            args.time,
-        )
-    }))
+    Ok(each(&args.names, |name| stop_one(instance, &instance.containers().find(name)?, signal, args.time)))
 }
 
 /// Stops one container; one that does not run is fine.
-fn stop_one(
-    instance: &Instance,
-    container: &Container,
-    signal: Option<i32>,
-    time: Option<i64>,
-) -> Outcome<()> {
+fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>, time: Option<i64>) -> Outcome<()> {
     let config = &container.config;
     if !container.state.status.is_alive() {
         return settle(instance, container);
@@ -61,11 +48,7 @@ fn stop_one(
     match answer {
         Ok(Response::Exit(_)) => {}
         Ok(Response::Ok) => {}
-        Ok(Response::Error(why)) => {
-            return Err(
-                Failure::new(format!("cannot stop container `{}`", config.name)).because(why),
-            );
-        }
+        Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot stop container `{}`", config.name)).because(why)),
         // It ended by itself just now.
         Err(failure) if still_alive(instance, container) => return Err(failure),
         Err(_) => {}
@@ -80,9 +63,7 @@ fn still_alive(instance: &Instance, container: &Container) -> bool {
 }
 
 fn read_state(instance: &Instance, container: &Container) -> Option<State> {
-    State::read(&instance.dirs.container_run(&container.config.id))
-        .ok()
-        .flatten()
+    State::read(&instance.dirs.container_run(&container.config.id)).ok().flatten()
 }
 
 /// Waits until the shim is gone, too: its cgroups and descriptors with it.
@@ -94,14 +75,8 @@ fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
             return Ok(());
         }
         if Instant::now() > until {
-            return Err(Failure::new(format!(
-                "container `{}` does not end",
-                container.config.name
-            ))
-            .hint(format!(
-                "`rcr rm -f {}` ends and removes it by force",
-                container.config.name
-            )));
+            return Err(Failure::new(format!("container `{}` does not end", container.config.name))
+                .hint(format!("`rcr rm -f {}` ends and removes it by force", container.config.name)));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -114,24 +89,12 @@ pub fn settle(instance: &Instance, container: &Container) -> Outcome<()> {
 
 /// A container keeps its addresses over a stop if nobody takes them meanwhile.
 fn remember_addresses(instance: &Instance, container: &Container) {
-    let Ok(mut netd) = instance.netd() else {
-        return;
-    };
-    let Ok((sandbox, _)) = netd.sandbox(Call::SandboxInspect {
-        id: container.config.id.clone(),
-    }) else {
-        return;
-    };
+    let Ok(mut netd) = instance.netd() else { return };
+    let Ok((sandbox, _)) = netd.sandbox(Call::SandboxInspect { id: container.config.id.clone() }) else { return };
     let mut config = container.config.clone();
     for attachment in sandbox.attachments {
-        let addresses = attachment
-            .addresses
-            .iter()
-            .map(ipnet::IpNet::addr)
-            .collect();
-        config
-            .last_addresses
-            .insert(attachment.network.to_string(), addresses);
+        let addresses = attachment.addresses.iter().map(ipnet::IpNet::addr).collect();
+        config.last_addresses.insert(attachment.network.to_string(), addresses);
     }
     // A wish only: a container whose config can't be written keeps the old one.
     let _ = instance.containers().save(&config);
@@ -157,9 +120,7 @@ pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
         let container = instance.containers().find(name)?;
         let doing = || format!("cannot kill container `{}`", container.config.name);
         if !container.state.status.is_alive() {
-            return Err(
-                Failure::new(doing()).because(format!("it is {}", container.state.status.name()))
-            );
+            return Err(Failure::new(doing()).because(format!("it is {}", container.state.status.name())));
         }
         match request(instance, &container, &Request::Kill { signal })? {
             Response::Error(why) => Err(Failure::new(doing()).because(why)),
@@ -183,12 +144,7 @@ pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
     }))
 }
 
-fn remove_one(
-    instance: &Instance,
-    mut container: Container,
-    force: bool,
-    volumes: bool,
-) -> Outcome<()> {
+fn remove_one(instance: &Instance, mut container: Container, force: bool, volumes: bool) -> Outcome<()> {
     if force && container.state.status.is_alive() {
         let stopped = stop_one(instance, &container, Some(libc::SIGKILL), Some(0));
         if stopped.is_err() && !lifecycle::kill_by_force(&container.state) {
@@ -222,9 +178,7 @@ fn wait_one(instance: &Instance, name: &str) -> Outcome<i32> {
     if container.state.status.is_alive() {
         match request(instance, &container, &Request::Wait) {
             Ok(Response::Exit(code)) => return Ok(code),
-            Ok(Response::Error(why)) => {
-                return Err(Failure::new(format!("cannot wait for `{name}`")).because(why));
-            }
+            Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot wait for `{name}`")).because(why)),
             Ok(Response::Ok) | Err(_) => {}
         }
     }
@@ -237,25 +191,18 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
     let containers = instance.containers();
     let mut config = containers.find(&args.name)?.config;
     let new = &args.new_name;
-    new.parse::<NetworkName>().map_err(|e| {
-        Failure::new(format!("cannot use `{new}` as a container name"))
-            .because(format!("it {}", e.why))
-    })?;
+    new.parse::<NetworkName>()
+        .map_err(|e| Failure::new(format!("cannot use `{new}` as a container name")).because(format!("it {}", e.why)))?;
     containers.claim_name(new, &config.id)?;
     let old = std::mem::replace(&mut config.name, new.clone());
     if let Err(failure) = containers.save(&config) {
         let _ = containers.release_name(new);
         return Err(failure);
     }
-    containers
-        .release_name(&old)
-        .doing(|| format!("cannot give the name `{old}` back"))?;
+    containers.release_name(&old).doing(|| format!("cannot give the name `{old}` back"))?;
     if let Some(mut netd) = crate::net::Netd::connect_running(&instance.dirs) {
         // A container that does not run has no sandbox to rename.
-        let _ = netd.call(Call::SandboxRename {
-            id: config.id.clone(),
-            name: new.clone(),
-        });
+        let _ = netd.call(Call::SandboxRename { id: config.id.clone(), name: new.clone() });
     }
     println!("{new}");
     Ok(0)

@@ -5,10 +5,7 @@ use serde::Serialize;
 /// Prints columns, each as wide as its widest cell.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].len()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
@@ -41,26 +38,15 @@ pub fn print_pretty<T: Serialize>(objects: &T) {
 
 /// `12 seconds`, `3 minutes`: how long ago an RFC 3339 time was.
 pub fn age(time: &str) -> String {
-    let Ok(then) = time.parse::<jiff::Timestamp>() else {
-        return "unknown time".into();
-    };
+    let Ok(then) = time.parse::<jiff::Timestamp>() else { return "unknown time".into() };
     span(jiff::Timestamp::now().as_second() - then.as_second())
 }
 
 /// Seconds in the largest unit that fits.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
-    let units = [
-        (86_400 * 7, "week"),
-        (86_400, "day"),
-        (3_600, "hour"),
-        (60, "minute"),
-        (1, "second"),
-    ];
-    let (size, name) = units
-        .into_iter()
-        .find(|(size, _)| seconds >= *size)
-        .unwrap_or((1, "second"));
+    let units = [(86_400 * 7, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let (size, name) = units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1, "second"));
     let count = seconds / size;
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
@@ -70,11 +56,7 @@ pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 1000.0 {
-            return if unit == "B" {
-                format!("{bytes}B")
-            } else {
-                format!("{value:.1}{unit}")
-            };
+            return if unit == "B" { format!("{bytes}B") } else { format!("{value:.1}{unit}") };
         }
         value /= 1000.0;
     }
@@ -87,13 +69,7 @@ mod tests {
 
     #[test]
     fn spans_and_sizes() {
-        assert_eq!(
-            (span(0), span(61), span(7200)),
-            ("0 seconds".into(), "1 minute".into(), "2 hours".into())
-        );
-        assert_eq!(
-            (size(999), size(9_400_000)),
-            ("999B".into(), "9.4MB".into())
-        );
+        assert_eq!((span(0), span(61), span(7200)), ("0 seconds".into(), "1 minute".into(), "2 hours".into()));
+        assert_eq!((size(999), size(9_400_000)), ("999B".into(), "9.4MB".into()));
     }
 }

@@ -17,14 +17,10 @@ impl RawMode {
             return Ok(None);
         }
         let errno = |e: rustix::io::Errno| Errno::from_raw(e.raw_os_error());
-        let before = tcgetattr(stdin())
-            .map_err(errno)
-            .doing(|| "cannot read the terminal's settings")?;
+        let before = tcgetattr(stdin()).map_err(errno).doing(|| "cannot read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Drain, &raw)
-            .map_err(errno)
-            .doing(|| "cannot switch the terminal to raw mode")?;
+        tcsetattr(stdin(), OptionalActions::Drain, &raw).map_err(errno).doing(|| "cannot switch the terminal to raw mode")?;
         Ok(Some(Self { before }))
     }
 }
@@ -83,9 +79,6 @@ mod tests {
         assert_eq!(keys.filter(b"c"), (b"\x10c".to_vec(), false));
         assert_eq!(keys.filter(b"\x10\x10"), (b"\x10".to_vec(), false));
         assert_eq!(keys.filter(b"\x11zzz"), (Vec::new(), true));
-        assert_eq!(
-            DetachKeys::new(Vec::new()).filter(b"\x10\x11"),
-            (vec![16, 17], false)
-        );
+        assert_eq!(DetachKeys::new(Vec::new()).filter(b"\x10\x11"), (vec![16, 17], false));
     }
 }

@@ -21,19 +21,14 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
             Ok(0)
         }
         VolumeCommand::Ls(args) => list(instance, &args),
-        VolumeCommand::Inspect { names } => {
-            inspect::print(&names, false, |name| describe(instance, name))
-        }
+        VolumeCommand::Inspect { names } => inspect::print(&names, false, |name| describe(instance, name)),
         VolumeCommand::Rm { names } => Ok(each(&names, |name| remove(instance, name))),
     }
 }
 
 fn check(name: &str) -> Outcome<()> {
     let checked = name.parse::<NetworkName>();
-    checked.map(drop).map_err(|e| {
-        Failure::new(format!("cannot use `{name}` as a volume name"))
-            .because(format!("it {}", e.why))
-    })
+    checked.map(drop).map_err(|e| Failure::new(format!("cannot use `{name}` as a volume name")).because(format!("it {}", e.why)))
 }
 
 fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
@@ -41,31 +36,20 @@ fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
     let data = instance.dirs.volumes().join(name).join("_data");
     match data.is_dir() {
         true => Ok(data),
-        false => Err(Failure::new(format!("no such volume: `{name}`"))
-            .hint("`rcr volume ls` lists all volumes")),
+        false => Err(Failure::new(format!("no such volume: `{name}`")).hint("`rcr volume ls` lists all volumes")),
     }
 }
 
 fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
-    let entries = std::fs::read_dir(instance.dirs.volumes())
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let entries = std::fs::read_dir(instance.dirs.volumes()).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     if args.quiet {
         names.iter().for_each(|name| println!("{name}"));
     } else if args.format.is_json() {
-        names
-            .iter()
-            .for_each(|name| table::print_json(&json!({ "Driver": "local", "Name": name })));
+        names.iter().for_each(|name| table::print_json(&json!({ "Driver": "local", "Name": name })));
     } else {
-        let rows: Vec<_> = names
-            .into_iter()
-            .map(|name| vec!["local".to_owned(), name])
-            .collect();
+        let rows: Vec<_> = names.into_iter().map(|name| vec!["local".to_owned(), name]).collect();
         table::print(&["DRIVER", "VOLUME NAME"], &rows);
     }
     Ok(0)
@@ -80,22 +64,13 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
 fn remove(instance: &Instance, name: &str) -> Outcome<()> {
     find(instance, name)?;
     let uses = |mounts: &[crate::container::config::Mount]| {
-        mounts
-            .iter()
-            .any(|m| matches!(&m.kind, MountKind::Volume { name: used, .. } if used == name))
+        mounts.iter().any(|m| matches!(&m.kind, MountKind::Volume { name: used, .. } if used == name))
     };
-    let users: Vec<String> = instance
-        .containers()
-        .list()?
-        .into_iter()
-        .filter(|c| uses(&c.config.mounts))
-        .map(|c| c.config.name)
-        .collect();
+    let users: Vec<String> = instance.containers().list()?.into_iter().filter(|c| uses(&c.config.mounts)).map(|c| c.config.name).collect();
     if !users.is_empty() {
         return Err(Failure::new(format!("cannot remove the volume `{name}`"))
             .because(format!("it is used by {}", users.join(", ")))
             .hint(format!("remove them first: `rcr rm {}`", users.join(" "))));
     }
-    remove_folder(&instance.dirs.volumes().join(name))
-        .doing(|| format!("cannot remove the volume `{name}`"))
+    remove_folder(&instance.dirs.volumes().join(name)).doing(|| format!("cannot remove the volume `{name}`"))
 }

@@ -85,17 +85,9 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum MountKind {
-    Bind {
-        source: PathBuf,
-        recursive: bool,
-        propagation: Propagation,
-    },
+    Bind { source: PathBuf, recursive: bool, propagation: Propagation },
     /// `anonymous`: removed with the container.
-    Volume {
-        name: String,
-        source: PathBuf,
-        anonymous: bool,
-    },
+    Volume { name: String, source: PathBuf, anonymous: bool },
     /// Options of tmpfs(5), e.g. `size=64m`.
     Tmpfs { options: Vec<String> },
 }
@@ -187,9 +179,7 @@ pub enum HostTarget {
 impl Config {
     /// Whether a container's `/etc/hosts` names the host.
     pub fn wants_host_gateway(&self) -> bool {
-        self.extra_hosts
-            .iter()
-            .any(|(_, target)| *target == HostTarget::HostGateway)
+        self.extra_hosts.iter().any(|(_, target)| *target == HostTarget::HostGateway)
     }
 }
 
@@ -204,8 +194,7 @@ impl Network {
             let range = exposed.port..=exposed.port.saturating_add(exposed.count - 1);
             for port in range {
                 let taken = self.publish.iter().any(|p| {
-                    p.proto == exposed.proto
-                        && (p.container_port..=p.container_port + (p.count - 1)).contains(&port)
+                    p.proto == exposed.proto && (p.container_port..=p.container_port + (p.count - 1)).contains(&port)
                 });
                 if !taken {
                     all.push(PublishRequest {

@@ -7,15 +7,14 @@ use super::state::{State, Status};
 use super::store::{Container, Containers, Dirs, private_folder};
 use crate::bundle::{self, CgroupKind, Device, Facts};
 use crate::net::{Netd, unexpected};
-use crate::report::{Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text};
+use crate::report::{
+    Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text,
+};
 use crate::shim::cleanup;
 use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
 use crate::shim::protocol::SOCKET_NAME;
 use crate::{cgroup, files};
-use netd_api::{
-    Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest, recv_frame,
-    send_frame,
-};
+use netd_api::{Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest, recv_frame, send_frame};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -62,13 +61,8 @@ impl<'a> Undo<'a> {
 
     /// Runs all steps; what fails is told with the failure that brought us here.
     fn run(self, failure: Failure) -> Failure {
-        let left: Vec<String> = self
-            .steps
-            .into_iter()
-            .rev()
-            .filter_map(|step| step().err())
-            .map(|e| e.text().trim_end().to_owned())
-            .collect();
+        let left: Vec<String> =
+            self.steps.into_iter().rev().filter_map(|step| step().err()).map(|e| e.text().trim_end().to_owned()).collect();
         failure.leaving(left)
     }
 }
@@ -83,12 +77,7 @@ pub fn start(instance: &Instance, config: &Config, attach: bool) -> Outcome<Star
     }
 }
 
-fn start_steps<'a>(
-    instance: &'a Instance,
-    config: &'a Config,
-    attach: bool,
-    undo: &mut Undo<'a>,
-) -> Outcome<Started> {
+fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, undo: &mut Undo<'a>) -> Outcome<Started> {
     let dirs = &instance.dirs;
     let run_dir = dirs.container_run(&config.id);
     prepare_folders(dirs, config)?;
@@ -102,11 +91,7 @@ fn start_steps<'a>(
     let facts = facts(dirs, config)?;
     let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
     let plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
-    let resources = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.resources().clone())
-        .unwrap_or_default();
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     // netd works on the network while we make the cgroup and start the shim's program.
     let request = Network::request(instance, config)?;
     undo.push(|| release(instance, &config.id));
@@ -124,11 +109,7 @@ fn start_steps<'a>(
         run_dir: run_dir.clone(),
         stdin: config.process.stdin,
         stdin_once: config.process.stdin_once,
-        log: LogConfig {
-            path: dirs.log(&config.id),
-            max_size: instance.config.log.max_size,
-            max_files: instance.config.log.max_files,
-        },
+        log: LogConfig { path: dirs.log(&config.id), max_size: instance.config.log.max_size, max_files: instance.config.log.max_files },
         restart: config.restart,
         cgroup: paths,
         remove: config.auto_remove.then(|| removal(dirs, config)),
@@ -136,13 +117,9 @@ fn start_steps<'a>(
         stop_timeout: config.stop_timeout,
     };
     await_start(&control, &shim_config, network.netns.take())?;
-    send_frame(&control, &attach, &[])
-        .map_err(|e| Failure::new("the shim does not answer").because(e.to_string()))?;
+    send_frame(&control, &attach, &[]).map_err(|e| Failure::new("the shim does not answer").because(e.to_string()))?;
     network.hold(config, &run_dir)?;
-    Ok(Started {
-        attached: attach.then_some(control),
-        sandbox: network.sandbox,
-    })
+    Ok(Started { attached: attach.then_some(control), sandbox: network.sandbox })
 }
 
 fn refused(error: bundle::BundleError) -> Failure {
@@ -152,12 +129,7 @@ fn refused(error: bundle::BundleError) -> Failure {
 /// The container's folders. Those that a snapshot needs outlive stops; the others are made anew by every start.
 fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     let (root, run) = (dirs.container(&config.id), dirs.container_run(&config.id));
-    let all = [
-        root.join("upper"),
-        root.join("work"),
-        root.join("log"),
-        run.join("rootfs"),
-    ];
+    let all = [root.join("upper"), root.join("work"), root.join("log"), run.join("rootfs")];
     for folder in &all {
         private_folder(folder).doing(|| format!("cannot create `{}`", folder.display()))?;
     }
@@ -177,24 +149,16 @@ fn facts(dirs: &Dirs, config: &Config) -> Outcome<Facts> {
         run_dir: dirs.container_run(&config.id),
         cgroup: cgroup::kind()?,
         capabilities: own_capabilities()?,
-        devices: if privileged {
-            host_devices(Path::new("/dev"))
-        } else {
-            Vec::new()
-        },
-        bound_files: bound_files
-            .filter(|source| !source.is_dir())
-            .cloned()
-            .collect(),
+        devices: if privileged { host_devices(Path::new("/dev")) } else { Vec::new() },
+        bound_files: bound_files.filter(|source| !source.is_dir()).cloned().collect(),
         init_program: spawn::shim_program(),
         host_network: config.network.mode == NetworkMode::Host,
     })
 }
 
 fn own_capabilities() -> Outcome<u64> {
-    let set = caps::read(None, caps::CapSet::Bounding).map_err(|e| {
-        Failure::new("cannot read this process's capabilities").because(e.to_string())
-    })?;
+    let set = caps::read(None, caps::CapSet::Bounding)
+        .map_err(|e| Failure::new("cannot read this process's capabilities").because(e.to_string()))?;
     Ok(set.into_iter().map(bundle::caps::bit).sum())
 }
 
@@ -204,15 +168,10 @@ fn host_devices(folder: &Path) -> Vec<Device> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if OWN
-            .iter()
-            .any(|name| path.as_path() == Path::new("/dev").join(name))
-        {
+        if OWN.iter().any(|name| path.as_path() == Path::new("/dev").join(name)) {
             continue;
         }
-        let Ok(meta) = fs::symlink_metadata(&path) else {
-            continue;
-        };
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         let kind = meta.file_type();
         if kind.is_dir() {
             all.extend(host_devices(&path));
@@ -243,46 +202,26 @@ impl Network {
     fn request(instance: &Instance, config: &Config) -> Outcome<PendingNetwork> {
         let mut netd = instance.netd()?;
         let (attachments, netns) = match &config.network.mode {
-            NetworkMode::Host => (
-                vec![netd_api::AttachmentRequest::to("host")],
-                NetnsSource::Host,
-            ),
-            NetworkMode::None => (
-                vec![netd_api::AttachmentRequest::to("none")],
-                NetnsSource::New,
-            ),
+            NetworkMode::Host => (vec![netd_api::AttachmentRequest::to("host")], NetnsSource::Host),
+            NetworkMode::None => (vec![netd_api::AttachmentRequest::to("none")], NetnsSource::New),
             NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
         };
         let spec = SandboxRequest {
             id: config.id.clone(),
             name: config.name.clone(),
             netns,
-            attachments: attachments
-                .into_iter()
-                .map(|a| with_wishes(a, config))
-                .collect(),
+            attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
             publish: config.network.to_publish(),
-            dns: DnsRequest {
-                servers: config.dns.servers.clone(),
-            },
+            dns: DnsRequest { servers: config.dns.servers.clone() },
             host_gateway: config.wants_host_gateway(),
         };
-        netd.send(
-            Call::SandboxCreate {
-                spec,
-                dry_run: false,
-            },
-            &[],
-        )?;
+        netd.send(Call::SandboxCreate { spec, dry_run: false }, &[])?;
         Ok(PendingNetwork(netd))
     }
 
     /// The shim keeps the netns from now on; netd learns where to ask.
     fn hold(&mut self, config: &Config, run_dir: &Path) -> Outcome<()> {
-        match self.netd.call(Call::SandboxHold {
-            id: config.id.clone(),
-            socket: run_dir.join(SOCKET_NAME),
-        }) {
+        match self.netd.call(Call::SandboxHold { id: config.id.clone(), socket: run_dir.join(SOCKET_NAME) }) {
             Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(unexpected(&other)),
             // A program that has ended already took its shim with it, and with that its network.
@@ -299,18 +238,11 @@ impl PendingNetwork {
         if netns.is_none() && config.network.mode != NetworkMode::Host {
             return Err(Failure::new("netd sent no network namespace"));
         }
-        Ok(Network {
-            netd,
-            sandbox,
-            netns,
-        })
+        Ok(Network { netd, sandbox, netns })
     }
 }
 
-fn with_wishes(
-    mut request: netd_api::AttachmentRequest,
-    config: &Config,
-) -> netd_api::AttachmentRequest {
+fn with_wishes(mut request: netd_api::AttachmentRequest, config: &Config) -> netd_api::AttachmentRequest {
     if let Some(last) = config.last_addresses.get(&request.network) {
         request.prefer.clone_from(last);
     }
@@ -327,8 +259,7 @@ pub fn release(instance: &Instance, id: &ContainerId) -> Outcome<()> {
 
 fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {
     let fds: Vec<i32> = netns.iter().map(|fd| fd.as_raw_fd()).collect();
-    let silent =
-        |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
     send_frame(control, config, &fds).map_err(silent)?;
     match recv_frame::<Answer>(control).map_err(silent)?.0 {
         Answer::Started { pid } => Ok(pid),
@@ -339,12 +270,7 @@ fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>
 
 /// A failed start in words, with Docker's exit codes.
 pub fn start_failure(failure: StartFailure) -> Failure {
-    let StartFailure {
-        doing,
-        errno,
-        execute,
-        lookup,
-    } = failure;
+    let StartFailure { doing, errno, execute, lookup } = failure;
     let error = Failure::new(doing).because(errno_text(errno));
     if lookup {
         return error.hint("name a user and a group that the image has, or use numbers");
@@ -353,15 +279,9 @@ pub fn start_failure(failure: StartFailure) -> Failure {
         return error;
     }
     match errno {
-        libc::ENOENT => error
-            .code(EXIT_NOT_FOUND)
-            .hint("the command, or the interpreter or loader it names, is not in the image"),
-        libc::EACCES => error
-            .code(EXIT_CANNOT_EXECUTE)
-            .hint("the command is not an executable file in the image"),
-        libc::ENOEXEC => error
-            .code(EXIT_CANNOT_EXECUTE)
-            .hint("the command is not a program for this machine, or a script without `#!`"),
+        libc::ENOENT => error.code(EXIT_NOT_FOUND).hint("the command, or the interpreter or loader it names, is not in the image"),
+        libc::EACCES => error.code(EXIT_CANNOT_EXECUTE).hint("the command is not an executable file in the image"),
+        libc::ENOEXEC => error.code(EXIT_CANNOT_EXECUTE).hint("the command is not a program for this machine, or a script without `#!`"),
         _ => error.code(EXIT_CANNOT_EXECUTE),
     }
 }
@@ -370,19 +290,12 @@ pub fn start_failure(failure: StartFailure) -> Failure {
 fn removal(dirs: &Dirs, config: &Config) -> RemovePaths {
     let mut folders = anonymous_volumes(dirs, config);
     folders.extend([dirs.container(&config.id), dirs.container_run(&config.id)]);
-    RemovePaths {
-        files: vec![dirs.names().join(&config.name)],
-        folders,
-    }
+    RemovePaths { files: vec![dirs.names().join(&config.name)], folders }
 }
 
 fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
     let names = config.mounts.iter().filter_map(|mount| match &mount.kind {
-        MountKind::Volume {
-            name,
-            anonymous: true,
-            ..
-        } => Some(dirs.volumes().join(name)),
+        MountKind::Volume { name, anonymous: true, .. } => Some(dirs.volumes().join(name)),
         _ => None,
     });
     names.collect()
@@ -392,22 +305,14 @@ fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
 pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outcome<()> {
     let Container { config, state } = container;
     if state.status.is_alive() {
-        return Err(Failure::new(format!(
-            "cannot remove container `{}`: it is {}",
-            config.name,
-            state.status.name()
-        ))
-        .hint(format!(
-            "stop it with `rcr stop {0}`, or remove it with `rcr rm -f {0}`",
-            config.name
-        )));
+        return Err(Failure::new(format!("cannot remove container `{}`: it is {}", config.name, state.status.name()))
+            .hint(format!("stop it with `rcr stop {0}`, or remove it with `rcr rm -f {0}`", config.name)));
     }
     release(instance, &config.id)?;
     cleanup_cgroup(&config.id)?;
     if volumes {
         for folder in anonymous_volumes(&instance.dirs, config) {
-            cleanup::remove_folder(&folder)
-                .doing(|| format!("cannot remove the volume `{}`", folder.display()))?;
+            cleanup::remove_folder(&folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))?;
         }
     }
     instance.containers().remove(config)
@@ -416,12 +321,7 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
 /// The cgroup of a container whose shim could not remove it.
 fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
     let paths: CgroupPaths = cgroup::paths(&cgroup::kind().unwrap_or(CgroupKind::Unified), id);
-    if paths
-        .legacy
-        .iter()
-        .chain(&paths.unified)
-        .any(|folder| folder.exists())
-    {
+    if paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
         cleanup::remove_cgroups(&paths);
     }
     Ok(())
@@ -437,18 +337,10 @@ pub fn kill_by_force(state: &State) -> bool {
 }
 
 fn kill_and_wait(process: &ProcessId) -> bool {
-    let Some(pidfd) = process.open() else {
-        return true;
-    };
+    let Some(pidfd) = process.open() else { return true };
     let _ = crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
-    let mut fds = [rustix::event::PollFd::new(
-        &pidfd,
-        rustix::event::PollFlags::IN,
-    )];
-    let patience = rustix::event::Timespec {
-        tv_sec: 5,
-        tv_nsec: 0,
-    };
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
     rustix::event::poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready == 1)
 }
 

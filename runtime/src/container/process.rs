@@ -41,9 +41,7 @@ fn start_time(pid: i32) -> Option<u64> {
 
 /// This boot's id, a UUID (`/proc/sys/kernel/random/boot_id`).
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_owned())
-        .unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -54,13 +52,7 @@ mod tests {
     fn this_process_is_alive_and_a_stranger_with_its_pid_is_not() {
         let me = ProcessId::of(std::process::id() as i32).unwrap();
         assert!(me.is_alive());
-        assert!(
-            !ProcessId {
-                start: me.start + 1,
-                ..me
-            }
-            .is_alive()
-        );
+        assert!(!ProcessId { start: me.start + 1, ..me }.is_alive());
         assert!(me.open().is_some());
     }
 }

@@ -84,8 +84,7 @@ impl State {
             other => other?,
         };
         let mut state: State = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-        let gone = state.boot_id != process::boot_id()
-            || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
+        let gone = state.boot_id != process::boot_id() || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
         if state.status.is_alive() && gone {
             state.status = Status::Exited;
             state.exit_code = Some(128 + libc::SIGKILL);

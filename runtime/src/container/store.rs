@@ -21,8 +21,7 @@ impl Dirs {
     /// Makes both folders, readable by root alone.
     pub fn ensure(&self) -> Outcome<()> {
         for dir in [&self.root, &self.run] {
-            private_folder(dir)
-                .doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
+            private_folder(dir).doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
         }
         Ok(())
     }
@@ -61,10 +60,7 @@ impl Dirs {
 
 /// A folder of root's own, with its parents.
 pub fn private_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// A container with its state.
@@ -84,25 +80,14 @@ impl Containers<'_> {
     pub fn claim_name(&self, name: &str, id: &ContainerId) -> Outcome<()> {
         private_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
         let path = self.dirs.names().join(name);
-        let file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         match file.and_then(|mut file| file.write_all(id.as_str().as_bytes())) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
-                Err(
-                    Failure::new(format!("the container name `{name}` is in use"))
-                        .because(format!(
-                            "container `{}` has it",
-                            holder.get(..12).unwrap_or("(unknown)")
-                        ))
-                        .hint(format!(
-                            "remove it with `rcr rm {name}`, or choose another name"
-                        )),
-                )
+                Err(Failure::new(format!("the container name `{name}` is in use"))
+                    .because(format!("container `{}` has it", holder.get(..12).unwrap_or("(unknown)")))
+                    .hint(format!("remove it with `rcr rm {name}`, or choose another name")))
             }
             Err(error) => Err(error).doing(|| format!("cannot take the container name `{name}`")),
         }
@@ -131,9 +116,7 @@ impl Containers<'_> {
     /// Writes a fresh state.
     pub fn save_state(&self, id: &ContainerId, state: &State) -> Outcome<()> {
         let folder = self.dirs.container_run(id);
-        private_folder(&folder)
-            .and_then(|()| state.write(&folder))
-            .doing(|| format!("cannot save the state of `{}`", id.short()))
+        private_folder(&folder).and_then(|()| state.write(&folder)).doing(|| format!("cannot save the state of `{}`", id.short()))
     }
 
     /// All containers, oldest first. One that can't be read is left out here and named by [`Containers::find`].
@@ -144,11 +127,7 @@ impl Containers<'_> {
             other => other.doing(|| "cannot list containers")?,
         };
         for entry in entries.flatten() {
-            let id = entry
-                .file_name()
-                .into_string()
-                .ok()
-                .and_then(|name| name.parse::<ContainerId>().ok());
+            let id = entry.file_name().into_string().ok().and_then(|name| name.parse::<ContainerId>().ok());
             if let Some(container) = id.and_then(|id| self.load(&id).ok()) {
                 all.push(container);
             }
@@ -165,31 +144,21 @@ impl Containers<'_> {
         let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(doing())
                 .because(format!("`{}`: {error}", path.display()))
-                .hint(format!(
-                    "remove it with `rm -r {}`",
-                    self.dirs.container(id).display()
-                ))
+                .hint(format!("remove it with `rm -r {}`", self.dirs.container(id).display()))
         })?;
         if config.version > CONFIG_VERSION {
             return Err(Failure::new(doing())
-                .because(format!(
-                    "it was written by a newer rcr (version {} of the form)",
-                    config.version
-                ))
+                .because(format!("it was written by a newer rcr (version {} of the form)", config.version))
                 .hint("upgrade rcr"));
         }
         let state = State::read(&self.dirs.container_run(id)).doing(doing)?;
-        Ok(Container {
-            config,
-            state: state.unwrap_or_else(State::created),
-        })
+        Ok(Container { config, state: state.unwrap_or_else(State::created) })
     }
 
     /// By name, id, or an unambiguous prefix of an id.
     pub fn find(&self, wanted: &str) -> Outcome<Container> {
         let missing = || {
-            Failure::new(format!("no such container: `{wanted}`"))
-                .hint("`rcr ps -a` lists all containers")
+            Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers")
         };
         // Only what can be a name is looked up as a file.
         if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
@@ -211,9 +180,7 @@ impl Containers<'_> {
         match (hits.next(), hits.next()) {
             (Some(id), None) => self.load(&id),
             (None, _) => Err(missing()),
-            (Some(_), Some(_)) => Err(Failure::new(format!(
-                "`{wanted}` is the beginning of several container ids"
-            ))),
+            (Some(_), Some(_)) => Err(Failure::new(format!("`{wanted}` is the beginning of several container ids"))),
         }
     }
 

@@ -62,8 +62,7 @@ fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
 /// this: only what needs the cgroup waits for it.
 fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
     if let Some(netns) = &from.netns {
-        clone::setns(netns.as_fd(), libc::CLONE_NEWNET)
-            .map_err(Failure::at(Stage::JoinNamespaces))?;
+        clone::setns(netns.as_fd(), libc::CLONE_NEWNET).map_err(Failure::at(Stage::JoinNamespaces))?;
     }
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
     let name = |e: rustix::io::Errno| Failure::at(Stage::Hostname)(errno(e));
@@ -76,22 +75,17 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let root = mount_root(plan)?;
     run_ops(root.as_fd(), &plan.ops, 0)?;
-    mounts::ensure_folder(root.as_fd(), &plan.process.cwd, false)
-        .map_err(Failure::at(Stage::WorkingDirectory))?;
+    mounts::ensure_folder(root.as_fd(), &plan.process.cwd, false).map_err(Failure::at(Stage::WorkingDirectory))?;
     wait_for_go(&from.go)?;
     // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
     clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
     run_ops(root.as_fd(), &plan.late_ops, plan.ops.len())?;
     let terminal = match plan.process.terminal {
-        true => Some(
-            open_terminal(root.as_fd(), Some(&from.console), &from.report)
-                .map_err(Failure::at(Stage::Terminal))?,
-        ),
+        true => Some(open_terminal(root.as_fd(), Some(&from.console), &from.report).map_err(Failure::at(Stage::Terminal))?),
         false => None,
     };
     if plan.root.read_only {
-        mount::set_attr(root.as_fd(), mount::ATTR_RDONLY, 0, false)
-            .map_err(Failure::at(Stage::ReadOnlyRoot))?;
+        mount::set_attr(root.as_fd(), mount::ATTR_RDONLY, 0, false).map_err(Failure::at(Stage::ReadOnlyRoot))?;
     }
     pivot(root.as_fd()).map_err(Failure::at(Stage::PivotRoot))?;
     Ok(terminal)
@@ -100,21 +94,14 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
 fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize) -> Result<(), Failure> {
     ops.iter().enumerate().try_for_each(|(index, op)| {
         let detail = (first + index) as u32;
-        mounts::run(root, op).map_err(|errno| Failure {
-            stage: Stage::Op,
-            detail,
-            errno,
-        })
+        mounts::run(root, op).map_err(|errno| Failure { stage: Stage::Op, detail, errno })
     })
 }
 
 fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
     // Slave, not private: a volume with `rslave` propagation must still see what the host mounts later.
-    rustix::mount::mount_change(
-        c"/",
-        MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM,
-    )
-    .map_err(|e| Failure::at(Stage::PrivateMounts)(errno(e)))?;
+    rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM)
+        .map_err(|e| Failure::at(Stage::PrivateMounts)(errno(e)))?;
     let failed = |e| Failure::at(Stage::MountRoot)(errno(e));
     for (number, folder) in (FIRST_FOLDER..).zip(&plan.root.folders) {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -122,20 +109,8 @@ fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
         fd::dup_onto(opened.as_fd(), number).map_err(Failure::at(Stage::MountRoot))?;
     }
     let on = plan.root.mountpoint.as_c_str();
-    rustix::mount::mount(
-        c"overlay",
-        on,
-        c"overlay",
-        MountFlags::NODEV,
-        plan.root.data.as_c_str(),
-    )
-    .map_err(failed)?;
-    rustix::fs::open(
-        on,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(failed)
+    rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::NODEV, plan.root.data.as_c_str()).map_err(failed)?;
+    rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
 }
 
 /// Makes `root` the root of this mount namespace and drops the host's.
@@ -147,20 +122,14 @@ fn pivot(root: BorrowedFd) -> Result<(), Errno> {
 }
 
 /// Opens a new terminal of the container's own devpts, hands the master to the parent, and returns the other side.
-fn open_terminal(
-    root: BorrowedFd,
-    console: Option<&Target>,
-    report: &OwnedFd,
-) -> Result<OwnedFd, Errno> {
+fn open_terminal(root: BorrowedFd, console: Option<&Target>, report: &OwnedFd) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let master = mounts::open_in(root, c"dev/pts/ptmx", flags, ResolveFlags::NO_SYMLINKS)?;
     if rustix::fs::fstatfs(&master).map_err(errno)?.f_type != mounts::DEVPTS_MAGIC {
         return Err(Errno::ENOTTY);
     }
     rustix::pty::unlockpt(&master).map_err(errno)?;
-    let flags = rustix::pty::OpenptFlags::RDWR
-        | rustix::pty::OpenptFlags::NOCTTY
-        | rustix::pty::OpenptFlags::CLOEXEC;
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
     let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags).map_err(errno)?;
     if let Some(console) = console {
         mounts::bind_fd(root, terminal.as_fd(), console)?;
@@ -169,64 +138,34 @@ fn open_terminal(
     Ok(terminal)
 }
 
-fn join(
-    process: &CompiledProcess,
-    init: BorrowedFd,
-    from: &Inherited,
-) -> Result<Option<OwnedFd>, Failure> {
+fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
     wait_for_go(&from.go)?;
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
-    let spaces = libc::CLONE_NEWNS
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWCGROUP;
+    let spaces = libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET | libc::CLONE_NEWCGROUP;
     clone::setns(init, spaces).map_err(Failure::at(Stage::JoinNamespaces))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     if !process.terminal {
         return Ok(None);
     }
     let failed = Failure::at(Stage::Terminal);
-    let root = rustix::fs::open(
-        c"/",
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|e| failed(errno(e)))?;
-    open_terminal(root.as_fd(), None, &from.report)
-        .map(Some)
-        .map_err(failed)
+    let root = rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| failed(errno(e)))?;
+    open_terminal(root.as_fd(), None, &from.report).map(Some).map_err(failed)
 }
 
 /// The common end: standard descriptors, limits, credentials, filter, execve(2). Returns only on failure.
-fn become_program(
-    mut process: CompiledProcess,
-    stdio: Option<[OwnedFd; 3]>,
-    terminal: Option<OwnedFd>,
-) -> Failure {
+fn become_program(mut process: CompiledProcess, stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Failure {
     match confine(&mut process, stdio, terminal) {
         Err(failure) => failure,
         Ok(()) => execute(&process),
     }
 }
 
-fn confine(
-    process: &mut CompiledProcess,
-    stdio: Option<[OwnedFd; 3]>,
-    terminal: Option<OwnedFd>,
-) -> Result<(), Failure> {
+fn confine(process: &mut CompiledProcess, stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(), Failure> {
     connect(stdio, terminal).map_err(Failure::at(Stage::Terminal))?;
     set_limits(process)?;
     creds::new_session_keyring().map_err(Failure::at(Stage::Keyring))?;
-    let CompiledProcess {
-        user,
-        group,
-        extra_groups,
-        buffers,
-        env,
-        home_missing,
-        ..
-    } = process;
+    let CompiledProcess { user, group, extra_groups, buffers, env, home_missing, .. } = process;
     let who = user::resolve(user, group.as_ref(), extra_groups, buffers)?;
     enter_folder(&process.cwd_path)?;
     let failed = Failure::at(Stage::Credentials);
@@ -269,11 +208,7 @@ fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(
 }
 
 fn install_filters(process: &CompiledProcess) -> Result<(), Failure> {
-    process
-        .seccomp
-        .iter()
-        .try_for_each(|program| seccomp::install(program))
-        .map_err(Failure::at(Stage::Seccomp))
+    process.seccomp.iter().try_for_each(|program| seccomp::install(program)).map_err(Failure::at(Stage::Seccomp))
 }
 
 fn connect(stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(), Errno> {
@@ -294,17 +229,12 @@ fn connect(stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(),
 fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {
     if let Some(value) = &process.oom_score_adj {
         // Lowering it takes CAP_SYS_RESOURCE, which this host may not have: then it stays what it is.
-        if let Ok(file) = rustix::fs::open(
-            c"/proc/self/oom_score_adj",
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
+        if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
             let _ = rustix::io::write(&file, value);
         }
     }
     for limit in &process.rlimits {
-        creds::set_rlimit(limit.resource, limit.soft, limit.hard)
-            .map_err(Failure::at(Stage::Limits))?;
+        creds::set_rlimit(limit.resource, limit.soft, limit.hard).map_err(Failure::at(Stage::Limits))?;
     }
     Ok(())
 }

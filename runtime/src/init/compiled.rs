@@ -54,46 +54,14 @@ impl Target {
 }
 
 pub enum CompiledOp {
-    Mount {
-        fstype: CString,
-        target: Target,
-        options: Vec<(CString, Option<CString>)>,
-        attrs: u64,
-        system: bool,
-    },
-    Bind {
-        source: CString,
-        target: Target,
-        recursive: bool,
-        attrs: u64,
-        propagation: u64,
-        file: bool,
-    },
-    Node {
-        path: CString,
-        block: bool,
-        major: u32,
-        minor: u32,
-        mode: u32,
-    },
-    Symlink {
-        path: CString,
-        to: CString,
-    },
-    Directory {
-        path: CString,
-        mode: u32,
-    },
-    Sysctl {
-        path: CString,
-        value: Vec<u8>,
-    },
-    Mask {
-        path: CString,
-    },
-    ReadOnly {
-        path: CString,
-    },
+    Mount { fstype: CString, target: Target, options: Vec<(CString, Option<CString>)>, attrs: u64, system: bool },
+    Bind { source: CString, target: Target, recursive: bool, attrs: u64, propagation: u64, file: bool },
+    Node { path: CString, block: bool, major: u32, minor: u32, mode: u32 },
+    Symlink { path: CString, to: CString },
+    Directory { path: CString, mode: u32 },
+    Sysctl { path: CString, value: Vec<u8> },
+    Mask { path: CString },
+    ReadOnly { path: CString },
 }
 
 pub enum CompiledIdentity {
@@ -126,17 +94,10 @@ pub struct CompiledProcess {
 pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
     Ok(CompiledPlan {
         hostname: plan.hostname.as_ref().map(|name| name.clone().into_bytes()),
-        domainname: plan
-            .domainname
-            .as_ref()
-            .map(|name| name.clone().into_bytes()),
+        domainname: plan.domainname.as_ref().map(|name| name.clone().into_bytes()),
         root: compile_root(&plan.root)?,
         ops: plan.ops.iter().map(compile_op).collect::<Result<_, _>>()?,
-        late_ops: plan
-            .late_ops
-            .iter()
-            .map(compile_op)
-            .collect::<Result<_, _>>()?,
+        late_ops: plan.late_ops.iter().map(compile_op).collect::<Result<_, _>>()?,
         process: compile_process(&plan.process)?,
     })
 }
@@ -144,60 +105,30 @@ pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
 fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
     // overlayfs lists the topmost layer first.
     let all = root.lower.iter().rev().chain([&root.upper, &root.work]);
-    let folders = all
-        .map(|path| c_path(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<String> = (FIRST_FOLDER..)
-        .take(folders.len())
-        .map(|n| format!("/proc/self/fd/{n}"))
-        .collect();
+    let folders = all.map(|path| c_path(path)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = (FIRST_FOLDER..).take(folders.len()).map(|n| format!("/proc/self/fd/{n}")).collect();
     let (lower, rest) = names.split_at(root.lower.len());
     let volatile = if root.volatile { ",volatile" } else { "" };
-    let data = format!(
-        "lowerdir={},upperdir={},workdir={}{volatile}",
-        lower.join(":"),
-        rest[0],
-        rest[1]
-    );
+    let data = format!("lowerdir={},upperdir={},workdir={}{volatile}", lower.join(":"), rest[0], rest[1]);
     if data.len() >= 4096 {
         return Err(CompileError::TooManyLayers(root.lower.len()));
     }
-    Ok(CompiledRoot {
-        data: c_string(&data)?,
-        folders,
-        mountpoint: c_path(&root.mountpoint)?,
-        read_only: root.read_only,
-    })
+    Ok(CompiledRoot { data: c_string(&data)?, folders, mountpoint: c_path(&root.mountpoint)?, read_only: root.read_only })
 }
 
 fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
     Ok(match op {
-        InitOp::Mount {
-            fstype,
-            target,
-            options,
-            attrs,
-            system,
-        } => CompiledOp::Mount {
+        InitOp::Mount { fstype, target, options, attrs, system } => CompiledOp::Mount {
             fstype: c_string(fstype)?,
             target: compile_target(target)?,
             options: options
                 .iter()
-                .map(|(key, value)| {
-                    Ok((c_string(key)?, value.as_deref().map(c_string).transpose()?))
-                })
+                .map(|(key, value)| Ok((c_string(key)?, value.as_deref().map(c_string).transpose()?)))
                 .collect::<Result<_, CompileError>>()?,
             attrs: *attrs,
             system: *system,
         },
-        InitOp::Bind {
-            source,
-            target,
-            recursive,
-            attrs,
-            propagation,
-            file,
-        } => CompiledOp::Bind {
+        InitOp::Bind { source, target, recursive, attrs, propagation, file } => CompiledOp::Bind {
             source: c_path(source)?,
             target: compile_target(target)?,
             recursive: *recursive,
@@ -205,70 +136,31 @@ fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
             propagation: *propagation,
             file: *file,
         },
-        InitOp::Node {
-            path,
-            block,
-            major,
-            minor,
-            mode,
-        } => CompiledOp::Node {
-            path: c_string(path)?,
-            block: *block,
-            major: *major,
-            minor: *minor,
-            mode: *mode,
-        },
-        InitOp::Symlink { path, to } => CompiledOp::Symlink {
-            path: c_string(path)?,
-            to: c_string(to)?,
-        },
-        InitOp::Directory { path, mode } => CompiledOp::Directory {
-            path: c_string(path)?,
-            mode: *mode,
-        },
-        InitOp::Sysctl { key, value } => CompiledOp::Sysctl {
-            path: c_string(&format!("proc/sys/{key}"))?,
-            value: value.clone().into_bytes(),
-        },
-        InitOp::Mask { path } => CompiledOp::Mask {
-            path: c_string(path)?,
-        },
-        InitOp::ReadOnly { path } => CompiledOp::ReadOnly {
-            path: c_string(path)?,
-        },
+        InitOp::Node { path, block, major, minor, mode } => {
+            CompiledOp::Node { path: c_string(path)?, block: *block, major: *major, minor: *minor, mode: *mode }
+        }
+        InitOp::Symlink { path, to } => CompiledOp::Symlink { path: c_string(path)?, to: c_string(to)? },
+        InitOp::Directory { path, mode } => CompiledOp::Directory { path: c_string(path)?, mode: *mode },
+        InitOp::Sysctl { key, value } => {
+            CompiledOp::Sysctl { path: c_string(&format!("proc/sys/{key}"))?, value: value.clone().into_bytes() }
+        }
+        InitOp::Mask { path } => CompiledOp::Mask { path: c_string(path)? },
+        InitOp::ReadOnly { path } => CompiledOp::ReadOnly { path: c_string(path)? },
     })
 }
 
 /// Compiles the process alone: for `exec`, too.
 pub fn compile_process(process: &ProcessPlan) -> Result<CompiledProcess, CompileError> {
     let program = process.args.first().map(String::as_str).unwrap_or_default();
-    let env = process
-        .env
-        .iter()
-        .map(|e| c_string(e))
-        .collect::<Result<Vec<_>, _>>()?;
-    let UserPlan {
-        user,
-        group,
-        extra_groups,
-    } = &process.user;
+    let env = process.env.iter().map(|e| c_string(e)).collect::<Result<Vec<_>, _>>()?;
+    let UserPlan { user, group, extra_groups } = &process.user;
     Ok(CompiledProcess {
         candidates: candidates(program, &process.env)?,
-        argv: CStrings::new(
-            process
-                .args
-                .iter()
-                .map(|a| c_string(a))
-                .collect::<Result<_, _>>()?,
-        ),
+        argv: CStrings::new(process.args.iter().map(|a| c_string(a)).collect::<Result<_, _>>()?),
         env: CStrings::new(env),
         home_missing: !process.env.iter().any(|e| e.starts_with("HOME=")),
         cwd: compile_target(process.cwd.trim_start_matches('/'))?,
-        cwd_path: c_string(if process.cwd.is_empty() {
-            "/"
-        } else {
-            &process.cwd
-        })?,
+        cwd_path: c_string(if process.cwd.is_empty() { "/" } else { &process.cwd })?,
         user: compile_identity(user),
         group: group.as_ref().map(compile_identity),
         extra_groups: extra_groups.clone(),
@@ -277,9 +169,7 @@ pub fn compile_process(process: &ProcessPlan) -> Result<CompiledProcess, Compile
         rlimits: process.rlimits.clone(),
         seccomp: process.seccomp.clone(),
         terminal: process.terminal,
-        oom_score_adj: process
-            .oom_score_adj
-            .map(|value| value.to_string().into_bytes()),
+        oom_score_adj: process.oom_score_adj.map(|value| value.to_string().into_bytes()),
         parent_death_signal: process.parent_death_signal,
         buffers: Buffers::new(),
     })
@@ -290,18 +180,8 @@ fn candidates(program: &str, env: &[String]) -> Result<Vec<CString>, CompileErro
     if program.contains('/') {
         return Ok(vec![c_string(program)?]);
     }
-    let path = env
-        .iter()
-        .find_map(|e| e.strip_prefix("PATH="))
-        .unwrap_or(crate::bundle::DEFAULT_PATH);
-    path.split(':')
-        .map(|dir| {
-            c_string(&format!(
-                "{}/{program}",
-                if dir.is_empty() { "." } else { dir }
-            ))
-        })
-        .collect()
+    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(crate::bundle::DEFAULT_PATH);
+    path.split(':').map(|dir| c_string(&format!("{}/{program}", if dir.is_empty() { "." } else { dir }))).collect()
 }
 
 fn compile_identity(identity: &Identity) -> CompiledIdentity {
@@ -314,10 +194,7 @@ fn compile_identity(identity: &Identity) -> CompiledIdentity {
 fn compile_target(path: &str) -> Result<Target, CompileError> {
     let mut prefixes = Vec::new();
     let mut prefix = String::new();
-    for part in path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-    {
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if !prefix.is_empty() {
             prefix.push('/');
         }
@@ -332,8 +209,7 @@ fn compile_target(path: &str) -> Result<Target, CompileError> {
 
 fn c_path(path: &Path) -> Result<CString, CompileError> {
     use std::os::unix::ffi::OsStrExt;
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_: NulError| CompileError::Null(path.display().to_string()))
+    CString::new(path.as_os_str().as_bytes()).map_err(|_: NulError| CompileError::Null(path.display().to_string()))
 }
 
 fn c_string(text: &str) -> Result<CString, CompileError> {

@@ -88,11 +88,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of a stage without detail.
     pub fn at(stage: Stage) -> impl Fn(Errno) -> Failure {
-        move |errno| Failure {
-            stage,
-            detail: 0,
-            errno,
-        }
+        move |errno| Failure { stage, detail: 0, errno }
     }
 }
 
@@ -116,12 +112,7 @@ pub fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<(), Errno
 
 /// Child side: reports the failure. What can't be sent can't be helped: the parent then sees the end without a report.
 pub fn send_failure(socket: BorrowedFd, failure: Failure) {
-    let bytes = encode(
-        TAG_FAILED,
-        failure.stage as u32,
-        failure.detail,
-        failure.errno as i32 as u32,
-    );
+    let bytes = encode(TAG_FAILED, failure.stage as u32, failure.detail, failure.errno as i32 as u32);
     let _ = rustix::io::write(socket, &bytes);
 }
 
@@ -145,23 +136,12 @@ pub fn receive(socket: &OwnedFd) -> Result<Message, Errno> {
     if got == 0 {
         return Ok(Message::End);
     }
-    let word = |i: usize| {
-        u32::from_le_bytes([
-            bytes[i * 4],
-            bytes[i * 4 + 1],
-            bytes[i * 4 + 2],
-            bytes[i * 4 + 3],
-        ])
-    };
+    let word = |i: usize| u32::from_le_bytes([bytes[i * 4], bytes[i * 4 + 1], bytes[i * 4 + 2], bytes[i * 4 + 3]]);
     match (got, word(0), fd) {
         (16, TAG_TERMINAL, Some(master)) => Ok(Message::Terminal(master)),
         (16, TAG_FAILED, None) => {
             let stage = Stage::from_number(word(1)).ok_or(Errno::EBADMSG)?;
-            Ok(Message::Failed(Failure {
-                stage,
-                detail: word(2),
-                errno: Errno::from_raw(word(3) as i32),
-            }))
+            Ok(Message::Failed(Failure { stage, detail: word(2), errno: Errno::from_raw(word(3) as i32) }))
         }
         _ => Err(Errno::EBADMSG),
     }

@@ -21,61 +21,26 @@ pub fn errno(error: rustix::io::Errno) -> Errno {
 /// Runs one step.
 pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
     match op {
-        CompiledOp::Mount {
-            fstype,
-            target,
-            options,
-            attrs,
-            system,
-        } => {
+        CompiledOp::Mount { fstype, target, options, attrs, system } => {
             let on = ensure_folder(root, target, *system)?;
             let mount = new_mount(fstype, options, *attrs)?;
             attach(mount.as_fd(), on.as_fd())
         }
-        CompiledOp::Bind {
-            source,
-            target,
-            recursive,
-            attrs,
-            propagation,
-            file,
-        } => {
+        CompiledOp::Bind { source, target, recursive, attrs, propagation, file } => {
             let tree = clone_tree(rustix::fs::CWD, source, *recursive)?;
             attr::set_attr(tree.as_fd(), *attrs, *propagation, *recursive)?;
-            let on = if *file {
-                ensure_file(root, target)?
-            } else {
-                ensure_folder(root, target, false)?
-            };
+            let on = if *file { ensure_file(root, target)? } else { ensure_folder(root, target, false)? };
             attach(tree.as_fd(), on.as_fd())
         }
-        CompiledOp::Node {
-            path,
-            block,
-            major,
-            minor,
-            mode,
-        } => {
-            let kind = if *block {
-                FileType::BlockDevice
-            } else {
-                FileType::CharacterDevice
-            };
+        CompiledOp::Node { path, block, major, minor, mode } => {
+            let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
             in_parent(root, path, |dir, name| {
-                rustix::fs::mknodat(
-                    dir,
-                    name,
-                    kind,
-                    Mode::from_raw_mode(*mode),
-                    rustix::fs::makedev(*major, *minor),
-                )?;
+                rustix::fs::mknodat(dir, name, kind, Mode::from_raw_mode(*mode), rustix::fs::makedev(*major, *minor))?;
                 // mknod(2) applies the umask.
                 rustix::fs::chmodat(dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
             })
         }
-        CompiledOp::Symlink { path, to } => in_parent(root, path, |dir, name| {
-            rustix::fs::symlinkat(to.as_c_str(), dir, name)
-        }),
+        CompiledOp::Symlink { path, to } => in_parent(root, path, |dir, name| rustix::fs::symlinkat(to.as_c_str(), dir, name)),
         CompiledOp::Directory { path, mode } => in_parent(root, path, |dir, name| {
             match rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(*mode)) {
                 Err(rustix::io::Errno::EXIST) => Ok(()),
@@ -89,12 +54,7 @@ pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
 }
 
 /// Opens a path below the root; symlinks stay inside it, magic links are refused.
-pub fn open_in(
-    root: BorrowedFd,
-    path: &CStr,
-    flags: OFlags,
-    resolve: ResolveFlags,
-) -> Result<OwnedFd, Errno> {
+pub fn open_in(root: BorrowedFd, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     loop {
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | resolve;
         match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
@@ -106,22 +66,13 @@ pub fn open_in(
 }
 
 fn no_symlinks(system: bool) -> ResolveFlags {
-    if system {
-        ResolveFlags::NO_SYMLINKS
-    } else {
-        ResolveFlags::empty()
-    }
+    if system { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() }
 }
 
 /// The folder to mount on, made with its parents where missing.
 pub fn ensure_folder(root: BorrowedFd, target: &Target, system: bool) -> Result<OwnedFd, Errno> {
     let resolve = no_symlinks(system);
-    match open_in(
-        root,
-        target.full(),
-        OFlags::PATH | OFlags::DIRECTORY,
-        resolve,
-    ) {
+    match open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve) {
         Err(Errno::ENOENT) => {}
         other => return other,
     }
@@ -131,49 +82,29 @@ pub fn ensure_folder(root: BorrowedFd, target: &Target, system: bool) -> Result<
             Err(Errno::ENOENT) => {}
             Err(other) => return Err(other),
         }
-        in_parent(root, prefix, |dir, name| {
-            rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))
-        })?;
+        in_parent(root, prefix, |dir, name| rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)))?;
     }
-    open_in(
-        root,
-        target.full(),
-        OFlags::PATH | OFlags::DIRECTORY,
-        resolve,
-    )
+    open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve)
 }
 
 /// The file to mount on, made empty where missing. A symlink in its place (an image may ship `/etc/resolv.conf` as one)
 /// is removed from the container's own layer: what it points to is not ours to cover.
 fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::empty();
-    let opened = open_in(
-        root,
-        target.full(),
-        OFlags::PATH | OFlags::NOFOLLOW,
-        resolve,
-    );
+    let opened = open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve);
     match opened {
         Ok(fd) => match FileType::from_raw_mode(rustix::fs::fstat(&fd).map_err(errno)?.st_mode) {
             FileType::Symlink => {
-                in_parent(root, target.full(), |dir, name| {
-                    rustix::fs::unlinkat(dir, name, AtFlags::empty())
-                })?;
+                in_parent(root, target.full(), |dir, name| rustix::fs::unlinkat(dir, name, AtFlags::empty()))?;
             }
             FileType::Directory => return Err(Errno::EISDIR),
             _ => return Ok(fd),
         },
         Err(Errno::ENOENT) => {
             if let [.., parent, _] = target.prefixes.as_slice() {
-                let upto = target
-                    .prefixes
-                    .iter()
-                    .take_while(|prefix| *prefix != parent)
-                    .chain([parent]);
+                let upto = target.prefixes.iter().take_while(|prefix| *prefix != parent).chain([parent]);
                 for prefix in upto {
-                    match in_parent(root, prefix, |dir, name| {
-                        rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))
-                    }) {
+                    match in_parent(root, prefix, |dir, name| rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))) {
                         Ok(()) | Err(Errno::EEXIST) => {}
                         Err(other) => return Err(other),
                     }
@@ -183,16 +114,10 @@ fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
         Err(other) => return Err(other),
     }
     in_parent(root, target.full(), |dir, name| {
-        let flags =
-            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
     })?;
-    open_in(
-        root,
-        target.full(),
-        OFlags::PATH | OFlags::NOFOLLOW,
-        resolve,
-    )
+    open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve)
 }
 
 /// Calls `act` with the opened parent folder and the last name of `path`, copied to the stack.
@@ -212,14 +137,8 @@ fn in_parent(
     }
     buffer[..parent.len()].copy_from_slice(parent);
     let parent = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::EINVAL)?;
-    let dir = open_in(
-        root,
-        parent,
-        OFlags::PATH | OFlags::DIRECTORY,
-        ResolveFlags::empty(),
-    )?;
-    let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[name_at..])
-        .map_err(|_| Errno::EINVAL)?;
+    let dir = open_in(root, parent, OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::empty())?;
+    let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[name_at..]).map_err(|_| Errno::EINVAL)?;
     act(dir.as_fd(), name).map_err(errno)
 }
 
@@ -232,11 +151,7 @@ fn new_mount(
     let context = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
     for (key, value) in options {
         match value {
-            Some(value) => rustix::mount::fsconfig_set_string(
-                context.as_fd(),
-                key.as_c_str(),
-                value.as_c_str(),
-            ),
+            Some(value) => rustix::mount::fsconfig_set_string(context.as_fd(), key.as_c_str(), value.as_c_str()),
             None => rustix::mount::fsconfig_set_flag(context.as_fd(), key.as_c_str()),
         }
         .map_err(errno)?;
@@ -292,9 +207,7 @@ fn mask(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
     }
     let null = open_in(root, c"dev/null", OFlags::PATH, ResolveFlags::NO_SYMLINKS)?;
     let stat = rustix::fs::fstat(&null).map_err(errno)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
-        || stat.st_rdev != rustix::fs::makedev(1, 3)
-    {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || stat.st_rdev != rustix::fs::makedev(1, 3) {
         return Err(Errno::ENODEV);
     }
     attach(clone_tree(null.as_fd(), c"", false)?.as_fd(), on.as_fd())

@@ -46,51 +46,19 @@ pub struct RootPlan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum InitOp {
     /// Mounts a new file system. `system`: the target may not be reached through a symlink (an image that ships `/proc` as one is hostile).
-    Mount {
-        fstype: String,
-        target: String,
-        options: Vec<(String, Option<String>)>,
-        attrs: u64,
-        system: bool,
-    },
+    Mount { fstype: String, target: String, options: Vec<(String, Option<String>)>, attrs: u64, system: bool },
     /// Binds a host path. `propagation`: `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
-    Bind {
-        source: PathBuf,
-        target: String,
-        recursive: bool,
-        attrs: u64,
-        propagation: u64,
-        file: bool,
-    },
+    Bind { source: PathBuf, target: String, recursive: bool, attrs: u64, propagation: u64, file: bool },
     /// A device node in the fresh `/dev`.
-    Node {
-        path: String,
-        block: bool,
-        major: u32,
-        minor: u32,
-        mode: u32,
-    },
-    Symlink {
-        path: String,
-        to: String,
-    },
-    Directory {
-        path: String,
-        mode: u32,
-    },
+    Node { path: String, block: bool, major: u32, minor: u32, mode: u32 },
+    Symlink { path: String, to: String },
+    Directory { path: String, mode: u32 },
     /// Writes `/proc/sys/<key>`.
-    Sysctl {
-        key: String,
-        value: String,
-    },
+    Sysctl { key: String, value: String },
     /// Hides a file (by `/dev/null`) or a folder (by an empty read-only tmpfs); what isn't there needs no hiding.
-    Mask {
-        path: String,
-    },
+    Mask { path: String },
     /// Makes a path read-only; what isn't there is left alone.
-    ReadOnly {
-        path: String,
-    },
+    ReadOnly { path: String },
 }
 
 impl InitOp {
@@ -98,15 +66,11 @@ impl InitOp {
     pub fn describe(&self) -> String {
         match self {
             InitOp::Mount { fstype, target, .. } => format!("mount {fstype} on `/{target}`"),
-            InitOp::Bind { source, target, .. } => {
-                format!("bind `{}` to `/{target}`", source.display())
-            }
+            InitOp::Bind { source, target, .. } => format!("bind `{}` to `/{target}`", source.display()),
             InitOp::Node { path, .. } => format!("create the device `/{path}`"),
             InitOp::Symlink { path, .. } => format!("create the symlink `/{path}`"),
             InitOp::Directory { path, .. } => format!("create the folder `/{path}`"),
-            InitOp::Sysctl { key, value } => {
-                format!("set sysctl `{}` to `{value}`", key.replace('/', "."))
-            }
+            InitOp::Sysctl { key, value } => format!("set sysctl `{}` to `{value}`", key.replace('/', ".")),
             InitOp::Mask { path } => format!("mask `/{path}`"),
             InitOp::ReadOnly { path } => format!("make `/{path}` read-only"),
         }
@@ -152,11 +116,7 @@ pub enum Identity {
 impl UserPlan {
     /// Root with root's groups.
     pub fn root() -> Self {
-        Self {
-            user: Identity::Id(0),
-            group: None,
-            extra_groups: Vec::new(),
-        }
+        Self { user: Identity::Id(0), group: None, extra_groups: Vec::new() }
     }
 
     /// Parses `user[:group]`, names or numbers. A number must fit 31 bits: 4294967296 must not become root by wrapping.
@@ -167,9 +127,7 @@ impl UserPlan {
             }
             if part.bytes().all(|b| b.is_ascii_digit()) {
                 let id = part.parse::<u32>().ok().filter(|id| *id <= i32::MAX as u32);
-                return id
-                    .map(Identity::Id)
-                    .ok_or_else(|| format!("id `{part}` is not between 0 and {}", i32::MAX));
+                return id.map(Identity::Id).ok_or_else(|| format!("id `{part}` is not between 0 and {}", i32::MAX));
             }
             if part.bytes().any(|b| b == 0 || b == b'\n') {
                 return Err(format!("user `{text}` has a control character"));
@@ -183,11 +141,7 @@ impl UserPlan {
             Some((user, group)) => (one(user)?, Some(one(group)?)),
             None => (one(text)?, None),
         };
-        Ok(Self {
-            user,
-            group,
-            extra_groups: Vec::new(),
-        })
+        Ok(Self { user, group, extra_groups: Vec::new() })
     }
 }
 
@@ -207,21 +161,9 @@ mod tests {
     #[test]
     fn users_are_parsed_and_numbers_do_not_wrap() {
         assert_eq!(UserPlan::parse("").unwrap(), UserPlan::root());
-        assert_eq!(
-            UserPlan::parse("1000:50").unwrap().group,
-            Some(Identity::Id(50))
-        );
-        assert_eq!(
-            UserPlan::parse("nobody").unwrap().user,
-            Identity::Name("nobody".into())
-        );
-        for bad in [
-            "4294967296",
-            "2147483648",
-            ":0",
-            "a:",
-            "99999999999999999999",
-        ] {
+        assert_eq!(UserPlan::parse("1000:50").unwrap().group, Some(Identity::Id(50)));
+        assert_eq!(UserPlan::parse("nobody").unwrap().user, Identity::Name("nobody".into()));
+        for bad in ["4294967296", "2147483648", ":0", "a:", "99999999999999999999"] {
             assert!(UserPlan::parse(bad).is_err(), "{bad}");
         }
     }

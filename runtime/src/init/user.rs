@@ -22,11 +22,7 @@ pub struct Buffers {
 impl Buffers {
     /// Allocates; pages that are never touched cost nothing.
     pub fn new() -> Self {
-        Self {
-            file: vec![0; MAX_FILE],
-            groups: Vec::with_capacity(MAX_GROUPS),
-            home: Vec::with_capacity(4096),
-        }
+        Self { file: vec![0; MAX_FILE], groups: Vec::with_capacity(MAX_GROUPS), home: Vec::with_capacity(4096) }
     }
 }
 
@@ -55,17 +51,11 @@ pub fn resolve<'a>(
     let (uid, mut gid) = match (entry.as_ref(), user) {
         (Some(entry), _) => (entry.uid, entry.gid),
         (None, CompiledIdentity::Id(uid)) => (*uid, 0),
-        (None, CompiledIdentity::Name(_)) => {
-            return Err(Failure::at(Stage::ResolveUser)(Errno::ENOENT));
-        }
+        (None, CompiledIdentity::Name(_)) => return Err(Failure::at(Stage::ResolveUser)(Errno::ENOENT)),
     };
     home.extend_from_slice(b"HOME=");
     let folder = entry.as_ref().map_or(&b"/"[..], |e| e.home);
-    home.extend_from_slice(if folder.len() < 4000 && !folder.is_empty() {
-        folder
-    } else {
-        b"/"
-    });
+    home.extend_from_slice(if folder.len() < 4000 && !folder.is_empty() { folder } else { b"/" });
     // The name is compared against a copy: the buffer is about to hold the other file.
     let mut name = [0u8; 256];
     let name_len = entry.as_ref().map_or(0, |e| e.name.len().min(name.len()));
@@ -76,8 +66,7 @@ pub fn resolve<'a>(
     match group {
         Some(CompiledIdentity::Id(id)) => gid = *id,
         Some(CompiledIdentity::Name(wanted)) => {
-            gid = group_by_name(listing, wanted)
-                .ok_or(Failure::at(Stage::ResolveGroup)(Errno::ENOENT))?;
+            gid = group_by_name(listing, wanted).ok_or(Failure::at(Stage::ResolveGroup)(Errno::ENOENT))?;
         }
         None => collect_groups(listing, &name[..name_len], groups),
     }
@@ -86,23 +75,14 @@ pub fn resolve<'a>(
             groups.push(id);
         }
     }
-    Ok(Resolved {
-        uid,
-        gid,
-        groups,
-        home,
-    })
+    Ok(Resolved { uid, gid, groups, home })
 }
 
 /// Reads a file of the container. Anything that is not a plain file (an image may ship a FIFO there), or is missing, reads as empty.
 fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let Ok(fd) = rustix::fs::open(path, flags, Mode::empty()) else {
-        return &[];
-    };
-    if !rustix::fs::fstat(&fd)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
-    {
+    let Ok(fd) = rustix::fs::open(path, flags, Mode::empty()) else { return &[] };
+    if !rustix::fs::fstat(&fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
         return &[];
     }
     let mut filled = 0;
@@ -133,23 +113,14 @@ fn find_user<'a>(passwd: &'a [u8], wanted: &CompiledIdentity) -> Option<UserEntr
             CompiledIdentity::Id(id) => *id == uid,
             CompiledIdentity::Name(wanted) => wanted.as_slice() == name,
         };
-        hit.then_some(UserEntry {
-            name,
-            uid,
-            gid,
-            home,
-        })
+        hit.then_some(UserEntry { name, uid, gid, home })
     })
 }
 
 fn group_by_name(listing: &[u8], wanted: &[u8]) -> Option<u32> {
     listing.split(|b| *b == b'\n').find_map(|line| {
         let mut fields = line.split(|b| *b == b':');
-        if fields.next()? != wanted {
-            None
-        } else {
-            number(fields.nth(1)?)
-        }
+        if fields.next()? != wanted { None } else { number(fields.nth(1)?) }
     })
 }
 
@@ -159,9 +130,7 @@ fn collect_groups(listing: &[u8], member: &[u8], groups: &mut Vec<u32>) {
     }
     for line in listing.split(|b| *b == b'\n') {
         let mut fields = line.split(|b| *b == b':');
-        let (Some(id), Some(members)) = (fields.nth(2).and_then(number), fields.next()) else {
-            continue;
-        };
+        let (Some(id), Some(members)) = (fields.nth(2).and_then(number), fields.next()) else { continue };
         let listed = members.split(|b| *b == b',').any(|name| name == member);
         if listed && groups.len() < MAX_GROUPS && !groups.contains(&id) {
             groups.push(id);
@@ -170,11 +139,7 @@ fn collect_groups(listing: &[u8], member: &[u8], groups: &mut Vec<u32>) {
 }
 
 fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text)
-        .ok()?
-        .parse::<u32>()
-        .ok()
-        .filter(|id| *id <= i32::MAX as u32)
+    std::str::from_utf8(text).ok()?.parse::<u32>().ok().filter(|id| *id <= i32::MAX as u32)
 }
 
 #[cfg(test)]
@@ -188,10 +153,7 @@ mod tests {
     fn users_are_found_by_name_and_number() {
         let web = find_user(PASSWD, &CompiledIdentity::Name(b"web".to_vec())).unwrap();
         assert_eq!((web.uid, web.gid, web.home), (33, 44, &b"/srv"[..]));
-        assert_eq!(
-            find_user(PASSWD, &CompiledIdentity::Id(33)).unwrap().name,
-            b"web"
-        );
+        assert_eq!(find_user(PASSWD, &CompiledIdentity::Id(33)).unwrap().name, b"web");
         assert!(find_user(PASSWD, &CompiledIdentity::Name(b"wrap".to_vec())).is_none());
         assert!(find_user(PASSWD, &CompiledIdentity::Name(b"broken".to_vec())).is_none());
     }

@@ -47,13 +47,7 @@ impl Client {
     /// Takes a connection over; it is made non-blocking.
     pub fn new(stream: UnixStream, role: Role) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self {
-            stream,
-            role,
-            gone: false,
-            input: Vec::new(),
-            output: Vec::new(),
-        })
+        Ok(Self { stream, role, gone: false, input: Vec::new(), output: Vec::new() })
     }
 
     /// For poll(2).
@@ -84,11 +78,7 @@ impl Client {
                 self.input.extend_from_slice(&buffer[..got]);
                 self.parse(&mut events);
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(_) => events.push(Event::Closed),
         }
         events
@@ -120,9 +110,7 @@ impl Client {
                 Ok(Some((kind, payload))) => events.push(Event::Frame(kind, payload)),
                 Ok(None) => break,
                 Err(len) => {
-                    events.push(Event::Malformed(format!(
-                        "a frame of {len} bytes is too long"
-                    )));
+                    events.push(Event::Malformed(format!("a frame of {len} bytes is too long")));
                     break;
                 }
             }
@@ -137,9 +125,7 @@ impl Client {
     /// Queues the last word: as a frame or as a line, whatever this client speaks.
     pub fn push_exit(&mut self, code: i32) {
         match self.role {
-            Role::Attached { .. } => {
-                push_frame(&mut self.output, protocol::kind::EXIT, &code.to_le_bytes())
-            }
+            Role::Attached { .. } => push_frame(&mut self.output, protocol::kind::EXIT, &code.to_le_bytes()),
             _ => self.push_response(&Response::Exit(code)),
         }
         self.role = Role::Done;
@@ -178,9 +164,7 @@ impl Client {
 
     /// Sends what waits, waiting for a client that reads; one that does not read within `limit` is left.
     pub fn flush_blocking(mut self, limit: std::time::Duration) {
-        if self.stream.set_nonblocking(false).is_ok()
-            && self.stream.set_write_timeout(Some(limit)).is_ok()
-        {
+        if self.stream.set_nonblocking(false).is_ok() && self.stream.set_write_timeout(Some(limit)).is_ok() {
             self.flush();
         }
     }

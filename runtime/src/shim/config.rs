@@ -59,10 +59,9 @@ impl std::str::FromStr for RestartPolicy {
                 "unless-stopped" => Ok(Self::UnlessStopped),
                 _ => Err("not one of no, on-failure[:n], always, unless-stopped".into()),
             },
-            Some(("on-failure", n)) => n
-                .parse()
-                .map(|n| Self::OnFailure(Some(n)))
-                .map_err(|_| format!("`{n}` is not a number of retries")),
+            Some(("on-failure", n)) => {
+                n.parse().map(|n| Self::OnFailure(Some(n))).map_err(|_| format!("`{n}` is not a number of retries"))
+            }
             Some((name, _)) => Err(format!("`{name}` takes no number of retries")),
         }
     }
@@ -99,14 +98,10 @@ pub struct ExecConfig {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    Started {
-        pid: i32,
-    },
+    Started { pid: i32 },
     Failed(StartFailure),
     /// `exec` only: it ended.
-    Exited {
-        code: i32,
-    },
+    Exited { code: i32 },
 }
 
 /// Why a container did not start.
@@ -127,10 +122,7 @@ mod tests {
 
     #[test]
     fn restart_policies_parse() {
-        assert_eq!(
-            "on-failure:3".parse(),
-            Ok(RestartPolicy::OnFailure(Some(3)))
-        );
+        assert_eq!("on-failure:3".parse(), Ok(RestartPolicy::OnFailure(Some(3))));
         assert_eq!("unless-stopped".parse(), Ok(RestartPolicy::UnlessStopped));
         for bad in ["sometimes", "always:3", "on-failure:x", "on-failure:-1"] {
             assert!(bad.parse::<RestartPolicy>().is_err(), "{bad}");

@@ -15,15 +15,11 @@ use std::os::unix::net::UnixStream;
 /// Main function: the config comes on descriptor 3, the program's stdio are this process's own.
 /// The answer to `Started` carries the terminal's master, if there is one.
 pub fn run() -> i32 {
-    let Some(control) = fd::inherited(CONTROL_FD).map(UnixStream::from) else {
-        return 125;
-    };
+    let Some(control) = fd::inherited(CONTROL_FD).map(UnixStream::from) else { return 125 };
     if crate::sys::creds::set_dumpable(false).is_err() || fd::cloexec_from(3).is_err() {
         return 125;
     }
-    let Ok((config, _)) = netd_api::recv_frame::<ExecConfig>(&control) else {
-        return 125;
-    };
+    let Ok((config, _)) = netd_api::recv_frame::<ExecConfig>(&control) else { return 125 };
     let (answer, code) = match start(&config) {
         Err(failure) => (Answer::Failed(failure), 125),
         Ok((pid, pidfd, terminal)) => {
@@ -41,60 +37,23 @@ pub fn run() -> i32 {
 }
 
 fn failed(doing: &str, errno: Errno) -> StartFailure {
-    StartFailure {
-        doing: doing.to_owned(),
-        errno: errno as i32,
-        execute: false,
-        lookup: false,
-    }
+    StartFailure { doing: doing.to_owned(), errno: errno as i32, execute: false, lookup: false }
 }
 
 fn start(config: &ExecConfig) -> Result<(i32, OwnedFd, Option<OwnedFd>), StartFailure> {
     let gone = || failed("find the container's process", Errno::ESRCH);
-    let init = ProcessId {
-        pid: config.init_pid,
-        start: config.init_start,
-    }
-    .open()
-    .ok_or_else(gone)?;
+    let init = ProcessId { pid: config.init_pid, start: config.init_start }.open().ok_or_else(gone)?;
     let process = compiled::compile_process(&config.process)
         .map_err(|error| failed(&error.to_string(), Errno::EINVAL))?;
-    let stdio = if config.process.terminal {
-        None
-    } else {
-        Some(own_stdio()?)
-    };
-    clone::setns(init.as_fd(), libc::CLONE_NEWPID)
-        .map_err(|e| failed("join the container's pid namespace", e))?;
+    let stdio = if config.process.terminal { None } else { Some(own_stdio()?) };
+    clone::setns(init.as_fd(), libc::CLONE_NEWPID).map_err(|e| failed("join the container's pid namespace", e))?;
     let born = birth(&config.cgroup, 0, |go, report| {
-        let console = Target {
-            prefixes: Vec::new(),
-        };
-        child::run_exec(
-            process,
-            init.as_fd(),
-            Inherited {
-                go,
-                report,
-                netns: None,
-                stdio,
-                console,
-            },
-        )
+        let console = Target { prefixes: Vec::new() };
+        child::run_exec(process, init.as_fd(), Inherited { go, report, netns: None, stdio, console })
     })?;
     let terminal = born.until_exec(|stage, _| match stage {
-        Stage::Execute => format!(
-            "execute `{}`",
-            config
-                .process
-                .args
-                .first()
-                .map(String::as_str)
-                .unwrap_or_default()
-        ),
-        Stage::WorkingDirectory => {
-            format!("change to the working directory `{}`", config.process.cwd)
-        }
+        Stage::Execute => format!("execute `{}`", config.process.args.first().map(String::as_str).unwrap_or_default()),
+        Stage::WorkingDirectory => format!("change to the working directory `{}`", config.process.cwd),
         _ => stage.describe().to_owned(),
     })?;
     Ok((born.pid, born.pidfd, terminal))
@@ -108,9 +67,7 @@ fn own_stdio() -> Result<[OwnedFd; 3], StartFailure> {
     let all = (duplicate(0), duplicate(1), duplicate(2));
     match all {
         (Ok(stdin), Ok(stdout), Ok(stderr)) => Ok([stdin, stdout, stderr]),
-        (Err(errno), ..) | (_, Err(errno), _) | (.., Err(errno)) => {
-            Err(failed("duplicate the standard streams", errno))
-        }
+        (Err(errno), ..) | (_, Err(errno), _) | (.., Err(errno)) => Err(failed("duplicate the standard streams", errno)),
     }
 }
 

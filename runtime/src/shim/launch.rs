@@ -1,7 +1,6 @@
 //! One start of the container's init: pipes, clone3(2), cgroup, handshake.
 
 use super::config::{CgroupPaths, StartFailure};
-use super::log::Stream;
 use crate::init::child::{self, Inherited};
 use crate::init::compiled::{CompiledPlan, Target};
 use crate::init::handshake::{self, Message, Stage};
@@ -11,6 +10,7 @@ use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
+use super::log::Stream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -33,11 +33,7 @@ impl Running {
 
     /// Where input goes.
     pub fn input(&self) -> Option<BorrowedFd<'_>> {
-        if self.terminal {
-            self.output(Stream::Stdout)
-        } else {
-            self.stdin.as_ref().map(|fd| fd.as_fd())
-        }
+        if self.terminal { self.output(Stream::Stdout) } else { self.stdin.as_ref().map(|fd| fd.as_fd()) }
     }
 
     /// The stream has ended.
@@ -72,12 +68,7 @@ impl Pipes {
         };
         let (stdout, stdout_child) = pipe()?;
         let (stderr, stderr_child) = pipe()?;
-        Ok(Self {
-            child: [stdin_child, stdout_child, stderr_child],
-            stdin: stdin_ours,
-            stdout,
-            stderr,
-        })
+        Ok(Self { child: [stdin_child, stdout_child, stderr_child], stdin: stdin_ours, stdout, stderr })
     }
 }
 
@@ -96,12 +87,7 @@ fn errno(error: rustix::io::Errno) -> Errno {
 
 fn failure(doing: impl Into<String>) -> impl FnOnce(Errno) -> StartFailure {
     let doing = doing.into();
-    move |errno| StartFailure {
-        doing,
-        errno: errno as i32,
-        execute: false,
-        lookup: false,
-    }
+    move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
 }
 
 /// Clones the child, moves it into its cgroup, lets it go, and waits until it has become the container's program.
@@ -113,43 +99,19 @@ pub fn launch(
     cgroup: &CgroupPaths,
 ) -> Result<Running, StartFailure> {
     let terminal = plan.process.terminal;
-    let pipes = if terminal {
-        None
-    } else {
-        Some(Pipes::new(stdin).map_err(failure("create pipes"))?)
-    };
+    let pipes = if terminal { None } else { Some(Pipes::new(stdin).map_err(failure("create pipes"))?) };
     let netns = netns.map(|fd| fd.try_clone()).transpose();
-    let netns = netns.map_err(|e| {
-        failure("keep the network namespace")(Errno::from_raw(e.raw_os_error().unwrap_or(0)))
-    })?;
+    let netns = netns.map_err(|e| failure("keep the network namespace")(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
     let (child_stdio, ours) = match pipes {
-        Some(Pipes {
-            child,
-            stdin,
-            stdout,
-            stderr,
-        }) => (Some(child), Some((stdin, stdout, stderr))),
+        Some(Pipes { child, stdin, stdout, stderr }) => (Some(child), Some((stdin, stdout, stderr))),
         None => (None, None),
     };
-    let console = Target {
-        prefixes: vec![c"dev".to_owned(), c"dev/console".to_owned()],
-    };
+    let console = Target { prefixes: vec![c"dev".to_owned(), c"dev/console".to_owned()] };
     let born = birth(cgroup, NAMESPACES, |go, report| {
-        child::run(
-            compiled,
-            Inherited {
-                go,
-                report,
-                netns,
-                stdio: child_stdio,
-                console,
-            },
-        )
+        child::run(compiled, Inherited { go, report, netns, stdio: child_stdio, console })
     })?;
     let master = born.until_exec(|stage, detail| match stage {
-        Stage::Op => plan
-            .op(detail as usize)
-            .map_or_else(|| stage.describe().into(), |op| op.describe()),
+        Stage::Op => plan.op(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
         _ => describe_stage(stage, plan),
     })?;
     let Born { pid, pidfd, .. } = born;
@@ -158,30 +120,15 @@ pub fn launch(
         (None, Some(master)) => (None, [Some(master), None]),
         (None, None) => return Err(failure("receive the container's terminal")(Errno::EBADMSG)),
     };
-    let running = Running {
-        pid,
-        pidfd,
-        stdin,
-        outputs,
-        terminal,
-    };
+    let running = Running { pid, pidfd, stdin, outputs, terminal };
     running.unblock();
     Ok(running)
 }
 
 fn describe_stage(stage: Stage, plan: &InitPlan) -> String {
     match stage {
-        Stage::Execute => format!(
-            "execute `{}`",
-            plan.process
-                .args
-                .first()
-                .map(String::as_str)
-                .unwrap_or_default()
-        ),
-        Stage::WorkingDirectory => {
-            format!("change to the working directory `{}`", plan.process.cwd)
-        }
+        Stage::Execute => format!("execute `{}`", plan.process.args.first().map(String::as_str).unwrap_or_default()),
+        Stage::WorkingDirectory => format!("change to the working directory `{}`", plan.process.cwd),
         _ => stage.describe().to_owned(),
     }
 }
@@ -201,22 +148,14 @@ pub fn birth<Never>(
     run: impl FnOnce(OwnedFd, OwnedFd) -> Never,
 ) -> Result<Born, StartFailure> {
     let (go_child, go) = pipe().map_err(failure("create pipes"))?;
-    let (report, report_child) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|e| failure("create a socket pair")(errno(e)))?;
+    let (report, report_child) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|e| failure("create a socket pair")(errno(e)))?;
     let unified = match &cgroup.unified {
-        Some(path) => Some(
-            open_folder(path).map_err(failure(format!("open the cgroup `{}`", path.display())))?,
-        ),
+        Some(path) => Some(open_folder(path).map_err(failure(format!("open the cgroup `{}`", path.display())))?),
         None => None,
     };
-    match clone3(namespaces, unified.as_ref().map(|fd| fd.as_fd()))
-        .map_err(failure("clone the container's process"))?
-    {
+    match clone3(namespaces, unified.as_ref().map(|fd| fd.as_fd())).map_err(failure("clone the container's process"))? {
         Cloned::Child => {
             drop((go, report));
             run(go_child, report_child);
@@ -224,12 +163,7 @@ pub fn birth<Never>(
         }
         Cloned::Parent { pid, pidfd } => {
             drop((go_child, report_child));
-            let born = Born {
-                pid,
-                pidfd,
-                go,
-                report,
-            };
+            let born = Born { pid, pidfd, go, report };
             for folder in &cgroup.legacy {
                 let procs = folder.join("cgroup.procs");
                 std::fs::write(&procs, pid.to_string()).map_err(|e| {
@@ -247,29 +181,18 @@ fn os_error(error: &std::io::Error) -> Errno {
 }
 
 fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(errno)
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(errno)
 }
 
 impl Born {
     fn give_up(&self) {
         let _ = crate::sys::signal::send(self.pidfd.as_fd(), libc::SIGKILL);
-        let _ = rustix::process::waitid(
-            rustix::process::WaitId::PidFd(self.pidfd.as_fd()),
-            rustix::process::WaitIdOptions::EXITED,
-        );
+        let _ = rustix::process::waitid(rustix::process::WaitId::PidFd(self.pidfd.as_fd()), rustix::process::WaitIdOptions::EXITED);
     }
 
     /// Lets the child go on and waits for its execve(2); returns the terminal's master if it opened one.
     /// `describe` names what a stage was doing.
-    pub fn until_exec(
-        &self,
-        describe: impl Fn(Stage, u32) -> String,
-    ) -> Result<Option<OwnedFd>, StartFailure> {
+    pub fn until_exec(&self, describe: impl Fn(Stage, u32) -> String) -> Result<Option<OwnedFd>, StartFailure> {
         match rustix::io::write(&self.go, b"g") {
             // It failed before it waited for this: its report says how.
             Ok(_) | Err(rustix::io::Errno::PIPE) => {}

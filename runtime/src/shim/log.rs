@@ -41,12 +41,7 @@ impl Log {
     pub fn open(config: LogConfig) -> io::Result<Self> {
         let file = append(&config.path)?;
         let size = file.metadata()?.len();
-        Ok(Self {
-            config,
-            file: Some(file),
-            size,
-            pending: [Vec::new(), Vec::new()],
-        })
+        Ok(Self { config, file: Some(file), size, pending: [Vec::new(), Vec::new()] })
     }
 
     /// Takes output as it comes; whole lines are written at once.
@@ -79,11 +74,7 @@ impl Log {
         }
         let entry = Entry {
             log: String::from_utf8_lossy(&line),
-            stream: Cow::Borrowed(if stream == Stream::Stdout {
-                "stdout"
-            } else {
-                "stderr"
-            }),
+            stream: Cow::Borrowed(if stream == Stream::Stdout { "stdout" } else { "stderr" }),
             time: Cow::Owned(format!("{:.9}", jiff::Timestamp::now())),
         };
         if let Ok(mut json) = serde_json::to_vec(&entry) {
@@ -110,11 +101,7 @@ impl Log {
     fn rotate(&mut self) {
         let path = &self.config.path;
         for n in (1..self.config.max_files).rev() {
-            let from = if n == 1 {
-                path.clone()
-            } else {
-                rotated(path, n - 1)
-            };
+            let from = if n == 1 { path.clone() } else { rotated(path, n - 1) };
             let _ = std::fs::rename(from, rotated(path, n));
         }
         if self.config.max_files <= 1 {
@@ -126,11 +113,7 @@ impl Log {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
 /// The name of the n-th older file.
@@ -145,12 +128,7 @@ mod tests {
     use super::*;
 
     fn log_in(dir: &Path, max_size: u64) -> Log {
-        Log::open(LogConfig {
-            path: dir.join("c.log"),
-            max_size,
-            max_files: 3,
-        })
-        .unwrap()
+        Log::open(LogConfig { path: dir.join("c.log"), max_size, max_files: 3 }).unwrap()
     }
 
     #[test]
@@ -170,10 +148,7 @@ mod tests {
             .collect();
         assert_eq!(got[0], ("stderr".into(), "oops\n".into()));
         assert_eq!(got[1], ("stdout".into(), "hello\n".into()));
-        assert_eq!(
-            (got[2].1.len(), got[3].1.as_str(), got[4].1.as_str()),
-            (MAX_LINE, "last", "xxxxx")
-        );
+        assert_eq!((got[2].1.len(), got[3].1.as_str(), got[4].1.as_str()), (MAX_LINE, "last", "xxxxx"));
     }
 
     #[test]
@@ -183,10 +158,7 @@ mod tests {
         for n in 0..40 {
             log.write(Stream::Stdout, format!("line {n}\n").as_bytes());
         }
-        let mut names: Vec<_> = std::fs::read_dir(dir.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["c.log", "c.log.1", "c.log.2"]);
         let newest = std::fs::read_to_string(dir.path().join("c.log")).unwrap();

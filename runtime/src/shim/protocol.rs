@@ -63,9 +63,7 @@ pub fn push_frame(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
 
 /// Takes the first whole frame off `buffer`. `Err`: it is longer than [`MAX_FRAME`].
 pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> {
-    let Some((head, rest)) = buffer.split_at_checked(5) else {
-        return Ok(None);
-    };
+    let Some((head, rest)) = buffer.split_at_checked(5) else { return Ok(None) };
     let len = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
     if len > MAX_FRAME {
         return Err(len);
@@ -80,14 +78,9 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
 
 /// Calls `act` with a path to the socket `path` that fits `sun_path` (108 bytes, unix(7)), however deep the folder is:
 /// by the descriptor of the folder.
-pub fn with_short_path<T>(
-    path: &Path,
-    act: impl FnOnce(PathBuf) -> io::Result<T>,
-) -> io::Result<T> {
+pub fn with_short_path<T>(path: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
     const FITS: usize = 100;
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return act(path.to_owned());
-    };
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return act(path.to_owned()) };
     if path.as_os_str().len() <= FITS {
         return act(path.to_owned());
     }
@@ -112,13 +105,7 @@ mod tests {
                     got.push(frame);
                 }
             }
-            assert_eq!(
-                got,
-                [
-                    (kind::STDOUT, b"hello".to_vec()),
-                    (kind::EXIT, vec![7, 0, 0, 0])
-                ]
-            );
+            assert_eq!(got, [(kind::STDOUT, b"hello".to_vec()), (kind::EXIT, vec![7, 0, 0, 0])]);
         }
         let mut long = vec![0, 0xff, 0xff, 0xff, 0xff];
         assert!(take_frame(&mut long).is_err());

@@ -49,16 +49,12 @@ struct Shim {
 
 /// The shim's main function: serves one container until its end.
 pub fn run() -> i32 {
-    let Some(control) = fd::inherited(CONTROL_FD) else {
-        return 125;
-    };
+    let Some(control) = fd::inherited(CONTROL_FD) else { return 125 };
     let control = UnixStream::from(control);
     if detach().is_err() {
         return 125;
     }
-    let Ok((config, mut fds)) = netd_api::recv_frame::<ShimConfig>(&control) else {
-        return 125;
-    };
+    let Ok((config, mut fds)) = netd_api::recv_frame::<ShimConfig>(&control) else { return 125 };
     let netns = fds.pop();
     match Shim::start(config, netns) {
         Err(failure) => {
@@ -72,12 +68,7 @@ pub fn run() -> i32 {
             if answered.is_ok()
                 && let Ok((attached, _)) = netd_api::recv_frame::<bool>(&control)
                 && attached
-                && let Ok(client) = Client::new(
-                    control,
-                    Role::Attached {
-                        stdin: shim.config.stdin,
-                    },
-                )
+                && let Ok(client) = Client::new(control, Role::Attached { stdin: shim.config.stdin })
             {
                 shim.clients.push(client);
             }
@@ -113,12 +104,7 @@ fn io_failure(doing: &str) -> impl FnOnce(io::Error) -> StartFailure {
 
 fn errno_failure(doing: &str) -> impl FnOnce(Errno) -> StartFailure {
     let doing = doing.to_owned();
-    move |errno| StartFailure {
-        doing,
-        errno: errno as i32,
-        execute: false,
-        lookup: false,
-    }
+    move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
 }
 
 impl Shim {
@@ -130,16 +116,11 @@ impl Shim {
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
         let mut ignored = SigSet::empty();
         ignored.extend([Signal::SIGPIPE, Signal::SIGHUP]);
-        ignored
-            .thread_block()
-            .map_err(errno_failure("block signals"))?;
+        ignored.thread_block().map_err(errno_failure("block signals"))?;
         let log = Log::open(config.log.clone()).map_err(io_failure("open the container's log"))?;
         let listener = listen(&config).map_err(io_failure("listen on the shim's socket"))?;
         let mut shim = Self {
-            state: State {
-                shim: ProcessId::of(std::process::id() as i32),
-                ..State::created()
-            },
+            state: State { shim: ProcessId::of(std::process::id() as i32), ..State::created() },
             config,
             netns,
             listener,
@@ -165,19 +146,9 @@ impl Shim {
             // Left by the run before; overlayfs refuses a second mount as long as it is there (overlayfs.rst, "Volatile mount").
             let _ = std::fs::remove_dir_all(config.plan.root.work.join("work/incompat"));
         }
-        let compiled = compiled::compile(&config.plan)
-            .map_err(|e| errno_failure(&e.to_string())(Errno::EINVAL))?;
-        let running = launch::launch(
-            &config.plan,
-            compiled,
-            self.netns.as_ref(),
-            config.stdin,
-            &config.cgroup,
-        )?;
-        self.state.init = ProcessId::of(running.pid).or(Some(ProcessId {
-            pid: running.pid,
-            start: 0,
-        }));
+        let compiled = compiled::compile(&config.plan).map_err(|e| errno_failure(&e.to_string())(Errno::EINVAL))?;
+        let running = launch::launch(&config.plan, compiled, self.netns.as_ref(), config.stdin, &config.cgroup)?;
+        self.state.init = ProcessId::of(running.pid).or(Some(ProcessId { pid: running.pid, start: 0 }));
         self.state.status = Status::Running;
         self.state.started_at = Some(now());
         self.state.finished_at = None;
@@ -248,13 +219,8 @@ impl Shim {
                 fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
             }
         }
-        let timeout = self
-            .next_deadline()
-            .map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = timeout.map(|t| Timespec {
-            tv_sec: t.as_secs() as i64,
-            tv_nsec: t.subsec_nanos().into(),
-        });
+        let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
         let _ = poll(&mut fds, timeout.as_ref());
         let mut ready = Ready::default();
         for (source, fd) in what.into_iter().zip(&fds) {
@@ -290,14 +256,9 @@ impl Shim {
         for event in self.clients[index].read() {
             match event {
                 Event::Netns => {
-                    let sent = self
-                        .netns
-                        .as_ref()
-                        .is_some_and(|netns| self.clients[index].send_netns(netns));
+                    let sent = self.netns.as_ref().is_some_and(|netns| self.clients[index].send_netns(netns));
                     if !sent {
-                        self.clients[index].answer(&Response::Error(
-                            "this container has no network namespace of its own".into(),
-                        ));
+                        self.clients[index].answer(&Response::Error("this container has no network namespace of its own".into()));
                     }
                 }
                 Event::Request(request) => self.on_request(index, request),
@@ -356,9 +317,7 @@ impl Shim {
     }
 
     fn on_frame(&mut self, index: usize, frame: u8, payload: &[u8]) {
-        let Role::Attached { stdin } = self.clients[index].role else {
-            return;
-        };
+        let Role::Attached { stdin } = self.clients[index].role else { return };
         match (frame, payload) {
             (kind::STDIN, bytes) if stdin => {
                 self.input.extend_from_slice(bytes);
@@ -369,17 +328,8 @@ impl Shim {
                 self.feed_stdin();
             }
             (kind::RESIZE, &[r0, r1, c0, c1]) => {
-                if let Some(terminal) = self
-                    .running
-                    .as_ref()
-                    .filter(|r| r.terminal)
-                    .and_then(Running::input)
-                {
-                    let _ = tty::set_size(
-                        terminal,
-                        u16::from_le_bytes([r0, r1]),
-                        u16::from_le_bytes([c0, c1]),
-                    );
+                if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
+                    let _ = tty::set_size(terminal, u16::from_le_bytes([r0, r1]), u16::from_le_bytes([c0, c1]));
                 }
             }
             (kind::SIGNAL, &[a, b, c, d]) => {
@@ -390,9 +340,7 @@ impl Shim {
     }
 
     fn feed_stdin(&mut self) {
-        let Some(running) = &mut self.running else {
-            return;
-        };
+        let Some(running) = &mut self.running else { return };
         while !self.input.is_empty() {
             let Some(stdin) = running.input() else {
                 self.input.clear();
@@ -416,12 +364,8 @@ impl Shim {
 
     /// Copies what the container wrote to the log and the clients. False: there is nothing (more) there.
     fn copy_output(&mut self, stream: Stream) -> bool {
-        let Some(running) = &mut self.running else {
-            return false;
-        };
-        let Some(fd) = running.output(stream) else {
-            return false;
-        };
+        let Some(running) = &mut self.running else { return false };
+        let Some(fd) = running.output(stream) else { return false };
         let mut buffer = [0u8; 32 * 1024];
         match rustix::io::read(fd, &mut buffer) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
@@ -432,16 +376,8 @@ impl Shim {
             }
             Ok(got) => {
                 self.log.write(stream, &buffer[..got]);
-                let frame = if stream == Stream::Stdout {
-                    kind::STDOUT
-                } else {
-                    kind::STDERR
-                };
-                for client in self
-                    .clients
-                    .iter_mut()
-                    .filter(|c| matches!(c.role, Role::Attached { .. }))
-                {
+                let frame = if stream == Stream::Stdout { kind::STDOUT } else { kind::STDERR };
+                for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
                     client.push_output(frame, &buffer[..got]);
                     client.flush();
                 }
@@ -456,13 +392,9 @@ impl Shim {
 
     /// Init has ended. True: so does the shim.
     fn on_exit(&mut self) -> bool {
-        let Some(running) = &self.running else {
-            return false;
-        };
-        let Ok(Some(status)) = waitid(
-            WaitId::PidFd(running.pidfd.as_fd()),
-            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
-        ) else {
+        let Some(running) = &self.running else { return false };
+        let Ok(Some(status)) = waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        else {
             return false;
         };
         let code = match (status.exit_status(), status.terminating_signal()) {
@@ -510,11 +442,7 @@ impl Shim {
         self.close_input = false;
         self.save();
         // An attached client has seen its run end.
-        for client in self
-            .clients
-            .iter_mut()
-            .filter(|c| matches!(c.role, Role::Attached { .. }))
-        {
+        for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
             client.push_exit(code);
             client.flush();
         }
@@ -527,9 +455,7 @@ impl Shim {
             self.kill_at = None;
             let _ = self.kill(libc::SIGKILL);
         }
-        if self.restart_at.is_none()
-            || (!self.stopping && self.restart_at.is_some_and(|at| at > now))
-        {
+        if self.restart_at.is_none() || (!self.stopping && self.restart_at.is_some_and(|at| at > now)) {
             return false;
         }
         self.restart_at = None;

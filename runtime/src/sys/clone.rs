@@ -35,22 +35,13 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
     }
     // SAFETY: no CLONE_VM and no new stack: the child continues on its own copy, as after fork(2). `args` and `pidfd`
     // outlive the call, and the size given is that of the struct.
-    let ret = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw mut args,
-            std::mem::size_of::<libc::clone_args>(),
-        )
-    };
+    let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, std::mem::size_of::<libc::clone_args>()) };
     match check(ret)? {
         0 => Ok(Cloned::Child),
         pid => {
             // SAFETY: the kernel stored a fresh descriptor there, which nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Cloned::Parent {
-                pid: pid as i32,
-                pidfd,
-            })
+            Ok(Cloned::Parent { pid: pid as i32, pidfd })
         }
     }
 }

@@ -76,24 +76,13 @@ pub fn set_caps(masks: &CapMasks) -> Result<(), Errno> {
         permitted: (masks.permitted >> shift) as u32,
         inheritable: (masks.inheritable >> shift) as u32,
     };
-    let header = CapHeader {
-        version: CAP_VERSION_3,
-        pid: 0,
-    };
+    let header = CapHeader { version: CAP_VERSION_3, pid: 0 };
     let data = [half(0), half(32)];
     // SAFETY: version 3 takes a header and two data structs, both alive during the call.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })?;
-    prctl(
-        libc::PR_CAP_AMBIENT,
-        libc::PR_CAP_AMBIENT_CLEAR_ALL as u64,
-        0,
-    )?;
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64, 0)?;
     for cap in (0..=CAP_LAST_POSSIBLE).filter(|cap| masks.ambient & (1 << cap) != 0) {
-        prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_RAISE as u64,
-            u64::from(cap),
-        )?;
+        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, u64::from(cap))?;
     }
     Ok(())
 }
@@ -122,13 +111,7 @@ pub fn child_subreaper() -> Result<(), Errno> {
 pub fn new_session_keyring() -> Result<(), Errno> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
     // SAFETY: a null name asks for an anonymous keyring.
-    let ret = unsafe {
-        libc::syscall(
-            libc::SYS_keyctl,
-            KEYCTL_JOIN_SESSION_KEYRING,
-            std::ptr::null::<u8>(),
-        )
-    };
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<u8>()) };
     match check(ret) {
         // A kernel without keyrings has none to protect.
         Err(Errno::ENOSYS) => Ok(()),
@@ -139,37 +122,19 @@ pub fn new_session_keyring() -> Result<(), Errno> {
 /// Sets one resource limit, soft and hard; where the hard limit can't be raised, the smaller one is taken.
 pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let set = |soft, hard| {
-        let limit = libc::rlimit64 {
-            rlim_cur: soft,
-            rlim_max: hard,
-        };
+        let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
         // SAFETY: the struct lives during the call; no old value is asked for.
         let ret = unsafe {
-            libc::syscall(
-                libc::SYS_prlimit64,
-                0,
-                resource,
-                &raw const limit,
-                std::ptr::null_mut::<libc::rlimit64>(),
-            )
+            libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>())
         };
         check(ret).map(drop)
     };
     match set(soft, hard) {
         Err(Errno::EPERM) => {
-            let mut now = libc::rlimit64 {
-                rlim_cur: 0,
-                rlim_max: 0,
-            };
+            let mut now = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: only reads the limit into a struct of ours.
             check(unsafe {
-                libc::syscall(
-                    libc::SYS_prlimit64,
-                    0,
-                    resource,
-                    std::ptr::null::<libc::rlimit64>(),
-                    &raw mut now,
-                )
+                libc::syscall(libc::SYS_prlimit64, 0, resource, std::ptr::null::<libc::rlimit64>(), &raw mut now)
             })?;
             set(soft.min(now.rlim_max), hard.min(now.rlim_max))
         }

@@ -24,11 +24,7 @@ impl CStrings {
         let mut pointers = Vec::with_capacity(strings.len() + 2);
         pointers.extend(strings.iter().map(|s| s.as_ptr()));
         pointers.push(ptr::null());
-        Self {
-            pointers,
-            _strings: strings,
-            spare: Vec::with_capacity(SPARE),
-        }
+        Self { pointers, _strings: strings, spare: Vec::with_capacity(SPARE) }
     }
 
     /// Copies one more string into the spare room, without allocating. Where it doesn't fit, or the room is taken, nothing happens.

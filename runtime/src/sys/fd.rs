@@ -9,15 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 /// Marks every descriptor from `first` on close-on-exec (close_range(2), Linux 5.11), so that no program of a container inherits one.
 pub fn cloexec_from(first: RawFd) -> Result<(), Errno> {
     // SAFETY: only sets a flag on descriptors; none is closed here.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
 /// Takes over the descriptor `fd` that this process was started with. `None` if it is not open.
@@ -44,26 +36,14 @@ pub fn dup_onto(from: BorrowedFd, to: RawFd) -> Result<(), Errno> {
 pub fn send_fd(socket: BorrowedFd, bytes: &[u8], fd: BorrowedFd) -> Result<(), Errno> {
     let fds = [fd.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&fds)];
-    sendmsg::<()>(
-        socket.as_raw_fd(),
-        &[IoSlice::new(bytes)],
-        &control,
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )
-    .map(drop)
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], &control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
 /// Receives into `buffer`, with the descriptor that came along, if any. 0 bytes: the peer closed.
 pub fn recv_fd(socket: BorrowedFd, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
     let mut space = nix::cmsg_space!([RawFd; 2]);
     let mut iov = [IoSliceMut::new(buffer)];
-    let message = recvmsg::<()>(
-        socket.as_raw_fd(),
-        &mut iov,
-        Some(&mut space),
-        MsgFlags::MSG_CMSG_CLOEXEC,
-    )?;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
     let mut got = None;
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {

@@ -1,0 +1,363 @@
+//! The store: an OCI image layout (image-spec, image-layout.md) with its layers unpacked beside it.
+//!
+//! ```text
+//! oci-layout  index.json  lock
+//! blobs/sha256/<hex>      manifests, configs, layers as they came
+//! layers/<diff id>/fs     a layer unpacked; visible only when it is complete
+//! tmp/                    what is being made; leftovers of a crash are removed by the next writer
+//! ```
+//! Readers take no lock: every file is replaced whole. Writers take `lock`.
+
+use crate::{Digest, Doing, Error, Reference};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The annotation that names an image in an index (image-spec, annotations.md).
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The largest JSON document that is read, in bytes.
+const MAX_DOCUMENT: u64 = 4 << 20;
+
+/// The store in one folder.
+pub struct Store {
+    root: PathBuf,
+}
+
+/// An image that was found.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The digest of its config.
+    pub id: Digest,
+    /// All its names.
+    pub names: Vec<String>,
+    pub config: ImageConfiguration,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+}
+
+/// An image in a listing.
+#[derive(Debug, Clone)]
+pub struct ImageSummary {
+    pub id: Digest,
+    pub names: Vec<String>,
+    /// Seconds since the epoch; 0 if the image doesn't say.
+    pub created: i64,
+    /// Bytes of its layers as they came.
+    pub size: u64,
+}
+
+/// What a removal did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    Untagged(String),
+    Deleted(String),
+}
+
+/// Held while the store is changed.
+pub struct WriteLock {
+    _file: File,
+}
+
+impl Store {
+    /// Opens the store, making its folders (root's alone) if they are missing.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let store = Self { root: root.to_owned() };
+        if root.join("oci-layout").is_file() {
+            return Ok(store);
+        }
+        for folder in [root.to_owned(), store.blobs(), root.join("layers"), root.join("tmp")] {
+            private_folder(&folder).doing(|| format!("cannot create the image store `{}`", folder.display()))?;
+        }
+        store.write_file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        Ok(store)
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
+    /// Where a blob lies.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    /// Where an unpacked layer lies.
+    pub fn layer(&self, diff_id: &Digest) -> PathBuf {
+        self.root.join("layers").join(diff_id.hex()).join("fs")
+    }
+
+    /// A fresh name below `tmp`, for a writer.
+    pub fn temporary(&self, _lock: &WriteLock, what: &str) -> PathBuf {
+        self.root.join("tmp").join(format!("{what}-{}", std::process::id()))
+    }
+
+    /// Waits for other writers, and clears away what a crashed one left.
+    pub fn lock(&self) -> Result<WriteLock, Error> {
+        let path = self.root.join("lock");
+        let open = || -> io::Result<File> {
+            let file = File::create(&path)?;
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+            Ok(file)
+        };
+        let file = open().doing(|| format!("cannot lock `{}`", path.display()))?;
+        for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        }
+        Ok(WriteLock { _file: file })
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.root.join(name);
+        write_whole(&path, bytes).doing(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Stores a small blob and returns its digest.
+    pub fn put_blob(&self, _lock: &WriteLock, bytes: &[u8]) -> Result<Digest, Error> {
+        let digest = Digest::of(bytes);
+        let path = self.blob(&digest);
+        write_whole(&path, bytes).doing(|| format!("cannot write `{}`", path.display()))?;
+        Ok(digest)
+    }
+
+    /// Reads a document and checks that it is what its digest says.
+    fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        let path = self.blob(digest);
+        let size = fs::metadata(&path).map(|meta| meta.len()).unwrap_or(0);
+        let damaged = |why: &str| Error::Damaged { path: path.display().to_string(), why: why.to_owned() };
+        if size > MAX_DOCUMENT {
+            return Err(damaged("it is too large for a document"));
+        }
+        let bytes = fs::read(&path).doing(|| format!("cannot read `{}`", path.display()))?;
+        if Digest::of(&bytes) != *digest {
+            return Err(damaged("its content does not have its digest"));
+        }
+        Ok(bytes)
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, digest: &Digest) -> Result<T, Error> {
+        serde_json::from_slice(&self.document(digest)?)
+            .map_err(|e| Error::Damaged { path: self.blob(digest).display().to_string(), why: e.to_string() })
+    }
+
+    fn index(&self) -> Result<ImageIndex, Error> {
+        let path = self.root.join("index.json");
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(empty_index()),
+            Err(error) => Err(error).doing(|| format!("cannot read `{}`", path.display())),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| Error::Damaged { path: path.display().to_string(), why: e.to_string() }),
+        }
+    }
+
+    fn write_index(&self, _lock: &WriteLock, index: &ImageIndex) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(index).map_err(|e| Error::Io { doing: "cannot write the index".into(), source: e.into() })?;
+        self.write_file("index.json", &bytes)
+    }
+
+    /// Names by manifest; an image without a name has an empty list.
+    fn manifests(&self) -> Result<BTreeMap<Digest, Vec<String>>, Error> {
+        let mut all: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
+        for descriptor in self.index()?.manifests() {
+            let Ok(digest) = descriptor.digest().to_string().parse() else { continue };
+            all.entry(digest).or_default().extend(name_of(descriptor).map(str::to_owned));
+        }
+        Ok(all)
+    }
+
+    fn image(&self, manifest: Digest, names: Vec<String>) -> Result<Image, Error> {
+        let parsed: ImageManifest = self.parse(&manifest)?;
+        let config = parsed.config().digest().to_string();
+        let id: Digest = config.parse().map_err(|why: &str| Error::Damaged {
+            path: self.blob(&manifest).display().to_string(),
+            why: why.to_owned(),
+        })?;
+        Ok(Image { config: self.parse(&id)?, id, names, manifest })
+    }
+
+    /// By name, `name@digest`, id, or an unambiguous prefix of an id.
+    pub fn resolve(&self, wanted: &str) -> Result<Image, Error> {
+        let all = self.manifests()?;
+        if let Some((_, digest)) = wanted.split_once('@') {
+            let digest: Digest = digest.parse().map_err(|why| Error::Name { name: wanted.into(), why })?;
+            let names = all.get(&digest).ok_or_else(|| self.missing(wanted, &all))?;
+            return self.image(digest, names.clone());
+        }
+        if let Ok(name) = wanted.parse::<Reference>().map(|r| r.to_string())
+            && let Some((digest, names)) = all.iter().find(|(_, names)| names.contains(&name))
+        {
+            return self.image(digest.clone(), names.clone());
+        }
+        let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+        if hex.is_empty() || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            wanted.parse::<Reference>()?;
+            return Err(self.missing(wanted, &all));
+        }
+        let mut hits = BTreeMap::new();
+        for (digest, names) in &all {
+            let image = self.image(digest.clone(), names.clone())?;
+            if image.id.hex().starts_with(hex) {
+                hits.insert(image.id.clone(), image);
+            }
+        }
+        match hits.len() {
+            0 => Err(self.missing(wanted, &all)),
+            1 => hits.into_values().next().ok_or_else(|| self.missing(wanted, &all)),
+            _ => Err(Error::Ambiguous(wanted.to_owned())),
+        }
+    }
+
+    fn missing(&self, wanted: &str, all: &BTreeMap<Digest, Vec<String>>) -> Error {
+        let near = all.values().flatten().take(8).map(|name| format!("`{name}`")).collect();
+        Error::NotFound { name: wanted.to_owned(), near }
+    }
+
+    /// All images, by name.
+    pub fn list(&self) -> Result<Vec<ImageSummary>, Error> {
+        let mut all: BTreeMap<Digest, ImageSummary> = BTreeMap::new();
+        for (digest, names) in self.manifests()? {
+            let manifest: ImageManifest = self.parse(&digest)?;
+            let image = self.image(digest, names)?;
+            let created = image.config.created().as_deref().and_then(seconds).unwrap_or(0);
+            let size = manifest.layers().iter().map(Descriptor::size).sum();
+            let entry = all.entry(image.id.clone());
+            let summary = entry.or_insert_with(|| ImageSummary { id: image.id, names: Vec::new(), created, size });
+            summary.names.extend(image.names);
+        }
+        let mut all: Vec<_> = all.into_values().collect();
+        all.sort_by(|a, b| a.names.cmp(&b.names));
+        Ok(all)
+    }
+
+    /// Unpacked layers, lowest first; each must be there.
+    pub fn layers(&self, image: &Image) -> Result<Vec<PathBuf>, Error> {
+        let layer = |text: &String| {
+            let damaged = |why: &str| Error::Damaged { path: text.clone(), why: why.to_owned() };
+            let diff_id: Digest = text.parse().map_err(damaged)?;
+            let path = self.layer(&diff_id);
+            if path.is_dir() { Ok(path) } else { Err(damaged("the layer is not unpacked here")) }
+        };
+        image.config.rootfs().diff_ids().iter().map(layer).collect()
+    }
+
+    /// Gives an image a further name, taking the name from whoever has it.
+    pub fn tag(&self, source: &str, target: &str) -> Result<(), Error> {
+        let target: Reference = target.parse()?;
+        let lock = self.lock()?;
+        let image = self.resolve(source)?;
+        let index = self.index()?;
+        let digest = image.manifest.to_string();
+        let descriptor = index.manifests().iter().find(|d| d.digest().to_string() == digest).cloned();
+        let descriptor = descriptor.ok_or_else(|| Error::NotFound { name: source.into(), near: Vec::new() })?;
+        self.name(&lock, descriptor, Some(&target))
+    }
+
+    /// Puts a manifest into the index under a name, or without one.
+    pub fn name(&self, lock: &WriteLock, mut descriptor: Descriptor, name: Option<&Reference>) -> Result<(), Error> {
+        let mut index = self.index()?;
+        let mut manifests = index.manifests().clone();
+        let text = name.map(ToString::to_string);
+        let digest = descriptor.digest().to_string();
+        // The name moves; an image that thereby loses its last one stays, nameless.
+        for other in manifests.iter_mut().filter(|d| text.is_some() && name_of(d) == text.as_deref()) {
+            other.set_annotations(None);
+        }
+        // A nameless entry of the same image says nothing more.
+        manifests.retain(|d| d.digest().to_string() != digest || (name_of(d).is_some() && text.is_some()));
+        descriptor.set_annotations(text.map(|text| [(REF_NAME.to_owned(), text)].into()));
+        manifests.push(descriptor);
+        index.set_manifests(manifests);
+        self.write_index(lock, &index)
+    }
+
+    /// Removes a name, or an image by its id; with its last name an image goes, unless `in_use` names users of it.
+    pub fn remove(&self, wanted: &str, force: bool, in_use: &dyn Fn(&Digest) -> Vec<String>) -> Result<Vec<Removed>, Error> {
+        let lock = self.lock()?;
+        let image = self.resolve(wanted)?;
+        let name = wanted.parse::<Reference>().ok().map(|r| r.to_string()).filter(|name| image.names.contains(name));
+        let going = match name {
+            Some(name) => vec![name],
+            None if image.names.len() > 1 && !force => {
+                return Err(Error::InUse { name: wanted.to_owned(), users: image.names.clone() });
+            }
+            None => image.names.clone(),
+        };
+        let last = going.len() >= image.names.len();
+        let users = if last { in_use(&image.id) } else { Vec::new() };
+        if !users.is_empty() {
+            return Err(Error::InUse { name: wanted.to_owned(), users });
+        }
+        let mut index = self.index()?;
+        let mut manifests = index.manifests().clone();
+        let digest = image.manifest.to_string();
+        manifests.retain(|d| d.digest().to_string() != digest || !(last || name_of(d).is_some_and(|n| going.iter().any(|g| g == n))));
+        index.set_manifests(manifests);
+        self.write_index(&lock, &index)?;
+        let mut removed: Vec<Removed> = going.into_iter().map(Removed::Untagged).collect();
+        if last {
+            self.collect(&lock)?;
+            removed.push(Removed::Deleted(image.id.to_string()));
+        }
+        Ok(removed)
+    }
+
+    /// Removes blobs and layers that no image of the index needs.
+    pub fn collect(&self, _lock: &WriteLock) -> Result<(), Error> {
+        let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
+        for (digest, names) in self.manifests()? {
+            let manifest: ImageManifest = self.parse(&digest)?;
+            let image = self.image(digest.clone(), names)?;
+            let hex = |text: String| text.trim_start_matches("sha256:").to_owned();
+            blobs.extend([digest.hex().to_owned(), image.id.hex().to_owned()]);
+            blobs.extend(manifest.layers().iter().map(|d| hex(d.digest().to_string())));
+            layers.extend(image.config.rootfs().diff_ids().iter().cloned().map(hex));
+        }
+        let sweep = |folder: PathBuf, keep: &BTreeSet<String>| -> io::Result<()> {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_name().to_str().is_some_and(|name| keep.contains(name)) {
+                    continue;
+                }
+                let path = entry.path();
+                if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+            }
+            Ok(())
+        };
+        sweep(self.blobs(), &blobs).and_then(|()| sweep(self.root.join("layers"), &layers)).doing(|| "cannot remove unused layers".into())
+    }
+}
+
+fn empty_index() -> ImageIndex {
+    // Both fields that the builder wants are given; the fallback is never taken.
+    ImageIndexBuilder::default().schema_version(2u32).manifests(Vec::new()).build().unwrap_or_default()
+}
+
+fn name_of(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotations().as_ref()?.get(REF_NAME).map(String::as_str)
+}
+
+/// Seconds since the epoch of an RFC 3339 time.
+fn seconds(time: &str) -> Option<i64> {
+    time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}
+
+/// A folder of root's own, with its parents.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes beside, syncs, renames: a reader sees the old file or the new one, also after a power cut.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(name);
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}

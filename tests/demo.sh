@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# The main job, from an empty folder: two containers on a network of their own find each other by name, and a published port
+# answers. Runs in a network namespace of its own unless DEMO_HOST=1; leaves nothing behind, also when it fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=${RCR_CACHE:-$HOME/.cache/rcr}
+bin=${RCR_BIN:?"run it by 'make demo'"}
+rcr=$bin/rcr
+
+if [ "${1:-}" != inside ] && [ "${DEMO_HOST:-0}" != 1 ]; then
+  # A new network namespace plays the host; state lies in a folder of its own.
+  exec unshare --net --mount --propagation private "$0" inside
+fi
+
+export PATH=$PATH:/usr/sbin:/sbin
+state=$(mktemp -d /tmp/rcr-demo.XXXXXX)
+export RCR_ROOT=$state/root RCR_RUN=$state/run
+outside=
+say() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
+run() { printf '$ %s\n' "$*"; "$@"; }
+
+cleanup() {
+  local status=$?
+  for id in $("$rcr" ps -aq 2>/dev/null); do "$rcr" rm -f "$id" >/dev/null 2>&1 || true; done
+  "$rcr" network rm -f eui_bridge >/dev/null 2>&1 || true
+  if [ -s "$RCR_RUN/netd.pid" ]; then kill "$(cat "$RCR_RUN/netd.pid")" 2>/dev/null || true; fi
+  if [ -n "$outside" ]; then kill "$outside" 2>/dev/null || true; fi
+  rm -rf "$state"
+  if [ $status = 0 ]; then say "done; everything is cleaned up"; else say "FAILED (status $status); everything is cleaned up"; fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+fetch_from() { # HOST-ADDRESS: from outside if there is an outside, else from here
+  if [ -n "$outside" ]; then
+    run nsenter --net=/proc/"$outside"/ns/net curl -sS --max-time 5 "http://$1/"
+  else
+    run curl -sS --max-time 5 "http://$1/"
+  fi
+}
+
+if [ "${1:-}" = inside ]; then
+  say "a network namespace plays the host, another one the world outside (198.51.100.0/24)"
+  ip link set lo up
+  unshare --net sleep 600 &
+  outside=$!
+  sleep 0.3
+  ip link add up0 type veth peer name world netns "$outside"
+  ip addr add 198.51.100.1/24 dev up0
+  ip link set up0 up
+  nsenter --net=/proc/"$outside"/ns/net sh -c 'ip link set lo up; ip addr add 198.51.100.2/24 dev world; ip link set world up'
+  ip route add default via 198.51.100.2
+  address=198.51.100.1
+else
+  address=127.0.0.1
+fi
+
+say "an image, from a root file system made on this machine"
+run "$rcr" image import "$cache/alpine.tar.gz" alpine
+run "$rcr" image import -c 'CMD ["nginx","-g","daemon off;"]' -c 'EXPOSE 80' "$cache/nginx.tar.gz" nginx
+run "$rcr" images
+
+say "a network, and a container on it"
+run "$rcr" network create -d bridge eui_bridge
+run "$rcr" network ls
+run "$rcr" container run -d --name c1 --network eui_bridge alpine sleep 1d
+
+say "a second container finds the first one by name"
+run "$rcr" run --rm --name c2 --network eui_bridge alpine ping -c 3 c1
+
+say "a web server on published ports"
+run "$rcr" run -d --name web -p 5000:80 -p 80:80 nginx
+run "$rcr" ps
+sleep 0.5
+fetch_from "$address:5000" | tee "$state/page5000"
+fetch_from "$address:80" | tee "$state/page80"
+grep -q 'Welcome to nginx' "$state/page5000"
+grep -q 'Welcome to nginx' "$state/page80"
+
+say "and all of it goes again"
+run "$rcr" rm -f c1 web
+run "$rcr" network rm eui_bridge

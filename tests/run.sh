@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# All tests: seconds per stage, a summary at the end. A failure in one stage does not hide the next.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+failed=()
+summary=()
+stage() {
+  local name=$1 start=$SECONDS status
+  shift
+  echo "-- $name"
+  "$@"
+  status=$?
+  summary+=("$name: $((SECONDS - start)) s, $([ $status = 0 ] && echo ok || echo FAILED)")
+  [ $status = 0 ] || failed+=("$name")
+}
+stage build make --no-print-directory build
+[ ${#failed[@]} = 0 ] || { echo "the build failed" >&2; exit 1; }
+stage images make --no-print-directory images
+if cargo nextest --version >/dev/null 2>&1; then
+  stage tests cargo nextest run --release --locked --workspace --no-fail-fast
+else
+  stage tests cargo test --release --locked --workspace --no-fail-fast -- --test-threads 2
+fi
+stage demo tests/demo.sh
+echo
+printf '%s\n' "${summary[@]}"
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "failed: ${failed[*]}" >&2
+  exit 1
+fi

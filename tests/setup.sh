@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what is missing, by apt where there is apt; else says what to install. Starts no daemon.
+#   tests/setup.sh demo|test
+set -euo pipefail
+want=$1
+# program:package
+demo=(make:make gcc:gcc curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
+test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace)
+case $want in
+  demo) list=("${demo[@]}") ;;
+  test) list=("${test[@]}") ;;
+  *) echo "usage: tests/setup.sh demo|test" >&2; exit 64 ;;
+esac
+
+missing=()
+for pair in "${list[@]}"; do
+  PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+done
+# busybox must be the static one: a container's root has no loader for another.
+if command -v busybox >/dev/null && ldd "$(command -v busybox)" >/dev/null 2>&1; then missing+=(busybox-static); fi
+[ -e /usr/lib/x86_64-linux-gnu/libc.a ] || [ -n "$(find /usr/lib -name libc.a -print -quit 2>/dev/null)" ] || missing+=(libc6-dev)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "missing, please install: ${missing[*]} (names of Debian's packages)" >&2
+    exit 1
+  fi
+  echo "installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  # RUNLEVEL=1 keeps maintainer scripts from starting services.
+  export RUNLEVEL=1
+  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+  $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+elif [ ! -x /usr/sbin/nginx ] && command -v apt-get >/dev/null && [ -z "$(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null)" ]; then
+  # nginx is taken out of its package: apt must know where it is.
+  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+fi
+if ! command -v cargo >/dev/null; then
+  echo "missing: a Rust toolchain (cargo), 1.91 or newer; see https://rustup.rs" >&2
+  exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "containers need root: run this as root" >&2
+  exit 1
+fi

@@ -1,0 +1,237 @@
+//! A host: a network namespace with an uplink to a world outside, and an rcr with state of its own.
+
+use crate::netns::Netns;
+use crate::snapshot::Snapshot;
+use crate::{bin, eventually, rootfs};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A host. The drop ends what was started and removes its folders.
+pub struct Host {
+    pub netns: Netns,
+    /// The world outside: 198.51.100.2 and 2001:db8::2.
+    pub outside: Netns,
+    folder: tempfile::TempDir,
+}
+
+/// The host's own addresses on the uplink.
+pub const HOST_V4: &str = "198.51.100.1";
+pub const HOST_V6: &str = "2001:db8::1";
+
+/// What a program did.
+#[derive(Debug)]
+pub struct Ran {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+impl Ran {
+    /// It must have ended with this code.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Its output without white space around it.
+    pub fn out(&self) -> &str {
+        self.stdout.trim()
+    }
+}
+
+impl Host {
+    /// A host with the image `alpine`.
+    pub fn new() -> Self {
+        let host = Self::bare();
+        host.ok(&["image", "import", rootfs("alpine").to_str().unwrap(), "alpine"]);
+        host
+    }
+
+    /// A host without images.
+    pub fn bare() -> Self {
+        // SAFETY: prctl with integers. Orphans (shims, netd) then are this process's to bury, as a machine's init would.
+        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+        let (netns, outside) = (Netns::new(), Netns::new());
+        netns.link("up0", &outside, "world");
+        for (ns, name, v4, v6) in [(&netns, "up0", HOST_V4, HOST_V6), (&outside, "world", "198.51.100.2", "2001:db8::2")] {
+            ns.ip(&format!("addr add {v4}/24 dev {name}"));
+            ns.ip(&format!("addr add {v6}/64 dev {name} nodad"));
+            ns.ip(&format!("link set {name} up"));
+        }
+        netns.ip("route add default via 198.51.100.2");
+        netns.ip("-6 route add default via 2001:db8::2");
+        let folder = tempfile::Builder::new().prefix("rcr-t").tempdir_in("/tmp").expect("a folder in /tmp");
+        Self { netns, outside, folder }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    pub fn run_dir(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    /// A folder for the test's own files.
+    pub fn scratch(&self) -> PathBuf {
+        let dir = self.folder.path().join("scratch");
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    /// Imports the nginx image.
+    pub fn import_nginx(&self) {
+        let cmd = r#"CMD ["nginx","-g","daemon off;"]"#;
+        self.ok(&["image", "import", "-c", cmd, "-c", "EXPOSE 80", rootfs("nginx").to_str().unwrap(), "nginx"]);
+    }
+
+    /// `rcr` on this host, to be run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.netns.command(bin().join("rcr"));
+        command.args(args).env("RCR_ROOT", self.root()).env("RCR_RUN", self.run_dir()).env_remove("RCR_CONFIG");
+        command
+    }
+
+    /// Runs `rcr`.
+    pub fn rcr(&self, args: &[&str]) -> Ran {
+        self.rcr_with(args, "")
+    }
+
+    /// Runs `rcr` with something on its stdin.
+    pub fn rcr_with(&self, args: &[&str], input: &str) -> Ran {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("rcr is needed in {}: {e}", bin().display()));
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that reads nothing closes the pipe.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
+    /// Runs `rcr`, which must succeed; its output without white space around it.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> String {
+        let ran = self.rcr(args);
+        assert_eq!(ran.code, 0, "`rcr {}`\nstdout: {}\nstderr: {}", args.join(" "), ran.stdout, ran.stderr);
+        ran.stdout.trim().to_owned()
+    }
+
+    /// Runs `rcr`, which must fail with 125; its stderr.
+    #[track_caller]
+    pub fn refused(&self, args: &[&str]) -> String {
+        let ran = self.rcr(args);
+        assert_eq!(ran.code, 125, "`rcr {}`\nstdout: {}\nstderr: {}", args.join(" "), ran.stdout, ran.stderr);
+        assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+        ran.stderr
+    }
+
+    /// A command line for a shell in a new container that is removed at its end; its output.
+    #[track_caller]
+    pub fn sh(&self, flags: &[&str], script: &str) -> String {
+        let mut args = vec!["run", "--rm"];
+        args.extend(flags);
+        args.extend(["alpine", "sh", "-c", script]);
+        self.ok(&args)
+    }
+
+    /// One value of `rcr inspect`, by JSON pointer.
+    #[track_caller]
+    pub fn inspect(&self, name: &str, pointer: &str) -> serde_json::Value {
+        let text = self.ok(&["inspect", name]);
+        let all: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        all[0].pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {text}")).clone()
+    }
+
+    /// The first IPv4 address of a container on a network.
+    #[track_caller]
+    pub fn address(&self, name: &str, network: &str) -> String {
+        let value = self.inspect(name, &format!("/NetworkSettings/Networks/{network}/IPAddress"));
+        value.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a container has this status.
+    #[track_caller]
+    pub fn await_status(&self, name: &str, status: &str) {
+        eventually(&format!("{name} is {status}"), || self.inspect(name, "/State/Status") == status);
+    }
+
+    /// Everything this host has.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(self)
+    }
+
+    /// netd's pid, if it runs.
+    pub fn netd_pid(&self) -> Option<i32> {
+        let text = std::fs::read_to_string(self.run_dir().join("netd.pid")).ok()?;
+        let pid: i32 = text.trim().parse().ok()?;
+        // A pid file of a netd that is gone may name somebody else's process.
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        (name.trim() == "netd").then_some(pid)
+    }
+
+    /// Ends netd by force.
+    pub fn kill_netd(&self) {
+        let pid = self.netd_pid().expect("netd runs");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        eventually("netd is gone", || {
+            bury();
+            self.netd_pid().is_none()
+        });
+    }
+
+    /// Removes all containers.
+    pub fn remove_containers(&self) {
+        let ids = self.rcr(&["ps", "-aq"]).stdout;
+        let ids: Vec<&str> = ids.split_whitespace().collect();
+        if !ids.is_empty() {
+            let mut args = vec!["rm", "-f", "-v"];
+            args.extend(ids);
+            self.rcr(&args);
+        }
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Buries orphans that have ended; children that are waited for elsewhere are not orphans.
+pub fn bury() {
+    let children = std::fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).unwrap_or_default();
+    for pid in children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if ["rcr-shim", "netd"].contains(&name.trim()) {
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.remove_containers();
+        if let Some(pid) = self.netd_pid() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+            for _ in 0..200 {
+                bury();
+                if self.netd_pid().is_none() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.run_dir().join("netd.log")).unwrap_or_default();
+            eprintln!("netd.log:\n{log}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Everything that a host has, as text: equal before and after means that nothing was left behind.
+
+use crate::host::{Host, bury};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The kernel may take this long to finish what was asked of it.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Sections by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    sections: BTreeMap<&'static str, String>,
+}
+
+impl Snapshot {
+    pub(crate) fn take(host: &Host) -> Self {
+        bury();
+        let ns = &host.netns;
+        let sysctls = "sysctl -a --pattern ^net\\.(ipv4\\.(ip_forward|conf)|ipv6\\.conf)";
+        let sections = [
+            ("links", strip_volatile(&ns.ip("-d -o link"))),
+            ("addresses", strip_volatile(&ns.ip("-o addr"))),
+            ("routes", ns.ip("route show table all") + &ns.ip("-6 route show table all")),
+            ("rules", ns.ip("rule") + &ns.ip("-6 rule")),
+            ("neighbours", ns.ip("neigh show nud permanent")),
+            ("nftables", ns.run("nft list ruleset")),
+            ("sysctls", String::from_utf8_lossy(&ns.try_run(sysctls).stdout).into_owned()),
+            ("mounts", mounts(host)),
+            ("cgroups", format!("{:?}", cgroups())),
+            ("processes", processes(host)),
+            ("files", files(&host.root(), &host.run_dir())),
+        ];
+        Self { sections: sections.into() }
+    }
+
+    /// The host must come to have just this, within the time that the kernel gets to settle.
+    #[track_caller]
+    pub fn assert_restored(&self, host: &Host) {
+        let until = Instant::now() + SETTLE;
+        loop {
+            let now = Self::take(host);
+            if now == *self {
+                return;
+            }
+            if Instant::now() > until {
+                for (name, before) in &self.sections {
+                    let after = &now.sections[name];
+                    assert!(before == after, "{name} differ\nbefore:\n{before}\nafter:\n{after}");
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Interface numbers count on, and so do lifetimes.
+fn strip_volatile(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line = line.split_once(": ").map_or(line, |(_, rest)| rest);
+        let words = line.split_whitespace().filter(|word| !word.starts_with("link-netns"));
+        words.collect::<Vec<_>>().join(" ")
+    });
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+fn mounts(host: &Host) -> String {
+    let root = host.root();
+    let folder = root.parent().unwrap().to_str().unwrap().to_owned();
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    text.lines().filter(|line| line.contains(&folder)).collect::<Vec<_>>().join("\n")
+}
+
+/// cgroups of containers in which nobody lives. Other tests run beside this one, so one that is empty for a moment is theirs, just being
+/// made or removed; one that stays empty is a leak.
+fn cgroups() -> BTreeSet<PathBuf> {
+    let first = empty_cgroups();
+    if first.is_empty() {
+        return first;
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    first.intersection(&empty_cgroups()).cloned().collect()
+}
+
+fn empty_cgroups() -> BTreeSet<PathBuf> {
+    let top = Path::new("/sys/fs/cgroup");
+    let hierarchies = std::fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
+    let parents = hierarchies.chain([top.to_owned()]).map(|hierarchy| hierarchy.join("rcr"));
+    let cgroups = parents.flat_map(|parent| std::fs::read_dir(parent).into_iter().flatten().flatten()).map(|entry| entry.path());
+    cgroups.filter(|dir| std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.is_empty())).collect()
+}
+
+/// Processes that carry this host's folder on their command line or in their environment: netd, shims' children.
+fn processes(host: &Host) -> String {
+    let folder = host.root().parent().unwrap().to_str().unwrap().to_owned();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let comm = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        if stat.contains(") Z ") || pid == std::process::id() {
+            continue;
+        }
+        let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let mentions = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&folder);
+        if mentions(&environ) || mentions(&cmdline) {
+            found.push(comm.trim().to_owned());
+        }
+    }
+    // netd may be running or not: it is started on demand and stays.
+    found.retain(|name| name != "netd");
+    found.sort();
+    found.join("\n")
+}
+
+fn files(root: &Path, run: &Path) -> String {
+    let mut found = Vec::new();
+    // netd's own files and the images stay; everything of containers goes.
+    for folder in [root.join("containers"), root.join("names"), root.join("volumes"), run.join("containers")] {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            found.push(entry.path().display().to_string());
+        }
+    }
+    found.sort();
+    found.join("\n")
+}

@@ -1,60 +1,78 @@
-//! Names of containers. (A place-holder with the final interface.)
+//! Names of containers: what each container resolves at 127.0.0.11.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`zone`] | who has which name on which network (pure) |
+//! | [`respond`] | a query's bytes → an answer, or "ask outside" (pure) |
+//! | [`server`] | UDP and TCP loops, one service per container |
+//! | [`forward`] | asking the host's resolvers, with a cache |
+//!
+//! netd opens the sockets inside the container's network namespace and hands them over; questions for the world outside are asked
+//! from the host's. A container sees the names of the networks it is on, no others.
+
+mod cache;
+pub mod forward;
+pub mod respond;
+pub mod server;
+pub mod zone;
+
+pub use server::Service;
+pub use zone::{Endpoint, View};
 
 use netd_api::{ContainerId, NetworkId};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use zone::Zone;
 
-/// What the resolver is told at start.
+/// Where names outside are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct DnsConfig {
+    /// Servers of the configuration file; empty: those of `resolv_conf`.
     pub upstreams: Vec<SocketAddr>,
+    /// Read again whenever it has changed.
     pub resolv_conf: PathBuf,
 }
 
-/// A container's names on one network.
+/// The names of this host's containers. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
-    pub container: ContainerId,
-    pub names: Vec<String>,
-    pub addresses: Vec<IpAddr>,
+pub struct Dns {
+    shared: Arc<Shared>,
 }
 
-/// What one container sees.
-#[derive(Debug, Clone)]
-pub struct View {
-    pub networks: Vec<NetworkId>,
-    pub forward: bool,
-    pub servers: Vec<IpAddr>,
+#[derive(Debug)]
+struct Shared {
+    zone: RwLock<Zone>,
+    forwarder: forward::Forwarder,
 }
-
-/// The handle.
-#[derive(Debug, Clone)]
-pub struct Dns;
 
 impl Dns {
     /// A resolver without names.
-    pub fn new(_: DnsConfig) -> Self {
-        Self
+    pub fn new(config: DnsConfig) -> Self {
+        Self { shared: Arc::new(Shared { zone: RwLock::default(), forwarder: forward::Forwarder::new(config) }) }
     }
-    /// Sets the names of a container on a network.
-    pub fn set_endpoint(&self, _: &NetworkId, _: &str, _: Endpoint) {}
-    /// Forgets them.
-    pub fn remove_endpoint(&self, _: &NetworkId, _: &ContainerId) {}
-    /// Serves one container.
-    pub fn serve(&self, udp: std::net::UdpSocket, tcp: std::net::TcpListener, _: View) -> Service {
-        Service {
-            _sockets: (udp, tcp),
-        }
+
+    /// Sets a container's names and addresses on a network, in place of what it had there.
+    pub fn set_endpoint(&self, network: &NetworkId, network_name: &str, endpoint: Endpoint) {
+        write(&self.shared.zone).set(network, network_name, endpoint);
+    }
+
+    /// Forgets a container on a network.
+    pub fn remove_endpoint(&self, network: &NetworkId, container: &ContainerId) {
+        write(&self.shared.zone).remove(network, container);
+    }
+
+    /// Serves one container until the service is dropped. Must be called within a tokio runtime.
+    pub fn serve(&self, udp: std::net::UdpSocket, tcp: std::net::TcpListener, view: View) -> Service {
+        Service::start(self.shared.clone(), udp, tcp, view)
     }
 }
 
-/// Ends the service when dropped.
-#[derive(Debug)]
-pub struct Service {
-    _sockets: (std::net::UdpSocket, std::net::TcpListener),
+/// A zone that a panicking writer left is still whole: every change is one insertion or removal.
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-impl Service {
-    /// Changes what the container sees.
-    pub fn set_view(&self, _: View) {}
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,0 +1,54 @@
+# Two commands for a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+export RCR_CACHE ?= $(HOME)/.cache/rcr
+PREFIX ?= /usr/local
+CARGO ?= cargo
+# Where cargo puts binaries: .cargo/config.toml names the target, so that they are static.
+TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
+
+.PHONY: help build setup setup-test demo test lint deny bench install uninstall clean images
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Install what building and the demo need
+	@tests/setup.sh demo
+
+setup-test: ## Install what the tests need
+	@tests/setup.sh test
+
+build: ## Build rcr, rcr-shim and netd
+	$(CARGO) build --release --locked --bins -p rcr -p netd
+
+images: ## Make the root file systems of the demo's and the tests' images
+	@test -s $(RCR_CACHE)/alpine.tar.gz || images/mkalpine
+	@test -s $(RCR_CACHE)/nginx.tar.gz || images/mknginx
+
+demo: setup build images ## Run the main job: two containers find each other by name, a published port answers
+	@tests/demo.sh
+
+test: setup-test ## Run all tests
+	@tests/run.sh
+
+lint: ## Format and clippy, warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+deny: ## Licences, bans and sources of all dependencies
+	@tests/deny.sh
+
+bench: setup-test build images ## Measure against the floor and the peers
+	$(CARGO) run --release --locked -p tests --bin bench
+
+install: build ## Install into PREFIX
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(RCR_BIN)/rcr
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/rcr $(RCR_BIN)/rcr-shim $(RCR_BIN)/netd
+
+uninstall: ## Remove what install installed
+	rm -f $(DESTDIR)$(PREFIX)/bin/rcr
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/rcr
+
+clean: ## Remove what was built
+	$(CARGO) clean

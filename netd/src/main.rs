@@ -1,1 +1,5 @@
-fn main() {}
+//! The daemon's thin entry.
+
+fn main() -> std::process::ExitCode {
+    netd::daemon::main()
+}

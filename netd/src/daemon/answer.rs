@@ -1,0 +1,255 @@
+//! Errors and listings on their way out.
+
+use super::sandbox::Sandbox;
+use super::state::{Daemon, NetworkState};
+use crate::ipam::IpamError;
+use crate::kernel::{ApplyError, KernelError};
+use crate::ports::PortError;
+use crate::store::StoreError;
+use netd_api::{
+    ApiError, AttachmentInfo, ContainerId, DriverSpec, ErrorKind, NetworkId, NetworkInfo,
+    SandboxInfo, Scope, SubnetInfo, VersionInfo,
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A failure of the kernel while doing `what`.
+pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
+    let hint = match error.errno() {
+        Some(nix::errno::Errno::EPERM) => {
+            Some("netd needs CAP_NET_ADMIN and CAP_SYS_ADMIN: start it as root")
+        }
+        Some(nix::errno::Errno::EXFULL) => {
+            Some("a bridge has at most 1023 ports: use a second network")
+        }
+        _ => None,
+    };
+    let kind = if matches!(error, KernelError::NotOurs(_)) {
+        ErrorKind::InUse
+    } else {
+        ErrorKind::System
+    };
+    let failed = ApiError::new(kind, what).caused_by(error.to_string());
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// A plan that could not be applied while doing `what`.
+pub fn apply_failed(what: impl Into<String>, error: &ApplyError) -> ApiError {
+    let mut failed = kernel_failed(what, &error.cause);
+    failed.causes.insert(0, error.what.clone());
+    failed.left_behind = error.left.iter().map(ToString::to_string).collect();
+    failed
+}
+
+/// The store's failure while doing `what`.
+pub fn store_failed(what: impl Into<String>, error: &StoreError) -> ApiError {
+    ApiError::new(ErrorKind::System, what).caused_by(error.to_string())
+}
+
+/// No address or subnet while doing `what`.
+pub fn ipam_failed(what: impl Into<String>, error: &IpamError) -> ApiError {
+    let (kind, hint) = match error {
+        IpamError::PoolsEmpty { .. } => (
+            ErrorKind::Exhausted,
+            Some("add to `network.pools` in the configuration, or name a `--subnet`"),
+        ),
+        IpamError::Full { .. } => (
+            ErrorKind::Exhausted,
+            Some("remove containers, or create a network with a larger `--subnet`"),
+        ),
+        IpamError::Taken { .. } => (
+            ErrorKind::InUse,
+            Some("choose another address, or let netd choose one"),
+        ),
+        _ => (ErrorKind::Invalid, None),
+    };
+    let failed = ApiError::new(kind, what).caused_by(error.to_string());
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// No port while doing `what`.
+pub fn port_failed(what: impl Into<String>, error: &PortError) -> ApiError {
+    let failed = |kind| ApiError::new(kind, what).caused_by(error.to_string());
+    match error {
+        PortError::Published { .. } | PortError::Busy { .. } => failed(ErrorKind::InUse)
+            .hint("publish another port, or leave the host's part out to get a free one"),
+        PortError::NoneFree { .. } => failed(ErrorKind::Exhausted),
+        PortError::NoCarrier => failed(ErrorKind::Invalid)
+            .hint("internal networks publish nothing: add a network that is not internal"),
+        PortError::Beyond { .. } | PortError::Zero => failed(ErrorKind::Invalid),
+    }
+}
+
+impl Daemon {
+    pub(super) fn version(&self) -> VersionInfo {
+        VersionInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: netd_api::API_VERSION,
+            pid: std::process::id(),
+            store: self.store.describe(),
+        }
+    }
+
+    /// A network by name, id, or an unambiguous prefix of an id.
+    pub(super) fn find_network(&self, asked: &str) -> Result<NetworkId, ApiError> {
+        let exact = self
+            .networks
+            .values()
+            .find(|n| n.network.name.as_str() == asked || n.network.id.as_str() == asked);
+        if let Some(state) = exact {
+            return Ok(state.network.id.clone());
+        }
+        let mut starts = self
+            .networks
+            .keys()
+            .filter(|id| !asked.is_empty() && id.as_str().starts_with(asked));
+        match (starts.next(), starts.next()) {
+            (Some(id), None) => Ok(id.clone()),
+            (Some(_), Some(_)) => Err(ApiError::new(
+                ErrorKind::Invalid,
+                format!("`{asked}` begins the id of several networks"),
+            )),
+            (None, _) => Err(ApiError::new(
+                ErrorKind::NotFound,
+                format!("there is no network `{asked}`"),
+            )
+            .hint("`rcr network ls` lists them")),
+        }
+    }
+
+    pub(super) fn no_sandbox(&self, id: &ContainerId) -> ApiError {
+        ApiError::new(
+            ErrorKind::NotFound,
+            format!(
+                "container `{}` has no network: it is not running",
+                id.short()
+            ),
+        )
+    }
+
+    pub(super) fn network_list(&self) -> Vec<NetworkInfo> {
+        let mut all: Vec<NetworkInfo> = self
+            .networks
+            .values()
+            .map(|state| self.describe_network(state))
+            .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    pub(super) fn network_info(&self, id: &NetworkId) -> Result<NetworkInfo, ApiError> {
+        match self.networks.get(id) {
+            Some(state) => Ok(self.describe_network(state)),
+            None => Err(ApiError::new(
+                ErrorKind::NotFound,
+                format!("there is no network `{id}`"),
+            )),
+        }
+    }
+
+    fn describe_network(&self, state: &NetworkState) -> NetworkInfo {
+        let network = &state.network;
+        let subnets = network
+            .subnets
+            .iter()
+            .zip(&state.leases)
+            .map(|(subnet, leases)| SubnetInfo {
+                subnet: subnet.subnet,
+                gateway: subnet.gateway,
+                ip_range: subnet.ip_range,
+                aux_addresses: subnet.aux_addresses.clone(),
+                used: leases.used(),
+                free: leases.free(subnet),
+            });
+        let mut attachments = Vec::new();
+        for sandbox in self.sandboxes.values() {
+            attachments.extend(
+                self.attachments_of(sandbox)
+                    .into_iter()
+                    .filter(|a| a.network_id == network.id),
+            );
+        }
+        NetworkInfo {
+            id: network.id.clone(),
+            name: network.name.clone(),
+            driver: network.driver.clone(),
+            scope: Scope::Local,
+            internal: network.internal,
+            ipv6: network.ipv6,
+            subnets: subnets.collect(),
+            interface: network
+                .interface
+                .clone()
+                .filter(|_| state.journal.is_some()),
+            mtu: state.mtu(),
+            labels: network.labels.clone(),
+            created: network.created,
+            predefined: network.predefined,
+            attachments,
+        }
+    }
+
+    pub(super) fn attachments_of(&self, sandbox: &Sandbox) -> Vec<AttachmentInfo> {
+        let one = |attached: &super::sandbox::Attached| {
+            let a = &attached.attachment;
+            let network = &self.networks.get(&a.network)?.network;
+            let linked = matches!(network.driver, DriverSpec::Bridge(_));
+            Some(AttachmentInfo {
+                network: network.name.clone(),
+                network_id: a.network.clone(),
+                container: a.container.clone(),
+                container_name: sandbox.record.name.clone(),
+                ifname: linked.then(|| a.ifname.clone()),
+                mac: linked.then_some(a.mac),
+                addresses: a.addresses.clone(),
+                gateways: a.gateways.clone(),
+                aliases: a.aliases.clone(),
+            })
+        };
+        sandbox.attached.iter().filter_map(one).collect()
+    }
+
+    pub(super) fn sandbox_list(&self) -> Vec<SandboxInfo> {
+        self.sandboxes
+            .values()
+            .map(|sandbox| self.describe_sandbox(sandbox))
+            .collect()
+    }
+
+    pub(super) fn sandbox_info(&self, id: &ContainerId) -> Result<SandboxInfo, ApiError> {
+        let sandbox = self.sandboxes.get(id).ok_or_else(|| self.no_sandbox(id))?;
+        Ok(self.describe_sandbox(sandbox))
+    }
+
+    pub(super) fn describe_sandbox(&self, sandbox: &Sandbox) -> SandboxInfo {
+        let attachments = self.attachments_of(sandbox);
+        let named = attachments.iter().any(|a| a.ifname.is_some());
+        // The first gateway of each family: the host's own address on that bridge.
+        let mut host_gateway: Vec<IpAddr> = Vec::new();
+        for gateway in attachments.iter().flat_map(|a| &a.gateways) {
+            if !host_gateway
+                .iter()
+                .any(|g| g.is_ipv4() == gateway.is_ipv4())
+            {
+                host_gateway.push(*gateway);
+            }
+        }
+        if sandbox.record.source == netd_api::NetnsSource::Host {
+            host_gateway = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        }
+        SandboxInfo {
+            id: sandbox.record.id.clone(),
+            name: sandbox.record.name.clone(),
+            attachments,
+            ports: sandbox.record.ports.clone(),
+            nameserver: (named && sandbox.netns.is_some())
+                .then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))),
+            host_gateway,
+        }
+    }
+}

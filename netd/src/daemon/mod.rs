@@ -1,0 +1,18 @@
+//! The single writer: requests, kernel events, the ends of shims and the clock meet in one queue, one thread works it off.
+//!
+//! Connections have a thread each, which only frames and waits; names and relays live in a small async runtime; neither
+//! touches state. So there is no lock on anything that matters.
+
+mod adopt;
+mod answer;
+mod log;
+mod networks;
+mod options;
+mod publish;
+mod sandbox;
+mod server;
+mod state;
+
+pub use log::Log;
+pub use options::{Options, main};
+pub use state::{Daemon, Input};

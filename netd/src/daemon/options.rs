@@ -1,0 +1,280 @@
+//! netd's command line, and its way from a process to a daemon.
+
+use super::log::Log;
+use super::server;
+use super::state::{Daemon, Input};
+use crate::dns::Dns;
+use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, watch};
+use crate::store::Embedded;
+use netd_api::Config;
+use std::error::Error;
+use std::fs::DirBuilder;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+const USAGE: &str = "\
+Usage: netd [--daemon] [--root DIR] [--run DIR] [--config FILE]
+
+The network daemon of rcr; rcr starts it when it is needed.
+
+  --daemon       go to the background once the socket answers
+  --root DIR     state that outlives a reboot [RCR_ROOT, /var/lib/rcr]
+  --run DIR      socket, pid file and log [RCR_RUN, /run/rcr]
+  --config FILE  [RCR_CONFIG, /etc/rcr/config.toml, which may be missing]
+  --version      print the version
+
+Example: netd --root /tmp/a/lib --run /tmp/a/run
+";
+
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What netd was started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub root: PathBuf,
+    pub run: PathBuf,
+    pub config: Config,
+    pub daemon: bool,
+}
+
+enum Parsed {
+    Run(Box<Options>),
+    Print(String),
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+    let env = |name: &str, fallback: &str| {
+        PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()))
+    };
+    let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
+    let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
+    let mut daemon = false;
+    while let Some(arg) = args.next() {
+        let (name, inline) = match arg.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (arg, None),
+        };
+        let mut value = || {
+            inline
+                .clone()
+                .or_else(|| args.next())
+                .ok_or(format!("`{name}` needs a value"))
+        };
+        match name.as_str() {
+            "--root" => root = value()?.into(),
+            "--run" => run = value()?.into(),
+            "--config" => config = Some(value()?.into()),
+            "--daemon" => daemon = true,
+            "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
+            "--version" | "-V" => {
+                return Ok(Parsed::Print(format!(
+                    "netd {}\n",
+                    env!("CARGO_PKG_VERSION")
+                )));
+            }
+            other => {
+                return Err(format!(
+                    "unknown option `{other}`\nhint: `netd --help` lists all options"
+                ));
+            }
+        }
+    }
+    let config = read_config(config.as_deref())?;
+    let absolute = |path: PathBuf| {
+        std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()))
+    };
+    Ok(Parsed::Run(Box::new(Options {
+        root: absolute(root)?,
+        run: absolute(run)?,
+        config,
+        daemon,
+    })))
+}
+
+fn read_config(path: Option<&Path>) -> Result<Config, String> {
+    let default = Path::new("/etc/rcr/config.toml");
+    if path.is_none() && !default.exists() {
+        return Ok(Config::default());
+    }
+    Config::read(path.unwrap_or(default)).map_err(|error| {
+        let causes: String = error
+            .causes
+            .iter()
+            .map(|c| format!("\n  caused by: {c}"))
+            .collect();
+        let hint = error
+            .hint
+            .as_ref()
+            .map(|h| format!("\nhint: {h}"))
+            .unwrap_or_default();
+        format!("{}{causes}{hint}", error.message)
+    })
+}
+
+/// netd's `main`.
+pub fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(Parsed::Run(options)) => *options,
+        Ok(Parsed::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(why) => {
+            eprintln!("error: {why}");
+            return ExitCode::from(125);
+        }
+    };
+    // Before any thread exists.
+    let ready = match options.daemon.then(daemonize).transpose() {
+        Ok(ready) => ready.unwrap_or_else(Ready::nobody),
+        Err(errno) => {
+            eprintln!(
+                "error: cannot go to the background: {} ({errno:?})",
+                errno.desc().to_lowercase()
+            );
+            return ExitCode::from(125);
+        }
+    };
+    serve(options, ready)
+}
+
+fn serve(options: Options, ready: Ready) -> ExitCode {
+    let log = match open_folders(&options) {
+        Ok(log) => log,
+        Err(why) => {
+            ready.fail(&format!("error: cannot start netd\n  caused by: {why}\n"));
+            return ExitCode::from(125);
+        }
+    };
+    match run(&options, &log, ready) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((ready, why)) => {
+            log.line(format!("cannot start: {why}"));
+            if let Some(ready) = ready {
+                ready.fail(&format!("error: cannot start netd\n  caused by: {why}\n"));
+            }
+            ExitCode::from(125)
+        }
+    }
+}
+
+fn open_folders(options: &Options) -> Result<Log, String> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    for dir in [&options.run, &options.root.join("netd")] {
+        builder
+            .create(dir)
+            .map_err(|error| format!("create folder `{}`: {error}", dir.display()))?;
+    }
+    let path = options.run.join(netd_api::LOG_NAME);
+    Log::open(&path).map_err(|error| format!("open log `{}`: {error}", path.display()))
+}
+
+type Failed = (Option<Ready>, String);
+
+fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
+    let path = options.run.join(netd_api::PID_NAME);
+    let lock = match lock_pid_file(&path) {
+        Ok(Some(lock)) => lock,
+        Ok(None) if server::answers(&options.run) => {
+            // Somebody else was faster; what was wanted is there.
+            ready.say();
+            return Ok(());
+        }
+        Ok(None) => {
+            return Err((
+                Some(ready),
+                "another netd has the pid file, but does not answer yet".into(),
+            ));
+        }
+        Err(error) => return Err((Some(ready), format!("lock `{}`: {error}", path.display()))),
+    };
+    let (sender, inbox) = channel();
+    let started = start(options, log, sender.clone());
+    let mut daemon = match started {
+        Ok(daemon) => daemon,
+        Err(error) => return Err((Some(ready), chain(&*error))),
+    };
+    let listener = match server::bind(&options.run) {
+        Ok(listener) => listener,
+        Err(why) => return Err((Some(ready), why)),
+    };
+    log.line(format!(
+        "netd {} ready, pid {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    ));
+    if options.daemon
+        && let Err(error) = ready.detach()
+    {
+        return Err((Some(ready), format!("leave the terminal: {error}")));
+    }
+    server::accept_forever(listener, sender, log.clone());
+    ready.say();
+    daemon.work(&inbox, TICK);
+    server::unbind(&options.run);
+    drop(daemon);
+    drop(lock);
+    Ok(())
+}
+
+fn start(
+    options: &Options,
+    log: &Log,
+    sender: std::sync::mpsc::Sender<Input>,
+) -> Result<Daemon, Box<dyn Error>> {
+    let stock = Netns::stock()?;
+    let store = Embedded::open(&options.root.join("netd/netd.redb"))?;
+    let plain = std::env::var_os("NETD_PLAIN_TABLES").is_some();
+    let kernel = Kernel::open(plain, Failpoint::from_env())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(512 << 10)
+        .thread_name("netd-async")
+        .enable_all()
+        .build()?;
+    let upstreams = options
+        .config
+        .dns
+        .servers
+        .iter()
+        .map(|ip| SocketAddr::new(*ip, 53))
+        .collect();
+    let dns = {
+        let _inside = runtime.enter();
+        Dns::new(crate::dns::DnsConfig {
+            upstreams,
+            resolv_conf: "/etc/resolv.conf".into(),
+        })
+    };
+    let events = sender.clone();
+    watch(move |event| events.send(Input::Kernel(event)).is_ok())?;
+    let mut daemon = Daemon::new(
+        options.config.clone(),
+        Box::new(store),
+        kernel,
+        stock,
+        dns,
+        runtime,
+        sender,
+        log.clone(),
+    );
+    daemon.adopt()?;
+    Ok(daemon)
+}
+
+/// An error with all its causes, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        text.push_str(&format!(": {cause}"));
+        at = cause.source();
+    }
+    text
+}

@@ -1,0 +1,525 @@
+//! Sandboxes: a container's namespace with its attachments, from the request to the release.
+
+mod attach;
+mod live;
+
+use super::answer::{kernel_failed, store_failed};
+use super::publish::Kept;
+use super::server::ShimLink;
+use super::state::{Answer, Daemon, Dying, Input};
+use crate::dns::{Endpoint, Service, View};
+use crate::drivers;
+use crate::kernel::{Journal, JournalState, Netns, Resolver, replace_dns};
+use crate::model::Attachment;
+use crate::plan::{Op, Outcome, Plan, show};
+use crate::store::{Change, Durability};
+use netd_api::{
+    ApiError, ContainerId, DnsRequest, ErrorKind, NetnsSource, NetworkId, PlanText, Proto,
+    PublishedPort, Reply, SandboxRequest,
+};
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a namespace that goes away may take to take its links along.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What is written down about a sandbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: ContainerId,
+    pub name: String,
+    pub source: NetnsSource,
+    pub attachments: Vec<Attachment>,
+    pub ports: Vec<PublishedPort>,
+    pub dns: DnsRequest,
+    pub host_gateway: bool,
+    /// The shim's socket, once it holds the sandbox.
+    pub socket: Option<PathBuf>,
+}
+
+/// An attachment with what was done for it.
+pub struct Attached {
+    pub attachment: Attachment,
+    pub journal: Journal,
+}
+
+/// A sandbox as it lives.
+pub struct Sandbox {
+    /// Its `attachments` are written from `attached` (see [`Sandbox::record`]).
+    pub record: Record,
+    pub attached: Vec<Attached>,
+    /// Absent for containers in the host's own.
+    pub netns: Option<OwnedFd>,
+    /// The connection that it belongs to until a shim holds it.
+    pub owner: Option<u64>,
+    /// Tells this sandbox from an earlier one of the same container.
+    pub generation: u64,
+    pub service: Option<Service>,
+    pub kept: Kept,
+}
+
+impl Sandbox {
+    /// The record as it should be on the disk.
+    pub fn record(&self) -> Record {
+        let attachments = self.attached.iter().map(|a| a.attachment.clone()).collect();
+        Record {
+            attachments,
+            ..self.record.clone()
+        }
+    }
+}
+
+/// The store's key of an attachment's journal.
+pub fn journal_key(id: &ContainerId, network: &NetworkId) -> String {
+    format!("journal/attach/{id}/{network}")
+}
+
+impl Daemon {
+    pub(super) fn sandbox_create(
+        &mut self,
+        spec: SandboxRequest,
+        dry_run: bool,
+        fds: Vec<OwnedFd>,
+        connection: u64,
+    ) -> Result<Answer, ApiError> {
+        let what = format!("cannot attach `{}`", spec.name);
+        if dry_run {
+            return self
+                .sandbox_plan(&spec, &what)
+                .map(|text| (Reply::Plan(PlanText { text }), Vec::new()));
+        }
+        // A container that starts again before the end of its last shim was seen.
+        self.sandbox_release(&spec.id)?;
+        let design = self.design_attachments(&spec, &what)?;
+        let result = self.build(&spec, design.clone(), fds, connection, &what);
+        if result.is_err() {
+            self.give_back(&design);
+        }
+        let info = result?;
+        let netns = self
+            .sandboxes
+            .get(&spec.id)
+            .and_then(|s| s.netns.as_ref())
+            .map(OwnedFd::try_clone)
+            .transpose();
+        let netns = netns
+            .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
+        Ok((info, netns.into_iter().collect()))
+    }
+
+    fn build(
+        &mut self,
+        spec: &SandboxRequest,
+        mut attachments: Vec<Attachment>,
+        fds: Vec<OwnedFd>,
+        connection: u64,
+        what: &str,
+    ) -> Result<Reply, ApiError> {
+        for attachment in &attachments {
+            self.network_up(&attachment.network.clone())?;
+        }
+        let carrier = self.carrier(&attachments);
+        let requests = if spec.netns == NetnsSource::Host {
+            &[][..]
+        } else {
+            &spec.publish
+        };
+        let (ports, kept) = self.publish(what, requests, carrier.map(|i| &attachments[i]))?;
+        if let Some(carrier) = carrier {
+            attachments[carrier].ports.clone_from(&ports);
+        }
+        let netns = match spec.netns {
+            NetnsSource::New => Some(self.ready_netns()),
+            NetnsSource::Given => match fds.into_iter().next() {
+                Some(fd) => Some(Netns::adopt(fd)),
+                None => {
+                    return Err(ApiError::new(ErrorKind::Invalid, what)
+                        .caused_by("no network namespace came with the request"));
+                }
+            },
+            NetnsSource::Host => None,
+        };
+        let netns = netns
+            .transpose()
+            .map_err(|error| kernel_failed(what, &error))?;
+        let (netns, resolver) = netns.map_or((None, None), |n| (Some(n.fd), n.resolver));
+        self.generation += 1;
+        let record = Record {
+            id: spec.id.clone(),
+            name: spec.name.clone(),
+            source: spec.netns,
+            attachments: Vec::new(),
+            ports,
+            dns: spec.dns.clone(),
+            host_gateway: spec.host_gateway,
+            socket: None,
+        };
+        let generation = self.generation;
+        let (attached, owner) = (self.plan_all(attachments), Some(connection));
+        let sandbox = Sandbox {
+            record,
+            attached,
+            netns,
+            owner,
+            generation,
+            service: None,
+            kept,
+        };
+        self.apply_sandbox(sandbox, resolver, what)
+    }
+
+    fn plan_all(&self, attachments: Vec<Attachment>) -> Vec<Attached> {
+        let planned = |attachment: Attachment| {
+            let journal = Journal::intend(self.attach_plan(&attachment));
+            Attached {
+                attachment,
+                journal,
+            }
+        };
+        attachments.into_iter().map(planned).collect()
+    }
+
+    /// The driver's plan for an attachment, with the MTU that its bridge has.
+    fn attach_plan(&self, attachment: &Attachment) -> Plan {
+        let Some(state) = self.networks.get(&attachment.network) else {
+            return Plan::default();
+        };
+        let mut facts = self.facts.clone();
+        facts.uplink_mtu = state.mtu().or(facts.uplink_mtu);
+        drivers::of(&state.network.driver).attach(&state.network, attachment, &facts)
+    }
+
+    /// Writes the journals, applies them one by one, serves names.
+    fn apply_sandbox(
+        &mut self,
+        mut sandbox: Sandbox,
+        resolver: Option<Resolver>,
+        what: &str,
+    ) -> Result<Reply, ApiError> {
+        let id = sandbox.record.id.clone();
+        self.write_sandbox(&sandbox, Durability::Durable, what)?;
+        for i in 0..sandbox.attached.len() {
+            let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
+            match self.kernel.apply(&sandbox.attached[i].journal.plan, netns) {
+                Ok(outcomes) => {
+                    sandbox.attached[i].journal.outcomes = outcomes;
+                    sandbox.attached[i].journal.state = JournalState::Up;
+                }
+                Err(error) => {
+                    let failed = super::answer::apply_failed(what, &error);
+                    // What failed is undone already; what stood before goes the usual way.
+                    sandbox.attached.truncate(i);
+                    self.dismantle(sandbox);
+                    return Err(failed);
+                }
+            }
+        }
+        // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
+        self.write_sandbox(&sandbox, Durability::Lazy, what)?;
+        self.ports
+            .insert(&sandbox.record.ports, &id, &sandbox.record.name);
+        self.serve_names(&mut sandbox, resolver);
+        let info = self.describe_sandbox(&sandbox);
+        self.sandboxes.insert(id, sandbox);
+        Ok(Reply::Sandbox(info))
+    }
+
+    /// Writes a sandbox with its journals and its networks' leases.
+    pub(super) fn write_sandbox(
+        &mut self,
+        sandbox: &Sandbox,
+        durability: Durability,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let id = &sandbox.record.id;
+        let mut changes = vec![Change::put(format!("sandbox/{id}"), &sandbox.record())];
+        for attached in &sandbox.attached {
+            let network = &attached.attachment.network;
+            changes.push(Change::put(journal_key(id, network), &attached.journal));
+            if let Some(state) = self.networks.get(network) {
+                changes.push(Change::put(format!("leases/{network}"), &state.leases));
+            }
+        }
+        let changes: Result<Vec<Change>, _> = changes.into_iter().collect();
+        changes
+            .and_then(|c| self.store.txn(&c, durability))
+            .map_err(|error| store_failed(what, &error))
+    }
+
+    fn sandbox_plan(&mut self, spec: &SandboxRequest, what: &str) -> Result<String, ApiError> {
+        let design = self.design_attachments(spec, what)?;
+        self.give_back(&design);
+        let mut attachments = design;
+        let carrier = self.carrier(&attachments);
+        let (ports, _) = self.publish(what, &spec.publish, carrier.map(|i| &attachments[i]))?;
+        if let Some(carrier) = carrier {
+            attachments[carrier].ports = ports;
+        }
+        let mut text = String::new();
+        for attachment in &attachments {
+            let Some(state) = self.networks.get(&attachment.network) else {
+                continue;
+            };
+            let name = &state.network.name;
+            let title = format!(
+                "attach {} to {name} ({})",
+                spec.name,
+                state.network.driver.name()
+            );
+            text.push_str(&show(&title, &self.attach_plan(attachment), None));
+        }
+        Ok(text)
+    }
+
+    /// Gives the addresses of a design that came to nothing back.
+    fn give_back(&mut self, design: &[Attachment]) {
+        for attachment in design {
+            self.free_addresses(attachment);
+            self.network_idle(&attachment.network);
+        }
+    }
+
+    pub(super) fn free_addresses(&mut self, attachment: &Attachment) {
+        if let Some(state) = self.networks.get_mut(&attachment.network) {
+            for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
+                attachment
+                    .addresses
+                    .iter()
+                    .filter(|a| subnet.subnet.contains(*a))
+                    .for_each(|a| leases.free_address(a.addr()));
+            }
+        }
+    }
+
+    /// Starts the container's resolver, if it is on a network with names.
+    pub(super) fn serve_names(&mut self, sandbox: &mut Sandbox, resolver: Option<Resolver>) {
+        for attached in &sandbox.attached {
+            self.announce_names(&sandbox.record, &attached.attachment);
+        }
+        let view = self.view(sandbox);
+        let Some(netns) = sandbox.netns.as_ref().filter(|_| !view.networks.is_empty()) else {
+            return;
+        };
+        let resolver = match resolver.map_or_else(|| replace_dns(netns.as_fd()), Ok) {
+            Ok(resolver) => resolver,
+            Err(error) => {
+                self.log.line(format!(
+                    "container `{}` has no names: {error}",
+                    sandbox.record.name
+                ));
+                return;
+            }
+        };
+        let _inside = self.runtime.enter();
+        sandbox.service = Some(self.dns.serve(resolver.udp, resolver.tcp, view));
+    }
+
+    pub(super) fn announce_names(&self, record: &Record, attachment: &Attachment) {
+        let Some(state) = self
+            .networks
+            .get(&attachment.network)
+            .filter(|n| n.network.bridge().is_some())
+        else {
+            return;
+        };
+        let mut names = vec![record.name.clone(), record.id.short().to_owned()];
+        names.extend(attachment.aliases.iter().cloned());
+        let addresses = attachment.addresses.iter().map(|n| n.addr()).collect();
+        let endpoint = Endpoint {
+            container: record.id.clone(),
+            names,
+            addresses,
+        };
+        self.dns
+            .set_endpoint(&attachment.network, state.network.name.as_str(), endpoint);
+    }
+
+    pub(super) fn view(&self, sandbox: &Sandbox) -> View {
+        let named = |a: &&Attached| {
+            self.networks
+                .get(&a.attachment.network)
+                .is_some_and(|n| n.network.bridge().is_some())
+        };
+        let networks: Vec<NetworkId> = sandbox
+            .attached
+            .iter()
+            .filter(named)
+            .map(|a| a.attachment.network.clone())
+            .collect();
+        let out = |id: &NetworkId| self.networks.get(id).is_some_and(|n| !n.network.internal);
+        View {
+            forward: networks.iter().any(out),
+            networks,
+            servers: sandbox.record.dns.servers.clone(),
+        }
+    }
+
+    pub(super) fn sandbox_hold(
+        &mut self,
+        id: &ContainerId,
+        socket: PathBuf,
+        shim: Option<ShimLink>,
+    ) -> Result<(), ApiError> {
+        let what = format!("cannot hold the network of container `{}`", id.short());
+        let Some(mut sandbox) = self.sandboxes.remove(id) else {
+            return Err(self.no_sandbox(id));
+        };
+        sandbox.owner = None;
+        sandbox.record.socket = Some(socket);
+        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
+        let generation = sandbox.generation;
+        self.sandboxes.insert(id.clone(), sandbox);
+        written?;
+        if let Some(shim) = shim {
+            self.follow(id.clone(), generation, shim);
+        }
+        Ok(())
+    }
+
+    /// Waits for a shim's end in the background.
+    pub(super) fn follow(&self, id: ContainerId, generation: u64, shim: ShimLink) {
+        let inbox = self.sender.clone();
+        let _inside = self.runtime.enter();
+        let stream = shim
+            .stream
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::UnixStream::from_std(shim.stream));
+        let Ok(stream) = stream else { return };
+        self.runtime.spawn(async move {
+            let mut buffer = [0u8; 512];
+            loop {
+                let end = match stream.readable().await {
+                    Ok(()) => match stream.try_read(&mut buffer) {
+                        Ok(0) => true,
+                        Ok(_) => false,
+                        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+                    },
+                    Err(_) => true,
+                };
+                if end {
+                    // The writer may be gone with netd.
+                    let _ = inbox.send(Input::ShimGone(id, generation));
+                    return;
+                }
+            }
+        });
+    }
+
+    pub(super) fn shim_gone(&mut self, id: &ContainerId, generation: u64) {
+        if self
+            .sandboxes
+            .get(id)
+            .is_some_and(|s| s.generation == generation)
+            && let Err(error) = self.sandbox_release(id)
+        {
+            self.log.line(format!(
+                "cannot release container `{}`: {error}",
+                id.short()
+            ));
+        }
+    }
+
+    pub(super) fn connection_closed(&mut self, connection: u64) {
+        let owned = self
+            .sandboxes
+            .values()
+            .filter(|s| s.owner == Some(connection));
+        let ids: Vec<ContainerId> = owned.map(|s| s.record.id.clone()).collect();
+        for id in ids {
+            if let Err(error) = self.sandbox_release(&id) {
+                self.log.line(format!(
+                    "cannot release container `{}`: {error}",
+                    id.short()
+                ));
+            }
+        }
+    }
+
+    pub(super) fn sandbox_release(&mut self, id: &ContainerId) -> Result<(), ApiError> {
+        let Some(sandbox) = self.sandboxes.remove(id) else {
+            return Ok(());
+        };
+        let left = self.dismantle(sandbox);
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut failed = ApiError::new(
+            ErrorKind::System,
+            format!("cannot release all of container `{}`", id.short()),
+        );
+        failed.left_behind = left;
+        Err(failed)
+    }
+
+    /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting them.
+    pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
+        let record = sandbox.record();
+        let Sandbox {
+            attached,
+            service,
+            kept,
+            netns,
+            ..
+        } = sandbox;
+        drop((service, kept));
+        self.ports.remove(&record.id);
+        let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
+        let mut left = Vec::new();
+        for Attached {
+            attachment,
+            mut journal,
+        } in attached.into_iter().rev()
+        {
+            self.dns.remove_endpoint(&attachment.network, &record.id);
+            self.leave_to_namespace(&mut journal, netns.is_some());
+            left.extend(
+                self.kernel
+                    .undo(&journal.plan.steps, &journal.outcomes, None),
+            );
+            if attachment.ports.iter().any(|p| p.proto != Proto::Tcp) {
+                for address in &attachment.addresses {
+                    let _ = self.kernel.forget_flows(address.addr());
+                }
+            }
+            self.free_addresses(&attachment);
+            self.network_idle(&attachment.network);
+            changes.push(Change::Delete(journal_key(&record.id, &attachment.network)));
+            if let Some(state) = self.networks.get(&attachment.network)
+                && let Ok(change) =
+                    Change::put(format!("leases/{}", attachment.network), &state.leases)
+            {
+                changes.push(change);
+            }
+        }
+        drop(netns);
+        if let Err(error) = self.store.txn(&changes, Durability::Lazy) {
+            self.log.line(format!(
+                "cannot forget container `{}`: {error}",
+                record.name
+            ));
+        }
+        left.iter()
+            .map(ToString::to_string)
+            .inspect(|one| self.log.line(format!("left behind: {one}")))
+            .collect()
+    }
+
+    fn leave_to_namespace(&mut self, journal: &mut Journal, dying: bool) {
+        if !dying {
+            return;
+        }
+        for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
+            if let Op::Veth { host, alias, .. } = &step.op {
+                let due = Instant::now() + GRACE;
+                self.dying.push(Dying {
+                    link: host.to_string(),
+                    alias: alias.clone(),
+                    due,
+                });
+                *outcome = Outcome::Skipped;
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Attachments designed: networks found, names and addresses chosen, routes decided. Only leases are taken.
+
+use crate::daemon::answer::ipam_failed;
+use crate::daemon::networks::{hex, random, random_mac};
+use crate::daemon::state::{Daemon, NetworkState};
+use crate::ipam::{IpamError, Lease};
+use crate::model::Attachment;
+use ipnet::IpNet;
+use netd_api::{
+    ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName,
+    NetnsSource, NetworkId, SandboxRequest,
+};
+use std::net::IpAddr;
+
+impl Daemon {
+    /// All attachments of a new container.
+    pub(super) fn design_attachments(
+        &mut self,
+        spec: &SandboxRequest,
+        what: &str,
+    ) -> Result<Vec<Attachment>, ApiError> {
+        let mut all: Vec<Attachment> = Vec::new();
+        for request in &spec.attachments {
+            match self.design_attachment(
+                &spec.id,
+                &spec.name,
+                spec.host_gateway,
+                request,
+                &all,
+                what,
+            ) {
+                Ok(attachment) => all.push(attachment),
+                Err(error) => {
+                    all.iter().for_each(|a| self.free_addresses(a));
+                    return Err(error);
+                }
+            }
+        }
+        if let Err(why) = self.fits(spec.netns, &all) {
+            all.iter().for_each(|a| self.free_addresses(a));
+            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
+        }
+        choose_default_routes(&mut all);
+        Ok(all)
+    }
+
+    /// Whether these networks go together with that namespace.
+    fn fits(&self, source: NetnsSource, all: &[Attachment]) -> Result<(), &'static str> {
+        let driver = |a: &Attachment| self.networks.get(&a.network).map(|n| &n.network.driver);
+        let host = all
+            .iter()
+            .any(|a| matches!(driver(a), Some(DriverSpec::Host)));
+        let none = all
+            .iter()
+            .any(|a| matches!(driver(a), Some(DriverSpec::None)));
+        match source {
+            NetnsSource::Host if !host => {
+                Err("a container in the host's namespace can be on network `host` only")
+            }
+            _ if (host || none) && all.len() > 1 => {
+                Err("networks `host` and `none` go with no other")
+            }
+            NetnsSource::New | NetnsSource::Given if host => {
+                Err("network `host` needs the host's namespace")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One attachment beside those that the container has or gets.
+    pub(super) fn design_attachment(
+        &mut self,
+        id: &ContainerId,
+        name: &str,
+        host_access: bool,
+        request: &AttachmentRequest,
+        beside: &[Attachment],
+        what: &str,
+    ) -> Result<Attachment, ApiError> {
+        let network = self.find_network(&request.network)?;
+        let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
+        if beside.iter().any(|a| a.network == network) {
+            return refuse(format!("it is on network `{}` already", request.network));
+        }
+        let ifname = match &request.ifname {
+            Some(wanted) if beside.iter().any(|a| a.ifname == *wanted) => {
+                return refuse(format!("another of its interfaces is named `{wanted}`"));
+            }
+            Some(wanted) => wanted.clone(),
+            None => free_ifname(beside)?,
+        };
+        let mac = request.mac.unwrap_or_else(random_mac);
+        let host_link: IfName = format!("ve{}", hex(&random::<5>()))
+            .parse()
+            .map_err(|error| {
+                ApiError::new(ErrorKind::System, what).caused_by(format!("{error}"))
+            })?;
+        let Some(state) = self.networks.get_mut(&network) else {
+            return Err(ApiError::new(ErrorKind::NotFound, what)
+                .caused_by(format!("there is no network `{}`", request.network)));
+        };
+        let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
+        let prefix = |address: IpAddr| {
+            let subnet = state
+                .network
+                .subnets
+                .iter()
+                .find(|s| s.subnet.contains(&address));
+            subnet.and_then(|s| IpNet::new(address, s.subnet.prefix_len()).ok())
+        };
+        Ok(Attachment {
+            addresses: leases.iter().filter_map(|l| prefix(l.address)).collect(),
+            reused: leases
+                .iter()
+                .filter(|l| l.reused)
+                .map(|l| l.address)
+                .collect(),
+            gateways: gateways(state, &leases),
+            network,
+            container: id.clone(),
+            container_name: name.to_owned(),
+            host_link,
+            host_mac: random_mac(),
+            ifname,
+            mac,
+            aliases: request.aliases.clone(),
+            gw_priority: request.gw_priority,
+            default_via: Vec::new(),
+            host_access,
+            ports: Vec::new(),
+        })
+    }
+
+    /// Which attachment publishes ports: the one with the default route, else the first that leads out.
+    pub(super) fn carrier(&self, attachments: &[Attachment]) -> Option<usize> {
+        let open = |id: &NetworkId| {
+            self.networks
+                .get(id)
+                .is_some_and(|n| n.network.bridge().is_some() && !n.network.internal)
+        };
+        let default = attachments
+            .iter()
+            .position(|a| !a.default_via.is_empty() && open(&a.network));
+        default.or_else(|| attachments.iter().position(|a| open(&a.network)))
+    }
+}
+
+fn free_ifname(beside: &[Attachment]) -> Result<IfName, ApiError> {
+    let names = (0..=beside.len()).filter_map(|i| format!("eth{i}").parse::<IfName>().ok());
+    let free = names
+        .into_iter()
+        .find(|name| !beside.iter().any(|a| a.ifname == *name));
+    free.ok_or_else(|| ApiError::new(ErrorKind::System, "no free interface name"))
+}
+
+/// One address per family: the static one, else one from the first subnet that has any.
+fn lease_addresses(
+    state: &mut NetworkState,
+    request: &AttachmentRequest,
+) -> Result<Vec<Lease>, IpamError> {
+    let mut got: Vec<Lease> = Vec::new();
+    let wishes = [request.ip.map(IpAddr::V4), request.ip6.map(IpAddr::V6)];
+    for (wish, v6) in wishes.into_iter().zip([false, true]) {
+        let lease = match wish {
+            Some(address) => take_static(state, address).map(Some),
+            None => choose(state, &request.prefer, v6),
+        };
+        match lease {
+            Ok(lease) => got.extend(lease),
+            Err(error) => {
+                // All or none.
+                for lease in got {
+                    for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
+                        if subnet.subnet.contains(&lease.address) {
+                            leases.free_address(lease.address);
+                        }
+                    }
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(got)
+}
+
+fn take_static(state: &mut NetworkState, address: IpAddr) -> Result<Lease, IpamError> {
+    let mut pairs = state.network.subnets.iter().zip(&mut state.leases);
+    match pairs.find(|(subnet, _)| subnet.subnet.contains(&address)) {
+        Some((subnet, leases)) => leases.take(subnet, address),
+        None => Err(IpamError::Outside { address }),
+    }
+}
+
+fn choose(
+    state: &mut NetworkState,
+    prefer: &[IpAddr],
+    v6: bool,
+) -> Result<Option<Lease>, IpamError> {
+    let mut full = None;
+    for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
+        if matches!(subnet.subnet, IpNet::V6(_)) != v6 {
+            continue;
+        }
+        match leases.choose(subnet, prefer) {
+            Ok(lease) => return Ok(Some(lease)),
+            Err(error) => full = Some(error),
+        }
+    }
+    full.map_or(Ok(None), Err)
+}
+
+fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
+    let network = &state.network;
+    let leads_out = |subnet: &&crate::model::Subnet| {
+        !network.internal && network.gateway_mode(subnet) != GatewayMode::Isolated
+    };
+    let holds =
+        |subnet: &&crate::model::Subnet| leases.iter().any(|l| subnet.subnet.contains(&l.address));
+    network
+        .subnets
+        .iter()
+        .filter(leads_out)
+        .filter(holds)
+        .filter_map(|s| s.gateway)
+        .collect()
+}
+
+/// Gives the default routes to the attachment with the highest priority, per family; the first wins a tie.
+pub fn choose_default_routes(attachments: &mut [Attachment]) {
+    for attachment in attachments.iter_mut() {
+        attachment.default_via.clear();
+    }
+    for v4 in [true, false] {
+        let mut best: Option<(usize, i32, IpAddr)> = None;
+        for (i, attachment) in attachments.iter().enumerate() {
+            let Some(gateway) = attachment.gateways.iter().find(|g| g.is_ipv4() == v4) else {
+                continue;
+            };
+            if best.is_none_or(|(_, priority, _)| attachment.gw_priority > priority) {
+                best = Some((i, attachment.gw_priority, *gateway));
+            }
+        }
+        if let Some((i, _, gateway)) = best {
+            attachments[i].default_via.push(gateway);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The socket: who may ask what, and a thread per connection that frames, waits and asks the writer.
+
+use super::log::Log;
+use super::state::{Answer, Input};
+use crate::kernel::receive_fd;
+use netd_api::{
+    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, Reply, Request, recv_frame,
+    send_frame,
+};
+use nix::sys::socket::{getsockopt, sockopt};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, sync_channel};
+use std::time::Duration;
+
+/// The group whose members may list.
+const GROUP: &str = "rcr";
+/// How long a shim may take to answer.
+const SHIM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs `work` with a path to `socket` that fits into a socket address (108 bytes, unix(7)), however deep its folder lies.
+pub fn with_short_path<T>(
+    socket: &Path,
+    work: impl FnOnce(&Path) -> io::Result<T>,
+) -> io::Result<T> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return work(socket);
+    };
+    let folder = File::open(folder)?;
+    work(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
+/// Whether a netd answers below `run`. A netd that just started gets a moment.
+pub fn answers(run: &Path) -> bool {
+    let socket = run.join(netd_api::SOCKET_NAME);
+    (0..100).any(|_| {
+        let there = with_short_path(&socket, |path| UnixStream::connect(path)).is_ok();
+        if !there {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        there
+    })
+}
+
+/// Binds the socket. Whoever holds the pid file's lock may replace a socket that was left.
+pub fn bind(run: &Path) -> Result<UnixListener, String> {
+    let path = run.join(netd_api::SOCKET_NAME);
+    let _ = std::fs::remove_file(&path);
+    let failed = |error: io::Error| format!("bind socket `{}`: {error}", path.display());
+    let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let bound = with_short_path(&path, |path| UnixListener::bind(path));
+    nix::sys::stat::umask(old);
+    let listener = bound.map_err(failed)?;
+    if let Some(gid) = group_id() {
+        // Members reach the socket: the folder lets them through, not look around.
+        std::os::unix::fs::chown(&path, None, Some(gid)).map_err(failed)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+        std::fs::set_permissions(run, std::fs::Permissions::from_mode(0o711)).map_err(failed)?;
+    }
+    Ok(listener)
+}
+
+/// Removes the socket.
+pub fn unbind(run: &Path) {
+    let _ = std::fs::remove_file(run.join(netd_api::SOCKET_NAME));
+}
+
+fn group_id() -> Option<u32> {
+    let text = std::fs::read_to_string("/etc/group").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == GROUP).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+/// Accepts on a thread of its own.
+pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, log: Log) {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let work = move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                // Out of descriptors: what is open may close.
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            };
+            let connection = Connection {
+                number: NUMBER.fetch_add(1, Ordering::Relaxed),
+                stream,
+                inbox: inbox.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .stack_size(256 << 10)
+                .spawn(move || connection.serve());
+            if let Err(error) = thread {
+                log.line(format!("a connection was turned away: {error}"));
+            }
+        }
+    };
+    // Without this thread netd is of no use; the first connection would show it.
+    let _ = std::thread::Builder::new()
+        .name("accept".into())
+        .stack_size(128 << 10)
+        .spawn(work);
+}
+
+struct Connection {
+    number: u64,
+    stream: UnixStream,
+    inbox: Sender<Input>,
+}
+
+impl Connection {
+    fn serve(self) {
+        let root =
+            getsockopt(&self.stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
+        loop {
+            let (reply, fds) = match recv_frame::<Request>(&self.stream) {
+                Ok((request, _)) if request.v != API_VERSION => {
+                    (Reply::Error(other_version(request.v)), Vec::new())
+                }
+                Ok((request, _)) if !root && !reads_only(&request.call) => {
+                    (Reply::Error(not_allowed()), Vec::new())
+                }
+                Ok((request, fds)) => self.ask(request.call, fds),
+                Err(FrameError::Json(error)) => {
+                    let refused = ApiError::new(ErrorKind::Invalid, "malformed request")
+                        .caused_by(error.to_string());
+                    (Reply::Error(refused), Vec::new())
+                }
+                Err(_) => break,
+            };
+            let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+            if send_frame(&self.stream, &reply, &raw).is_err() {
+                break;
+            }
+        }
+        // What this connection made and nobody holds is released.
+        let _ = self.inbox.send(Input::ConnectionClosed(self.number));
+    }
+
+    fn ask(&self, call: Call, fds: Vec<OwnedFd>) -> Answer {
+        let held = match &call {
+            Call::SandboxHold { id, socket } => match reach_shim(id, socket) {
+                Ok(shim) => Some(shim),
+                Err(error) => return (Reply::Error(error), Vec::new()),
+            },
+            _ => None,
+        };
+        let (sender, answer) = sync_channel(1);
+        let input = Input::Call {
+            call,
+            fds,
+            shim: held,
+            connection: self.number,
+            answer: sender,
+        };
+        let gone = || {
+            (
+                Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")),
+                Vec::new(),
+            )
+        };
+        if self.inbox.send(input).is_err() {
+            return gone();
+        }
+        answer.recv().unwrap_or_else(|_| gone())
+    }
+}
+
+fn reads_only(call: &Call) -> bool {
+    use Call::{NetworkInspect, NetworkList, SandboxInspect, SandboxList, Version};
+    matches!(
+        call,
+        Version | NetworkList | NetworkInspect { .. } | SandboxList | SandboxInspect { .. }
+    )
+}
+
+fn not_allowed() -> ApiError {
+    ApiError::new(ErrorKind::Permission, "only root may change networks")
+        .hint(format!("members of the group `{GROUP}` may list them"))
+}
+
+fn other_version(v: u16) -> ApiError {
+    ApiError::new(
+        ErrorKind::Version,
+        format!("this netd speaks version {API_VERSION} of its protocol, the caller {v}"),
+    )
+    .hint("rcr and netd must come from one build; `rcr system` restarts netd after an upgrade")
+}
+
+/// A shim's connection, with the namespace that it keeps.
+pub struct ShimLink {
+    pub stream: UnixStream,
+    /// Absent where the container has none of its own.
+    pub netns: Option<OwnedFd>,
+}
+
+/// Connects to a shim and asks for its namespace.
+pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError> {
+    let talk = || -> io::Result<ShimLink> {
+        let mut stream = with_short_path(socket, |path| UnixStream::connect(path))?;
+        stream.set_read_timeout(Some(SHIM_PATIENCE))?;
+        stream.write_all(b"netns\n")?;
+        let netns = receive_fd(&stream)?;
+        stream.set_read_timeout(None)?;
+        Ok(ShimLink { stream, netns })
+    };
+    talk().map_err(|error| {
+        let what = format!(
+            "cannot reach the shim of container `{}` at `{}`",
+            id.short(),
+            socket.display()
+        );
+        ApiError::new(ErrorKind::NotFound, what).caused_by(error.to_string())
+    })
+}

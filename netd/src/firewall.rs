@@ -1,0 +1,255 @@
+//! The host's firewall as data: one table, `inet rcr`, that never changes but in the elements of its sets and maps.
+//!
+//! Every network and every published port is an element, so that a packet costs the same few look-ups however many there
+//! are, and a change is one element. `docs/nftables.md` walks through it. No I/O here: `kernel::nft` speaks to the kernel.
+
+use netd_api::IfName;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod table;
+
+pub use table::{
+    ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table,
+};
+
+/// One value in a key or in a map's data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Datum {
+    Link(IfName),
+    V4(Ipv4Addr),
+    V6(Ipv6Addr),
+    /// A transport protocol's number.
+    Proto(u8),
+    Port(u16),
+    /// `NFPROTO_IPV4` (2) or `NFPROTO_IPV6` (10).
+    Family(u8),
+}
+
+impl From<IpAddr> for Datum {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(a) => Datum::V4(a),
+            IpAddr::V6(a) => Datum::V6(a),
+        }
+    }
+}
+
+impl fmt::Display for Datum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Datum::Link(name) => write!(f, "{name}"),
+            Datum::V4(a) => write!(f, "{a}"),
+            Datum::V6(a) => write!(f, "{a}"),
+            Datum::Proto(6) => f.write_str("tcp"),
+            Datum::Proto(17) => f.write_str("udp"),
+            Datum::Proto(132) => f.write_str("sctp"),
+            Datum::Proto(n) => write!(f, "proto {n}"),
+            Datum::Port(p) => write!(f, "{p}"),
+            Datum::Family(2) => f.write_str("ipv4"),
+            Datum::Family(_) => f.write_str("ipv6"),
+        }
+    }
+}
+
+/// The kind of a key's or value's field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    Link,
+    V4,
+    V6,
+    Proto,
+    Port,
+    Family,
+}
+
+/// The sets and maps of `inet rcr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Set {
+    /// Our bridges.
+    Bridges,
+    /// Bridges whose containers may open connections to the outside.
+    Outbound,
+    /// `bridge . bridge`: containers of it reach each other.
+    Icc,
+    /// `bridge . bridge`: a published port reached through its own bridge is masqueraded, so that the answer comes back.
+    Hairpin,
+    /// Bridges that are masqueraded.
+    Nat4,
+    Nat6,
+    /// Bridges whose containers may open connections to the host.
+    HostAccess,
+    /// `bridge . address` of single containers that may.
+    HostPeers4,
+    HostPeers6,
+    /// `host address . protocol . host port : container address . container port`.
+    Publish4,
+    Publish6,
+    /// The same for ranges whose numbers stay: `host address . protocol . host port : container address`.
+    Range4,
+    Range6,
+    /// `container address . protocol . container port`, reachable as it is (routed networks).
+    Open4,
+    Open6,
+    /// Families for which we switched forwarding on: what is not ours is not forwarded.
+    Guard,
+}
+
+impl Set {
+    /// All of them, in the order of creation.
+    pub const ALL: [Set; 16] = [
+        Set::Bridges,
+        Set::Outbound,
+        Set::Icc,
+        Set::Hairpin,
+        Set::Nat4,
+        Set::Nat6,
+        Set::HostAccess,
+        Set::HostPeers4,
+        Set::HostPeers6,
+        Set::Publish4,
+        Set::Publish6,
+        Set::Range4,
+        Set::Range6,
+        Set::Open4,
+        Set::Open6,
+        Set::Guard,
+    ];
+
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Set::Bridges => "bridges",
+            Set::Outbound => "outbound",
+            Set::Icc => "icc",
+            Set::Hairpin => "hairpin",
+            Set::Nat4 => "nat4",
+            Set::Nat6 => "nat6",
+            Set::HostAccess => "host-access",
+            Set::HostPeers4 => "host-peers4",
+            Set::HostPeers6 => "host-peers6",
+            Set::Publish4 => "publish4",
+            Set::Publish6 => "publish6",
+            Set::Range4 => "range4",
+            Set::Range6 => "range6",
+            Set::Open4 => "open4",
+            Set::Open6 => "open6",
+            Set::Guard => "guard",
+        }
+    }
+
+    /// The fields of a key.
+    pub fn key(self) -> &'static [Field] {
+        use Field::{Family, Link, Port, Proto, V4, V6};
+        match self {
+            Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess => &[Link],
+            Set::Icc | Set::Hairpin => &[Link, Link],
+            Set::HostPeers4 => &[Link, V4],
+            Set::HostPeers6 => &[Link, V6],
+            Set::Publish4 | Set::Range4 | Set::Open4 => &[V4, Proto, Port],
+            Set::Publish6 | Set::Range6 | Set::Open6 => &[V6, Proto, Port],
+            Set::Guard => &[Family],
+        }
+    }
+
+    /// The fields of a map's value; empty for a set.
+    pub fn data(self) -> &'static [Field] {
+        use Field::{Port, V4, V6};
+        match self {
+            Set::Publish4 => &[V4, Port],
+            Set::Publish6 => &[V6, Port],
+            Set::Range4 => &[V4],
+            Set::Range6 => &[V6],
+            _ => &[],
+        }
+    }
+
+    /// Whether keys are intervals.
+    pub fn interval(self) -> bool {
+        matches!(
+            self,
+            Set::Publish4 | Set::Publish6 | Set::Range4 | Set::Range6 | Set::Open4 | Set::Open6
+        )
+    }
+}
+
+/// One element of a set or map.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Element {
+    pub set: Set,
+    pub key: Vec<Datum>,
+    /// The last key of an interval, inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Vec<Datum>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<Datum>,
+}
+
+impl Element {
+    /// A link by itself.
+    pub fn link(set: Set, link: &IfName) -> Self {
+        Self {
+            set,
+            key: vec![Datum::Link(link.clone())],
+            last: None,
+            data: Vec::new(),
+        }
+    }
+
+    /// A bridge beside itself.
+    pub fn pair(set: Set, link: &IfName) -> Self {
+        Self {
+            set,
+            key: vec![Datum::Link(link.clone()), Datum::Link(link.clone())],
+            last: None,
+            data: Vec::new(),
+        }
+    }
+
+    /// Ports of an address: an unspecified one stands for all of its family.
+    pub fn ports(
+        set: Set,
+        address: IpAddr,
+        proto: u8,
+        ports: (u16, u16),
+        data: Vec<Datum>,
+    ) -> Self {
+        let last_address = match address {
+            IpAddr::V4(a) if a.is_unspecified() => IpAddr::V4(Ipv4Addr::BROADCAST),
+            IpAddr::V6(a) if a.is_unspecified() => IpAddr::V6(Ipv6Addr::from(u128::MAX)),
+            one => one,
+        };
+        let key = |a: IpAddr, port| vec![a.into(), Datum::Proto(proto), Datum::Port(port)];
+        Self {
+            set,
+            key: key(address, ports.0),
+            last: Some(key(last_address, ports.1)),
+            data,
+        }
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, datum) in self.key.iter().enumerate() {
+            let last = self
+                .last
+                .as_ref()
+                .and_then(|l| l.get(i))
+                .filter(|l| *l != datum);
+            let dot = if i > 0 { " . " } else { "" };
+            match (datum, last) {
+                (Datum::V4(_) | Datum::V6(_), Some(_)) => write!(f, "{dot}*")?,
+                (_, Some(last)) => write!(f, "{dot}{datum}-{last}")?,
+                (_, None) => write!(f, "{dot}{datum}")?,
+            }
+        }
+        for (i, datum) in self.data.iter().enumerate() {
+            write!(f, "{}{datum}", if i > 0 { " . " } else { " -> " })?;
+        }
+        Ok(())
+    }
+}

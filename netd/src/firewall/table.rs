@@ -1,0 +1,404 @@
+//! The chains and rules of our tables. They are fixed; what varies are the elements of [`Set`]s.
+
+use super::{Field, Set};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+/// Packets that the administrator's `inet rcr-user` chains give this mark are accepted by ours (`rcr` in ASCII).
+pub const ACCEPT_MARK: u32 = 0x0072_6372;
+
+/// A table as data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// `NFPROTO_INET` (1) or `NFPROTO_IPV4` (2).
+    pub family: u8,
+    pub name: &'static str,
+    pub sets: &'static [Set],
+    pub chains: Vec<Chain>,
+}
+
+/// A base chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub hook: Hook,
+    /// As in nft(8): raw -300, dstnat -100, filter 0, srcnat 100.
+    pub priority: i32,
+    pub rules: Vec<Rule>,
+}
+
+/// Netfilter's hooks by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    Prerouting = 0,
+    Input = 1,
+    Forward = 2,
+    Output = 3,
+    Postrouting = 4,
+}
+
+/// Matches, all of which must hold, then a verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub matches: Vec<Match>,
+    pub verdict: Verdict,
+    pub comment: &'static str,
+}
+
+/// One condition.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Match {
+    /// `meta nfproto`.
+    Family(u8),
+    /// `meta l4proto`.
+    Proto(u8),
+    /// The incoming link is not this one.
+    IifNot(&'static str),
+    /// The values that the set's key wants, looked up in it.
+    In(&'static [Load], Set),
+    NotIn(&'static [Load], Set),
+    /// `ct state established,related`.
+    Established,
+    /// `ct status dnat`.
+    Translated,
+    /// `fib daddr type local`.
+    ToLocal,
+    Mark(u32),
+    From(IpNet),
+    To(IpNet),
+    /// Transport destination port.
+    Port(u16),
+}
+
+/// What is loaded for a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    Iif,
+    Oif,
+    Saddr4,
+    Saddr6,
+    Daddr4,
+    Daddr6,
+    Proto,
+    Dport,
+    Family,
+}
+
+impl Load {
+    /// The kind of field it yields.
+    pub fn field(self) -> Field {
+        match self {
+            Load::Iif | Load::Oif => Field::Link,
+            Load::Saddr4 | Load::Daddr4 => Field::V4,
+            Load::Saddr6 | Load::Daddr6 => Field::V6,
+            Load::Proto => Field::Proto,
+            Load::Dport => Field::Port,
+            Load::Family => Field::Family,
+        }
+    }
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Verdict {
+    Accept,
+    Drop,
+    Return,
+    Masquerade,
+    /// Translate to what the map says; the port stays when the map's data has none.
+    DnatMap(&'static [Load], Set),
+    /// Translate to this.
+    Dnat(SocketAddrV4),
+}
+
+const V4: Match = Match::Family(2);
+const V6: Match = Match::Family(10);
+
+fn rule(matches: &[Match], verdict: Verdict, comment: &'static str) -> Rule {
+    Rule {
+        matches: matches.to_vec(),
+        verdict,
+        comment,
+    }
+}
+
+fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
+    // The callers' lengths are constants within their families; a longer one means the single address.
+    IpNet::new(address.into(), len).unwrap_or_else(|_| IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)))
+}
+
+/// The host's table. `docs/nftables.md` explains the order of the rules.
+pub fn host_table() -> Table {
+    let chain = |name, kind, hook, priority, rules| Chain {
+        name,
+        kind,
+        hook,
+        priority,
+        rules,
+    };
+    Table {
+        family: 1,
+        name: "rcr",
+        sets: &Set::ALL,
+        chains: vec![
+            chain(
+                "guard-loopback",
+                "filter",
+                Hook::Prerouting,
+                -300,
+                guard_loopback(),
+            ),
+            chain("publish", "nat", Hook::Prerouting, -100, publish(false)),
+            chain("publish-local", "nat", Hook::Output, -100, publish(true)),
+            chain("leave", "nat", Hook::Postrouting, 100, leave()),
+            chain("forward", "filter", Hook::Forward, 0, forward()),
+            chain("input", "filter", Hook::Input, 0, input()),
+        ],
+    }
+}
+
+fn guard_loopback() -> Vec<Rule> {
+    let loopback = Match::To(net(Ipv4Addr::new(127, 0, 0, 0), 8));
+    vec![rule(
+        &[Match::IifNot("lo"), V4, loopback],
+        Verdict::Drop,
+        "route_localnet is on for our bridges: nobody but the host itself may speak to 127.0.0.0/8",
+    )]
+}
+
+fn publish(local: bool) -> Vec<Rule> {
+    use Load::{Daddr4, Daddr6, Dport, Proto};
+    let mut rules = Vec::new();
+    if local {
+        let v6_loopback = Match::To(net(Ipv6Addr::LOCALHOST, 128));
+        rules.push(rule(
+            &[V6, v6_loopback],
+            Verdict::Return,
+            "the kernel can't translate [::1]: netd relays it",
+        ));
+    }
+    let mut add = |family, loads: &'static [Load], set, why| {
+        rules.push(rule(
+            &[family, Match::ToLocal],
+            Verdict::DnatMap(loads, set),
+            why,
+        ));
+    };
+    add(
+        V4,
+        &[Daddr4, Proto, Dport],
+        Set::Publish4,
+        "published ports",
+    );
+    add(
+        V4,
+        &[Daddr4, Proto, Dport],
+        Set::Range4,
+        "published ranges whose numbers stay",
+    );
+    add(
+        V6,
+        &[Daddr6, Proto, Dport],
+        Set::Publish6,
+        "published ports",
+    );
+    add(
+        V6,
+        &[Daddr6, Proto, Dport],
+        Set::Range6,
+        "published ranges whose numbers stay",
+    );
+    rules
+}
+
+fn leave() -> Vec<Rule> {
+    use Load::{Iif, Oif};
+    let to_bridge = Match::In(&[Oif], Set::Bridges);
+    let from_loopback = Match::From(net(Ipv4Addr::new(127, 0, 0, 0), 8));
+    vec![
+        rule(
+            &[Match::Translated, Match::In(&[Iif, Oif], Set::Hairpin)],
+            Verdict::Masquerade,
+            "a container reaches a published port of its own network: the answer must come back through the host",
+        ),
+        rule(
+            &[V4, from_loopback, to_bridge],
+            Verdict::Masquerade,
+            "the host reaches a published port by 127.0.0.1",
+        ),
+        rule(
+            &[
+                V4,
+                Match::In(&[Iif], Set::Nat4),
+                Match::NotIn(&[Oif], Set::Bridges),
+            ],
+            Verdict::Masquerade,
+            "out into the world",
+        ),
+        rule(
+            &[
+                V6,
+                Match::In(&[Iif], Set::Nat6),
+                Match::NotIn(&[Oif], Set::Bridges),
+            ],
+            Verdict::Masquerade,
+            "out into the world",
+        ),
+    ]
+}
+
+fn forward() -> Vec<Rule> {
+    use Load::{Daddr4, Daddr6, Dport, Family, Iif, Oif, Proto};
+    let to_bridge = Match::In(&[Oif], Set::Bridges);
+    vec![
+        rule(
+            &[Match::Mark(ACCEPT_MARK)],
+            Verdict::Accept,
+            "the administrator's rcr-user chains said so",
+        ),
+        rule(&[Match::Established], Verdict::Accept, "answers"),
+        rule(
+            &[Match::In(&[Iif, Oif], Set::Icc)],
+            Verdict::Accept,
+            "one bridge: with br_netfilter its frames come by here, without they don't",
+        ),
+        rule(
+            &[Match::Translated, to_bridge],
+            Verdict::Accept,
+            "published ports",
+        ),
+        rule(
+            &[
+                V4,
+                to_bridge,
+                Match::In(&[Daddr4, Proto, Dport], Set::Open4),
+            ],
+            Verdict::Accept,
+            "published ports of routed networks",
+        ),
+        rule(
+            &[
+                V6,
+                to_bridge,
+                Match::In(&[Daddr6, Proto, Dport], Set::Open6),
+            ],
+            Verdict::Accept,
+            "published ports of routed networks",
+        ),
+        rule(
+            &[to_bridge],
+            Verdict::Drop,
+            "networks are closed: to each other, to other hosts",
+        ),
+        rule(&[Match::In(&[Iif], Set::Outbound)], Verdict::Accept, "out"),
+        rule(
+            &[Match::In(&[Iif], Set::Bridges)],
+            Verdict::Drop,
+            "internal networks have no way out",
+        ),
+        rule(
+            &[Match::In(&[Family], Set::Guard)],
+            Verdict::Drop,
+            "we switched forwarding on for containers: the host does not route for others because of it",
+        ),
+    ]
+}
+
+fn input() -> Vec<Rule> {
+    use Load::{Iif, Saddr4, Saddr6};
+    vec![
+        rule(
+            &[Match::NotIn(&[Iif], Set::Bridges)],
+            Verdict::Accept,
+            "not from a container",
+        ),
+        rule(
+            &[Match::Mark(ACCEPT_MARK)],
+            Verdict::Accept,
+            "the administrator's rcr-user chains said so",
+        ),
+        rule(&[Match::Established], Verdict::Accept, "answers"),
+        rule(
+            &[Match::Proto(1)],
+            Verdict::Accept,
+            "the gateway answers pings",
+        ),
+        rule(
+            &[Match::Proto(58)],
+            Verdict::Accept,
+            "neighbour discovery, pings",
+        ),
+        rule(
+            &[Match::In(&[Iif], Set::HostAccess)],
+            Verdict::Accept,
+            "-o host_access=true",
+        ),
+        rule(
+            &[V4, Match::In(&[Iif, Saddr4], Set::HostPeers4)],
+            Verdict::Accept,
+            "--add-host NAME:host-gateway",
+        ),
+        rule(
+            &[V6, Match::In(&[Iif, Saddr6], Set::HostPeers6)],
+            Verdict::Accept,
+            "--add-host NAME:host-gateway",
+        ),
+        rule(
+            &[],
+            Verdict::Drop,
+            "the host's own ports are closed to containers",
+        ),
+    ]
+}
+
+/// The administrator's table: hooked before ours, written once, never flushed.
+pub fn user_table() -> Table {
+    let chain = |name, hook| Chain {
+        name,
+        kind: "filter",
+        hook,
+        priority: -10,
+        rules: Vec::new(),
+    };
+    Table {
+        family: 1,
+        name: "rcr-user",
+        sets: &[],
+        chains: vec![
+            chain("user-forward", Hook::Forward),
+            chain("user-input", Hook::Input),
+        ],
+    }
+}
+
+/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, so that the container
+/// may run a DNS server of its own on port 53. Conntrack turns the answers back.
+pub fn dns_table(udp: u16, tcp: u16) -> Table {
+    let resolver = Ipv4Addr::new(127, 0, 0, 11);
+    let bring = |proto, port| {
+        let matches = [
+            Match::To(net(resolver, 32)),
+            Match::Proto(proto),
+            Match::Port(53),
+        ];
+        rule(
+            &matches,
+            Verdict::Dnat(SocketAddrV4::new(resolver, port)),
+            "names",
+        )
+    };
+    let rules = vec![bring(17, udp), bring(6, tcp)];
+    Table {
+        family: 2,
+        name: "rcr-dns",
+        sets: &[],
+        chains: vec![Chain {
+            name: "names",
+            kind: "nat",
+            hook: Hook::Output,
+            priority: -100,
+            rules,
+        }],
+    }
+}

@@ -1,0 +1,409 @@
+//! The applier: does what a plan says, and undoes it.
+//!
+//! A plan's journal is durable before the first step. On an error everything that was made is undone in reverse; an object
+//! that isn't there any more is undone; what can't be undone is reported with the command that removes it. Undo after a
+//! crash treats a step that was only intended as done, and so touches only what carries our mark.
+
+use super::netlink::Netlink;
+use super::netns::within;
+use super::nft::Nft;
+use super::{KernelError, addr, conntrack, link, route, sysctl};
+use crate::plan::{Op, Outcome, Plan, Scope, Step};
+use netd_api::Mac;
+use nix::errno::Errno;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+
+/// netd's hands: its sockets in its own network namespace.
+pub struct Kernel {
+    pub route: Netlink,
+    pub nft: Nft,
+    conntrack: Netlink,
+    failpoint: Option<Failpoint>,
+}
+
+/// A plan that could not be applied. What it had made is undone, but for `left`.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct ApplyError {
+    pub what: String,
+    #[source]
+    pub cause: KernelError,
+    pub left: Vec<LeftBehind>,
+}
+
+/// Something that could not be undone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftBehind {
+    pub what: String,
+    /// What removes it.
+    pub command: String,
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (remove it with `{}`)", self.what, self.command)
+    }
+}
+
+impl Kernel {
+    /// Opens the sockets in the calling thread's network namespace.
+    pub fn open(plain_tables: bool, failpoint: Option<Failpoint>) -> Result<Self, KernelError> {
+        let (route, nft, conntrack) = (
+            Netlink::route()?,
+            Nft::open(plain_tables)?,
+            Netlink::netfilter()?,
+        );
+        Ok(Self {
+            route,
+            nft,
+            conntrack,
+            failpoint,
+        })
+    }
+
+    /// Applies a plan. Container steps need `netns`.
+    pub fn apply(
+        &mut self,
+        plan: &Plan,
+        netns: Option<BorrowedFd<'_>>,
+    ) -> Result<Vec<Outcome>, ApplyError> {
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(plan.steps.len());
+        let mut rest = plan.steps.as_slice();
+        while let Some(first) = rest.first() {
+            let run = rest.iter().take_while(|s| s.scope == first.scope).count();
+            let (steps, behind) = rest.split_at(run);
+            let failed = self.apply_run(steps, netns, &mut outcomes);
+            if let Err(cause) = failed {
+                let at = outcomes.len();
+                // The step that failed may have done a part of its work.
+                outcomes.push(Outcome::Intended);
+                let left = self.undo(&plan.steps[..=at], &outcomes, netns);
+                return Err(ApplyError {
+                    what: plan.steps[at].op.describe(),
+                    cause,
+                    left,
+                });
+            }
+            rest = behind;
+        }
+        Ok(outcomes)
+    }
+
+    fn apply_run(
+        &mut self,
+        steps: &[Step],
+        netns: Option<BorrowedFd<'_>>,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), KernelError> {
+        match steps.first().map(|s| s.scope) {
+            Some(Scope::Container) => {
+                let netns = netns.ok_or(KernelError::NoNetns)?;
+                let failpoint = &mut self.failpoint;
+                within(netns, || {
+                    let mut route = Netlink::route()?;
+                    steps.iter().try_for_each(|step| {
+                        let done =
+                            guarded(failpoint, &step.op, || ensure_inside(&mut route, &step.op))?;
+                        outcomes.push(done);
+                        Ok(())
+                    })
+                })
+            }
+            _ => steps.iter().try_for_each(|step| {
+                let mut failpoint = self.failpoint.take();
+                let done = guarded(&mut failpoint, &step.op, || self.ensure(&step.op, netns));
+                self.failpoint = failpoint;
+                outcomes.push(done?);
+                Ok(())
+            }),
+        }
+    }
+
+    fn ensure(&mut self, op: &Op, netns: Option<BorrowedFd<'_>>) -> Result<Outcome, KernelError> {
+        match op {
+            Op::Bridge {
+                name,
+                mac,
+                mtu,
+                alias,
+            } => {
+                let made = link::add_bridge(&mut self.route, name, *mac, *mtu, alias);
+                self.made_or_ours(made, name.as_str(), alias, *mac)
+            }
+            Op::Veth {
+                host,
+                host_mac,
+                peer,
+                mac,
+                mtu,
+                bridge,
+                alias,
+            } => {
+                let index = link::find(&mut self.route, bridge.as_str())?.index;
+                let spec = link::VethSpec {
+                    host,
+                    host_mac: *host_mac,
+                    peer,
+                    mac: *mac,
+                    mtu: *mtu,
+                    bridge: index,
+                    alias,
+                };
+                link::add_veth(&mut self.route, &spec, netns.ok_or(KernelError::NoNetns)?)?;
+                Ok(Outcome::Created)
+            }
+            Op::Table => {
+                let elements = std::collections::BTreeSet::new();
+                self.nft.write(elements).map(|()| Outcome::Created)
+            }
+            Op::UserTable => self.nft.add_user_table().map(|made| {
+                if made {
+                    Outcome::Created
+                } else {
+                    Outcome::AlreadyThere
+                }
+            }),
+            Op::Elements { elements } => self.nft.add(elements).map(|()| Outcome::Created),
+            Op::ForgetFlows { address, port } => {
+                conntrack::forget(&mut self.conntrack, *address, *port).map(|_| Outcome::Created)
+            }
+            Op::Isolate { .. }
+            | Op::Address { .. }
+            | Op::Up { .. }
+            | Op::Route { .. }
+            | Op::Sysctl { .. } => ensure_inside(&mut self.route, op),
+        }
+    }
+
+    fn made_or_ours(
+        &mut self,
+        made: Result<(), KernelError>,
+        name: &str,
+        alias: &str,
+        mac: Mac,
+    ) -> Result<Outcome, KernelError> {
+        match made {
+            Ok(()) => Ok(Outcome::Created),
+            Err(error) if error.errno() == Some(Errno::EEXIST) => {
+                let seen = link::find(&mut self.route, name)?;
+                if link::is_ours(&seen, alias, mac) {
+                    // Ours from before a crash: it goes with this journal.
+                    return Ok(Outcome::Created);
+                }
+                Err(KernelError::NotOurs(name.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Undoes steps in reverse, as far as it was we who did them. All errors are collected.
+    pub fn undo(
+        &mut self,
+        steps: &[Step],
+        outcomes: &[Outcome],
+        netns: Option<BorrowedFd<'_>>,
+    ) -> Vec<LeftBehind> {
+        let mut left = Vec::new();
+        for (step, outcome) in steps.iter().zip(outcomes).rev() {
+            if matches!(outcome, Outcome::AlreadyThere | Outcome::Skipped) {
+                continue;
+            }
+            let mut failpoint = self.failpoint.take();
+            let undone = guarded(&mut failpoint, &step.op, || {
+                self.undo_one(step, outcome, netns)
+            });
+            self.failpoint = failpoint;
+            match undone {
+                Ok(()) => {}
+                Err(error) if error.is_gone() => {}
+                Err(error) => left.push(left_behind(&step.op, &error)),
+            }
+        }
+        left
+    }
+
+    fn undo_one(
+        &mut self,
+        step: &Step,
+        outcome: &Outcome,
+        netns: Option<BorrowedFd<'_>>,
+    ) -> Result<(), KernelError> {
+        match (&step.op, step.scope) {
+            (Op::Bridge { name, alias, mac, .. }, _) => {
+                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
+            }
+            (Op::Veth { host, alias, host_mac, .. }, _) => {
+                link::delete_marked(&mut self.route, host.as_str(), alias, Some(*host_mac)).map(|_| ())
+            }
+            (Op::Table, _) => self.nft.delete(),
+            // One that was there before and only intended may be somebody's: it goes only while it is empty, as always.
+            (Op::UserTable, _) => self.nft.delete_user_table(),
+            (Op::Elements { elements }, _) if self.nft.wanted() => self.nft.remove(elements),
+            (
+                Op::Sysctl {
+                    key,
+                    value,
+                    undo: Some(old),
+                },
+                Scope::Host,
+            ) => put_back(key, value, old),
+            (Op::Sysctl { key, value, .. }, Scope::Container) => match (outcome, netns) {
+                (Outcome::Replaced(old), Some(netns)) => {
+                    within(netns, || put_back(key, value, old))
+                }
+                _ => Ok(()),
+            },
+            (Op::Route { to, via, link }, Scope::Container) => match netns {
+                Some(netns) => within(netns, || {
+                    let mut inside = Netlink::route()?;
+                    let index = link::find(&mut inside, link.as_str())?.index;
+                    route::delete(&mut inside, index, *to, *via)
+                }),
+                None => Ok(()),
+            },
+            (Op::Route { to, via, link }, Scope::Host) => {
+                let index = link::find(&mut self.route, link.as_str())?.index;
+                route::delete(&mut self.route, index, *to, *via)
+            }
+            // Addresses, flags, states and link sysctls go with their link; elements with their table; flows are gone.
+            (Op::Isolate { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => {
+                Ok(())
+            }
+            (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
+        }
+    }
+
+    /// Forgets an address's flows: it is another container's now.
+    pub fn forget_flows(&mut self, address: std::net::IpAddr) -> Result<usize, KernelError> {
+        conntrack::forget(&mut self.conntrack, address, None)
+    }
+}
+
+/// Puts an old value back, if the value is still the one that we set.
+fn put_back(key: &str, ours: &str, old: &str) -> Result<(), KernelError> {
+    if sysctl::read(key)? == ours {
+        sysctl::write(key, old)?;
+    }
+    Ok(())
+}
+
+fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> {
+    match op {
+        Op::Isolate { link } => {
+            let index = link::find(socket, link.as_str())?.index;
+            link::isolate(socket, index).map(|()| Outcome::Created)
+        }
+        Op::Address { link, address } => {
+            let index = link::find(socket, link.as_str())?.index;
+            match addr::add(socket, index, *address) {
+                Err(error) if error.errno() == Some(Errno::EEXIST) => Ok(Outcome::AlreadyThere),
+                other => other.map(|()| Outcome::Created),
+            }
+        }
+        Op::Up { link } => {
+            let index = link::find(socket, link.as_str())?.index;
+            link::set_up(socket, index).map(|()| Outcome::Created)
+        }
+        Op::Route { to, via, link } => {
+            let index = link::find(socket, link.as_str())?.index;
+            route::replace(socket, index, *to, *via).map(|()| Outcome::Created)
+        }
+        Op::Sysctl { key, value, .. } => {
+            let old = sysctl::write(key, value)?;
+            Ok(old.map_or(Outcome::AlreadyThere, Outcome::Replaced))
+        }
+        // The host's alone; plans never ask for them in a container.
+        Op::Bridge { .. }
+        | Op::Veth { .. }
+        | Op::Table
+        | Op::UserTable
+        | Op::Elements { .. }
+        | Op::ForgetFlows { .. } => Err(KernelError::NoNetns),
+    }
+}
+
+fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
+    let command = match op {
+        Op::Bridge { name, .. } => format!("ip link del {name}"),
+        Op::Veth { host, .. } => format!("ip link del {host}"),
+        Op::Address { link, address } => format!("ip addr del {address} dev {link}"),
+        Op::Route { to, via, link } => format!("ip route del {to} via {via} dev {link}"),
+        Op::Sysctl { key, undo, .. } => {
+            format!("sysctl -w {key}={}", undo.as_deref().unwrap_or("0"))
+        }
+        Op::UserTable => "nft delete table inet rcr-user".to_owned(),
+        Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
+        Op::Isolate { link } | Op::Up { link } => format!("ip link show {link}"),
+        Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
+    };
+    LeftBehind {
+        what: format!("{}: {error}", op.describe()),
+        command,
+    }
+}
+
+/// A place where tests make netd fail: `INDEX|NAME:abort|error[:after]` in `NETD_FAILPOINT`. The index counts all ops that
+/// this process does or undoes, from 0; a name means the first op of that name.
+#[derive(Debug, Clone)]
+pub struct Failpoint {
+    at: String,
+    abort: bool,
+    after: bool,
+    count: usize,
+}
+
+impl Failpoint {
+    /// Reads `NETD_FAILPOINT`.
+    pub fn from_env() -> Option<Self> {
+        let text = std::env::var("NETD_FAILPOINT").ok()?;
+        let mut parts = text.split(':');
+        let (at, action) = (parts.next()?.to_owned(), parts.next()?);
+        Some(Self {
+            at,
+            abort: action == "abort",
+            after: parts.next() == Some("after"),
+            count: 0,
+        })
+    }
+
+    fn hit(&self, op: &Op) -> bool {
+        self.at
+            .parse()
+            .map_or(self.at == op.name(), |index: usize| index == self.count)
+    }
+
+    fn act(&self) -> Result<(), KernelError> {
+        if self.abort {
+            // As hard as `kill -9`: no destructors, no buffers.
+            let _ =
+                nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
+        }
+        Err(KernelError::Failpoint)
+    }
+}
+
+fn guarded<T>(
+    failpoint: &mut Option<Failpoint>,
+    op: &Op,
+    effect: impl FnOnce() -> Result<T, KernelError>,
+) -> Result<T, KernelError> {
+    let Some(point) = failpoint else {
+        return effect();
+    };
+    let (hit, after) = (point.hit(op), point.after);
+    point.count += 1;
+    let armed = point.clone();
+    if !hit {
+        return effect();
+    }
+    // It fails once: what undoes the failure must not fail again.
+    *failpoint = None;
+    if after {
+        let done = effect()?;
+        armed.act()?;
+        return Ok(done);
+    }
+    armed.act()?;
+    effect()
+}

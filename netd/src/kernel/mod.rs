@@ -1,0 +1,94 @@
+//! Effects: the only room that talks to the kernel about networks, and the only one with `unsafe`.
+//!
+//! [`Kernel`] applies plans and undoes them. It is blocking on purpose: one thread, the daemon's single writer, owns it, and
+//! a change takes microseconds. What must happen in a container's netns happens on a thread that enters it and ends there.
+
+mod addr;
+mod apply;
+mod conntrack;
+mod journal;
+mod link;
+mod netlink;
+mod netns;
+mod nft;
+mod nft_encode;
+mod observe;
+mod peer;
+mod process;
+mod rights;
+mod route;
+mod sockdiag;
+mod sysctl;
+mod watch;
+
+pub use apply::{ApplyError, Failpoint, Kernel, LeftBehind};
+pub use journal::{Journal, JournalState};
+pub use link::delete_marked;
+pub use netns::{Netns, Resolver, replace_dns};
+pub use nft::Protection;
+pub use observe::{facts, host_networks, observe};
+pub use peer::{Held, hold_port};
+pub use process::{Ready, daemonize, lock_pid_file};
+pub use rights::receive_fd;
+pub use sockdiag::busy_ports;
+pub use watch::{Event, watch};
+
+use nix::errno::Errno;
+
+/// Why the kernel refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum KernelError {
+    #[error("netlink: {}{} ({errno:?})", .errno.desc().to_lowercase(), detail(.message))]
+    Netlink {
+        errno: Errno,
+        message: Option<String>,
+    },
+    #[error("{what}: {} ({errno:?})", .errno.desc().to_lowercase())]
+    Call { what: String, errno: Errno },
+    #[error("there is no link `{0}`")]
+    NoLink(String),
+    #[error("link `{0}` exists and does not carry rcr's mark: it belongs to somebody else")]
+    NotOurs(String),
+    #[error("stopped by a failpoint")]
+    Failpoint,
+    #[error("the step needs the container's network namespace")]
+    NoNetns,
+}
+
+fn detail(message: &Option<String>) -> String {
+    message
+        .as_ref()
+        .map(|m| format!(": {m}"))
+        .unwrap_or_default()
+}
+
+impl KernelError {
+    /// The error number, where there is one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            KernelError::Netlink { errno, .. } | KernelError::Call { errno, .. } => Some(*errno),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn call(what: impl Into<String>) -> impl FnOnce(Errno) -> Self {
+        let what = what.into();
+        move |errno| Self::Call { what, errno }
+    }
+
+    pub(crate) fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
+        Self::Call {
+            what: what.into(),
+            errno: Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
+        }
+    }
+
+    /// Whether it says that the object is not there.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, KernelError::NoLink(_))
+            || matches!(
+                self.errno(),
+                Some(Errno::ENOENT | Errno::ENODEV | Errno::ESRCH)
+            )
+    }
+}

@@ -1,0 +1,151 @@
+//! Network namespaces of containers: made ready ahead of time, entered only by threads that then end.
+
+use super::netlink::Netlink;
+use super::nft::write_plain;
+use super::{KernelError, link, sysctl};
+use crate::firewall::dns_table;
+use nix::sched::{CloneFlags, setns, unshare};
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+/// Namespaces that wait to be used.
+const READY: usize = 3;
+/// The loopback's index in every namespace.
+const LOOPBACK: u32 = 1;
+/// Where containers find their resolver.
+const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
+/// What holds in every container's namespace before its first link exists. `default` is what new links start with.
+const SYSCTLS: [(&str, &str); 10] = [
+    // ping without CAP_NET_RAW, ports below 1024 without CAP_NET_BIND_SERVICE: it is the container's own namespace
+    ("net/ipv4/ping_group_range", "0 2147483647"),
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+    // addresses are announced when a link comes up, so that an address that was somebody else's is learned anew
+    ("net/ipv4/conf/default/arp_notify", "1"),
+    ("net/ipv6/conf/default/ndisc_notify", "1"),
+    // answers leave on any of several networks
+    ("net/ipv4/conf/default/rp_filter", "2"),
+    // IPv6 comes with a network that has it, from netd alone
+    ("net/ipv6/conf/default/disable_ipv6", "1"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/autoconf", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/default/accept_redirects", "0"),
+];
+
+/// A container's namespace.
+#[derive(Debug)]
+pub struct Netns {
+    pub fd: OwnedFd,
+    pub resolver: Option<Resolver>,
+}
+
+/// The sockets of a container's resolver, opened inside its namespace.
+#[derive(Debug)]
+pub struct Resolver {
+    pub udp: UdpSocket,
+    pub tcp: TcpListener,
+}
+
+impl Netns {
+    /// Makes one on a thread of its own, with loopback up, the sysctls set and the resolver's sockets bound.
+    pub fn new() -> Result<Self, KernelError> {
+        on_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)
+                .map_err(KernelError::call("create a network namespace"))?;
+            let path = "/proc/thread-self/ns/net";
+            let fd = File::open(path)
+                .map_err(|error| KernelError::io(format!("open `{path}`"), &error))?;
+            let resolver = prepare()?;
+            Ok(Self {
+                fd: fd.into(),
+                resolver: Some(resolver),
+            })
+        })
+    }
+
+    /// Takes over a namespace that the caller brought or that a shim kept.
+    pub fn adopt(fd: OwnedFd) -> Result<Self, KernelError> {
+        let resolver = within(fd.as_fd(), prepare)?;
+        Ok(Self {
+            fd,
+            resolver: Some(resolver),
+        })
+    }
+
+    /// Keeps `READY` namespaces in stock, made by a thread in the background.
+    pub fn stock() -> Result<Receiver<Result<Self, KernelError>>, KernelError> {
+        let (sender, receiver) = sync_channel(READY - 1);
+        let refill = move || while sender.send(Self::new()).is_ok() {};
+        std::thread::Builder::new()
+            .name("netns".into())
+            .stack_size(128 << 10)
+            .spawn(refill)
+            .map_err(|error| KernelError::io("start a thread", &error))?;
+        Ok(receiver)
+    }
+}
+
+fn prepare() -> Result<Resolver, KernelError> {
+    let mut route = Netlink::route()?;
+    link::set_up(&mut route, LOOPBACK)?;
+    for (key, value) in SYSCTLS {
+        match sysctl::write(key, value) {
+            // The kernel may lack IPv6; it has the others since 3.0 and 4.11.
+            Err(error) if error.is_gone() => {}
+            other => drop(other?),
+        }
+    }
+    open_resolver()
+}
+
+fn open_resolver() -> Result<Resolver, KernelError> {
+    let failed = |error: std::io::Error| KernelError::io("open the resolver's sockets", &error);
+    let any = SocketAddrV4::new(RESOLVER, 0);
+    let udp = UdpSocket::bind(any).map_err(failed)?;
+    let tcp = TcpListener::bind(any).map_err(failed)?;
+    let ports = (
+        udp.local_addr().map_err(failed)?.port(),
+        tcp.local_addr().map_err(failed)?.port(),
+    );
+    udp.set_nonblocking(true).map_err(failed)?;
+    tcp.set_nonblocking(true).map_err(failed)?;
+    write_plain(&mut Netlink::netfilter()?, &dns_table(ports.0, ports.1))?;
+    Ok(Resolver { udp, tcp })
+}
+
+/// Opens new resolver sockets in a namespace and brings 127.0.0.11:53 to them.
+pub fn replace_dns(netns: BorrowedFd<'_>) -> Result<Resolver, KernelError> {
+    within(netns, open_resolver)
+}
+
+/// Runs `work` on a thread inside the namespace; the thread then ends.
+pub fn within<T: Send>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> Result<T, KernelError> + Send,
+) -> Result<T, KernelError> {
+    on_thread(move || {
+        setns(netns, CloneFlags::CLONE_NEWNET)
+            .map_err(KernelError::call("enter the container's network namespace"))?;
+        work()
+    })
+}
+
+fn on_thread<T: Send>(
+    work: impl FnOnce() -> Result<T, KernelError> + Send,
+) -> Result<T, KernelError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(256 << 10)
+            .spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| KernelError::io("start a thread", &error))?;
+        thread.join().unwrap_or_else(|_| {
+            Err(KernelError::Call {
+                what: "run a thread".into(),
+                errno: nix::errno::Errno::EAGAIN,
+            })
+        })
+    })
+}

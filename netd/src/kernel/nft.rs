@@ -1,0 +1,269 @@
+//! The host's firewall tables in the kernel: one long-lived nfnetlink socket writes them.
+//!
+//! A table is owned by that socket and persists beyond it where the kernel can (flags `NFT_TABLE_F_OWNER`, since 5.12, and
+//! `NFT_TABLE_F_PERSIST`, since 6.9): a foreign `flush ruleset` passes it by, netd's death leaves it, the next netd takes it over.
+//! Never owned without persisting: the table would vanish with the socket. Where the kernel can't, the table is plain, and is
+//! written again when somebody deletes it (see `watch`).
+
+use super::KernelError;
+use super::netlink::{Attributes, Netlink, parse_ack};
+use super::nft_encode::{Batch, DELTABLE, GETRULE, GETTABLE, Sealed};
+use crate::firewall::{Element, Table, host_table, user_table};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
+
+const OWNED: u32 = 0x2 | 0x4;
+const INET: u8 = 1;
+
+/// How the host's table is protected from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Owned by netd, persisting beyond it.
+    Owned,
+    /// Nothing but netd's watch.
+    Plain,
+}
+
+/// The writer of the host's tables, with what they should hold.
+pub struct Nft {
+    socket: Netlink,
+    protection: Option<Protection>,
+    /// Whether `inet rcr` should be there.
+    wanted: bool,
+    live: BTreeSet<Element>,
+    /// Never own tables: for kernels that say they can but where it is not wanted, and for tests of the fall-back.
+    plain_only: bool,
+}
+
+impl Nft {
+    /// Opens the socket. Nothing is written yet.
+    pub fn open(plain_only: bool) -> Result<Self, KernelError> {
+        let socket = Netlink::netfilter()?;
+        Ok(Self {
+            socket,
+            protection: None,
+            wanted: false,
+            live: BTreeSet::new(),
+            plain_only,
+        })
+    }
+
+    /// The port of the writing socket: changes that it makes are not foreign.
+    pub fn port(&self) -> u32 {
+        self.socket.port()
+    }
+
+    /// How the table is protected, once it was written.
+    pub fn protection(&self) -> Option<Protection> {
+        self.protection
+    }
+
+    /// Whether the table should be there.
+    pub fn wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Writes `inet rcr` whole, with these elements, in one transaction: packets see the old or the new, never a part.
+    pub fn write(&mut self, elements: BTreeSet<Element>) -> Result<(), KernelError> {
+        self.live = elements;
+        self.wanted = true;
+        let owned = [
+            (OWNED, OWNED, Protection::Owned),
+            (0, OWNED, Protection::Owned),
+        ];
+        let plain = [(0, 0, Protection::Plain), (OWNED, 0, Protection::Plain)];
+        let order = if self.plain_only {
+            [plain, owned]
+        } else {
+            [owned, plain]
+        };
+        let mut last = None;
+        // What is there now may be plain or owned-and-persisting; the kernel refuses to change one into the other.
+        for (there, flags, protection) in order.into_iter().flatten() {
+            match self.write_as(there, flags) {
+                Ok(()) => {
+                    self.protection = Some(protection);
+                    return Ok(());
+                }
+                Err(error) if matches!(error.errno(), Some(Errno::EOPNOTSUPP | Errno::EINVAL)) => {
+                    last = Some(error)
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or(KernelError::Netlink {
+            errno: Errno::EOPNOTSUPP,
+            message: None,
+        }))
+    }
+
+    fn write_as(&mut self, there: u32, flags: u32) -> Result<(), KernelError> {
+        let table = host_table();
+        let mut batch = Batch::new(self.socket.next_seq());
+        batch.new_table(table.family, table.name, there);
+        batch.delete_table(table.family, table.name);
+        batch.new_table(table.family, table.name, flags);
+        batch.contents(&table);
+        batch.add_elements(self.live.iter());
+        commit(&mut self.socket, batch.finish())
+    }
+
+    /// Writes what should be there once more.
+    pub fn restore(&mut self) -> Result<(), KernelError> {
+        let elements = std::mem::take(&mut self.live);
+        self.write(elements)
+    }
+
+    /// Deletes `inet rcr`; one that isn't there is deleted.
+    pub fn delete(&mut self) -> Result<(), KernelError> {
+        self.wanted = false;
+        self.live.clear();
+        let table = host_table();
+        // A table that persists without an owner can only be deleted by who takes it over first.
+        for flags in [OWNED, 0] {
+            if !table_exists(&mut self.socket, &table)? {
+                return Ok(());
+            }
+            let mut batch = Batch::new(self.socket.next_seq());
+            batch.new_table(table.family, table.name, flags);
+            batch.delete_table(table.family, table.name);
+            match commit(&mut self.socket, batch.finish()) {
+                Err(error) if matches!(error.errno(), Some(Errno::EOPNOTSUPP | Errno::EINVAL)) => {}
+                other => return other,
+            }
+        }
+        delete_table(&mut self.socket, &table)
+    }
+
+    /// Whether `inet rcr` is there.
+    pub fn exists(&mut self) -> Result<bool, KernelError> {
+        table_exists(&mut self.socket, &host_table())
+    }
+
+    /// Adds elements. If the table is gone, it is written again with them.
+    pub fn add(&mut self, elements: &[Element]) -> Result<(), KernelError> {
+        let mut batch = Batch::new(self.socket.next_seq());
+        batch.add_elements(elements.iter());
+        let done = commit(&mut self.socket, batch.finish());
+        let gone = self.wanted && done.as_ref().is_err_and(KernelError::is_gone);
+        if gone {
+            let mut all = std::mem::take(&mut self.live);
+            all.extend(elements.iter().cloned());
+            return self.write(all);
+        }
+        done?;
+        self.live.extend(elements.iter().cloned());
+        Ok(())
+    }
+
+    /// Deletes elements; what isn't there is deleted.
+    pub fn remove(&mut self, elements: &[Element]) -> Result<(), KernelError> {
+        for element in elements {
+            self.live.remove(element);
+        }
+        let mut batch = Batch::new(self.socket.next_seq());
+        batch.delete_elements(elements.iter());
+        match commit(&mut self.socket, batch.finish()) {
+            Err(error) if error.is_gone() && elements.len() > 1 => elements
+                .iter()
+                .try_for_each(|one| self.remove(std::slice::from_ref(one))),
+            Err(error) if error.is_gone() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes the administrator's table, if it isn't there. Says whether it made it.
+    pub fn add_user_table(&mut self) -> Result<bool, KernelError> {
+        let table = user_table();
+        if table_exists(&mut self.socket, &table)? {
+            return Ok(false);
+        }
+        write_plain(&mut self.socket, &table)?;
+        Ok(true)
+    }
+
+    /// Deletes the administrator's table, unless somebody put rules into it.
+    pub fn delete_user_table(&mut self) -> Result<(), KernelError> {
+        let table = user_table();
+        if !table_exists(&mut self.socket, &table)? || has_rules(&mut self.socket, &table)? {
+            return Ok(());
+        }
+        delete_table(&mut self.socket, &table)
+    }
+}
+
+/// Writes a table without an owner in place of what is there under its name.
+pub fn write_plain(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> {
+    let mut batch = Batch::new(socket.next_seq());
+    batch.new_table(table.family, table.name, 0);
+    batch.delete_table(table.family, table.name);
+    batch.new_table(table.family, table.name, 0);
+    batch.contents(table);
+    commit(socket, batch.finish())
+}
+
+fn delete_table(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> {
+    let mut batch = Batch::new(socket.next_seq());
+    batch.delete_table(table.family, table.name);
+    match commit(socket, batch.finish()) {
+        Err(error) if error.is_gone() => Ok(()),
+        other => other,
+    }
+}
+
+fn named(table: &Table) -> Vec<u8> {
+    let mut a = Attributes::default();
+    a.text(1, table.name);
+    let mut payload = vec![table.family, 0, 0, 0];
+    payload.extend_from_slice(&a.0);
+    payload
+}
+
+fn table_exists(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
+    match socket.get(GETTABLE, &named(table), |_, _| {}) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_gone() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn has_rules(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
+    Ok(!socket
+        .dump(GETRULE, &named(table), |_, _| Some(()))?
+        .is_empty())
+}
+
+/// Sends a batch and waits for its end. The first error is the one that counts; the kernel has then changed nothing.
+fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
+    socket.send_raw(&batch.bytes)?;
+    let mut first: Option<KernelError> = None;
+    while !socket.receive(|message| {
+        if !batch.holds(message.seq) {
+            return false;
+        }
+        if let Err(KernelError::Netlink {
+            errno,
+            message: words,
+        }) = parse_ack(&message)
+            && first.is_none()
+        {
+            let what = batch.name(message.seq);
+            let words = words.map_or_else(|| what.to_owned(), |w| format!("{what}: {w}"));
+            first = Some(KernelError::Netlink {
+                errno,
+                message: Some(words),
+            });
+        }
+        message.seq == batch.last
+    })? {}
+    first.map_or(Ok(()), Err)
+}
+
+/// Whether a message of the nftables multicast group says that something of `inet rcr` was deleted.
+pub fn deletes_ours(kind: u16, payload: &[u8]) -> bool {
+    use super::nft_encode::{DELCHAIN, DELRULE, DELSET, DELSETELEM};
+    let deletion = [DELTABLE, DELCHAIN, DELRULE, DELSET, DELSETELEM].contains(&kind);
+    let table = super::netlink::attributes(payload.get(4..).unwrap_or_default())
+        .find(|(kind, _)| *kind == 1);
+    deletion && payload.first() == Some(&INET) && table.is_some_and(|(_, name)| name == b"rcr\0")
+}

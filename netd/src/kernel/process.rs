@@ -1,0 +1,102 @@
+//! Becoming a daemon: before any thread exists, one process becomes two, and the first ends when the second is ready.
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Tells the waiting parent that the socket answers.
+#[derive(Debug)]
+pub struct Ready(Option<File>);
+
+impl Ready {
+    /// For a daemon in the foreground: nobody waits.
+    pub fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// Lets the parent end well. Dropping it without makes the parent fail with `error` written before.
+    pub fn say(self) {
+        if let Some(mut pipe) = self.0 {
+            // The parent may be gone; then nobody needs to know.
+            let _ = pipe.write_all(b"R");
+        }
+    }
+
+    /// Lets the parent print why, and fail.
+    pub fn fail(self, text: &str) {
+        match self.0 {
+            Some(mut pipe) => drop(pipe.write_all(format!("E{text}").as_bytes())),
+            None => eprint!("{text}"),
+        }
+    }
+}
+
+/// Forks. The parent waits for word from the child and then exits, 0 if it is ready; only the child returns.
+/// Must be called before any thread exists.
+pub fn daemonize() -> Result<Ready, Errno> {
+    let (read, write) = pipe()?;
+    // SAFETY: the process has one thread here, so the child may do whatever it likes.
+    match unsafe { fork() }? {
+        ForkResult::Parent { .. } => {
+            drop(write);
+            let mut said = Vec::new();
+            let heard = File::from(read).read_to_end(&mut said);
+            if heard.is_ok() && said == b"R" {
+                std::process::exit(0);
+            }
+            let text = String::from_utf8_lossy(said.get(1..).unwrap_or_default()).into_owned();
+            eprint!(
+                "{}",
+                if text.is_empty() {
+                    "error: netd ended before it was ready\n"
+                } else {
+                    &text
+                }
+            );
+            std::process::exit(1);
+        }
+        ForkResult::Child => {
+            drop(read);
+            setsid()?;
+            Ok(Ready(Some(File::from(write))))
+        }
+    }
+}
+
+impl Ready {
+    /// Cuts the ties to the terminal that netd was started from, and moves to `/`.
+    pub fn detach(&self) -> std::io::Result<()> {
+        let null = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
+        dup2_stdin(&null)?;
+        dup2_stdout(&null)?;
+        dup2_stderr(&null)?;
+        std::env::set_current_dir("/")
+    }
+}
+
+/// Locks the pid file and writes our number into it. Nothing if another netd has it.
+pub fn lock_pid_file(path: &Path) -> std::io::Result<Option<Flock<File>>> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            lock.set_len(0)?;
+            writeln!(lock, "{}", std::process::id())?;
+            Ok(Some(lock))
+        }
+        Err((_, Errno::EAGAIN)) => Ok(None),
+        Err((_, errno)) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,101 @@
+//! What the pure rooms speak about: networks, attachments, and the facts of a host that plans depend on.
+
+use ipnet::IpNet;
+use netd_api::{
+    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, Mac, NetworkId, NetworkName,
+    PublishedPort,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A network as it was created; nothing in it is chosen later, but the MTU when it follows the uplink.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: NetworkId,
+    pub name: NetworkName,
+    pub driver: DriverSpec,
+    pub internal: bool,
+    pub ipv6: bool,
+    pub subnets: Vec<Subnet>,
+    /// The host's interface; absent for drivers without one.
+    pub interface: Option<IfName>,
+    /// The bridge's own address, fixed so that it doesn't follow the lowest port's (bridge(4) behaviour).
+    pub mac: Mac,
+    pub labels: BTreeMap<String, String>,
+    /// Seconds since the epoch.
+    pub created: i64,
+    pub predefined: bool,
+}
+
+impl Network {
+    /// The bridge options, where the network has a bridge.
+    pub fn bridge(&self) -> Option<&BridgeOptions> {
+        match &self.driver {
+            DriverSpec::Bridge(options) => Some(options),
+            DriverSpec::Host | DriverSpec::None => None,
+        }
+    }
+
+    /// How packets of `subnet`'s family leave.
+    pub fn gateway_mode(&self, subnet: &Subnet) -> GatewayMode {
+        match (self.bridge(), subnet.subnet) {
+            (Some(o), IpNet::V4(_)) => o.gateway_mode_ipv4,
+            (Some(o), IpNet::V6(_)) => o.gateway_mode_ipv6,
+            (None, _) => GatewayMode::Nat,
+        }
+    }
+}
+
+/// A subnet of a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subnet {
+    pub subnet: IpNet,
+    /// Always set for a bridge, also when the bridge does not carry it.
+    pub gateway: Option<IpAddr>,
+    pub ip_range: Option<IpNet>,
+    pub aux_addresses: BTreeMap<String, IpAddr>,
+}
+
+/// One container on one network, with everything chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub network: NetworkId,
+    pub container: ContainerId,
+    pub container_name: String,
+    /// The host's end.
+    pub host_link: IfName,
+    pub host_mac: Mac,
+    /// The container's end.
+    pub ifname: IfName,
+    pub mac: Mac,
+    /// With their subnets' prefix lengths.
+    pub addresses: Vec<IpNet>,
+    /// Gateways by family; empty where there is no way out.
+    pub gateways: Vec<IpAddr>,
+    pub aliases: Vec<String>,
+    pub gw_priority: i32,
+    /// The gateways that carry the container's default routes: those of the attachment with the highest priority, per family.
+    pub default_via: Vec<IpAddr>,
+    /// An address that was another container's a while ago: its old flows are forgotten.
+    pub reused: Vec<IpAddr>,
+    /// The container may open connections to the host.
+    pub host_access: bool,
+    /// What is published through this attachment.
+    pub ports: Vec<PublishedPort>,
+}
+
+/// What plans need to know about the host. Collected by `kernel::observe`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The MTU of the default route's interface, in bytes.
+    pub uplink_mtu: Option<u32>,
+    /// `net.ipv4.ip_forward` is on.
+    pub forward4: bool,
+    /// `net.ipv6.conf.all.forwarding` is on.
+    pub forward6: bool,
+    /// Interfaces that take router advertisements only while they don't forward (`accept_ra` = 1).
+    pub accept_ra: Vec<IfName>,
+    /// The kernel has IPv6.
+    pub ipv6: bool,
+}

@@ -1,0 +1,105 @@
+//! Desired times observed: which steps of a plan a kernel still lacks.
+
+use super::{Op, Plan, Scope};
+use ipnet::IpNet;
+use netd_api::{IfName, Mac};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was seen of the host's kernel.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    pub links: BTreeMap<IfName, LinkSeen>,
+    pub addresses: BTreeSet<(IfName, IpNet)>,
+    /// The table `inet rcr` is there.
+    pub table: bool,
+}
+
+/// A link as it was seen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LinkSeen {
+    pub index: u32,
+    pub alias: Option<String>,
+    pub up: bool,
+    pub mtu: u32,
+    pub mac: Option<Mac>,
+    /// The index of the bridge it is a port of.
+    pub controller: Option<u32>,
+}
+
+/// The host steps of `plan` that `observed` lacks, in the plan's order. A change of an object counts as lacking when the
+/// object itself is. Container steps are left out: a netns that is there was set up whole.
+pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
+    let mut fresh: BTreeSet<IfName> = BTreeSet::new();
+    let mut out = Plan::default();
+    for step in plan.steps.iter().filter(|s| s.scope == Scope::Host) {
+        let lacking = match &step.op {
+            Op::Bridge { name, .. } => !observed.links.contains_key(name),
+            Op::Veth { host, .. } => !observed.links.contains_key(host),
+            Op::Address { link, address } => {
+                !observed.addresses.contains(&(link.clone(), *address))
+            }
+            Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
+            Op::Isolate { link } | Op::Route { link, .. } => fresh.contains(link),
+            Op::Sysctl { key, undo, .. } => {
+                undo.is_some() || fresh.iter().any(|link| names_link(key, link))
+            }
+            Op::Table => !observed.table,
+            Op::UserTable | Op::Elements { .. } => true,
+            Op::ForgetFlows { .. } => false,
+        };
+        if !lacking {
+            continue;
+        }
+        if let Op::Bridge { name, .. } | Op::Veth { host: name, .. } = &step.op {
+            fresh.insert(name.clone());
+        }
+        out.steps.push(step.clone());
+    }
+    out
+}
+
+fn names_link(key: &str, link: &IfName) -> bool {
+    key.split('/').any(|part| part == link.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_planned_again() {
+        let name: IfName = "br-x".parse().unwrap();
+        let mut plan = Plan::default();
+        let mac = "02:00:00:00:00:01".parse().unwrap();
+        plan.host(
+            Op::Bridge {
+                name: name.clone(),
+                mac,
+                mtu: 1500,
+                alias: "rcr:x".into(),
+            },
+            "",
+        );
+        plan.host(
+            Op::Sysctl {
+                key: "net/ipv4/conf/br-x/rp_filter".into(),
+                value: "2".into(),
+                undo: None,
+            },
+            "",
+        );
+        plan.host(Op::Up { link: name.clone() }, "");
+        assert_eq!(missing(&plan, &Observed::default()).steps.len(), 3);
+        let mut observed = Observed::default();
+        observed.links.insert(
+            name.clone(),
+            LinkSeen {
+                up: false,
+                ..LinkSeen::default()
+            },
+        );
+        let left = missing(&plan, &observed);
+        assert_eq!(left.steps.len(), 1);
+        assert_eq!(left.steps[0].op, Op::Up { link: name });
+    }
+}

@@ -1,0 +1,9 @@
+//! Plans: what is to be done to a kernel, as data. No I/O, no clock, no randomness: same input, same plan.
+
+mod diff;
+mod op;
+mod show;
+
+pub use diff::{LinkSeen, Observed, missing};
+pub use op::{Op, Outcome, Plan, Scope, Step};
+pub use show::show;

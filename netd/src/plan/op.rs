@@ -1,0 +1,165 @@
+//! Everything that can be done to a kernel.
+
+use crate::firewall::Element;
+use ipnet::IpNet;
+use netd_api::{IfName, Mac};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// One effect. Links are named, never numbered. Every `Op` that creates something has an inverse (see `kernel::apply`);
+/// the others change an object that an earlier `Op` of the same plan created, and go when it goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// A bridge, down, with its own fixed MAC. Inverse: delete it, if it carries `alias`.
+    Bridge {
+        name: IfName,
+        mac: Mac,
+        mtu: u32,
+        alias: String,
+    },
+    /// A veth pair in one message: host end on `bridge`, peer in the container. Inverse: delete the host end, if it carries `alias`.
+    Veth {
+        host: IfName,
+        host_mac: Mac,
+        peer: IfName,
+        mac: Mac,
+        mtu: u32,
+        bridge: IfName,
+        alias: String,
+    },
+    /// The bridge port talks to the bridge only, not to other isolated ports (`IFLA_BRPORT_ISOLATED`).
+    Isolate { link: IfName },
+    /// An address. Goes with its link.
+    Address { link: IfName, address: IpNet },
+    /// Sets the link up.
+    Up { link: IfName },
+    /// A route. Inverse: delete it.
+    Route {
+        to: IpNet,
+        via: IpAddr,
+        link: IfName,
+    },
+    /// A value below `/proc/sys`. Inverse: write `undo`, where it is set; else the value goes with its link.
+    Sysctl {
+        key: String,
+        value: String,
+        undo: Option<String>,
+    },
+    /// The table `inet rcr` with its chains, sets and rules. Inverse: delete it.
+    Table,
+    /// The table `inet rcr-user` with two empty chains for the administrator. Inverse: delete it, if nobody put rules there.
+    UserTable,
+    /// Elements of the sets and maps of `inet rcr`. Inverse: delete them.
+    Elements { elements: Vec<Element> },
+    /// Forgets the conntrack entries of an address or of a published UDP/SCTP port, so that old flows don't outlive a change.
+    ForgetFlows {
+        address: IpAddr,
+        port: Option<(u8, u16, u16)>,
+    },
+}
+
+impl Op {
+    /// The op's name: what failpoints and journals call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Bridge { .. } => "bridge",
+            Op::Veth { .. } => "veth",
+            Op::Isolate { .. } => "isolate",
+            Op::Address { .. } => "address",
+            Op::Up { .. } => "up",
+            Op::Route { .. } => "route",
+            Op::Sysctl { .. } => "sysctl",
+            Op::Table => "table",
+            Op::UserTable => "user_table",
+            Op::Elements { .. } => "elements",
+            Op::ForgetFlows { .. } => "forget_flows",
+        }
+    }
+
+    /// What it does, for errors: `create bridge `br-blue``.
+    pub fn describe(&self) -> String {
+        match self {
+            Op::Bridge { name, .. } => format!("create bridge `{name}`"),
+            Op::Veth { host, bridge, .. } => format!("create veth `{host}` on bridge `{bridge}`"),
+            Op::Isolate { link } => format!("isolate bridge port `{link}`"),
+            Op::Address { link, address } => format!("add address `{address}` to `{link}`"),
+            Op::Up { link } => format!("set `{link}` up"),
+            Op::Route { to, via, link } => format!("add route `{to}` via `{via}` on `{link}`"),
+            Op::Sysctl { key, value, .. } => format!("set sysctl `{key}` to `{value}`"),
+            Op::Table => "write nftables table `inet rcr`".to_owned(),
+            Op::UserTable => "write nftables table `inet rcr-user`".to_owned(),
+            Op::Elements { .. } => "add elements to nftables table `inet rcr`".to_owned(),
+            Op::ForgetFlows { address, .. } => format!("forget the flows of `{address}`"),
+        }
+    }
+}
+
+/// Where a step happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// netd's own network namespace.
+    Host,
+    /// The container's.
+    Container,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub scope: Scope,
+    pub op: Op,
+    /// Why it is there, or why it stands where it stands.
+    #[serde(skip)]
+    pub why: &'static str,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Written down, perhaps done: a crash came between.
+    Intended,
+    /// Not done.
+    Skipped,
+    Created,
+    /// It was there before: undo leaves it.
+    AlreadyThere,
+    /// The old value: undo puts it back.
+    Replaced(String),
+}
+
+/// Steps in the order in which they are applied.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Adds a step on the host.
+    pub fn host(&mut self, op: Op, why: &'static str) {
+        self.steps.push(Step {
+            scope: Scope::Host,
+            op,
+            why,
+        });
+    }
+
+    /// Adds a step in the container.
+    pub fn container(&mut self, op: Op, why: &'static str) {
+        self.steps.push(Step {
+            scope: Scope::Container,
+            op,
+            why,
+        });
+    }
+
+    /// All elements that the plan puts into `inet rcr`.
+    pub fn elements(&self) -> impl Iterator<Item = &Element> {
+        self.steps.iter().flat_map(|step| match &step.op {
+            Op::Elements { elements } => elements.as_slice(),
+            _ => &[],
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! How a plan reads: the one text of dry runs and golden files. `=` is there, `+` made, `~` changed.
+
+use super::{Observed, Op, Plan, Scope, Step, missing};
+use std::fmt::Write;
+
+/// The plan as text. What `observed` has already is marked `=`.
+pub fn show(title: &str, plan: &Plan, observed: Option<&Observed>) -> String {
+    let lacking = observed.map(|seen| missing(plan, seen));
+    let mut text = format!("{title}\n");
+    for step in &plan.steps {
+        let there =
+            step.scope == Scope::Host && lacking.as_ref().is_some_and(|l| !l.steps.contains(step));
+        line(&mut text, step, there);
+    }
+    text
+}
+
+fn line(text: &mut String, step: &Step, there: bool) {
+    let scope = match step.scope {
+        Scope::Host => "host",
+        Scope::Container => "container",
+    };
+    for (mark, kind, name, what) in rows(&step.op) {
+        let mark = if there { '=' } else { mark };
+        let why = if step.why.is_empty() {
+            String::new()
+        } else {
+            format!("  # {}", step.why)
+        };
+        // Writing to a String can't fail.
+        let _ = writeln!(
+            text,
+            "  {scope:<10} {mark} {kind:<7} {name:<15} {what}{why}"
+        );
+    }
+}
+
+/// (mark, kind, name, the rest), one per object.
+fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
+    let one =
+        |mark, kind, name: &dyn ToString, what: String| vec![(mark, kind, name.to_string(), what)];
+    match op {
+        Op::Bridge { name, mac, mtu, .. } => {
+            one('+', "link", name, format!("bridge, mac {mac}, mtu {mtu}"))
+        }
+        Op::Veth {
+            host,
+            peer,
+            mac,
+            mtu,
+            bridge,
+            ..
+        } => one(
+            '+',
+            "link",
+            host,
+            format!("veth on {bridge}, peer {peer} in the container, mac {mac}, mtu {mtu}"),
+        ),
+        Op::Isolate { link } => one('~', "port", link, "isolated".into()),
+        Op::Address { link, address } => one('+', "addr", link, address.to_string()),
+        Op::Up { link } => one('~', "link", link, "up".into()),
+        Op::Route { to, via, link } if to.prefix_len() == 0 => {
+            one('+', "route", &"default", format!("via {via} dev {link}"))
+        }
+        Op::Route { to, via, link } => one('+', "route", to, format!("via {via} dev {link}")),
+        Op::Sysctl { key, value, .. } => {
+            vec![('~', "sysctl", key.replace('/', "."), format!("= {value}"))]
+        }
+        Op::Table => one('+', "nft", &"table", "inet rcr".into()),
+        Op::UserTable => one(
+            '+',
+            "nft",
+            &"table",
+            "inet rcr-user, for the administrator".into(),
+        ),
+        Op::Elements { elements } => elements
+            .iter()
+            .map(|e| ('+', "nft", e.set.name().to_owned(), e.to_string()))
+            .collect(),
+        Op::ForgetFlows {
+            address,
+            port: None,
+        } => one('-', "flows", &"conntrack", format!("of {address}")),
+        Op::ForgetFlows {
+            address,
+            port: Some((proto, from, to)),
+        } => one(
+            '-',
+            "flows",
+            &"conntrack",
+            format!("to {address} proto {proto} port {from}-{to}"),
+        ),
+    }
+}

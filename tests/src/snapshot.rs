@@ -59,7 +59,7 @@ impl Snapshot {
 fn strip_volatile(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line = line.split_once(": ").map_or(line, |(_, rest)| rest);
-        let words = line.split_whitespace().filter(|word| !word.starts_with("link-netns"));
+        let words = line.split_whitespace().filter(|word| !word.starts_with("link-netns") && *word != "tentative");
         words.collect::<Vec<_>>().join(" ")
     });
     let mut lines: Vec<String> = lines.collect();

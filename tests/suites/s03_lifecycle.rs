@@ -171,8 +171,8 @@ fn a_killed_shim_takes_its_container_along() {
 #[test]
 fn a_failed_start_leaves_nothing() {
     let host = Host::new();
-    host.ok(&["run", "--rm", "alpine", "true"]);
     let before = host.snapshot();
+    host.ok(&["run", "--rm", "alpine", "true"]);
     for args in [
         &["run", "--name", "x", "alpine", "nope"][..],
         &["run", "--name", "x", "-v", "vol:/data", "-u", "stranger", "alpine", "true"],

@@ -1,1 +1,96 @@
-//! To come.
+//! What goes wrong on a host, and what is right again after it.
+#![allow(clippy::unwrap_used)]
+
+use tests::host::HOST_V4;
+use tests::{Host, eventually};
+
+fn pair() -> Host {
+    let host = Host::new();
+    for name in ["a", "b"] {
+        host.ok(&["run", "-d", "--name", name, "-p", if name == "a" { "5000:5000" } else { "5001:5000" }, "alpine", "sh", "-c", "while :; do echo hello | nc -l -p 5000; done"]);
+    }
+    host
+}
+
+fn pings(host: &Host, to: &str) -> bool {
+    host.rcr(&["exec", "a", "ping", "-c", "1", "-W", "1", to]).code == 0
+}
+
+#[test]
+fn traffic_goes_on_without_netd_and_it_adopts_what_it_finds() {
+    let host = pair();
+    let before = Host::snapshot(&host);
+    let b = host.address("b", "bridge");
+    host.kill_netd();
+    assert!(pings(&host, &b));
+    assert!(host.outside.tcp(&format!("{HOST_V4}:5001"), "").unwrap().contains("hello"));
+    // Started by the next command, it knows all: names resolve, ports are held, connect works.
+    host.ok(&["network", "ls"]);
+    eventually("names are back", || pings(&host, "b"));
+    assert_eq!(host.address("b", "bridge"), b);
+    assert!(host.refused(&["run", "--rm", "-p", "5001:80", "alpine", "true"]).contains("5001"));
+    before.assert_restored(&host);
+    host.ok(&["network", "create", "blue"]);
+    host.ok(&["network", "connect", "blue", "a"]);
+    host.ok(&["rm", "-f", "a", "b"]);
+    host.ok(&["network", "rm", "blue"]);
+}
+
+#[test]
+fn containers_that_end_while_netd_is_away_are_released_by_the_next_one() {
+    let host = Host::new();
+    let before = host.snapshot();
+    host.ok(&["run", "-d", "--name", "a", "-p", "5000:80", "alpine", "sleep", "1000"]);
+    host.kill_netd();
+    host.ok(&["rm", "-f", "a"]);
+    host.ok(&["network", "ls"]);
+    before.assert_restored(&host);
+    host.ok(&["run", "-d", "--name", "again", "-p", "5000:80", "alpine", "sleep", "1000"]);
+}
+
+#[test]
+fn a_flushed_ruleset_comes_back() {
+    let host = pair();
+    let before = host.netns.run("nft list ruleset");
+    assert!(before.contains("rcr"));
+    // Owned tables survive a flush where the kernel has them; elsewhere they are rebuilt at once.
+    host.netns.run("nft flush ruleset");
+    eventually("the rules are there", || host.netns.run("nft list ruleset") == before);
+    assert!(host.outside.tcp(&format!("{HOST_V4}:5000"), "").unwrap().contains("hello"));
+}
+
+#[test]
+fn a_power_cut_leaves_records_that_read_as_ended() {
+    let host = Host::new();
+    host.ok(&["run", "-d", "--name", "a", "alpine", "sleep", "1000"]);
+    let id = host.inspect("a", "/Id").as_str().unwrap().to_owned();
+    let path = host.run_dir().join("containers").join(&id).join("state.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+    host.ok(&["stop", "-t", "0", "a"]);
+    // As after a reboot: the record speaks of processes of another boot.
+    state["boot_id"] = "00000000-0000-0000-0000-000000000000".into();
+    std::fs::write(&path, state.to_string()).unwrap();
+    assert_eq!(host.inspect("a", "/State/Status"), "exited");
+    host.ok(&["start", "a"]);
+    assert_eq!(host.inspect("a", "/State/Status"), "running");
+    // And with the run folder gone altogether.
+    host.ok(&["stop", "-t", "0", "a"]);
+    std::fs::remove_dir_all(host.run_dir().join("containers")).unwrap();
+    assert_eq!(host.inspect("a", "/State/Status"), "created");
+    host.ok(&["start", "a"]);
+}
+
+#[test]
+fn damaged_state_is_named_and_the_rest_goes_on() {
+    let host = Host::new();
+    host.ok(&["create", "--name", "good", "alpine", "true"]);
+    host.ok(&["create", "--name", "bad", "alpine", "true"]);
+    let id = host.inspect("bad", "/Id").as_str().unwrap().to_owned();
+    std::fs::write(host.root().join("containers").join(&id).join("config.json"), "{").unwrap();
+    let error = host.refused(&["logs", "bad"]);
+    assert!(error.contains(&id[..12]) && error.contains("hint: "), "{error}");
+    assert!(host.ok(&["ps", "-a"]).contains("good"));
+    std::fs::write(host.root().join("images/index.json"), "nonsense").unwrap();
+    assert!(host.refused(&["run", "--rm", "alpine", "true"]).contains("is damaged"));
+}

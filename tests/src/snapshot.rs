@@ -25,7 +25,7 @@ impl Snapshot {
             ("routes", ns.ip("route show table all") + &ns.ip("-6 route show table all")),
             ("rules", ns.ip("rule") + &ns.ip("-6 rule")),
             ("neighbours", ns.ip("neigh show nud permanent")),
-            ("nftables", ns.run("nft list ruleset")),
+            ("nftables", ns.run("nft -s list ruleset")),
             ("sysctls", String::from_utf8_lossy(&ns.try_run(sysctls).stdout).into_owned()),
             ("mounts", mounts(host)),
             ("cgroups", format!("{:?}", cgroups())),
@@ -59,8 +59,16 @@ impl Snapshot {
 fn strip_volatile(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line = line.split_once(": ").map_or(line, |(_, rest)| rest);
-        let words = line.split_whitespace().filter(|word| !word.starts_with("link-netns") && *word != "tentative");
-        words.collect::<Vec<_>>().join(" ")
+        let mut words = line.split_whitespace();
+        let mut kept = Vec::new();
+        while let Some(word) = words.next() {
+            if word.ends_with("_timer") {
+                words.next();
+            } else if !word.starts_with("link-netns") && word != "tentative" {
+                kept.push(word);
+            }
+        }
+        kept.join(" ")
     });
     let mut lines: Vec<String> = lines.collect();
     lines.sort();

@@ -34,13 +34,13 @@ fn reachable_from_everywhere_with_the_askers_address() {
     let fetch = |args: &[&str]| {
         let mut all = args.to_vec();
         let url = format!("http://{HOST_V4}:5000/");
-        all.extend(["wget", "-T", "2", "-qO-", &url]);
+        all.extend(["timeout", "2", "wget", "-qO-", &url]);
         host.rcr(&all)
     };
     assert!(fetch(&["run", "--rm", "alpine"]).stdout.contains("Welcome"));
     host.ok(&["network", "create", "other"]);
     assert!(fetch(&["run", "--rm", "--network", "other", "alpine"]).stdout.contains("Welcome"));
-    let itself = host.rcr(&["exec", "web", "busybox", "wget", "-T", "2", "-qO-", &format!("http://{HOST_V4}:5000/")]);
+    let itself = host.rcr(&["exec", "web", "busybox", "timeout", "2", "busybox", "wget", "-qO-", &format!("http://{HOST_V4}:5000/")]);
     assert!(itself.stdout.contains("Welcome"), "{itself:?}");
     assert!(host.ok(&["port", "web"]).contains("80/tcp -> 0.0.0.0:5000"));
     assert_eq!(host.ok(&["port", "web", "80"]).lines().next(), Some("0.0.0.0:5000"));
@@ -101,7 +101,8 @@ fn ranges_ephemeral_ports_and_publish_all() {
 fn udp_goes_both_ways_and_follows_a_new_container() {
     let host = Host::new();
     let echo = |name: &str| {
-        host.ok(&["run", "-d", "--name", name, "-p", "5353:5353/udp", "alpine", "sh", "-c", &format!("while :; do echo {name} | nc -u -l -p 5353 -w 1; done")]);
+        let server = format!("{}:/answer", env!("CARGO_BIN_EXE_answer"));
+        host.ok(&["run", "-d", "--name", name, "-p", "5353:5353/udp", "-v", &server, "alpine", "/answer", "udp", "5353", name]);
     };
     echo("first");
     eventually("the first answers", || host.outside.udp(&format!("{HOST_V4}:5353"), "?").is_ok_and(|said| said.contains("first")));

@@ -97,13 +97,11 @@ impl Driver for Bridge {
             alias: format!("rcr:{}:{}", network.name, a.container.short()),
         };
         plan.host(veth, "made in place: no rename, no move");
-        if !options.icc {
-            plan.host(
-                Op::Isolate {
-                    link: a.host_link.clone(),
-                },
-                "containers don't reach each other",
-            );
+        // A container that reaches its own published port: with br_netfilter the frame turns round on the bridge.
+        let (isolated, hairpin) = (!options.icc, !a.ports.is_empty());
+        if isolated || hairpin {
+            let flags = Op::Port { link: a.host_link.clone(), isolated, hairpin };
+            plan.host(flags, "isolated: icc=false; hairpin: its own published ports");
         }
         plan.host(
             Op::Up {

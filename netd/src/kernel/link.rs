@@ -138,11 +138,11 @@ pub fn set_up(socket: &mut Netlink, index: u32) -> Result<(), KernelError> {
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 
-/// Sets the `isolated` flag of a bridge port.
-pub fn isolate(socket: &mut Netlink, index: u32) -> Result<(), KernelError> {
+/// Sets the flags of a bridge port.
+pub fn set_port(socket: &mut Netlink, index: u32, isolated: bool, hairpin: bool) -> Result<(), KernelError> {
     let mut request = LinkMessage::default();
     request.header.index = index;
-    let flags = InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(true)]);
+    let flags = InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated), InfoBridgePort::HairpinMode(hairpin)]);
     request.attributes = vec![LinkAttribute::LinkInfo(vec![
         LinkInfo::PortKind(InfoPortKind::Bridge),
         LinkInfo::PortData(flags),

@@ -39,7 +39,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
                 !observed.addresses.contains(&(link.clone(), *address))
             }
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
-            Op::Isolate { link } | Op::Route { link, .. } => fresh.contains(link),
+            Op::Port { link, .. } | Op::Route { link, .. } => fresh.contains(link),
             Op::Sysctl { key, undo, .. } => {
                 undo.is_some() || fresh.iter().any(|link| names_link(key, link))
             }

@@ -28,8 +28,9 @@ pub enum Op {
         bridge: IfName,
         alias: String,
     },
-    /// The bridge port talks to the bridge only, not to other isolated ports (`IFLA_BRPORT_ISOLATED`).
-    Isolate { link: IfName },
+    /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
+    /// that it sent (`IFLA_BRPORT_ISOLATED`, `IFLA_BRPORT_MODE`).
+    Port { link: IfName, isolated: bool, hairpin: bool },
     /// An address. Goes with its link.
     Address { link: IfName, address: IpNet },
     /// Sets the link up.
@@ -65,7 +66,7 @@ impl Op {
         match self {
             Op::Bridge { .. } => "bridge",
             Op::Veth { .. } => "veth",
-            Op::Isolate { .. } => "isolate",
+            Op::Port { .. } => "port",
             Op::Address { .. } => "address",
             Op::Up { .. } => "up",
             Op::Route { .. } => "route",
@@ -82,7 +83,7 @@ impl Op {
         match self {
             Op::Bridge { name, .. } => format!("create bridge `{name}`"),
             Op::Veth { host, bridge, .. } => format!("create veth `{host}` on bridge `{bridge}`"),
-            Op::Isolate { link } => format!("isolate bridge port `{link}`"),
+            Op::Port { link, .. } => format!("set the flags of bridge port `{link}`"),
             Op::Address { link, address } => format!("add address `{address}` to `{link}`"),
             Op::Up { link } => format!("set `{link}` up"),
             Op::Route { to, via, link } => format!("add route `{to}` via `{via}` on `{link}`"),

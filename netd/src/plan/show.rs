@@ -56,7 +56,11 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             host,
             format!("veth on {bridge}, peer {peer} in the container, mac {mac}, mtu {mtu}"),
         ),
-        Op::Isolate { link } => one('~', "port", link, "isolated".into()),
+        Op::Port { link, isolated, hairpin } => {
+            let flags = [(isolated, "isolated"), (hairpin, "hairpin")];
+            let on: Vec<&str> = flags.into_iter().filter(|(on, _)| **on).map(|(_, name)| name).collect();
+            one('~', "port", link, on.join(", "))
+        }
         Op::Address { link, address } => one('+', "addr", link, address.to_string()),
         Op::Up { link } => one('~', "link", link, "up".into()),
         Op::Route { to, via, link } if to.prefix_len() == 0 => {

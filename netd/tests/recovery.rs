@@ -1,0 +1,181 @@
+//! netd dies, others interfere: traffic goes on, netd comes back, nothing is left.
+
+mod lab;
+
+use lab::*;
+use netd_api::*;
+
+#[test]
+fn a_foreign_flush_changes_nothing() {
+    for plain in [false, true] {
+        let env: &[(&str, &str)] = if plain { &[("NETD_PLAIN_TABLES", "1")] } else { &[] };
+        let mut lab = Lab::with_env(env);
+        let web = lab.container_with("web", "bridge", |spec| spec.publish = vec![publish(8080, 80)]);
+        let _server = Server::tcp(&web.netns, "0.0.0.0:80");
+        let table = lab.host.sh("nft list table inet rcr | grep -v counter");
+        lab.host.sh("nft flush ruleset");
+        eventually("the table is back", || lab.host.try_sh("nft list table inet rcr | grep -v counter").1 == table);
+        assert!(lab.outside.fetch(&format!("{HOST}:8080")).is_ok());
+    }
+}
+
+#[test]
+fn kill_9_interrupts_nothing_and_a_restart_adopts() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let web = lab.container_with("web", "bridge", |spec| spec.publish = vec![publish(8080, 80)]);
+    let other = lab.container("other", "bridge");
+    let server = Server::tcp(&web.netns, "0.0.0.0:80");
+    lab.kill();
+    assert!(lab.outside.fetch(&format!("{HOST}:8080")).is_ok(), "without netd");
+    assert!(other.netns.ping(web.ip(false)));
+    lab.host.sh("nft list table inet rcr");
+    lab.start();
+    let Reply::Sandboxes(all) = lab.call(Call::SandboxList) else { panic!() };
+    assert_eq!(all.len(), 2, "{}", lab.log());
+    assert_eq!(all.iter().find(|s| s.name == "web").unwrap(), &web.info);
+    assert!(lab.outside.fetch(&format!("{HOST}:8080")).is_ok());
+    assert!(lab.host.fetch("[::1]:8080").is_ok(), "the relay is back");
+    assert!(lab.host.run(|| std::net::TcpListener::bind("0.0.0.0:8080").map(drop)).is_err(), "the port is held again");
+    let error = lab.try_container("late", "bridge", |spec| spec.publish = vec![publish(8080, 80)]).err().unwrap();
+    assert!(causes(&error).contains("published by container `web`"), "{error:?}");
+    let third = lab.container("third", "bridge");
+    assert!(third.netns.ping(web.ip(false)));
+    assert_ne!(third.ip(false), other.ip(false));
+    drop(server);
+    for container in [web, other, third] {
+        lab.end(container);
+    }
+    lab.clean(&before);
+}
+
+#[test]
+fn containers_that_ended_while_netd_was_away_are_released() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let a = lab.container("a", "bridge");
+    lab.kill();
+    drop(a);
+    lab.start();
+    let Reply::Sandboxes(all) = lab.call(Call::SandboxList) else { panic!() };
+    assert!(all.is_empty(), "{all:?}");
+    lab.clean(&before);
+}
+
+#[test]
+fn a_sandbox_that_nobody_holds_ends_with_its_connection() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let spec = sandbox_spec("a", "bridge", |_| {});
+    let (reply, fds) = lab.request(Call::SandboxCreate { spec, dry_run: false }).unwrap();
+    assert!(matches!(reply, Reply::Sandbox(_)));
+    drop(fds);
+    lab.hang_up();
+    lab.clean(&before);
+}
+
+#[test]
+fn a_namespace_that_somebody_keeps_loses_its_link() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let a = lab.container("a", "bridge");
+    let kept = a.netns.clone();
+    lab.end(a);
+    lab.clean(&before);
+    assert!(!kept.sh("ip link").contains("eth0"));
+}
+
+#[test]
+fn a_deleted_bridge_comes_back() {
+    let mut lab = Lab::new();
+    let net = lab.network("blue");
+    let bridge = net.interface.unwrap();
+    let (a, b) = (lab.container("a", "blue"), lab.container("b", "blue"));
+    lab.host.sh(&format!("ip link del {bridge}"));
+    eventually("the bridge is back", || a.netns.ping(OUTSIDE));
+    assert!(a.netns.ping(b.ip(false)));
+}
+
+/// Crashes netd at every op of a run of its life, before and after the effect; each time a restart must leave nothing.
+#[test]
+fn a_crash_at_any_op_leaves_nothing() {
+    let mut lab = Lab::bare();
+    lab.start();
+    lab.kill();
+    let before = lab.dump();
+    for when in ["", ":after"] {
+        let mut at = 0;
+        loop {
+            lab.start_with(&[("NETD_FAILPOINT".into(), format!("{at}:abort{when}"))]);
+            let ended = life(&mut lab);
+            let crashed = lab.crashed();
+            assert_eq!(ended.is_err(), crashed, "at {at}{when}: {ended:?}");
+            if !crashed {
+                lab.kill();
+            }
+            lab.start_with(&[]);
+            if let Ok(true) = has_network(&mut lab) {
+                lab.call(Call::NetworkRemove { network: "sweep".into() });
+            }
+            lab.clean(&before);
+            let Reply::Sandboxes(all) = lab.call(Call::SandboxList) else { panic!() };
+            assert!(all.is_empty());
+            lab.kill();
+            if !crashed {
+                break;
+            }
+            at += 1;
+        }
+        assert!(at > 30, "the sweep saw {at} ops only");
+    }
+}
+
+/// The same with an error instead of a crash: the call fails, and its part is undone.
+#[test]
+fn an_error_at_any_op_is_undone() {
+    let mut lab = Lab::bare();
+    lab.start();
+    lab.kill();
+    let before = lab.dump();
+    for at in 0..60 {
+        lab.start_with(&[("NETD_FAILPOINT".into(), format!("{at}:error"))]);
+        // The life may fail or, where an undo failed, say what is left; a restart then removes it.
+        let _ = life(&mut lab);
+        lab.kill();
+        lab.start_with(&[]);
+        if let Ok(true) = has_network(&mut lab) {
+            lab.call(Call::NetworkRemove { network: "sweep".into() });
+        }
+        lab.clean(&before);
+        lab.kill();
+    }
+}
+
+fn has_network(lab: &mut Lab) -> Result<bool, FrameError> {
+    Ok(matches!(lab.request(Call::NetworkInspect { network: "sweep".into() })?.0, Reply::Network(_)))
+}
+
+/// A network, a container with everything, another network live, and back. `Err` when netd went away or refused.
+fn life(lab: &mut Lab) -> Result<(), String> {
+    let mut call = |call: Call| match lab.request(call) {
+        Ok((Reply::Error(error), _)) => Err(causes(&error)),
+        Ok(other) => Ok(other),
+        Err(error) => Err(error.to_string()),
+    };
+    let spec = network_spec("sweep", |spec, options| {
+        spec.ipv6 = true;
+        options.icc = false;
+    });
+    call(Call::NetworkCreate { spec, dry_run: false })?;
+    let spec = sandbox_spec("a", "sweep", |spec| {
+        spec.publish = vec![publish(8080, 80), PublishRequest { proto: Proto::Udp, ..publish(5353, 53) }];
+        spec.host_gateway = true;
+    });
+    let id = spec.id.clone();
+    let (_, _netns) = call(Call::SandboxCreate { spec, dry_run: false })?;
+    call(Call::Connect { id: id.clone(), attachment: AttachmentRequest::to("bridge") })?;
+    call(Call::Disconnect { id: id.clone(), network: "bridge".into() })?;
+    call(Call::SandboxRelease { id })?;
+    call(Call::NetworkRemove { network: "sweep".into() })?;
+    Ok(())
+}

@@ -220,11 +220,12 @@ impl Leases {
             return self.take(subnet, oldest);
         }
         let range = subnet.ip_range.unwrap_or(subnet.subnet);
-        let (used, total) = (u128::from(self.used()), last - first + 1);
+        let within = |a: &&IpAddr| in_range(a);
+        let reserved = reserved(subnet).filter(within).count() as u128;
         Err(IpamError::Full {
             range,
-            used,
-            total: total.saturating_sub(reserved(subnet).count() as u128),
+            used: self.used.iter().filter(within).count() as u128,
+            total: (last - first + 1).saturating_sub(reserved),
         })
     }
 

@@ -1,1 +1,118 @@
-//! To come.
+//! What a container may not do, tried from inside.
+#![allow(clippy::unwrap_used)]
+
+use tests::Host;
+
+fn fails(host: &Host, script: &str) -> String {
+    let ran = host.rcr(&["run", "--rm", "--network", "none", "alpine", "sh", "-c", script]);
+    assert_ne!(ran.code, 0, "`{script}` worked: {ran:?}");
+    ran.stderr
+}
+
+#[test]
+fn the_kernel_is_out_of_reach() {
+    let host = Host::new();
+    for script in [
+        "mount -t tmpfs x /mnt",
+        "unshare -m true",
+        "unshare -U true",
+        "mknod /tmp/sda b 8 0",
+        "echo 1 > /proc/sys/kernel/panic",
+        "echo b > /proc/sysrq-trigger",
+        "echo 1 > /sys/kernel/mm/ksm/run",
+        "mkdir /sys/fs/cgroup/escape",
+        "mount -o remount,rw /proc/sys",
+        "umount /proc/kcore",
+        "ip link add x type bridge",
+        "ping -c 1 -W 1 192.0.2.1",
+        "hostname other",
+        "dd if=/dev/mem of=/dev/null count=1",
+        "nsenter -t 1 -m true",
+    ] {
+        fails(&host, script);
+    }
+    let seen = host.sh(&["--network", "none"], "cat /proc/kcore /proc/keys /proc/timer_list 2>&1 | wc -c; ls /sys/firmware | wc -l");
+    assert_eq!(seen, "0\n0");
+}
+
+#[test]
+fn no_descriptor_of_ours_is_left_in_a_program() {
+    let host = Host::new();
+    // The shell's own listing holds one more, for the folder it reads.
+    assert_eq!(host.sh(&["--network", "none"], "ls /proc/self/fd | tr '\\n' ' '"), "0 1 2 3");
+    host.ok(&["run", "-d", "--name", "c", "--network", "none", "alpine", "sleep", "1000"]);
+    assert_eq!(host.ok(&["exec", "c", "sh", "-c", "ls /proc/self/fd | tr '\\n' ' '"]), "0 1 2 3");
+    for number in 3..12 {
+        let folder = format!("/proc/self/fd/{number}");
+        assert_eq!(host.rcr(&["run", "--rm", "-w", &folder, "--network", "none", "alpine", "true"]).code, 125, "{folder}");
+        assert_eq!(host.rcr(&["exec", "-w", &folder, "c", "true"]).code, 125, "{folder}");
+    }
+}
+
+#[test]
+fn the_shims_file_cannot_be_written_through_proc() {
+    let host = Host::new();
+    let shim = tests::bin().join("rcr-shim");
+    let before = std::fs::read(&shim).unwrap();
+    // As the first program, `/proc/self/exe` is the shim: executed in the container it must not become a way to its file.
+    let ran = host.rcr(&["run", "--rm", "--network", "none", "alpine", "/proc/self/exe", "container"]);
+    assert_ne!(ran.code, 0);
+    host.ok(&["run", "-d", "--name", "c", "--privileged", "--init", "--network", "none", "alpine", "sleep", "1000"]);
+    let write = host.rcr(&["exec", "--privileged", "c", "sh", "-c", "echo owned > /proc/1/exe || echo owned > /dev/rcr-init"]);
+    assert_ne!(write.code, 0, "{write:?}");
+    assert_eq!(std::fs::read(&shim).unwrap(), before);
+}
+
+#[test]
+fn images_cannot_redirect_what_is_mounted() {
+    let host = Host::bare();
+    let tree = host.scratch().join("tree");
+    std::fs::create_dir_all(&tree).unwrap();
+    let victim = host.scratch().join("victim");
+    std::fs::write(&victim, "safe").unwrap();
+    let unpack = format!("tar -xzf {} -C {}", tests::rootfs("alpine").display(), tree.display());
+    assert!(std::process::Command::new("sh").args(["-c", &unpack]).status().unwrap().success());
+    for (path, to) in [("etc/resolv.conf", victim.to_str().unwrap()), ("etc/hosts", "../../../../../../etc/hosts")] {
+        let _ = std::fs::remove_file(tree.join(path));
+        std::os::unix::fs::symlink(to, tree.join(path)).unwrap();
+    }
+    let pack = |name: &str| {
+        let tar = host.scratch().join(format!("{name}.tar"));
+        let line = format!("tar -C {} -cf {} .", tree.display(), tar.display());
+        assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
+        host.ok(&["image", "import", tar.to_str().unwrap(), name]);
+    };
+    pack("links");
+    let own = host.ok(&["run", "--rm", "--network", "none", "--hostname", "me", "links", "sh", "-c", "echo x >> /etc/resolv.conf; cat /etc/hosts | head -1"]);
+    assert!(own.contains("localhost"));
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "safe");
+    // `/proc`, `/sys` and `/dev` as symlinks are refused outright.
+    for name in ["proc", "sys", "dev"] {
+        std::fs::remove_dir(tree.join(name)).unwrap();
+        std::os::unix::fs::symlink("/tmp", tree.join(name)).unwrap();
+        pack(name);
+        let error = host.refused(&["run", "--rm", "--network", "none", name, "true"]);
+        assert!(error.contains(&format!("on `/{name}")) && error.contains("ELOOP"), "{error}");
+        std::fs::remove_file(tree.join(name)).unwrap();
+        std::fs::create_dir(tree.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn groups_and_ids_are_what_was_asked_for() {
+    let host = Host::new();
+    assert_eq!(host.sh(&["-u", "1000", "--network", "none"], "id -G"), "0");
+    assert_eq!(host.sh(&["-u", "1000:1000", "--group-add", "77", "--network", "none"], "id -G"), "1000 77");
+    for bad in ["4294967296", "2147483648", "-1"] {
+        let flag = format!("--user={bad}");
+        assert_eq!(host.rcr(&["run", "--rm", &flag, "--network", "none", "alpine", "true"]).code, 125, "{bad}");
+    }
+}
+
+#[test]
+fn ordinary_programs_still_work() {
+    let host = Host::new();
+    let script = "su nobody -s /bin/sh -c true; chown nobody /tmp; mkdir /x && chmod 700 /x && touch /x/f && ln -s f /x/l && rm -r /x; \
+                  (sleep 0.1 & wait); echo a | sort | grep a; chroot / true; kill -0 $$; nice true; sync; date >/dev/null; df >/dev/null && echo fine";
+    assert!(host.sh(&["--network", "none"], script).ends_with("fine"));
+}

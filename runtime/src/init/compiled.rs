@@ -113,7 +113,12 @@ fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
     if data.len() >= 4096 {
         return Err(CompileError::TooManyLayers(root.lower.len()));
     }
-    Ok(CompiledRoot { data: c_string(&data)?, folders, mountpoint: c_path(&root.mountpoint)?, read_only: root.read_only })
+    Ok(CompiledRoot {
+        data: c_string(&data)?,
+        folders,
+        mountpoint: c_path(&root.mountpoint)?,
+        read_only: root.read_only,
+    })
 }
 
 fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {

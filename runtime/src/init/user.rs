@@ -146,7 +146,8 @@ fn number(text: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:44::/srv:/bin/false\nwrap:x:4294967296:0::/:/bin/sh";
+    const PASSWD: &[u8] =
+        b"root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:44::/srv:/bin/false\nwrap:x:4294967296:0::/:/bin/sh";
     const GROUP: &[u8] = b"root:x:0:\nwww:x:44:\naudio:x:63:web,other\nvideo:x:64:other";
 
     #[test]

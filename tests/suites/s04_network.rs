@@ -174,7 +174,7 @@ fn networks_are_isolated_from_each_other_and_from_the_host() {
     host.outside.ip(&format!("route add {web}/32 via {HOST_V4}"));
     assert!(host.outside.tcp(&format!("{web}:80"), "GET / HTTP/1.0\r\n\r\n").is_err(), "direct routing reached it");
     // A service of the host's own.
-    let _service = host.netns.inside(|| {
+    host.netns.inside(|| {
         let listener = std::net::TcpListener::bind("0.0.0.0:7777").unwrap();
         std::thread::spawn(move || listener.incoming().flatten().for_each(drop));
     });
@@ -315,7 +315,7 @@ fn mtu_and_bridge_name() {
 fn names_outside_are_asked_of_the_given_server() {
     let host = Host::new();
     // A resolver in the world outside that knows one answer for everything.
-    let _server = host.outside.inside(|| {
+    host.outside.inside(|| {
         let socket = std::net::UdpSocket::bind("198.51.100.2:53").unwrap();
         std::thread::spawn(move || {
             let mut buffer = [0u8; 512];

@@ -76,12 +76,11 @@ fn follow(
         if broken {
             return Ok(0);
         }
-        if current.is_rotated(path) {
-            if let Ok(next) = Current::open(path) {
+        if current.is_rotated(path)
+            && let Ok(next) = Current::open(path) {
                 current = next;
                 continue;
             }
-        }
         if !alive {
             return Ok(0);
         }

@@ -176,7 +176,7 @@ pub fn compile_process(process: &ProcessPlan) -> Result<CompiledProcess, Compile
         terminal: process.terminal,
         oom_score_adj: process.oom_score_adj.map(|value| value.to_string().into_bytes()),
         parent_death_signal: process.parent_death_signal,
-        buffers: Buffers::new(),
+        buffers: Buffers::default(),
     })
 }
 

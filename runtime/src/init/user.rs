@@ -19,9 +19,9 @@ pub struct Buffers {
     home: Vec<u8>,
 }
 
-impl Buffers {
+impl Default for Buffers {
     /// Allocates; pages that are never touched cost nothing.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { file: vec![0; MAX_FILE], groups: Vec::with_capacity(MAX_GROUPS), home: Vec::with_capacity(4096) }
     }
 }

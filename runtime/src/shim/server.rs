@@ -252,6 +252,7 @@ impl Shim {
             match event {
                 Event::Netns => {
                     let sent = self.netns.as_ref().is_some_and(|netns| self.clients[index].send_netns(netns));
+                    crate::sys::memory::forget_file_pages();
                     if !sent {
                         self.clients[index]
                             .answer(&Response::Error("this container has no network namespace of its own".into()));
@@ -383,7 +384,12 @@ impl Shim {
     }
 
     fn drop_finished(&mut self) {
+        let before = self.clients.len();
         self.clients.retain(|client| !client.is_finished());
+        if self.clients.len() < before {
+            // Talking is done; what is left is waiting.
+            crate::sys::memory::forget_file_pages();
+        }
     }
 
     /// Init has ended. True: so does the shim.

@@ -3,6 +3,7 @@
 //! Every network and every published port is an element, so that a packet costs the same few look-ups however many there
 //! are, and a change is one element. `docs/nftables.md` walks through it. No I/O here: `kernel::nft` speaks to the kernel.
 
+use ipnet::IpNet;
 use netd_api::IfName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -75,8 +76,10 @@ pub enum Set {
     Outbound,
     /// `bridge . bridge`: containers of it reach each other.
     Icc,
-    /// `bridge . bridge`: a published port reached through its own bridge is masqueraded, so that the answer comes back.
-    Hairpin,
+    /// `subnet . bridge`: a published port reached from its own network is masqueraded, so that the answer comes back. By
+    /// address: where br_netfilter turns the frame round on the bridge, the incoming link is not known any more.
+    Home4,
+    Home6,
     /// Bridges that are masqueraded.
     Nat4,
     Nat6,
@@ -100,11 +103,12 @@ pub enum Set {
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 16] = [
+    pub const ALL: [Set; 17] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
-        Set::Hairpin,
+        Set::Home4,
+        Set::Home6,
         Set::Nat4,
         Set::Nat6,
         Set::HostAccess,
@@ -125,7 +129,8 @@ impl Set {
             Set::Bridges => "bridges",
             Set::Outbound => "outbound",
             Set::Icc => "icc",
-            Set::Hairpin => "hairpin",
+            Set::Home4 => "home4",
+            Set::Home6 => "home6",
             Set::Nat4 => "nat4",
             Set::Nat6 => "nat6",
             Set::HostAccess => "host-access",
@@ -146,7 +151,9 @@ impl Set {
         use Field::{Family, Link, Port, Proto, V4, V6};
         match self {
             Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess => &[Link],
-            Set::Icc | Set::Hairpin => &[Link, Link],
+            Set::Icc => &[Link, Link],
+            Set::Home4 => &[V4, Link],
+            Set::Home6 => &[V6, Link],
             Set::HostPeers4 => &[Link, V4],
             Set::HostPeers6 => &[Link, V6],
             Set::Publish4 | Set::Range4 | Set::Open4 => &[V4, Proto, Port],
@@ -171,7 +178,7 @@ impl Set {
     pub fn interval(self) -> bool {
         matches!(
             self,
-            Set::Publish4 | Set::Publish6 | Set::Range4 | Set::Range6 | Set::Open4 | Set::Open6
+            Set::Home4 | Set::Home6 | Set::Publish4 | Set::Publish6 | Set::Range4 | Set::Range6 | Set::Open4 | Set::Open6
         )
     }
 }
@@ -209,6 +216,13 @@ impl Element {
         }
     }
 
+    /// A subnet beside its bridge.
+    pub fn home(subnet: &IpNet, link: &IfName) -> Self {
+        let set = if matches!(subnet, IpNet::V4(_)) { Set::Home4 } else { Set::Home6 };
+        let key = |address: IpAddr| vec![address.into(), Datum::Link(link.clone())];
+        Self { set, key: key(subnet.network()), last: Some(key(subnet.broadcast())), data: Vec::new() }
+    }
+
     /// Ports of an address: an unspecified one stands for all of its family.
     pub fn ports(
         set: Set,
@@ -242,7 +256,8 @@ impl fmt::Display for Element {
                 .filter(|l| *l != datum);
             let dot = if i > 0 { " . " } else { "" };
             match (datum, last) {
-                (Datum::V4(_) | Datum::V6(_), Some(_)) => write!(f, "{dot}*")?,
+                (Datum::V4(a), Some(_)) if a.is_unspecified() => write!(f, "{dot}*")?,
+                (Datum::V6(a), Some(_)) if a.is_unspecified() => write!(f, "{dot}*")?,
                 (_, Some(last)) => write!(f, "{dot}{datum}-{last}")?,
                 (_, None) => write!(f, "{dot}{datum}")?,
             }

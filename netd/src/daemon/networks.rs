@@ -539,10 +539,14 @@ impl Daemon {
         let table = self.kernel.nft.exists().unwrap_or(false);
         let seen =
             observe(&mut self.kernel.route, table).map_err(|error| kernel_failed(what, &error))?;
-        let Some(journal) = self.networks.get(id).and_then(|s| s.journal.as_ref()) else {
-            return Ok(0);
-        };
-        let mut plan = crate::plan::missing(&journal.plan, &seen);
+        let Some(journal) = self.networks.get(id).and_then(|s| s.journal.as_ref()) else { return Ok(0) };
+        let attached = self.sandboxes.values().flat_map(|s| &s.attached).filter(|a| a.attachment.network == *id);
+        let mut whole = journal.plan.clone();
+        whole.steps.extend(attached.flat_map(|a| a.journal.plan.steps.iter().cloned()));
+        // A pair whose namespace is going away is not made again.
+        whole.steps.retain(|s| !matches!(&s.op, Op::Veth { host, .. } if !seen.links.contains_key(host)));
+        let mut plan = crate::plan::missing(&whole, &seen);
+        plan.steps.retain(|s| s.op.link().is_none_or(|link| seen.links.contains_key(link) || journal.plan.makes(link)));
         // Elements are the table's business, see `Daemon::elements`.
         plan.steps
             .retain(|step| !matches!(step.op, Op::Elements { .. }));

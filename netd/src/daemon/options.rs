@@ -8,7 +8,8 @@ use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, w
 use crate::store::Embedded;
 use netd_api::Config;
 use std::error::Error;
-use std::fs::DirBuilder;
+use nix::fcntl::Flock;
+use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,9 @@ Example: netd --root /tmp/a/lib --run /tmp/a/run
 
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(500);
+/// How long another netd may take to answer, or to end.
+const TRIES: usize = 200;
+const BETWEEN_TRIES: Duration = Duration::from_millis(25);
 
 /// What netd was started with.
 #[derive(Debug, Clone)]
@@ -151,6 +155,8 @@ fn serve(options: Options, ready: Ready) -> ExitCode {
             return ExitCode::from(125);
         }
     };
+    let witness = log.clone();
+    std::panic::set_hook(Box::new(move |panic| witness.line(format!("bug: {panic}"))));
     match run(&options, &log, ready) {
         Ok(()) => ExitCode::SUCCESS,
         Err((ready, why)) => {
@@ -178,21 +184,14 @@ fn open_folders(options: &Options) -> Result<Log, String> {
 type Failed = (Option<Ready>, String);
 
 fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
-    let path = options.run.join(netd_api::PID_NAME);
-    let lock = match lock_pid_file(&path) {
+    let lock = match lock_or_find(options) {
         Ok(Some(lock)) => lock,
-        Ok(None) if server::answers(&options.run) => {
+        Ok(None) => {
             // Somebody else was faster; what was wanted is there.
             ready.say();
             return Ok(());
         }
-        Ok(None) => {
-            return Err((
-                Some(ready),
-                "another netd has the pid file, but does not answer yet".into(),
-            ));
-        }
-        Err(error) => return Err((Some(ready), format!("lock `{}`: {error}", path.display()))),
+        Err(why) => return Err((Some(ready), why)),
     };
     let (sender, inbox) = channel();
     let started = start(options, log, sender.clone());
@@ -221,6 +220,20 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     drop(daemon);
     drop(lock);
     Ok(())
+}
+
+/// Locks the pid file; nothing, if another netd has it and answers. One that is just ending, or just starting, gets time.
+fn lock_or_find(options: &Options) -> Result<Option<Flock<File>>, String> {
+    let path = options.run.join(netd_api::PID_NAME);
+    for _ in 0..TRIES {
+        match lock_pid_file(&path) {
+            Ok(Some(lock)) => return Ok(Some(lock)),
+            Ok(None) if server::answers(&options.run) => return Ok(None),
+            Ok(None) => std::thread::sleep(BETWEEN_TRIES),
+            Err(error) => return Err(format!("lock `{}`: {error}", path.display())),
+        }
+    }
+    Err(format!("another netd has locked `{}`, but does not answer", path.display()))
 }
 
 fn start(

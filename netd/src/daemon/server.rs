@@ -35,16 +35,16 @@ pub fn with_short_path<T>(
     work(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
-/// Whether a netd answers below `run`. A netd that just started gets a moment.
+/// Whether a netd answers below `run`. A connection alone says nothing: the socket of one that is dying still takes some.
 pub fn answers(run: &Path) -> bool {
     let socket = run.join(netd_api::SOCKET_NAME);
-    (0..100).any(|_| {
-        let there = with_short_path(&socket, |path| UnixStream::connect(path)).is_ok();
-        if !there {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        there
-    })
+    let ask = || -> Result<Reply, FrameError> {
+        let stream = with_short_path(&socket, |path| UnixStream::connect(path))?;
+        stream.set_read_timeout(Some(SHIM_PATIENCE))?;
+        send_frame(&stream, &Request::new(Call::Version), &[])?;
+        Ok(recv_frame(&stream)?.0)
+    };
+    matches!(ask(), Ok(Reply::Version(_)))
 }
 
 /// Binds the socket. Whoever holds the pid file's lock may replace a socket that was left.

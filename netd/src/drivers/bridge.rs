@@ -281,10 +281,8 @@ fn v6_sysctls(plan: &mut Plan, network: &Network, name: &IfName) {
 }
 
 fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -> Vec<Element> {
-    let mut elements = vec![
-        Element::link(Set::Bridges, name),
-        Element::pair(Set::Hairpin, name),
-    ];
+    let mut elements = vec![Element::link(Set::Bridges, name)];
+    elements.extend(network.subnets.iter().map(|s| Element::home(&s.subnet, name)));
     if options.icc {
         elements.push(Element::pair(Set::Icc, name));
     }

@@ -212,16 +212,15 @@ fn publish(local: bool) -> Vec<Rule> {
     rules
 }
 
+const HAIRPIN: &str = "a published port reached from its own network: the answer must come back through the host";
+
 fn leave() -> Vec<Rule> {
-    use Load::{Iif, Oif};
+    use Load::{Iif, Oif, Saddr4, Saddr6};
     let to_bridge = Match::In(&[Oif], Set::Bridges);
     let from_loopback = Match::From(net(Ipv4Addr::new(127, 0, 0, 0), 8));
     vec![
-        rule(
-            &[Match::Translated, Match::In(&[Iif, Oif], Set::Hairpin)],
-            Verdict::Masquerade,
-            "a container reaches a published port of its own network: the answer must come back through the host",
-        ),
+        rule(&[V4, Match::Translated, Match::In(&[Saddr4, Oif], Set::Home4)], Verdict::Masquerade, HAIRPIN),
+        rule(&[V6, Match::Translated, Match::In(&[Saddr6, Oif], Set::Home6)], Verdict::Masquerade, HAIRPIN),
         rule(
             &[V4, from_loopback, to_bridge],
             Verdict::Masquerade,

@@ -168,7 +168,7 @@ impl Kernel {
             Op::ForgetFlows { address, port } => {
                 conntrack::forget(&mut self.conntrack, *address, *port).map(|_| Outcome::Created)
             }
-            Op::Port { .. }
+            Op::Join { .. } | Op::Port { .. }
             | Op::Address { .. }
             | Op::Up { .. }
             | Op::Route { .. }
@@ -267,7 +267,7 @@ impl Kernel {
                 route::delete(&mut self.route, index, *to, *via)
             }
             // Addresses, flags, states and link sysctls go with their link; elements with their table; flows are gone.
-            (Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => {
+            (Op::Join { .. } | Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => {
                 Ok(())
             }
             (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
@@ -290,6 +290,10 @@ fn put_back(key: &str, ours: &str, old: &str) -> Result<(), KernelError> {
 
 fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> {
     match op {
+        Op::Join { link, bridge } => {
+            let (index, bridge) = (link::find(socket, link.as_str())?.index, link::find(socket, bridge.as_str())?.index);
+            link::join(socket, index, bridge).map(|()| Outcome::Created)
+        }
         Op::Port { link, isolated, hairpin } => {
             let index = link::find(socket, link.as_str())?.index;
             link::set_port(socket, index, *isolated, *hairpin).map(|()| Outcome::Created)
@@ -334,7 +338,7 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         }
         Op::UserTable => "nft delete table inet rcr-user".to_owned(),
         Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
-        Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),
+        Op::Join { link, .. } | Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
     };
     LeftBehind {

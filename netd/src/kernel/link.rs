@@ -6,9 +6,11 @@ use crate::plan::LinkSeen;
 use netd_api::{IfName, Mac};
 use netlink_packet_core::Parseable;
 use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode,
     InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
     LinkFlags, LinkInfo, LinkMessage,
 };
+use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 const RTM_NEWLINK: u16 = 16;
@@ -78,14 +80,26 @@ pub fn add_bridge(
         LinkAttribute::Mtu(mtu),
     ];
     socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))?;
-    mark(socket, name, alias)
+    mark(socket, name, alias, false)
 }
 
 /// Gives a link its alias, which the kernel ignores in the message that creates it. Until then its MAC tells that it is ours.
-fn mark(socket: &mut Netlink, name: &IfName, alias: &str) -> Result<(), KernelError> {
+fn mark(socket: &mut Netlink, name: &IfName, alias: &str, port: bool) -> Result<(), KernelError> {
     let mut request = LinkMessage::default();
-    request.attributes =
-        vec![LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(alias.to_owned())];
+    request.attributes = vec![LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(alias.to_owned())];
+    if port {
+        // A port forwards frames; it needs no address of its own.
+        let quiet = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+        request.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![quiet])]));
+        return match socket.request(RTM_NEWLINK, 0, &emit(&request)) {
+            // Without IPv6 in the kernel there is nothing to keep quiet.
+            Err(error) if error.errno() == Some(Errno::EAFNOSUPPORT) => {
+                request.attributes.pop();
+                socket.request(RTM_NEWLINK, 0, &emit(&request))
+            }
+            other => other,
+        };
+    }
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 
@@ -126,7 +140,7 @@ pub fn add_veth(
         ]),
     ];
     socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))?;
-    mark(socket, veth.host, veth.alias)
+    mark(socket, veth.host, veth.alias, true)
 }
 
 /// Sets a link up.
@@ -135,6 +149,14 @@ pub fn set_up(socket: &mut Netlink, index: u32) -> Result<(), KernelError> {
     request.header.index = index;
     request.header.flags = LinkFlags::Up;
     request.header.change_mask = LinkFlags::Up;
+    socket.request(RTM_NEWLINK, 0, &emit(&request))
+}
+
+/// Puts a link onto a bridge.
+pub fn join(socket: &mut Netlink, index: u32, bridge: u32) -> Result<(), KernelError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.attributes = vec![LinkAttribute::Controller(bridge)];
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 

@@ -1,6 +1,6 @@
 //! Desired times observed: which steps of a plan a kernel still lacks.
 
-use super::{Op, Plan, Scope};
+use super::{Op, Plan, Scope, Step};
 use ipnet::IpNet;
 use netd_api::{IfName, Mac};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +32,16 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
     let mut fresh: BTreeSet<IfName> = BTreeSet::new();
     let mut out = Plan::default();
     for step in plan.steps.iter().filter(|s| s.scope == Scope::Host) {
+        if let Op::Veth { host, bridge, .. } = &step.op
+            && let Some(seen) = observed.links.get(host)
+        {
+            if seen.controller.is_none() || seen.controller != observed.links.get(bridge).map(|b| b.index) {
+                let op = Op::Join { link: host.clone(), bridge: bridge.clone() };
+                out.steps.push(Step { scope: Scope::Host, op, why: "its bridge had gone" });
+                fresh.insert(host.clone());
+            }
+            continue;
+        }
         let lacking = match &step.op {
             Op::Bridge { name, .. } => !observed.links.contains_key(name),
             Op::Veth { host, .. } => !observed.links.contains_key(host),
@@ -39,7 +49,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
                 !observed.addresses.contains(&(link.clone(), *address))
             }
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
-            Op::Port { link, .. } | Op::Route { link, .. } => fresh.contains(link),
+            Op::Join { link, .. } | Op::Port { link, .. } | Op::Route { link, .. } => fresh.contains(link),
             Op::Sysctl { key, undo, .. } => {
                 undo.is_some() || fresh.iter().any(|link| names_link(key, link))
             }

@@ -28,6 +28,8 @@ pub enum Op {
         bridge: IfName,
         alias: String,
     },
+    /// Puts a link onto a bridge again, when the bridge had gone under it.
+    Join { link: IfName, bridge: IfName },
     /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
     /// that it sent (`IFLA_BRPORT_ISOLATED`, `IFLA_BRPORT_MODE`).
     Port { link: IfName, isolated: bool, hairpin: bool },
@@ -66,6 +68,7 @@ impl Op {
         match self {
             Op::Bridge { .. } => "bridge",
             Op::Veth { .. } => "veth",
+            Op::Join { .. } => "join",
             Op::Port { .. } => "port",
             Op::Address { .. } => "address",
             Op::Up { .. } => "up",
@@ -78,11 +81,21 @@ impl Op {
         }
     }
 
+    /// The link that it changes, if it changes one.
+    pub fn link(&self) -> Option<&IfName> {
+        match self {
+            Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
+            Op::Route { link, .. } => Some(link),
+            _ => None,
+        }
+    }
+
     /// What it does, for errors: `create bridge `br-blue``.
     pub fn describe(&self) -> String {
         match self {
             Op::Bridge { name, .. } => format!("create bridge `{name}`"),
             Op::Veth { host, bridge, .. } => format!("create veth `{host}` on bridge `{bridge}`"),
+            Op::Join { link, bridge } => format!("put `{link}` onto bridge `{bridge}`"),
             Op::Port { link, .. } => format!("set the flags of bridge port `{link}`"),
             Op::Address { link, address } => format!("add address `{address}` to `{link}`"),
             Op::Up { link } => format!("set `{link}` up"),
@@ -154,6 +167,14 @@ impl Plan {
             op,
             why,
         });
+    }
+
+    /// Whether it creates this link.
+    pub fn makes(&self, link: &IfName) -> bool {
+        self.steps.iter().any(|step| match &step.op {
+            Op::Bridge { name, .. } | Op::Veth { host: name, .. } => name == link,
+            _ => false,
+        })
     }
 
     /// All elements that the plan puts into `inet rcr`.

@@ -56,6 +56,7 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             host,
             format!("veth on {bridge}, peer {peer} in the container, mac {mac}, mtu {mtu}"),
         ),
+        Op::Join { link, bridge } => one('~', "port", link, format!("of {bridge}")),
         Op::Port { link, isolated, hairpin } => {
             let flags = [(isolated, "isolated"), (hairpin, "hairpin")];
             let on: Vec<&str> = flags.into_iter().filter(|(on, _)| **on).map(|(_, name)| name).collect();

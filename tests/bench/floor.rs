@@ -1,8 +1,8 @@
 //! The floor: what the kernel alone takes for a container with a network, by system calls.
 
+use crate::netlink;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use crate::netlink;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, chdir, execv, fork, pivot_root};
 use std::ffi::CString;
@@ -38,7 +38,8 @@ impl Floor {
         let rootfs = tests::rootfs("alpine");
         let status = Command::new("tar").arg("-xzf").arg(rootfs).arg("-C").arg(folder.path().join("lower")).status();
         assert!(status.unwrap().success());
-        let (netlink, bridge) = host.inside(|| (netlink::open().unwrap(), nix::net::if_::if_nametoindex("br0").unwrap()));
+        let (netlink, bridge) =
+            host.inside(|| (netlink::open().unwrap(), nix::net::if_::if_nametoindex("br0").unwrap()));
         Self { network, netlink, bridge, _host: host, folder }
     }
 
@@ -99,7 +100,12 @@ impl Floor {
         let none: Option<&str> = None;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
         let dir = |name: &str| self.folder.path().join(name);
-        let data = format!("lowerdir={},upperdir={},workdir={},volatile", dir("lower").display(), dir("upper").display(), dir("work").display());
+        let data = format!(
+            "lowerdir={},upperdir={},workdir={},volatile",
+            dir("lower").display(),
+            dir("upper").display(),
+            dir("work").display()
+        );
         let _ = fs::remove_dir_all(dir("work/work/incompat"));
         mount(Some("overlay"), &dir("root"), Some("overlay"), MsFlags::empty(), Some(data.as_str()))?;
         mount(Some("proc"), &dir("root/proc"), Some("proc"), MsFlags::empty(), none)?;

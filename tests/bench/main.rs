@@ -69,7 +69,8 @@ fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
 fn peers() -> Vec<Candidate> {
     let mut found = Vec::new();
     for (program, name) in [("podman", "podman run --rm (bridge)"), ("docker", "docker run --rm (bridge)")] {
-        let import = Command::new(program).args(["import", tests::rootfs("alpine").to_str().unwrap(), "rcr-bench"]).output();
+        let import =
+            Command::new(program).args(["import", tests::rootfs("alpine").to_str().unwrap(), "rcr-bench"]).output();
         if !import.is_ok_and(|output| output.status.success()) {
             println!("{program}: not installed, or it has no engine here");
             continue;
@@ -85,7 +86,12 @@ fn peers() -> Vec<Candidate> {
 }
 
 fn quiet(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn median(times: &[Duration]) -> Option<Duration> {

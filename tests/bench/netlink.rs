@@ -14,7 +14,8 @@ fn check(ret: i64) -> io::Result<i64> {
 pub fn open() -> io::Result<OwnedFd> {
     // SAFETY: plain integers; the new descriptor is ours alone.
     unsafe {
-        let fd = check(libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE).into())?;
+        let fd =
+            check(libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE).into())?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
 }

@@ -371,7 +371,10 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
         [one] if one.network == "none" => Some(NetworkMode::None),
         several => match several.iter().find(|a| ["host", "none"].contains(&a.network.as_str())) {
             Some(lone) => {
-                return Err(Failure::new(format!("`--network {}` can't be combined with other networks", lone.network)));
+                return Err(Failure::new(format!(
+                    "`--network {}` can't be combined with other networks",
+                    lone.network
+                )));
             }
             None => None,
         },

@@ -77,10 +77,11 @@ fn follow(
             return Ok(0);
         }
         if current.is_rotated(path)
-            && let Ok(next) = Current::open(path) {
-                current = next;
-                continue;
-            }
+            && let Ok(next) = Current::open(path)
+        {
+            current = next;
+            continue;
+        }
         if !alive {
             return Ok(0);
         }

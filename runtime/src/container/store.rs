@@ -162,12 +162,14 @@ impl Containers<'_> {
         let missing =
             || Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers");
         // Only what can be a name is looked up as a file.
-        if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/')
+        if !wanted.is_empty()
+            && !wanted.starts_with('.')
+            && !wanted.contains('/')
             && let Ok(id) = fs::read_to_string(self.dirs.names().join(wanted))
-                && let Ok(id) = id.parse()
-            {
-                return self.load(&id);
-            }
+            && let Ok(id) = id.parse()
+        {
+            return self.load(&id);
+        }
         if wanted.is_empty() || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(missing());
         }

@@ -1,5 +1,7 @@
 //! Bridge networks end to end: reach, isolation, names, options, live changes, nothing left.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod lab;
 
 use lab::*;

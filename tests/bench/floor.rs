@@ -114,6 +114,6 @@ impl Floor {
         pivot_root(".", ".")?;
         umount2(".", MntFlags::MNT_DETACH)?;
         let program = CString::new("/bin/true").map_err(|_| nix::Error::EINVAL)?;
-        execv(&program, &[program.clone()]).map(drop)
+        execv(&program, std::slice::from_ref(&program)).map(drop)
     }
 }

@@ -21,7 +21,8 @@ impl Daemon {
     ) -> Result<Vec<Attachment>, ApiError> {
         let mut all: Vec<Attachment> = Vec::new();
         for request in &spec.attachments {
-            match self.design_attachment(&spec.id, &spec.name, spec.host_gateway, request, &all, what) {
+            let what = format!("{what} to network `{}`", request.network);
+            match self.design_attachment(&spec.id, &spec.name, spec.host_gateway, request, &all, &what) {
                 Ok(attachment) => all.push(attachment),
                 Err(error) => {
                     all.iter().for_each(|a| self.free_addresses(a));

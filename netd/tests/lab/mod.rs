@@ -337,6 +337,8 @@ impl Lab {
     /// After a crash of its own.
     pub fn crashed(&mut self) -> bool {
         let pid = self.pid.expect("netd was started");
+        // The connection ends a moment before the process does.
+        std::thread::sleep(Duration::from_millis(100));
         let gone = !Path::new(&format!("/proc/{pid}/status")).exists() || zombie(pid);
         if gone {
             self.pid = None;
@@ -415,7 +417,8 @@ impl Lab {
     pub fn dump(&self) -> String {
         let sysctls = "for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding \
             /proc/sys/net/ipv6/conf/*/forwarding /proc/sys/net/ipv6/conf/*/accept_ra; do echo $f $(cat $f); done";
-        let dumps = ["ip -d link", "ip addr", "ip route show table all", "ip -6 route show table all", "nft list ruleset", sysctls];
+        let links = "ip -d link | sed 's/[a-z_]*timer *[0-9.]*//g'";
+        let dumps = [links, "ip addr", "ip route show table all", "ip -6 route show table all", "nft list ruleset", sysctls];
         dumps.map(|line| self.host.sh(line)).join("\n")
     }
 

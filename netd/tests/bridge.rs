@@ -17,8 +17,7 @@ fn two_containers_ping_each_other_and_the_world_and_nothing_is_left() {
         assert!(b.netns.ping(a.ip(v6)));
     }
     assert!(a.netns.ping(OUTSIDE), "masqueraded");
-    let (reached, said) = a.netns.try_sh("ping -n -c1 -W2 2001:db8::2; ip -6 route; ip -6 neigh");
-    assert!(a.netns.ping("2001:db8::2"), "masqueraded {reached} {said} {} {}", lab.host.sh("ip -6 neigh; ip -6 route; ip -6 addr; nft list ruleset"), lab.outside.sh("ip -6 addr"));
+    assert!(a.netns.ping("2001:db8::2"), "masqueraded");
     assert!(lab.host.ping(a.ip(false)), "the host reaches its containers");
     lab.end(a);
     lab.end(b);

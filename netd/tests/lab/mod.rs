@@ -283,7 +283,7 @@ impl Lab {
         sh(&format!("ip link set up0 addrgenmode none && ip addr add {HOST}/24 dev up0 && ip addr add {HOST6}/64 dev up0 nodad && ip link set up0 up"));
         outside.sh(&format!("ip addr add {OUTSIDE}/24 dev out0 && ip addr add 2001:db8::2/64 dev out0 nodad && ip link set out0 up"));
         sh(&format!("ip route add default via {OUTSIDE} && ip -6 route add default via 2001:db8::2"));
-        eventually("the uplink is up", || try_sh("ip link show up0").1.contains("state UP"));
+        eventually("the outside answers", || try_sh(&format!("ping -n -c1 -W1 {OUTSIDE} && ping -n -c1 -W1 2001:db8::2")).0);
         Self { dir: tempfile::tempdir().unwrap(), host: Netns::current(), outside, client: None, pid: None, env: Vec::new() }
     }
 

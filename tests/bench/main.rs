@@ -67,15 +67,18 @@ fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
 
 /// podman and docker, if they are installed and can run an image called `rcr-bench` here.
 fn peers() -> Vec<Candidate> {
+    // In a network namespace of their own: they change forwarding and rules of wherever they run.
+    let netns = tests::Netns::new();
     let mut found = Vec::new();
     for (program, name) in [("podman", "podman run --rm (bridge)"), ("docker", "docker run --rm (bridge)")] {
         let import =
-            Command::new(program).args(["import", tests::rootfs("alpine").to_str().unwrap(), "rcr-bench"]).output();
+            netns.command(program).args(["import", tests::rootfs("alpine").to_str().unwrap(), "rcr-bench"]).output();
         if !import.is_ok_and(|output| output.status.success()) {
             println!("{program}: not installed, or it has no engine here");
             continue;
         }
-        let run = move || quiet(Command::new(program).args(["run", "--rm", "rcr-bench", "true"]));
+        let inside = netns.clone();
+        let run = move || quiet(inside.command(program).args(["run", "--rm", "rcr-bench", "true"]));
         if run() {
             found.push(Candidate { name, rounds: PEER_ROUNDS, run: Box::new(run), took: Vec::new() });
         } else {

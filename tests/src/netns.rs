@@ -24,6 +24,8 @@ impl Netns {
         });
         let netns = Self { file: Arc::new(file.join().expect("thread")) };
         netns.ip("link set lo up");
+        // A new namespace inherits this from the machine, whatever that does.
+        netns.run("sysctl -qw net.ipv4.ip_forward=0");
         netns
     }
 

@@ -40,7 +40,7 @@ impl Netns {
     fn new() -> Self {
         std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("root is needed");
-            sh("ip link set lo up");
+            sh("ip link set lo up && sysctl -qw net.ipv4.ip_forward=0");
             Self::current()
         })
         .join()

@@ -1,5 +1,7 @@
 //! Golden plans: what networks and attachments do to a kernel, as text, without root. `UPDATE_GOLDENS=1` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use ipnet::IpNet;
 use netd::drivers;
 use netd::model::{Attachment, Facts, Network, Subnet};

@@ -1,5 +1,7 @@
 //! netd dies, others interfere: traffic goes on, netd comes back, nothing is left.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod lab;
 
 use lab::*;

@@ -137,7 +137,7 @@ impl FromStr for Mac {
     fn from_str(value: &str) -> Result<Self, NameError> {
         let refuse = |why| NameError { what: "MAC address", value: value.to_owned(), why };
         let mut bytes = [0u8; 6];
-        let mut parts = value.split(|c| c == ':' || c == '-');
+        let mut parts = value.split([':', '-']);
         for byte in &mut bytes {
             let part = parts.next().filter(|p| p.len() == 2).ok_or_else(|| refuse("needs six hex bytes"))?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| refuse("needs six hex bytes"))?;

@@ -1,0 +1,161 @@
+//! Golden plans: what networks and attachments do to a kernel, as text, without root. `UPDATE_GOLDENS=1` writes them anew.
+
+use ipnet::IpNet;
+use netd::drivers;
+use netd::model::{Attachment, Facts, Network, Subnet};
+use netd::plan::{Plan, show};
+use netd_api::*;
+use std::net::IpAddr;
+use std::path::Path;
+
+fn facts(on: bool) -> Facts {
+    let accept_ra = if on { Vec::new() } else { vec!["enp1s0".parse().unwrap()] };
+    Facts { uplink_mtu: Some(1450), forward4: on, forward6: on, accept_ra, ipv6: true }
+}
+
+fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
+    let subnet = |net: &str, gateway: &str| Subnet {
+        subnet: net.parse().unwrap(),
+        gateway: Some(gateway.parse().unwrap()),
+        ip_range: None,
+        aux_addresses: Default::default(),
+    };
+    let mut options = BridgeOptions::default();
+    let mut network = Network {
+        id: "b".repeat(64).parse().unwrap(),
+        name: "blue".parse().unwrap(),
+        driver: DriverSpec::None,
+        internal: false,
+        ipv6: true,
+        subnets: vec![subnet("10.4.0.0/24", "10.4.0.1"), subnet("fd00:4::/64", "fd00:4::1")],
+        interface: Some("br-bbbbbbbbbbbb".parse().unwrap()),
+        mac: "02:00:00:00:04:01".parse().unwrap(),
+        labels: Default::default(),
+        created: 0,
+        predefined: false,
+    };
+    change(&mut network, &mut options);
+    network.driver = DriverSpec::Bridge(options);
+    network
+}
+
+fn attachment(network: &Network, change: impl FnOnce(&mut Attachment)) -> Attachment {
+    let gateways: Vec<IpAddr> = network.subnets.iter().filter_map(|s| s.gateway).collect();
+    let addresses: Vec<IpNet> = ["10.4.0.7/24", "fd00:4::7/64"].map(|a| a.parse().unwrap()).to_vec();
+    let mut attachment = Attachment {
+        network: network.id.clone(),
+        container: "c".repeat(64).parse().unwrap(),
+        container_name: "web".into(),
+        host_link: "ve3f2a910000".parse().unwrap(),
+        host_mac: "02:00:00:00:00:0a".parse().unwrap(),
+        ifname: "eth0".parse().unwrap(),
+        mac: "02:00:00:00:00:0b".parse().unwrap(),
+        addresses,
+        default_via: gateways.clone(),
+        gateways,
+        aliases: Vec::new(),
+        gw_priority: 0,
+        reused: Vec::new(),
+        host_access: false,
+        ports: Vec::new(),
+    };
+    change(&mut attachment);
+    attachment
+}
+
+fn port(host_ip: &str, host_port: u16, container_port: u16, count: u16, proto: Proto) -> PublishedPort {
+    PublishedPort { host_ip: host_ip.parse().unwrap(), host_port, container_port, count, proto }
+}
+
+fn golden(name: &str, title: &str, plan: &Plan) {
+    let text = show(title, plan, None);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens").join(name);
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no golden {}", path.display()));
+    assert_eq!(wanted, text, "{name}: `UPDATE_GOLDENS=1 cargo test -p netd --test plans` if this is meant");
+}
+
+#[test]
+fn the_base_of_all_networks() {
+    golden("base-fresh.txt", "the host", &drivers::base(&facts(false)));
+    golden("base-router.txt", "the host, which is a router already", &drivers::base(&facts(true)));
+}
+
+#[test]
+fn networks() {
+    let plan = |network: &Network| drivers::of(&network.driver).network(network, &facts(true));
+    golden("network.txt", "create blue (bridge)", &plan(&network(|_, _| {})));
+    golden(
+        "network-internal.txt",
+        "create blue (bridge, internal, icc off)",
+        &plan(&network(|network, options| {
+            network.internal = true;
+            network.subnets.truncate(1);
+            options.icc = false;
+            options.mtu = Some(9000);
+        })),
+    );
+    golden(
+        "network-modes.txt",
+        "create blue (bridge, v4 routed, v6 isolated)",
+        &plan(&network(|_, options| {
+            options.gateway_mode_ipv4 = GatewayMode::Routed;
+            options.gateway_mode_ipv6 = GatewayMode::Isolated;
+            options.host_access = true;
+        })),
+    );
+}
+
+#[test]
+fn attachments() {
+    let plan = |network: &Network, attachment: &Attachment| {
+        drivers::of(&network.driver).attach(network, attachment, &facts(true))
+    };
+    let blue = network(|_, _| {});
+    golden("attach.txt", "attach web to blue (bridge)", &plan(&blue, &attachment(&blue, |_| {})));
+    golden(
+        "attach-publish.txt",
+        "attach web to blue (bridge), ports, host-gateway, a reused address",
+        &plan(
+            &blue,
+            &attachment(&blue, |a| {
+                a.host_access = true;
+                a.reused = vec!["10.4.0.7".parse().unwrap()];
+                a.ports = vec![
+                    port("0.0.0.0", 8080, 80, 1, Proto::Tcp),
+                    port("::", 8080, 80, 1, Proto::Tcp),
+                    port("127.0.0.1", 5353, 53, 1, Proto::Udp),
+                    port("0.0.0.0", 3000, 3000, 500, Proto::Tcp),
+                    port("0.0.0.0", 4000, 5000, 2, Proto::Tcp),
+                ];
+            }),
+        ),
+    );
+    let routed = network(|network, options| {
+        network.subnets.truncate(1);
+        options.gateway_mode_ipv4 = GatewayMode::Routed;
+        options.icc = false;
+    });
+    golden(
+        "attach-routed.txt",
+        "attach web to blue (bridge, routed, icc off)",
+        &plan(
+            &routed,
+            &attachment(&routed, |a| {
+                a.addresses.truncate(1);
+                a.default_via.truncate(1);
+                a.ports = vec![port("0.0.0.0", 8080, 80, 1, Proto::Tcp)];
+            }),
+        ),
+    );
+}
+
+#[test]
+fn the_same_input_gives_the_same_plan() {
+    let blue = network(|_, _| {});
+    let plan = || drivers::of(&blue.driver).network(&blue, &facts(false));
+    assert_eq!(plan(), plan());
+}

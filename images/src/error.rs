@@ -29,9 +29,9 @@ impl Error {
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::NotFound { near, .. } if near.is_empty() => {
-                Some("import a root file system with `rcr image import FILE NAME`; `rcr images` lists what is there".into())
-            }
+            Error::NotFound { near, .. } if near.is_empty() => Some(
+                "import a root file system with `rcr image import FILE NAME`; `rcr images` lists what is there".into(),
+            ),
             Error::NotFound { near, .. } => Some(format!("known are {}", near.join(", "))),
             Error::InUse { users, .. } => Some(format!("remove the containers first: `rcr rm {}`", users.join(" "))),
             Error::Ambiguous(_) => Some("give more digits".into()),

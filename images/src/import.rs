@@ -9,8 +9,8 @@ use crate::unpack::{self, Limits};
 use crate::{Digest, Doing, Error, Image, Reference, Store};
 use flate2::read::MultiGzDecoder;
 use oci_spec::image::{
-    Arch, ConfigBuilder, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder, ImageManifestBuilder, MediaType, Os,
-    RootFsBuilder,
+    Arch, ConfigBuilder, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder, ImageManifestBuilder, MediaType,
+    Os, RootFsBuilder,
 };
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -77,7 +77,13 @@ impl Store {
         commit().doing(|| "cannot put the layer into the store".into())
     }
 
-    fn describe(&self, lock: &WriteLock, layer: &Layer, name: Option<&Reference>, options: &ImportOptions) -> Result<Image, Error> {
+    fn describe(
+        &self,
+        lock: &WriteLock,
+        layer: &Layer,
+        name: Option<&Reference>,
+        options: &ImportOptions,
+    ) -> Result<Image, Error> {
         let wrong = |e: oci_spec::OciSpecError| Error::Hostile(e.to_string());
         let json = |e: serde_json::Error| Error::Hostile(e.to_string());
         let created = format!("{:.0}", jiff::Timestamp::now());
@@ -94,13 +100,20 @@ impl Store {
         if let Some(user) = &options.user {
             config = config.user(user);
         }
-        let history = HistoryBuilder::default().created(&created).created_by("rcr image import").comment(&options.message);
+        let history =
+            HistoryBuilder::default().created(&created).created_by("rcr image import").comment(&options.message);
         let configuration = ImageConfigurationBuilder::default()
             .created(&created)
             .architecture(Arch::default())
             .os(Os::default())
             .config(config.build().map_err(wrong)?)
-            .rootfs(RootFsBuilder::default().typ("layers").diff_ids(vec![layer.diff_id.to_string()]).build().map_err(wrong)?)
+            .rootfs(
+                RootFsBuilder::default()
+                    .typ("layers")
+                    .diff_ids(vec![layer.diff_id.to_string()])
+                    .build()
+                    .map_err(wrong)?,
+            )
             .history(vec![history.build().map_err(wrong)?])
             .build()
             .map_err(wrong)?;
@@ -134,17 +147,24 @@ struct Layer {
     kind: MediaType,
 }
 
-fn unpack_stream(tar: &mut (dyn Read + Send), folder: &Path, blob: &Path, progress: &mut dyn FnMut(u64)) -> Result<Layer, Error> {
+fn unpack_stream(
+    tar: &mut (dyn Read + Send),
+    folder: &Path,
+    blob: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Layer, Error> {
     let root = folder.join("fs");
     private_folder(&root).doing(|| format!("cannot create `{}`", root.display()))?;
-    fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o755)).doing(|| "cannot prepare the layer".into())?;
+    fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .doing(|| "cannot prepare the layer".into())?;
     let (sender, receiver) = sync_channel(PIECES);
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || decompress(tar, blob, sender));
         let mut stream = Pieces { receiver, piece: Vec::new(), at: 0, hasher: Hasher::default(), total: 0, progress };
         let unpacked = unpack::unpack(&mut stream, &root, Limits::default());
         // What follows the archive's end counts for the digest.
-        let drained = unpacked.and_then(|()| io::copy(&mut stream, &mut io::sink()).doing(|| "cannot read the image".into()));
+        let drained =
+            unpacked.and_then(|()| io::copy(&mut stream, &mut io::sink()).doing(|| "cannot read the image".into()));
         let Pieces { hasher, receiver, .. } = stream;
         drop(receiver);
         let read = reader.join().map_err(|_| Error::Hostile("the reader failed".into()))?;
@@ -152,7 +172,9 @@ fn unpack_stream(tar: &mut (dyn Read + Send), folder: &Path, blob: &Path, progre
         let (digest, size, kind) = match (read, drained) {
             (Ok(read), Ok(_)) => read,
             (Err(error), Ok(_)) => return Err(error),
-            (Err(Error::Io { source, .. }), Err(error)) if source.kind() == io::ErrorKind::BrokenPipe => return Err(error),
+            (Err(Error::Io { source, .. }), Err(error)) if source.kind() == io::ErrorKind::BrokenPipe => {
+                return Err(error);
+            }
             (Err(error), Err(_)) | (Ok(_), Err(error)) => return Err(error),
         };
         Ok(Layer { digest, diff_id: hasher.finish(), size, kind })
@@ -183,7 +205,8 @@ fn decompress(tar: &mut dyn Read, blob: &Path, sender: SyncSender<Vec<u8>>) -> R
                 MediaType::ImageLayerGzip
             }
             [0x28, 0xb5, 0x2f, 0xfd] => {
-                let decoder = ruzstd::decoding::StreamingDecoder::new(whole).map_err(|e| Error::Hostile(format!("zstd: {e}")))?;
+                let decoder =
+                    ruzstd::decoding::StreamingDecoder::new(whole).map_err(|e| Error::Hostile(format!("zstd: {e}")))?;
                 send(decoder, &sender)?;
                 MediaType::ImageLayerZstd
             }
@@ -206,7 +229,9 @@ fn send(mut from: impl Read, sender: &SyncSender<Vec<u8>>) -> Result<(), Error> 
             Ok(0) => return Ok(()),
             Ok(got) => got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.raw_os_error().is_none() => return Err(Error::Hostile(format!("its compression is damaged: {error}"))),
+            Err(error) if error.raw_os_error().is_none() => {
+                return Err(Error::Hostile(format!("its compression is damaged: {error}")));
+            }
             Err(error) => return Err(error).doing(|| "cannot read the image".into()),
         };
         piece.truncate(got);

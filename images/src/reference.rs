@@ -29,15 +29,29 @@ impl FromStr for Reference {
         while let Some(part) = parts.next() {
             // Only a first part with more behind it can be a host.
             let host = first && parts.peek().is_some();
-            let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b) || (host && (b == b':' || b.is_ascii_uppercase()));
+            let good = |b: u8| {
+                b.is_ascii_lowercase()
+                    || b.is_ascii_digit()
+                    || b"._-".contains(&b)
+                    || (host && (b == b':' || b.is_ascii_uppercase()))
+            };
             let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-            if !part.bytes().all(good) || !edge(part.as_bytes().first()) || !edge(part.as_bytes().last()) || part.contains("..") {
-                return Err(refuse("each part holds lower-case letters, digits, and single `.`, `_`, `-` between them"));
+            if !part.bytes().all(good)
+                || !edge(part.as_bytes().first())
+                || !edge(part.as_bytes().last())
+                || part.contains("..")
+            {
+                return Err(refuse(
+                    "each part holds lower-case letters, digits, and single `.`, `_`, `-` between them",
+                ));
             }
             first = false;
         }
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        if tag.len() > 128 || !tag.bytes().next().is_some_and(word) || !tag.bytes().all(|b| word(b) || b == b'.' || b == b'-') {
+        if tag.len() > 128
+            || !tag.bytes().next().is_some_and(word)
+            || !tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
+        {
             return Err(refuse("a tag holds letters, digits, `_`, `.` and `-`, 128 at most"));
         }
         Ok(Self { repository: repository.to_owned(), tag: tag.to_owned() })

@@ -155,7 +155,8 @@ impl Store {
     }
 
     fn write_index(&self, _lock: &WriteLock, index: &ImageIndex) -> Result<(), Error> {
-        let bytes = serde_json::to_vec(index).map_err(|e| Error::Io { doing: "cannot write the index".into(), source: e.into() })?;
+        let bytes = serde_json::to_vec(index)
+            .map_err(|e| Error::Io { doing: "cannot write the index".into(), source: e.into() })?;
         self.write_file("index.json", &bytes)
     }
 
@@ -275,7 +276,12 @@ impl Store {
     }
 
     /// Removes a name, or an image by its id; with its last name an image goes, unless `in_use` names users of it.
-    pub fn remove(&self, wanted: &str, force: bool, in_use: &dyn Fn(&Digest) -> Vec<String>) -> Result<Vec<Removed>, Error> {
+    pub fn remove(
+        &self,
+        wanted: &str,
+        force: bool,
+        in_use: &dyn Fn(&Digest) -> Vec<String>,
+    ) -> Result<Vec<Removed>, Error> {
         let lock = self.lock()?;
         let image = self.resolve(wanted)?;
         let name = wanted.parse::<Reference>().ok().map(|r| r.to_string()).filter(|name| image.names.contains(name));
@@ -294,7 +300,9 @@ impl Store {
         let mut index = self.index()?;
         let mut manifests = index.manifests().clone();
         let digest = image.manifest.to_string();
-        manifests.retain(|d| d.digest().to_string() != digest || !(last || name_of(d).is_some_and(|n| going.iter().any(|g| g == n))));
+        manifests.retain(|d| {
+            d.digest().to_string() != digest || !(last || name_of(d).is_some_and(|n| going.iter().any(|g| g == n)))
+        });
         index.set_manifests(manifests);
         self.write_index(&lock, &index)?;
         let mut removed: Vec<Removed> = going.into_iter().map(Removed::Untagged).collect();
@@ -327,7 +335,9 @@ impl Store {
             }
             Ok(())
         };
-        sweep(self.blobs(), &blobs).and_then(|()| sweep(self.root.join("layers"), &layers)).doing(|| "cannot remove unused layers".into())
+        sweep(self.blobs(), &blobs)
+            .and_then(|()| sweep(self.root.join("layers"), &layers))
+            .doing(|| "cannot remove unused layers".into())
     }
 }
 

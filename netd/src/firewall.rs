@@ -11,9 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 mod table;
 
-pub use table::{
-    ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table,
-};
+pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table};
 
 /// One value in a key or in a map's data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -178,7 +176,14 @@ impl Set {
     pub fn interval(self) -> bool {
         matches!(
             self,
-            Set::Home4 | Set::Home6 | Set::Publish4 | Set::Publish6 | Set::Range4 | Set::Range6 | Set::Open4 | Set::Open6
+            Set::Home4
+                | Set::Home6
+                | Set::Publish4
+                | Set::Publish6
+                | Set::Range4
+                | Set::Range6
+                | Set::Open4
+                | Set::Open6
         )
     }
 }
@@ -198,22 +203,12 @@ pub struct Element {
 impl Element {
     /// A link by itself.
     pub fn link(set: Set, link: &IfName) -> Self {
-        Self {
-            set,
-            key: vec![Datum::Link(link.clone())],
-            last: None,
-            data: Vec::new(),
-        }
+        Self { set, key: vec![Datum::Link(link.clone())], last: None, data: Vec::new() }
     }
 
     /// A bridge beside itself.
     pub fn pair(set: Set, link: &IfName) -> Self {
-        Self {
-            set,
-            key: vec![Datum::Link(link.clone()), Datum::Link(link.clone())],
-            last: None,
-            data: Vec::new(),
-        }
+        Self { set, key: vec![Datum::Link(link.clone()), Datum::Link(link.clone())], last: None, data: Vec::new() }
     }
 
     /// A subnet beside its bridge.
@@ -224,36 +219,21 @@ impl Element {
     }
 
     /// Ports of an address: an unspecified one stands for all of its family.
-    pub fn ports(
-        set: Set,
-        address: IpAddr,
-        proto: u8,
-        ports: (u16, u16),
-        data: Vec<Datum>,
-    ) -> Self {
+    pub fn ports(set: Set, address: IpAddr, proto: u8, ports: (u16, u16), data: Vec<Datum>) -> Self {
         let last_address = match address {
             IpAddr::V4(a) if a.is_unspecified() => IpAddr::V4(Ipv4Addr::BROADCAST),
             IpAddr::V6(a) if a.is_unspecified() => IpAddr::V6(Ipv6Addr::from(u128::MAX)),
             one => one,
         };
         let key = |a: IpAddr, port| vec![a.into(), Datum::Proto(proto), Datum::Port(port)];
-        Self {
-            set,
-            key: key(address, ports.0),
-            last: Some(key(last_address, ports.1)),
-            data,
-        }
+        Self { set, key: key(address, ports.0), last: Some(key(last_address, ports.1)), data }
     }
 }
 
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, datum) in self.key.iter().enumerate() {
-            let last = self
-                .last
-                .as_ref()
-                .and_then(|l| l.get(i))
-                .filter(|l| *l != datum);
+            let last = self.last.as_ref().and_then(|l| l.get(i)).filter(|l| *l != datum);
             let dot = if i > 0 { " . " } else { "" };
             match (datum, last) {
                 (Datum::V4(a), Some(_)) if a.is_unspecified() => write!(f, "{dot}*")?,

@@ -17,19 +17,11 @@ pub enum IpamError {
     #[error("no free subnet in the pools ({pools}): {count} networks or host routes lie in them")]
     PoolsEmpty { pools: String, count: usize },
     #[error("no free address in `{range}`: {used} of {total} in use")]
-    Full {
-        range: IpNet,
-        used: u128,
-        total: u128,
-    },
+    Full { range: IpNet, used: u128, total: u128 },
     #[error("address `{address}` is in use on this network")]
     Taken { address: IpAddr },
     #[error("address `{address}` is {what} of subnet `{subnet}`")]
-    Reserved {
-        address: IpAddr,
-        what: &'static str,
-        subnet: IpNet,
-    },
+    Reserved { address: IpAddr, what: &'static str, subnet: IpNet },
     #[error("address `{address}` is in none of the network's subnets")]
     Outside { address: IpAddr },
     #[error("`{inner}` does not lie in subnet `{subnet}`")]
@@ -43,9 +35,7 @@ pub enum IpamError {
 /// The first subnet of the pools that overlaps nothing in `taken`. Jumps over what overlaps instead of trying each.
 pub fn choose_subnet(pools: &[Pool], taken: &[IpNet]) -> Result<IpNet, IpamError> {
     for pool in pools {
-        let step = 1u128
-            .checked_shl(u32::from(pool.base.max_prefix_len() - pool.size))
-            .unwrap_or(0);
+        let step = 1u128.checked_shl(u32::from(pool.base.max_prefix_len() - pool.size)).unwrap_or(0);
         let (mut at, last) = (number(pool.base.network()), number(pool.base.broadcast()));
         while step > 0 && at <= last {
             let Ok(candidate) = IpNet::new(address(&pool.base, at), pool.size) else {
@@ -64,14 +54,8 @@ pub fn choose_subnet(pools: &[Pool], taken: &[IpNet]) -> Result<IpNet, IpamError
             }
         }
     }
-    let pools: Vec<String> = pools
-        .iter()
-        .map(|p| format!("{} in /{}", p.base, p.size))
-        .collect();
-    Err(IpamError::PoolsEmpty {
-        pools: pools.join(", "),
-        count: taken.len(),
-    })
+    let pools: Vec<String> = pools.iter().map(|p| format!("{} in /{}", p.base, p.size)).collect();
+    Err(IpamError::PoolsEmpty { pools: pools.join(", "), count: taken.len() })
 }
 
 /// Whether two networks share an address. A default route shares with nothing: it is where everything else goes.
@@ -91,27 +75,17 @@ pub fn complete_subnet(mut subnet: Subnet) -> Result<Subnet, IpamError> {
     if let Some(range) = subnet.ip_range
         && !net.contains(&range)
     {
-        return Err(IpamError::NotInSubnet {
-            inner: range,
-            subnet: net,
-        });
+        return Err(IpamError::NotInSubnet { inner: range, subnet: net });
     }
     for inner in subnet.gateway.iter().chain(subnet.aux_addresses.values()) {
         if !net.contains(inner) {
-            return Err(IpamError::NotInSubnet {
-                inner: IpNet::from(*inner),
-                subnet: net,
-            });
+            return Err(IpamError::NotInSubnet { inner: IpNet::from(*inner), subnet: net });
         }
     }
     if let Some(gateway) = subnet.gateway
         && let Some(what) = edge(&net, gateway)
     {
-        return Err(IpamError::Reserved {
-            address: gateway,
-            what,
-            subnet: net,
-        });
+        return Err(IpamError::Reserved { address: gateway, what, subnet: net });
     }
     if subnet.gateway.is_none() {
         let taken: BTreeSet<u128> = subnet.aux_addresses.values().map(|a| number(*a)).collect();
@@ -157,37 +131,20 @@ impl Leases {
     pub fn free(&self, subnet: &Subnet) -> u64 {
         let (first, last) = bounds(subnet);
         let range = first..=last;
-        let taken = self
-            .used
-            .iter()
-            .chain(reserved(subnet))
-            .filter(|a| range.contains(&number(**a)))
-            .count();
+        let taken = self.used.iter().chain(reserved(subnet)).filter(|a| range.contains(&number(**a))).count();
         u64::try_from((last - first + 1).saturating_sub(taken as u128)).unwrap_or(u64::MAX)
     }
 
     /// Hands out exactly this address.
     pub fn take(&mut self, subnet: &Subnet, address: IpAddr) -> Result<Lease, IpamError> {
         if let Some(what) = edge(&subnet.subnet, address) {
-            return Err(IpamError::Reserved {
-                address,
-                what,
-                subnet: subnet.subnet,
-            });
+            return Err(IpamError::Reserved { address, what, subnet: subnet.subnet });
         }
         if subnet.gateway == Some(address) {
-            return Err(IpamError::Reserved {
-                address,
-                what: "the gateway",
-                subnet: subnet.subnet,
-            });
+            return Err(IpamError::Reserved { address, what: "the gateway", subnet: subnet.subnet });
         }
         if subnet.aux_addresses.values().any(|a| *a == address) {
-            return Err(IpamError::Reserved {
-                address,
-                what: "an auxiliary address",
-                subnet: subnet.subnet,
-            });
+            return Err(IpamError::Reserved { address, what: "an auxiliary address", subnet: subnet.subnet });
         }
         if self.used.contains(&address) {
             return Err(IpamError::Taken { address });
@@ -276,12 +233,7 @@ fn address(like: &IpNet, number: u128) -> IpAddr {
 /// The pool of IPv6 networks: a unique local /48 (RFC 4193) cut into /64s. `global_id` are its 40 random bits.
 pub fn ula_pool(global_id: u64) -> Option<Pool> {
     let bits = (0xfdu128 << 120) | (u128::from(global_id & 0xff_ffff_ffff) << 80);
-    Ipv6Net::new(Ipv6Addr::from(bits), 48)
-        .ok()
-        .map(|base| Pool {
-            base: IpNet::V6(base),
-            size: 64,
-        })
+    Ipv6Net::new(Ipv6Addr::from(bits), 48).ok().map(|base| Pool { base: IpNet::V6(base), size: 64 })
 }
 
 #[cfg(test)]
@@ -289,48 +241,27 @@ mod tests {
     use super::*;
 
     fn subnet(net: &str) -> Subnet {
-        let bare = Subnet {
-            subnet: net.parse().unwrap(),
-            gateway: None,
-            ip_range: None,
-            aux_addresses: Default::default(),
-        };
+        let bare =
+            Subnet { subnet: net.parse().unwrap(), gateway: None, ip_range: None, aux_addresses: Default::default() };
         complete_subnet(bare).unwrap()
     }
 
     #[test]
     fn subnets_avoid_routes_and_each_other() {
         let pools: Vec<Pool> = [("10.176.0.0/12", 24), ("172.28.0.0/14", 24)]
-            .map(|(base, size)| Pool {
-                base: base.parse().unwrap(),
-                size,
-            })
+            .map(|(base, size)| Pool { base: base.parse().unwrap(), size })
             .to_vec();
-        let taken: Vec<IpNet> = ["0.0.0.0/0", "10.176.0.0/16", "10.177.0.128/25"]
-            .iter()
-            .map(|n| n.parse().unwrap())
-            .collect();
-        assert_eq!(
-            choose_subnet(&pools, &taken).unwrap().to_string(),
-            "10.177.1.0/24"
-        );
+        let taken: Vec<IpNet> =
+            ["0.0.0.0/0", "10.176.0.0/16", "10.177.0.128/25"].iter().map(|n| n.parse().unwrap()).collect();
+        assert_eq!(choose_subnet(&pools, &taken).unwrap().to_string(), "10.177.1.0/24");
         let mut all: Vec<IpNet> = Vec::new();
         for _ in 0..300 {
             all.push(choose_subnet(&pools, &all).unwrap());
         }
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 300);
-        let error = choose_subnet(
-            &pools,
-            &[
-                "10.0.0.0/8".parse().unwrap(),
-                "172.16.0.0/12".parse().unwrap(),
-            ],
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("10.176.0.0/12 in /24"),
-            "{error}"
-        );
+        let error =
+            choose_subnet(&pools, &["10.0.0.0/8".parse().unwrap(), "172.16.0.0/12".parse().unwrap()]).unwrap_err();
+        assert!(error.to_string().contains("10.176.0.0/12 in /24"), "{error}");
     }
 
     #[test]
@@ -338,25 +269,14 @@ mod tests {
         let net = subnet("10.0.0.0/29");
         assert_eq!(net.gateway, Some("10.0.0.1".parse().unwrap()));
         let mut leases = Leases::default();
-        let all: Vec<IpAddr> = (0..5)
-            .map(|_| leases.choose(&net, &[]).unwrap().address)
-            .collect();
+        let all: Vec<IpAddr> = (0..5).map(|_| leases.choose(&net, &[]).unwrap().address).collect();
         assert_eq!(all.last().unwrap().to_string(), "10.0.0.6");
         let error = leases.choose(&net, &[]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no free address in `10.0.0.0/29`: 5 of 5 in use"
-        );
+        assert_eq!(error.to_string(), "no free address in `10.0.0.0/29`: 5 of 5 in use");
         assert_eq!(leases.free(&net), 0);
         leases.free_address(all[3]);
         leases.free_address(all[1]);
-        assert_eq!(
-            leases.choose(&net, &[]).unwrap(),
-            Lease {
-                address: all[3],
-                reused: true
-            }
-        );
+        assert_eq!(leases.choose(&net, &[]).unwrap(), Lease { address: all[3], reused: true });
         assert_eq!(leases.choose(&net, &[all[1]]).unwrap().address, all[1]);
     }
 
@@ -369,38 +289,20 @@ mod tests {
         }
         let wanted = "10.0.0.2".parse().unwrap();
         assert!(!leases.take(&net, wanted).unwrap().reused);
-        assert_eq!(
-            leases.take(&net, wanted),
-            Err(IpamError::Taken { address: wanted })
-        );
-        assert_eq!(
-            leases.choose(&net, &[]).unwrap().address.to_string(),
-            "10.0.0.3"
-        );
+        assert_eq!(leases.take(&net, wanted), Err(IpamError::Taken { address: wanted }));
+        assert_eq!(leases.choose(&net, &[]).unwrap().address.to_string(), "10.0.0.3");
     }
 
     #[test]
     fn both_families_take_one_path_and_ranges_bound_them() {
         let net = subnet("fd00:1::/64");
         assert_eq!(net.gateway.unwrap().to_string(), "fd00:1::1");
-        assert_eq!(
-            Leases::default()
-                .choose(&net, &[])
-                .unwrap()
-                .address
-                .to_string(),
-            "fd00:1::2"
-        );
+        assert_eq!(Leases::default().choose(&net, &[]).unwrap().address.to_string(), "fd00:1::2");
         let mut ranged = subnet("10.0.0.0/24");
         ranged.ip_range = Some("10.0.0.128/30".parse().unwrap());
         let mut leases = Leases::default();
-        let got: Vec<String> = (0..4)
-            .map(|_| leases.choose(&ranged, &[]).unwrap().address.to_string())
-            .collect();
-        assert_eq!(
-            got,
-            ["10.0.0.128", "10.0.0.129", "10.0.0.130", "10.0.0.131"]
-        );
+        let got: Vec<String> = (0..4).map(|_| leases.choose(&ranged, &[]).unwrap().address.to_string()).collect();
+        assert_eq!(got, ["10.0.0.128", "10.0.0.129", "10.0.0.130", "10.0.0.131"]);
         assert!(leases.choose(&ranged, &[]).is_err());
     }
 }

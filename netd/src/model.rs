@@ -2,8 +2,7 @@
 
 use ipnet::IpNet;
 use netd_api::{
-    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, Mac, NetworkId, NetworkName,
-    PublishedPort,
+    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, Mac, NetworkId, NetworkName, PublishedPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -10,18 +10,9 @@ pub const EPHEMERAL: (u16, u16) = (49153, 65535);
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PortError {
     #[error("port {proto} `{address}:{port}` is published by container `{owner}`")]
-    Published {
-        proto: Proto,
-        address: IpAddr,
-        port: u16,
-        owner: String,
-    },
+    Published { proto: Proto, address: IpAddr, port: u16, owner: String },
     #[error("port {proto} `{address}:{port}` is in use by another program")]
-    Busy {
-        proto: Proto,
-        address: IpAddr,
-        port: u16,
-    },
+    Busy { proto: Proto, address: IpAddr, port: u16 },
     #[error("no free {proto} port in {first}-{last}")]
     NoneFree { proto: Proto, first: u16, last: u16 },
     #[error("ports {first} and the {count} from there on go beyond 65535")]
@@ -49,11 +40,7 @@ pub struct Registry {
 impl Registry {
     /// Writes a container's ports down.
     pub fn insert(&mut self, ports: &[PublishedPort], id: &ContainerId, name: &str) {
-        self.taken.extend(
-            ports
-                .iter()
-                .map(|p| (p.clone(), id.clone(), name.to_owned())),
-        );
+        self.taken.extend(ports.iter().map(|p| (p.clone(), id.clone(), name.to_owned())));
     }
 
     /// Forgets a container's ports.
@@ -64,12 +51,7 @@ impl Registry {
     fn conflict(&self, want: &PublishedPort) -> Option<PortError> {
         let (port, _, owner) = self.taken.iter().find(|(p, _, _)| ports_overlap(p, want))?;
         let first = port.host_port.max(want.host_port);
-        Some(PortError::Published {
-            proto: want.proto,
-            address: want.host_ip,
-            port: first,
-            owner: owner.clone(),
-        })
+        Some(PortError::Published { proto: want.proto, address: want.host_ip, port: first, owner: owner.clone() })
     }
 
     /// Chooses the host's ports for the requests, all or none. `addresses` are the host addresses that a request without
@@ -84,11 +66,7 @@ impl Registry {
         for request in requests {
             check(request)?;
             let own = [request.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))];
-            let on: &[IpAddr] = if request.host_ip.is_some() {
-                &own
-            } else {
-                addresses
-            };
+            let on: &[IpAddr] = if request.host_ip.is_some() { &own } else { addresses };
             let mut ports = self.place(request, on, busy, &chosen)?;
             chosen.append(&mut ports);
         }
@@ -103,10 +81,7 @@ impl Registry {
         chosen: &[PublishedPort],
     ) -> Result<Vec<PublishedPort>, PortError> {
         let at = |host_port: u16| -> Result<Vec<PublishedPort>, PortError> {
-            let ports: Vec<PublishedPort> = on
-                .iter()
-                .map(|ip| published(request, *ip, host_port))
-                .collect();
+            let ports: Vec<PublishedPort> = on.iter().map(|ip| published(request, *ip, host_port)).collect();
             for port in &ports {
                 if let Some(twin) = chosen.iter().find(|c| ports_overlap(c, port)) {
                     let first = twin.host_port.max(port.host_port);
@@ -136,11 +111,7 @@ impl Registry {
             }
             candidate += 1;
         }
-        Err(PortError::NoneFree {
-            proto: request.proto,
-            first,
-            last,
-        })
+        Err(PortError::NoneFree { proto: request.proto, first, last })
     }
 }
 
@@ -155,10 +126,7 @@ fn check(request: &PublishRequest) -> Result<(), PortError> {
     }
     for first in [first, request.container_port] {
         if beyond(first) {
-            return Err(PortError::Beyond {
-                first,
-                count: request.count,
-            });
+            return Err(PortError::Beyond { first, count: request.count });
         }
     }
     Ok(())
@@ -166,35 +134,20 @@ fn check(request: &PublishRequest) -> Result<(), PortError> {
 
 fn published(request: &PublishRequest, host_ip: IpAddr, host_port: u16) -> PublishedPort {
     let (container_port, count, proto) = (request.container_port, request.count, request.proto);
-    PublishedPort {
-        host_ip,
-        host_port,
-        container_port,
-        count,
-        proto,
-    }
+    PublishedPort { host_ip, host_port, container_port, count, proto }
 }
 
 fn in_the_way(port: &PublishedPort, busy: &[Busy]) -> Option<PortError> {
     let last = port.host_port + (port.count - 1);
     let hit = busy.iter().find(|b| {
-        b.proto == port.proto
-            && (port.host_port..=last).contains(&b.port)
-            && addresses_overlap(b.address, port.host_ip)
+        b.proto == port.proto && (port.host_port..=last).contains(&b.port) && addresses_overlap(b.address, port.host_ip)
     })?;
-    Some(PortError::Busy {
-        proto: port.proto,
-        address: hit.address,
-        port: hit.port,
-    })
+    Some(PortError::Busy { proto: port.proto, address: hit.address, port: hit.port })
 }
 
 fn ports_overlap(a: &PublishedPort, b: &PublishedPort) -> bool {
     let (a_last, b_last) = (a.host_port + (a.count - 1), b.host_port + (b.count - 1));
-    a.proto == b.proto
-        && a.host_port <= b_last
-        && b.host_port <= a_last
-        && addresses_overlap(a.host_ip, b.host_ip)
+    a.proto == b.proto && a.host_port <= b_last && b.host_port <= a_last && addresses_overlap(a.host_ip, b.host_ip)
 }
 
 fn addresses_overlap(a: IpAddr, b: IpAddr) -> bool {
@@ -203,10 +156,7 @@ fn addresses_overlap(a: IpAddr, b: IpAddr) -> bool {
 
 /// The host addresses that a request without one means.
 pub fn any_address() -> [IpAddr; 2] {
-    [
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    ]
+    [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]
 }
 
 #[cfg(test)]
@@ -214,13 +164,7 @@ mod tests {
     use super::*;
 
     fn want(host_port: HostPort, count: u16) -> PublishRequest {
-        PublishRequest {
-            host_ip: None,
-            host_port,
-            container_port: 80,
-            count,
-            proto: Proto::Tcp,
-        }
+        PublishRequest { host_ip: None, host_port, container_port: 80, count, proto: Proto::Tcp }
     }
 
     fn id(digit: &str) -> ContainerId {
@@ -230,9 +174,7 @@ mod tests {
     #[test]
     fn both_families_get_the_same_port() {
         let registry = Registry::default();
-        let got = registry
-            .allocate(&[want(HostPort::Ephemeral, 1)], &any_address(), &[])
-            .unwrap();
+        let got = registry.allocate(&[want(HostPort::Ephemeral, 1)], &any_address(), &[]).unwrap();
         assert_eq!(got.len(), 2);
         assert_eq!(got[0].host_port, got[1].host_port);
     }
@@ -240,71 +182,27 @@ mod tests {
     #[test]
     fn conflicts_name_the_port_and_its_owner() {
         let mut registry = Registry::default();
-        let got = registry
-            .allocate(&[want(HostPort::Exact(8000), 10)], &any_address(), &[])
-            .unwrap();
+        let got = registry.allocate(&[want(HostPort::Exact(8000), 10)], &any_address(), &[]).unwrap();
         registry.insert(&got, &id("a"), "web");
-        let error = registry
-            .allocate(&[want(HostPort::Exact(8009), 1)], &any_address(), &[])
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "port tcp `0.0.0.0:8009` is published by container `web`"
-        );
-        let busy = [Busy {
-            proto: Proto::Tcp,
-            address: "::".parse().unwrap(),
-            port: 9000,
-        }];
-        let error = registry
-            .allocate(&[want(HostPort::Exact(9000), 1)], &any_address(), &busy)
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "port tcp `:::9000` is in use by another program"
-        );
+        let error = registry.allocate(&[want(HostPort::Exact(8009), 1)], &any_address(), &[]).unwrap_err();
+        assert_eq!(error.to_string(), "port tcp `0.0.0.0:8009` is published by container `web`");
+        let busy = [Busy { proto: Proto::Tcp, address: "::".parse().unwrap(), port: 9000 }];
+        let error = registry.allocate(&[want(HostPort::Exact(9000), 1)], &any_address(), &busy).unwrap_err();
+        assert_eq!(error.to_string(), "port tcp `:::9000` is in use by another program");
         registry.remove(&id("a"));
-        assert!(
-            registry
-                .allocate(&[want(HostPort::Exact(8009), 1)], &any_address(), &[])
-                .is_ok()
-        );
+        assert!(registry.allocate(&[want(HostPort::Exact(8009), 1)], &any_address(), &[]).is_ok());
     }
 
     #[test]
     fn a_range_of_choices_and_bad_ranges() {
         let registry = Registry::default();
-        let busy = [Busy {
-            proto: Proto::Tcp,
-            address: "0.0.0.0".parse().unwrap(),
-            port: 8000,
-        }];
-        let got = registry
-            .allocate(
-                &[want(HostPort::AnyOf(8000, 8001), 1)],
-                &any_address(),
-                &busy,
-            )
-            .unwrap();
+        let busy = [Busy { proto: Proto::Tcp, address: "0.0.0.0".parse().unwrap(), port: 8000 }];
+        let got = registry.allocate(&[want(HostPort::AnyOf(8000, 8001), 1)], &any_address(), &busy).unwrap();
         assert_eq!(got[0].host_port, 8001);
-        let twice = [
-            want(HostPort::Exact(8000), 1),
-            want(HostPort::Exact(8000), 1),
-        ];
+        let twice = [want(HostPort::Exact(8000), 1), want(HostPort::Exact(8000), 1)];
         assert!(registry.allocate(&twice, &any_address(), &[]).is_err());
-        let full = registry.allocate(
-            &[want(HostPort::AnyOf(8000, 8000), 1)],
-            &any_address(),
-            &busy,
-        );
-        assert_eq!(
-            full.unwrap_err().to_string(),
-            "no free tcp port in 8000-8000"
-        );
-        assert!(
-            registry
-                .allocate(&[want(HostPort::Exact(65535), 2)], &any_address(), &[])
-                .is_err()
-        );
+        let full = registry.allocate(&[want(HostPort::AnyOf(8000, 8000), 1)], &any_address(), &busy);
+        assert_eq!(full.unwrap_err().to_string(), "no free tcp port in 8000-8000");
+        assert!(registry.allocate(&[want(HostPort::Exact(65535), 2)], &any_address(), &[]).is_err());
     }
 }

@@ -79,19 +79,11 @@ async fn datagrams(socket: Arc<UdpSocket>, to: SocketAddr) {
         let Ok((len, from)) = socket.recv_from(&mut buffer).await else {
             continue;
         };
-        let known = clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&from)
-            .cloned();
+        let known = clients.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned();
         let way = match known {
             Some(way) => way,
             None => {
-                let any: SocketAddr = if to.is_ipv4() {
-                    ([0; 4], 0).into()
-                } else {
-                    ([0u16; 8], 0).into()
-                };
+                let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0u16; 8], 0).into() };
                 let Ok(way) = UdpSocket::bind(any).await else {
                     continue;
                 };
@@ -121,8 +113,5 @@ async fn answer(socket: Arc<UdpSocket>, way: Arc<UdpSocket>, client: SocketAddr,
             break;
         }
     }
-    clients
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&client);
+    clients.lock().unwrap_or_else(PoisonError::into_inner).remove(&client);
 }

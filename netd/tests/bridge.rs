@@ -145,10 +145,16 @@ fn static_addresses_macs_names_and_several_networks() {
     let a = lab.container_with("a", "one", |spec| {
         spec.attachments[0].ip = Some("10.20.0.77".parse().unwrap());
         spec.attachments[0].mac = Some("02:00:00:00:00:77".parse().unwrap());
-        spec.attachments.push(AttachmentRequest { gw_priority: 1, ifname: Some("lan".parse().unwrap()), ..AttachmentRequest::to("two") });
+        spec.attachments.push(AttachmentRequest {
+            gw_priority: 1,
+            ifname: Some("lan".parse().unwrap()),
+            ..AttachmentRequest::to("two")
+        });
     });
     let shown = a.netns.sh("ip addr; ip route; ip -6 route");
-    for wanted in ["10.20.0.77/24", "02:00:00:00:00:77", "mtu 1300", "lan@", "fd00:21::2/64", "default via 10.21.0.1 dev lan"] {
+    for wanted in
+        ["10.20.0.77/24", "02:00:00:00:00:77", "mtu 1300", "lan@", "fd00:21::2/64", "default via 10.21.0.1 dev lan"]
+    {
         assert!(shown.contains(wanted), "{wanted} in {shown}");
     }
     assert!(lab.host.sh("ip -d link show mybridge").contains("alias rcr:one"));
@@ -169,7 +175,10 @@ fn v4_only_containers_have_no_ipv6_and_loopback_has() {
     let a = lab.container("a", "bridge");
     assert_eq!(a.netns.sh("cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6"), "1\n");
     assert!(a.netns.ping("::1"));
-    assert_eq!(a.netns.sh("cat /proc/sys/net/ipv4/ping_group_range").split_whitespace().collect::<Vec<_>>(), ["0", "2147483647"]);
+    assert_eq!(
+        a.netns.sh("cat /proc/sys/net/ipv4/ping_group_range").split_whitespace().collect::<Vec<_>>(),
+        ["0", "2147483647"]
+    );
     assert_eq!(a.netns.sh("cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "0\n");
 }
 
@@ -240,7 +249,11 @@ fn bad_input_is_refused_and_leaves_nothing() {
         ip_range: None,
         aux_addresses: Default::default(),
     };
-    refuse(&|s, _| s.subnets = vec![subnet("192.0.2.0/25")], ErrorKind::InUse, "overlaps the host's route to `192.0.2.0/24` (`up0`)");
+    refuse(
+        &|s, _| s.subnets = vec![subnet("192.0.2.0/25")],
+        ErrorKind::InUse,
+        "overlaps the host's route to `192.0.2.0/24` (`up0`)",
+    );
     refuse(&|s, _| s.subnets = vec![subnet("172.18.0.0/16")], ErrorKind::InUse, "overlaps network `bridge`");
     refuse(&|s, _| s.subnets = vec![subnet("10.0.0.1/24")], ErrorKind::Invalid, "host bits");
     refuse(&|_, o| o.gateway_mode_ipv4 = GatewayMode::Isolated, ErrorKind::Invalid, "isolated");
@@ -256,7 +269,12 @@ fn a_full_network_says_so_and_freed_addresses_come_back_oldest_first() {
     let mut lab = Lab::new();
     lab.network_with("tiny", |spec, _| {
         let aux_addresses = Default::default();
-        spec.subnets = vec![SubnetRequest { subnet: "10.9.0.0/29".parse().unwrap(), gateway: None, ip_range: None, aux_addresses }];
+        spec.subnets = vec![SubnetRequest {
+            subnet: "10.9.0.0/29".parse().unwrap(),
+            gateway: None,
+            ip_range: None,
+            aux_addresses,
+        }];
     });
     let mut all: Vec<Container> = (0..5).map(|i| lab.container(&format!("c{i}"), "tiny")).collect();
     let error = lab.try_container("more", "tiny", |_| {}).err().unwrap();

@@ -90,45 +90,69 @@ fn the_base_of_all_networks() {
 fn networks() {
     let plan = |network: &Network| drivers::of(&network.driver).network(network, &facts(true));
     golden("network.txt", "create blue (bridge)", &plan(&network(|_, _| {})));
-    golden("network-internal.txt", "create blue (bridge, internal, icc off)", &plan(&network(|network, options| {
-        network.internal = true;
-        network.subnets.truncate(1);
-        options.icc = false;
-        options.mtu = Some(9000);
-    })));
-    golden("network-modes.txt", "create blue (bridge, v4 routed, v6 isolated)", &plan(&network(|_, options| {
-        options.gateway_mode_ipv4 = GatewayMode::Routed;
-        options.gateway_mode_ipv6 = GatewayMode::Isolated;
-        options.host_access = true;
-    })));
+    golden(
+        "network-internal.txt",
+        "create blue (bridge, internal, icc off)",
+        &plan(&network(|network, options| {
+            network.internal = true;
+            network.subnets.truncate(1);
+            options.icc = false;
+            options.mtu = Some(9000);
+        })),
+    );
+    golden(
+        "network-modes.txt",
+        "create blue (bridge, v4 routed, v6 isolated)",
+        &plan(&network(|_, options| {
+            options.gateway_mode_ipv4 = GatewayMode::Routed;
+            options.gateway_mode_ipv6 = GatewayMode::Isolated;
+            options.host_access = true;
+        })),
+    );
 }
 
 #[test]
 fn attachments() {
-    let plan = |network: &Network, attachment: &Attachment| drivers::of(&network.driver).attach(network, attachment, &facts(true));
+    let plan = |network: &Network, attachment: &Attachment| {
+        drivers::of(&network.driver).attach(network, attachment, &facts(true))
+    };
     let blue = network(|_, _| {});
     golden("attach.txt", "attach web to blue (bridge)", &plan(&blue, &attachment(&blue, |_| {})));
-    golden("attach-publish.txt", "attach web to blue (bridge), ports, host-gateway, a reused address", &plan(&blue, &attachment(&blue, |a| {
-        a.host_access = true;
-        a.reused = vec!["10.4.0.7".parse().unwrap()];
-        a.ports = vec![
-            port("0.0.0.0", 8080, 80, 1, Proto::Tcp),
-            port("::", 8080, 80, 1, Proto::Tcp),
-            port("127.0.0.1", 5353, 53, 1, Proto::Udp),
-            port("0.0.0.0", 3000, 3000, 500, Proto::Tcp),
-            port("0.0.0.0", 4000, 5000, 2, Proto::Tcp),
-        ];
-    })));
+    golden(
+        "attach-publish.txt",
+        "attach web to blue (bridge), ports, host-gateway, a reused address",
+        &plan(
+            &blue,
+            &attachment(&blue, |a| {
+                a.host_access = true;
+                a.reused = vec!["10.4.0.7".parse().unwrap()];
+                a.ports = vec![
+                    port("0.0.0.0", 8080, 80, 1, Proto::Tcp),
+                    port("::", 8080, 80, 1, Proto::Tcp),
+                    port("127.0.0.1", 5353, 53, 1, Proto::Udp),
+                    port("0.0.0.0", 3000, 3000, 500, Proto::Tcp),
+                    port("0.0.0.0", 4000, 5000, 2, Proto::Tcp),
+                ];
+            }),
+        ),
+    );
     let routed = network(|network, options| {
         network.subnets.truncate(1);
         options.gateway_mode_ipv4 = GatewayMode::Routed;
         options.icc = false;
     });
-    golden("attach-routed.txt", "attach web to blue (bridge, routed, icc off)", &plan(&routed, &attachment(&routed, |a| {
-        a.addresses.truncate(1);
-        a.default_via.truncate(1);
-        a.ports = vec![port("0.0.0.0", 8080, 80, 1, Proto::Tcp)];
-    })));
+    golden(
+        "attach-routed.txt",
+        "attach web to blue (bridge, routed, icc off)",
+        &plan(
+            &routed,
+            &attachment(&routed, |a| {
+                a.addresses.truncate(1);
+                a.default_via.truncate(1);
+                a.ports = vec![port("0.0.0.0", 8080, 80, 1, Proto::Tcp)];
+            }),
+        ),
+    );
 }
 
 #[test]

@@ -140,7 +140,11 @@ fn routed_networks_open_what_is_published_and_nothing_else() {
     assert!(lab.outside.fetch(&format!("{}:80", web.ip(false))).is_ok());
     assert!(lab.outside.fetch(&format!("{}:81", web.ip(false))).is_err());
     let _far = Server::tcp(&lab.outside, "0.0.0.0:99");
-    assert_eq!(web.netns.fetch(&format!("{OUTSIDE}:99")).unwrap(), format!("{} at 99", web.ip(false)), "not masqueraded");
+    assert_eq!(
+        web.netns.fetch(&format!("{OUTSIDE}:99")).unwrap(),
+        format!("{} at 99", web.ip(false)),
+        "not masqueraded"
+    );
 }
 
 #[test]

@@ -43,7 +43,9 @@ fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for line in mounts.lines() {
         let mut fields = line.split(' ').skip(1);
-        let (Some(target), Some("cgroup"), Some(options)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(target), Some("cgroup"), Some(options)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
         let controllers: Vec<&str> = options.split(',').filter(|o| CONTROLLERS.contains(o)).collect();
         let name = Path::new(target).file_name().and_then(|name| name.to_str());
         if let Some(name) = name.filter(|_| controllers.iter().any(|c| LEGACY.contains(c))) {
@@ -55,7 +57,18 @@ fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
 
 /// Names that a v1 mount's options may hold (cgroups(7)).
 const CONTROLLERS: [&str; 12] = [
-    "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio", "perf_event", "pids",
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "pids",
 ];
 
 /// The folders of one container's cgroup.
@@ -81,8 +94,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
         delegate(folder);
     }
     let relative = Path::new("/").join(PARENT).join(id.as_str());
-    let options =
-        ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
+    let options = ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
     let applied = match kind {
         CgroupKind::Unified => libcgroups::v2::manager::Manager::new(MOUNT_POINT.into(), relative)
             .map_err(|e| e.to_string())
@@ -93,9 +105,9 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     };
     applied.map_err(|why| {
         crate::shim::cleanup::remove_cgroups(&paths);
-        Failure::new(format!("cannot apply the limits of container `{}`", id.short()))
-            .because(why)
-            .hint("check the values of --memory, --cpus and --pids-limit; `rcr info` shows which controllers this host has")
+        Failure::new(format!("cannot apply the limits of container `{}`", id.short())).because(why).hint(
+            "check the values of --memory, --cpus and --pids-limit; `rcr info` shows which controllers this host has",
+        )
     })?;
     Ok(paths)
 }

@@ -20,8 +20,9 @@ impl HostResolver {
     }
 
     fn search(&self) -> Vec<&str> {
-        let lines = self.text.lines().filter_map(|line| line.strip_prefix("search").or_else(|| line.strip_prefix("domain")));
-        lines.last().map(|line| line.split_whitespace().collect()).unwrap_or_default()
+        let mut lines =
+            self.text.lines().filter_map(|line| line.strip_prefix("search").or_else(|| line.strip_prefix("domain")));
+        lines.next_back().map(|line| line.split_whitespace().collect()).unwrap_or_default()
     }
 }
 

@@ -23,23 +23,23 @@ fn parse() -> Result<Cli, i32> {
     let mut command = Cli::command();
     command.build();
     if let Some((written, meant)) = dash::single_dash_flag(&command, &args) {
-        Failure::new(format!("unknown flag `{written}`")).hint(format!("did you mean `{meant}`? long flags have two dashes")).print();
+        Failure::new(format!("unknown flag `{written}`"))
+            .hint(format!("did you mean `{meant}`? long flags have two dashes"))
+            .print();
         return Err(EXIT_RCR);
     }
-    Cli::try_parse().map_err(|error| {
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                let _ = error.print();
-                0
-            }
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                let _ = error.print();
-                EXIT_RCR
-            }
-            _ => {
-                usage(&error).print();
-                EXIT_RCR
-            }
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            0
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            EXIT_RCR
+        }
+        _ => {
+            usage(&error).print();
+            EXIT_RCR
         }
     })
 }

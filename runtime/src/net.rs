@@ -27,9 +27,12 @@ impl Netd {
                 connect().doing(|| format!("cannot connect to netd at `{}`", socket.display()))?
             }
             Err(error) => {
-                let failure = Failure::new(format!("cannot connect to netd at `{}`", socket.display())).because(io_text(&error));
+                let failure =
+                    Failure::new(format!("cannot connect to netd at `{}`", socket.display())).because(io_text(&error));
                 return Err(match error.kind() {
-                    io::ErrorKind::PermissionDenied => failure.hint("run rcr as root, or join the group `rcr` for listings"),
+                    io::ErrorKind::PermissionDenied => {
+                        failure.hint("run rcr as root, or join the group `rcr` for listings")
+                    }
                     _ => failure,
                 });
             }
@@ -87,7 +90,9 @@ fn broken(error: FrameError) -> Failure {
 pub fn unexpected(reply: &Reply) -> Failure {
     let name = format!("{reply:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    Failure::new("netd gave an unexpected answer").because(format!("`{name}`")).hint("rcr and netd must come from one build")
+    Failure::new("netd gave an unexpected answer")
+        .because(format!("`{name}`"))
+        .hint("rcr and netd must come from one build")
 }
 
 fn absent(error: &io::Error) -> bool {
@@ -119,6 +124,7 @@ fn spawn(dirs: &Dirs, config: Option<&Path>) -> Outcome<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let causes = said.lines().map(|line| line.trim().trim_start_matches("error: ").trim_start_matches("caused by: ").to_owned());
+    let causes =
+        said.lines().map(|line| line.trim().trim_start_matches("error: ").trim_start_matches("caused by: ").to_owned());
     Err(causes.filter(|line| !line.is_empty()).fold(Failure::new("cannot start netd"), Failure::because))
 }

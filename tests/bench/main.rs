@@ -1,1 +1,135 @@
-fn main() {}
+//! `make bench`: `rcr run` beside the floor and the peers, interleaved in one run. Figures are for people: nothing asserts them.
+//!
+//! The floor is the same kernel work by bare system calls: a child in new namespaces, in five cgroups, on an overlay that it pivots
+//! into, with a veth on a bridge, an address and a route. What is missing is everything a runtime is for.
+#![allow(clippy::unwrap_used)]
+
+mod floor;
+mod netlink;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::Host;
+
+/// Rounds for each candidate; the peers take half a second each and get fewer.
+const ROUNDS: usize = 25;
+const PEER_ROUNDS: usize = 6;
+
+struct Candidate {
+    name: &'static str,
+    rounds: usize,
+    run: Box<dyn Fn() -> bool>,
+    took: Vec<Duration>,
+}
+
+fn main() {
+    let host = Host::new();
+    host.ok(&["network", "create", "bench"]);
+    let mut candidates = vec![
+        floor_candidate("floor: namespaces, cgroups, overlay, veth on a bridge", true),
+        floor_candidate("floor without network", false),
+        rcr(&host, "rcr run --rm --network bench (bridge, DNS)", &["--network", "bench"]),
+        rcr(&host, "rcr run --rm --network none", &["--network", "none"]),
+        rcr(&host, "rcr run --rm -p 5000:80", &["--network", "bench", "-p", "5000:80"]),
+    ];
+    candidates.extend(peers());
+    for round in 0..ROUNDS {
+        for candidate in candidates.iter_mut().filter(|c| round < c.rounds) {
+            let begin = Instant::now();
+            if (candidate.run)() {
+                candidate.took.push(begin.elapsed());
+            }
+        }
+    }
+    report(&candidates);
+    memory(&host);
+}
+
+fn floor_candidate(name: &'static str, network: bool) -> Candidate {
+    let floor = floor::Floor::new(network);
+    Candidate { name, rounds: ROUNDS, run: Box::new(move || floor.run()), took: Vec::new() }
+}
+
+fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
+    let mut args = vec!["run", "--rm"];
+    args.extend(flags);
+    args.extend(["alpine", "true"]);
+    let netns = host.netns.clone();
+    let (root, run) = (host.root(), host.run_dir());
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    let run = move || {
+        let mut command = netns.command(tests::bin().join("rcr"));
+        command.args(&args).env("RCR_ROOT", &root).env("RCR_RUN", &run);
+        quiet(&mut command)
+    };
+    Candidate { name, rounds: ROUNDS, run: Box::new(run), took: Vec::new() }
+}
+
+/// podman and docker, if they are installed and can run an image called `rcr-bench` here.
+fn peers() -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (program, name) in [("podman", "podman run --rm (bridge)"), ("docker", "docker run --rm (bridge)")] {
+        let import =
+            Command::new(program).args(["import", tests::rootfs("alpine").to_str().unwrap(), "rcr-bench"]).output();
+        if !import.is_ok_and(|output| output.status.success()) {
+            println!("{program}: not installed, or it has no engine here");
+            continue;
+        }
+        let run = move || quiet(Command::new(program).args(["run", "--rm", "rcr-bench", "true"]));
+        if run() {
+            found.push(Candidate { name, rounds: PEER_ROUNDS, run: Box::new(run), took: Vec::new() });
+        } else {
+            println!("{program}: installed, but it can't run a container on this machine");
+        }
+    }
+    found
+}
+
+fn quiet(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn median(times: &[Duration]) -> Option<Duration> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+fn report(candidates: &[Candidate]) {
+    let floor = candidates.first().and_then(|c| median(&c.took)).unwrap_or(Duration::from_millis(1));
+    println!("{:<58} {:>5} {:>9} {:>7}", "median of one interleaved run", "n", "ms", "ratio");
+    for candidate in candidates {
+        match median(&candidate.took) {
+            Some(time) => println!(
+                "{:<58} {:>5} {:>9.1} {:>7.1}",
+                candidate.name,
+                candidate.took.len(),
+                time.as_secs_f64() * 1e3,
+                time.as_secs_f64() / floor.as_secs_f64()
+            ),
+            None => println!("{:<58} {:>5} {:>9} {:>7}", candidate.name, 0, "failed", "-"),
+        }
+    }
+}
+
+/// PSS of a shim and of netd, from `smaps_rollup`.
+fn memory(host: &Host) {
+    host.ok(&["run", "-d", "--name", "m", "--network", "bench", "alpine", "sleep", "100"]);
+    std::thread::sleep(Duration::from_millis(300));
+    let pss = |pid: i64| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("Pss:")).unwrap_or_default().to_owned();
+        line.split_whitespace().nth(1).unwrap_or("?").to_owned()
+    };
+    let shim = host.inspect("m", "/State/ShimPid").as_i64().unwrap_or_default();
+    println!("PSS: shim {} KiB, netd {} KiB", pss(shim), pss(host.netd_pid().unwrap_or_default().into()));
+    for program in ["rcr", "rcr-shim", "netd"] {
+        let size = std::fs::metadata(tests::bin().join(program)).map(|meta| meta.len()).unwrap_or_default();
+        println!("size: {program} {:.1} MiB", size as f64 / f64::from(1 << 20));
+    }
+}

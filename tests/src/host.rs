@@ -55,7 +55,9 @@ impl Host {
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
         let (netns, outside) = (Netns::new(), Netns::new());
         netns.link("up0", &outside, "world");
-        for (ns, name, v4, v6) in [(&netns, "up0", HOST_V4, HOST_V6), (&outside, "world", "198.51.100.2", "2001:db8::2")] {
+        for (ns, name, v4, v6) in
+            [(&netns, "up0", HOST_V4, HOST_V6), (&outside, "world", "198.51.100.2", "2001:db8::2")]
+        {
             // No link-local address that would turn up, or lose its tentative mark, in the middle of a comparison.
             ns.ip(&format!("link set {name} addrgenmode none"));
             ns.ip(&format!("addr add {v4}/24 dev {name}"));
@@ -216,7 +218,8 @@ pub fn bury() {
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         let ours = ["(rcr-shim)", "(netd)"].iter().any(|name| stat.contains(name));
         if ours && stat.contains(&me) {
-            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+            let _ =
+                nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
         }
     }
 }

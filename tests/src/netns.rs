@@ -50,7 +50,11 @@ impl Netns {
         let mut words = line.split_whitespace();
         let program = words.next().expect("a program");
         let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-        self.command(program).args(words).env("PATH", path).output().unwrap_or_else(|e| panic!("`{program}` is needed: {e}"))
+        self.command(program)
+            .args(words)
+            .env("PATH", path)
+            .output()
+            .unwrap_or_else(|e| panic!("`{program}` is needed: {e}"))
     }
 
     /// `ip …`, which must succeed.

@@ -97,8 +97,11 @@ fn empty_cgroups() -> BTreeSet<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");
     let hierarchies = std::fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
     let parents = hierarchies.chain([top.to_owned()]).map(|hierarchy| hierarchy.join("rcr"));
-    let cgroups = parents.flat_map(|parent| std::fs::read_dir(parent).into_iter().flatten().flatten()).map(|entry| entry.path());
-    cgroups.filter(|dir| std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.is_empty())).collect()
+    let cgroups =
+        parents.flat_map(|parent| std::fs::read_dir(parent).into_iter().flatten().flatten()).map(|entry| entry.path());
+    cgroups
+        .filter(|dir| std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.is_empty()))
+        .collect()
 }
 
 /// Processes that carry this host's folder on their command line or in their environment: netd, shims' children.

@@ -73,9 +73,15 @@ fn listings_are_tables_json_lines_or_ids() {
     assert_eq!((json["Names"].as_str(), json["State"].as_str()), (Some("c1"), Some("running")));
     assert_eq!(host.ok(&["ps", "-q", "--filter", "label=a=c"]), "");
     let networks = host.ok(&["network", "ls"]);
-    assert!(networks.starts_with("NETWORK ID") && networks.contains("DRIVER") && networks.contains("SCOPE"), "{networks}");
-    let lines: Vec<serde_json::Value> =
-        host.ok(&["network", "ls", "--format", "json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        networks.starts_with("NETWORK ID") && networks.contains("DRIVER") && networks.contains("SCOPE"),
+        "{networks}"
+    );
+    let lines: Vec<serde_json::Value> = host
+        .ok(&["network", "ls", "--format", "json"])
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let mut names: Vec<&str> = lines.iter().map(|n| n["Name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["bridge", "host", "none"]);

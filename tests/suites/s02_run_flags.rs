@@ -10,7 +10,21 @@ const NONE: [&str; 2] = ["--network", "none"];
 #[test]
 fn name_hostname_label_env_workdir_user() {
     let host = Host::new();
-    host.ok(&["run", "-d", "--name", "c1", "--hostname", "box", "--label", "k=v", "--network", "none", "alpine", "sleep", "1000"]);
+    host.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "c1",
+        "--hostname",
+        "box",
+        "--label",
+        "k=v",
+        "--network",
+        "none",
+        "alpine",
+        "sleep",
+        "1000",
+    ]);
     assert_eq!(host.inspect("c1", "/Config/labels/k"), "v");
     assert_eq!(host.ok(&["exec", "c1", "hostname"]), "box");
     assert_eq!(host.ok(&["exec", "c1", "cat", "/etc/hostname"]), "box");
@@ -47,7 +61,10 @@ fn pipes_stay_pipes_and_streams_stay_apart() {
     let ran = host.rcr_with(&["run", "--rm", "-i", "--network", "none", "alpine", "cat"], "through\n");
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "through\n"));
     let big = "x".repeat(3 << 20);
-    assert_eq!(host.rcr_with(&["run", "--rm", "-i", "--network", "none", "alpine", "cat"], &big).stdout.len(), big.len());
+    assert_eq!(
+        host.rcr_with(&["run", "--rm", "-i", "--network", "none", "alpine", "cat"], &big).stdout.len(),
+        big.len()
+    );
     // Without -i there is nothing to read.
     assert_eq!(host.rcr_with(&["run", "--rm", "--network", "none", "alpine", "cat"], "unseen").stdout, "");
     let ran = host.rcr(&["run", "--rm", "--network", "none", "alpine", "sh", "-c", "echo out; echo err >&2"]);
@@ -79,7 +96,8 @@ fn a_terminal_is_a_real_one() {
 #[test]
 fn detach_keys_leave_it_running_and_attach_comes_back() {
     let host = Host::new();
-    let mut terminal = Terminal::start(host.command(&["run", "-it", "--name", "c1", "--network", "none", "alpine", "sh"]));
+    let mut terminal =
+        Terminal::start(host.command(&["run", "-it", "--name", "c1", "--network", "none", "alpine", "sh"]));
     terminal.send("echo here-$((1+1))\n");
     terminal.expect("here-2");
     terminal.send("\x10\x11");
@@ -100,7 +118,8 @@ fn volumes_binds_and_tmpfs() {
     let path = dir.to_str().unwrap();
     assert_eq!(host.sh(&["-v", &format!("{path}:/v"), "--network", "none"], "cat /v/file; echo new > /v/made"), "data");
     assert_eq!(std::fs::read_to_string(dir.join("made")).unwrap(), "new\n");
-    let read_only = host.rcr(&["run", "--rm", "-v", &format!("{path}:/v:ro"), "--network", "none", "alpine", "touch", "/v/x"]);
+    let read_only =
+        host.rcr(&["run", "--rm", "-v", &format!("{path}:/v:ro"), "--network", "none", "alpine", "touch", "/v/x"]);
     assert!(read_only.code != 0 && read_only.stderr.contains("Read-only"), "{read_only:?}");
     let one = format!("type=bind,source={path}/file,target=/etc/one,readonly");
     assert_eq!(host.sh(&["--mount", &one, "--network", "none"], "cat /etc/one"), "data");
@@ -110,7 +129,10 @@ fn volumes_binds_and_tmpfs() {
     host.ok(&["volume", "rm", "vol"]);
     assert_eq!(host.sh(&["-v", "/anonymous", "--network", "none"], "test -d /anonymous && echo yes"), "yes");
     assert_eq!(host.ok(&["volume", "ls", "-q"]), "");
-    let tmpfs = host.sh(&["--tmpfs", "/t:size=1m", "--mount", "type=tmpfs,target=/u,tmpfs-size=2m", "--network", "none"], "grep -E ' /(t|u) ' /proc/mounts");
+    let tmpfs = host.sh(
+        &["--tmpfs", "/t:size=1m", "--mount", "type=tmpfs,target=/u,tmpfs-size=2m", "--network", "none"],
+        "grep -E ' /(t|u) ' /proc/mounts",
+    );
     assert!(tmpfs.contains("size=1024k") && tmpfs.contains("size=2048k") && tmpfs.contains("noexec"), "{tmpfs}");
     let missing = host.refused(&["run", "--rm", "--mount", "type=bind,source=/no/such,target=/x", "alpine", "true"]);
     assert!(missing.contains("does not exist"), "{missing}");
@@ -119,7 +141,19 @@ fn volumes_binds_and_tmpfs() {
 #[test]
 fn read_only_root() {
     let host = Host::new();
-    let ran = host.rcr(&["run", "--rm", "--read-only", "--tmpfs", "/tmp", "--network", "none", "alpine", "sh", "-c", "touch /tmp/x && touch /x"]);
+    let ran = host.rcr(&[
+        "run",
+        "--rm",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "touch /tmp/x && touch /x",
+    ]);
     assert!(ran.code != 0 && ran.stderr.contains("/x: Read-only"), "{ran:?}");
 }
 
@@ -148,7 +182,17 @@ fn capabilities_are_added_and_dropped() {
 #[test]
 fn privileged_is_root_and_says_so() {
     let host = Host::new();
-    let ran = host.rcr(&["run", "--rm", "--privileged", "--network", "none", "alpine", "sh", "-c", "mount -t tmpfs x /mnt && grep Seccomp: /proc/self/status"]);
+    let ran = host.rcr(&[
+        "run",
+        "--rm",
+        "--privileged",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "mount -t tmpfs x /mnt && grep Seccomp: /proc/self/status",
+    ]);
     assert!(ran.code == 0 && ran.stdout.contains("Seccomp:\t0") && ran.stderr.contains("warning: "), "{ran:?}");
 }
 
@@ -170,7 +214,19 @@ fn stop_signal_and_timeout() {
 #[test]
 fn init_buries_orphans_and_hands_signals_on() {
     let host = Host::new();
-    let flags = ["run", "-d", "--name", "a", "--init", "--network", "none", "alpine", "sh", "-c", "(sleep 0.1 &); exec sleep 1000"];
+    let flags = [
+        "run",
+        "-d",
+        "--name",
+        "a",
+        "--init",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "(sleep 0.1 &); exec sleep 1000",
+    ];
     host.ok(&flags);
     assert!(host.ok(&["exec", "a", "cat", "/proc/1/cmdline"]).contains("rcr-init"));
     eventually("the orphan is buried", || !host.ok(&["exec", "a", "ps"]).contains(" Z"));
@@ -181,9 +237,33 @@ fn init_buries_orphans_and_hands_signals_on() {
 #[test]
 fn limits_bite() {
     let host = Host::new();
-    let ran = host.rcr(&["run", "--rm", "--memory", "16m", "--memory-swap", "16m", "--network", "none", "alpine", "sh", "-c", "head -c 64m /dev/zero | tail | wc -c"]);
+    let ran = host.rcr(&[
+        "run",
+        "--rm",
+        "--memory",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "head -c 64m /dev/zero | tail | wc -c",
+    ]);
     assert_ne!(ran.stdout.trim(), "67108864", "64 MiB were held in 16: {ran:?}");
-    let forks = host.rcr(&["run", "--rm", "--pids-limit", "5", "--network", "none", "alpine", "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait"]);
+    let forks = host.rcr(&[
+        "run",
+        "--rm",
+        "--pids-limit",
+        "5",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait",
+    ]);
     assert!(forks.code != 0 || forks.stderr.contains("fork"), "{forks:?}");
     let cgroup = host.sh(
         &["--cpus", "0.5", "--memory", "64m", "--network", "none"],
@@ -198,19 +278,38 @@ fn limits_bite() {
 #[test]
 fn sysctls_of_the_containers_own_only() {
     let host = Host::new();
-    let got = host.sh(&["--sysctl", "net.ipv4.ip_default_ttl=42", "--sysctl", "kernel.shmmni=77", "--network", "none"], "cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/shmmni");
+    let got = host.sh(
+        &["--sysctl", "net.ipv4.ip_default_ttl=42", "--sysctl", "kernel.shmmni=77", "--network", "none"],
+        "cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/shmmni",
+    );
     assert_eq!(got, "42\n77");
     for bad in ["kernel.panic=1", "vm.swappiness=1", "net../../kernel/panic=1"] {
-        assert!(host.refused(&["run", "--rm", "--sysctl", bad, "--network", "none", "alpine", "true"]).contains("sysctl"));
+        assert!(
+            host.refused(&["run", "--rm", "--sysctl", bad, "--network", "none", "alpine", "true"]).contains("sysctl")
+        );
     }
-    let shared = host.refused(&["run", "--rm", "--network", "host", "--sysctl", "net.ipv4.ip_forward=1", "alpine", "true"]);
+    let shared =
+        host.refused(&["run", "--rm", "--network", "host", "--sysctl", "net.ipv4.ip_forward=1", "alpine", "true"]);
     assert!(shared.contains("would change the host"), "{shared}");
 }
 
 #[test]
 fn restart_policies() {
     let host = Host::new();
-    host.ok(&["run", "-d", "--name", "f", "--restart", "on-failure:2", "--network", "none", "alpine", "sh", "-c", "echo run; exit 3"]);
+    host.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "f",
+        "--restart",
+        "on-failure:2",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "echo run; exit 3",
+    ]);
     host.await_status("f", "exited");
     assert_eq!(host.ok(&["logs", "f"]).lines().count(), 3);
     assert_eq!(host.inspect("f", "/RestartCount"), 2);
@@ -218,7 +317,20 @@ fn restart_policies() {
     host.await_status("ok", "exited");
     assert_eq!(host.inspect("ok", "/RestartCount"), 0);
     for policy in ["always", "unless-stopped"] {
-        host.ok(&["run", "-d", "--name", policy, "--restart", policy, "--network", "none", "alpine", "sh", "-c", "sleep 0.1"]);
+        host.ok(&[
+            "run",
+            "-d",
+            "--name",
+            policy,
+            "--restart",
+            policy,
+            "--network",
+            "none",
+            "alpine",
+            "sh",
+            "-c",
+            "sleep 0.1",
+        ]);
         eventually("it was restarted twice", || host.inspect(policy, "/RestartCount").as_i64() >= Some(2));
         host.ok(&["stop", policy]);
         assert_eq!(host.inspect(policy, "/State/Status"), "exited");
@@ -228,10 +340,22 @@ fn restart_policies() {
 #[test]
 fn add_host_and_dns_files() {
     let host = Host::new();
-    let flags = ["--add-host", "db:192.0.2.9", "--add-host", "six=[2001:db8::9]", "--dns-search", "example.org", "--dns-option", "timeout:1"];
+    let flags = [
+        "--add-host",
+        "db:192.0.2.9",
+        "--add-host",
+        "six=[2001:db8::9]",
+        "--dns-search",
+        "example.org",
+        "--dns-option",
+        "timeout:1",
+    ];
     let text = host.sh(&flags, "cat /etc/hosts /etc/resolv.conf");
     assert!(text.contains("192.0.2.9\tdb") && text.contains("2001:db8::9\tsix"), "{text}");
-    assert!(text.contains("nameserver 127.0.0.11") && text.contains("search example.org") && text.contains("timeout:1"), "{text}");
+    assert!(
+        text.contains("nameserver 127.0.0.11") && text.contains("search example.org") && text.contains("timeout:1"),
+        "{text}"
+    );
     assert!(text.contains("ndots:0"), "{text}");
 }
 

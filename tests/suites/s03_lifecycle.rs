@@ -97,7 +97,19 @@ fn logs_rotate() {
     let config = host.scratch().join("config.toml");
     std::fs::write(&config, "[log]\nmax_size = 8192\nmax_files = 2\n").unwrap();
     let config = config.to_str().unwrap();
-    host.ok(&["--config", config, "run", "--name", "c1", "--network", "none", "alpine", "sh", "-c", "for i in $(seq 1 400); do echo line-$i; done"]);
+    host.ok(&[
+        "--config",
+        config,
+        "run",
+        "--name",
+        "c1",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "for i in $(seq 1 400); do echo line-$i; done",
+    ]);
     let id = host.inspect("c1", "/Id");
     let dir = host.root().join("containers").join(id.as_str().unwrap()).join("log");
     let sizes: Vec<u64> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).collect();
@@ -112,7 +124,22 @@ fn logs_rotate() {
 fn exec_in_every_form() {
     let host = Host::new();
     host.ok(&["run", "-d", "--name", "c1", "-e", "BASE=1", "--network", "none", "alpine", "sleep", "1000"]);
-    assert_eq!(host.ok(&["exec", "-e", "MORE=2", "-w", "/tmp", "-u", "nobody", "c1", "sh", "-c", "echo $BASE $MORE $(pwd) $(id -u)"]), "1 2 /tmp 65534");
+    assert_eq!(
+        host.ok(&[
+            "exec",
+            "-e",
+            "MORE=2",
+            "-w",
+            "/tmp",
+            "-u",
+            "nobody",
+            "c1",
+            "sh",
+            "-c",
+            "echo $BASE $MORE $(pwd) $(id -u)"
+        ]),
+        "1 2 /tmp 65534"
+    );
     assert_eq!(host.rcr(&["exec", "c1", "sh", "-c", "exit 8"]).code, 8);
     assert_eq!(host.rcr(&["exec", "c1", "nope"]).code, 127);
     assert_eq!(host.rcr(&["exec", "c1", "/etc/passwd"]).code, 126);

@@ -34,7 +34,19 @@ fn the_main_job_two_containers_ping_each_other_by_name() {
 fn names_aliases_ids_networks_and_reverse() {
     let host = Host::new();
     host.ok(&["network", "create", "blue"]);
-    let id = host.ok(&["run", "-d", "--name", "c1", "--network", "name=blue,alias=db", "--network-alias", "cache", "alpine", "sleep", "1000"]);
+    let id = host.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "c1",
+        "--network",
+        "name=blue,alias=db",
+        "--network-alias",
+        "cache",
+        "alpine",
+        "sleep",
+        "1000",
+    ]);
     sleeper(&host, "c2", &["--network", "blue"]);
     for name in ["c1", "C1", "db", "cache", &id[..12], "c1.blue", "db.blue"] {
         assert!(pings(&host, "c2", name), "{name}");
@@ -73,7 +85,8 @@ fn ping_works_for_any_user_and_a_dns_server_can_run_on_port_53() {
     sleeper(&host, "c1", &["--network", "blue"]);
     assert!(host.sh(&["--network", "blue", "-u", "1000", "--cap-drop", "ALL"], "ping -c 1 c1").contains("1 received"));
     let server = format!("{}:/answer", env!("CARGO_BIN_EXE_answer"));
-    let script = "/answer udp 53 x & /answer tcp 53 x & sleep 0.3; ping -c 1 c1 >/dev/null && netstat -ltun | grep -c ':53 '";
+    let script =
+        "/answer udp 53 x & /answer tcp 53 x & sleep 0.3; ping -c 1 c1 >/dev/null && netstat -ltun | grep -c ':53 '";
     assert_eq!(host.sh(&["--network", "blue", "-v", &server], script), "2");
 }
 
@@ -81,8 +94,17 @@ fn ping_works_for_any_user_and_a_dns_server_can_run_on_port_53() {
 fn static_addresses_macs_ranges_and_aux() {
     let host = Host::new();
     host.ok(&[
-        "network", "create", "--subnet", "10.77.0.0/24", "--gateway", "10.77.0.254", "--ip-range", "10.77.0.64/30", "--aux-address",
-        "printer=10.77.0.64", "blue",
+        "network",
+        "create",
+        "--subnet",
+        "10.77.0.0/24",
+        "--gateway",
+        "10.77.0.254",
+        "--ip-range",
+        "10.77.0.64/30",
+        "--aux-address",
+        "printer=10.77.0.64",
+        "blue",
     ]);
     sleeper(&host, "s", &["--network", "blue", "--ip", "10.77.0.9", "--mac-address", "02:11:22:33:44:55"]);
     assert_eq!(host.address("s", "blue"), "10.77.0.9");
@@ -142,7 +164,8 @@ fn networks_are_isolated_from_each_other_and_from_the_host() {
     sleeper(&host, "b", &["--network", "blue"]);
     sleeper(&host, "g", &["--network", "green"]);
     let web = host.address("web", "blue");
-    let fetch = |from: &str, to: &str| host.rcr(&["exec", from, "timeout", "2", "wget", "-qO-", &format!("http://{to}/")]);
+    let fetch =
+        |from: &str, to: &str| host.rcr(&["exec", from, "timeout", "2", "wget", "-qO-", &format!("http://{to}/")]);
     eventually("nginx answers its neighbour", || fetch("b", "web").stdout.contains("Welcome"));
     assert_ne!(fetch("g", &web).code, 0, "another network reached it");
     assert!(!pings(&host, "g", &web));
@@ -151,7 +174,7 @@ fn networks_are_isolated_from_each_other_and_from_the_host() {
     host.outside.ip(&format!("route add {web}/32 via {HOST_V4}"));
     assert!(host.outside.tcp(&format!("{web}:80"), "GET / HTTP/1.0\r\n\r\n").is_err(), "direct routing reached it");
     // A service of the host's own.
-    let _service = host.netns.inside(|| {
+    host.netns.inside(|| {
         let listener = std::net::TcpListener::bind("0.0.0.0:7777").unwrap();
         std::thread::spawn(move || listener.incoming().flatten().for_each(drop));
     });
@@ -271,7 +294,9 @@ fn host_and_none() {
     assert_eq!(none, "1\n1");
     let warned = host.rcr(&["run", "--rm", "--network", "host", "-p", "80:80", "alpine", "true"]);
     assert!(warned.code == 0 && warned.stderr.contains("warning: "), "{warned:?}");
-    assert!(host.refused(&["run", "--rm", "--network", "none", "-p", "80:80", "alpine", "true"]).contains("cannot publish"));
+    assert!(
+        host.refused(&["run", "--rm", "--network", "none", "-p", "80:80", "alpine", "true"]).contains("cannot publish")
+    );
 }
 
 #[test]
@@ -290,7 +315,7 @@ fn mtu_and_bridge_name() {
 fn names_outside_are_asked_of_the_given_server() {
     let host = Host::new();
     // A resolver in the world outside that knows one answer for everything.
-    let _server = host.outside.inside(|| {
+    host.outside.inside(|| {
         let socket = std::net::UdpSocket::bind("198.51.100.2:53").unwrap();
         std::thread::spawn(move || {
             let mut buffer = [0u8; 512];
@@ -313,7 +338,8 @@ fn names_outside_are_asked_of_the_given_server() {
     assert!(asked.contains("192.0.2.99"), "{asked}");
     assert_eq!(asked.matches("192.0.2.99").count(), 1, "a single label left the host: {asked}");
     host.ok(&["network", "create", "--internal", "inner"]);
-    let inner = host.rcr(&["run", "--rm", "--network", "inner", "--dns", "198.51.100.2", "alpine", "nslookup", "example.org"]);
+    let inner =
+        host.rcr(&["run", "--rm", "--network", "inner", "--dns", "198.51.100.2", "alpine", "nslookup", "example.org"]);
     assert!(!inner.stdout.contains("192.0.2.99"), "{inner:?}");
 }
 

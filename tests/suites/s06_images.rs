@@ -9,14 +9,28 @@ use tests::Host;
 fn import_from_file_and_stdin_list_tag_inspect_remove() {
     let host = Host::bare();
     let file = tests::rootfs("alpine");
-    let id = host.ok(&["image", "import", "-c", "ENV A=b", "-c", "WORKDIR /tmp", "-c", "CMD [\"sh\",\"-c\",\"echo $A $(pwd)\"]", file.to_str().unwrap(), "one:1"]);
+    let id = host.ok(&[
+        "image",
+        "import",
+        "-c",
+        "ENV A=b",
+        "-c",
+        "WORKDIR /tmp",
+        "-c",
+        "CMD [\"sh\",\"-c\",\"echo $A $(pwd)\"]",
+        file.to_str().unwrap(),
+        "one:1",
+    ]);
     assert_eq!(host.ok(&["run", "--rm", "--network", "none", "one:1"]), "b /tmp");
     let mut child = host.command(&["image", "import", "-", "two"]);
     let status = child.stdin(std::fs::File::open(&file).unwrap()).stdout(std::process::Stdio::null()).status().unwrap();
     assert!(status.success());
     host.ok(&["image", "tag", "one:1", "three"]);
     let table = host.ok(&["images"]);
-    assert!(table.starts_with("REPOSITORY") && ["one", "two", "three"].iter().all(|name| table.contains(name)), "{table}");
+    assert!(
+        table.starts_with("REPOSITORY") && ["one", "two", "three"].iter().all(|name| table.contains(name)),
+        "{table}"
+    );
     assert_eq!(host.inspect("one:1", "/Id"), id.as_str());
     host.ok(&["create", "--name", "c", "two", "true"]);
     assert!(host.rcr(&["image", "rm", "two"]).stderr.contains("used by c"));
@@ -38,12 +52,18 @@ fn a_tree_comes_out_as_tar_would_have_it() {
     std::fs::create_dir(&tree).unwrap();
     assert!(Command::new("sh").args(["-c", script]).current_dir(&tree).status().unwrap().success());
     let tar = host.scratch().join("t.tar");
-    let made = Command::new("tar").args(["--format=pax", "-C", tree.to_str().unwrap(), "-cf", tar.to_str().unwrap(), "."]).status();
+    let made = Command::new("tar")
+        .args(["--format=pax", "-C", tree.to_str().unwrap(), "-cf", tar.to_str().unwrap(), "."])
+        .status();
     assert!(made.unwrap().success());
     host.ok(&["image", "import", tar.to_str().unwrap(), "t"]);
     let layer = layer(&host);
     let list = |dir: &Path| {
-        let output = Command::new("find").args([".", "-printf", "%p %y %m %U %G %s %l %n %Ts\\n"]).current_dir(dir).output().unwrap();
+        let output = Command::new("find")
+            .args([".", "-printf", "%p %y %m %U %G %s %l %n %Ts\\n"])
+            .current_dir(dir)
+            .output()
+            .unwrap();
         let mut lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
         lines.sort();
         lines
@@ -98,16 +118,43 @@ fn hostile_archives_change_nothing_outside() {
     let attacks: Vec<(&str, Archive)> = vec![
         ("a path with ..", Archive(Vec::new()).entry("../../escaped", b'0', "", b"x")),
         ("an absolute path", Archive(Vec::new()).entry(&format!("{target}/file"), b'0', "", b"owned")),
-        ("a symlink, then through it", Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/file", b'0', "", b"owned")),
+        (
+            "a symlink, then through it",
+            Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/file", b'0', "", b"owned"),
+        ),
         ("a relative symlink out", Archive(Vec::new()).entry("l", b'2', &up, b"").entry("l/file", b'0', "", b"owned")),
-        ("a folder over a symlink", Archive(Vec::new()).entry("l", b'2', target, b"").entry("l", b'5', "", b"").entry("l/file", b'0', "", b"owned")),
-        ("a file over a symlink", Archive(Vec::new()).entry("l", b'2', &format!("{target}/file"), b"").entry("l", b'0', "", b"owned")),
-        ("a hard link out", Archive(Vec::new()).entry("h", b'1', &format!("{target}/file"), b"").entry("h", b'0', "", b"owned")),
+        (
+            "a folder over a symlink",
+            Archive(Vec::new())
+                .entry("l", b'2', target, b"")
+                .entry("l", b'5', "", b"")
+                .entry("l/file", b'0', "", b"owned"),
+        ),
+        (
+            "a file over a symlink",
+            Archive(Vec::new()).entry("l", b'2', &format!("{target}/file"), b"").entry("l", b'0', "", b"owned"),
+        ),
+        (
+            "a hard link out",
+            Archive(Vec::new()).entry("h", b'1', &format!("{target}/file"), b"").entry("h", b'0', "", b"owned"),
+        ),
         ("a hard link with ..", Archive(Vec::new()).entry("h", b'1', &up, b"")),
-        ("a hard link through a symlink", Archive(Vec::new()).entry("l", b'2', target, b"").entry("h", b'1', "l/file", b"").entry("h", b'0', "", b"owned")),
+        (
+            "a hard link through a symlink",
+            Archive(Vec::new())
+                .entry("l", b'2', target, b"")
+                .entry("h", b'1', "l/file", b"")
+                .entry("h", b'0', "", b"owned"),
+        ),
         ("a whiteout of ..", Archive(Vec::new()).entry("a/.wh...", b'0', "", b"")),
-        ("a whiteout through a symlink", Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/.wh.file", b'0', "", b"")),
-        ("an opaque mark through a symlink", Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/.wh..wh..opq", b'0', "", b"")),
+        (
+            "a whiteout through a symlink",
+            Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/.wh.file", b'0', "", b""),
+        ),
+        (
+            "an opaque mark through a symlink",
+            Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/.wh..wh..opq", b'0', "", b""),
+        ),
         ("the root as a file", Archive(Vec::new()).entry("./", b'0', "", b"x")),
         ("the root as a symlink", Archive(Vec::new()).entry(".", b'2', target, b"").entry("file", b'0', "", b"owned")),
         ("an empty symlink", Archive(Vec::new()).entry("l", b'2', "", b"")),
@@ -133,7 +180,14 @@ fn damaged_and_cut_archives_are_clear_errors_and_leave_nothing() {
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0xff;
-    for bytes in [&good[..good.len() / 2], &good[..100], &good[..2], b"", b"no archive at all, just some text that goes on for a while", &flipped] {
+    for bytes in [
+        &good[..good.len() / 2],
+        &good[..100],
+        &good[..2],
+        b"",
+        b"no archive at all, just some text that goes on for a while",
+        &flipped,
+    ] {
         std::fs::write(&file, bytes).unwrap();
         let error = host.refused(&["image", "import", file.to_str().unwrap(), "bad"]);
         assert!(error.contains("cannot"), "{error}");
@@ -141,14 +195,22 @@ fn damaged_and_cut_archives_are_clear_errors_and_leave_nothing() {
         assert_eq!(std::fs::read_dir(host.root().join("images/blobs/sha256")).unwrap().count(), 0);
     }
     assert!(host.refused(&["image", "import", "/no/such/file", "x"]).contains("ENOENT"));
-    assert!(host.refused(&["image", "import", file.to_str().unwrap(), "Bad/../Name"]).contains("cannot understand the image name"));
+    assert!(
+        host.refused(&["image", "import", file.to_str().unwrap(), "Bad/../Name"])
+            .contains("cannot understand the image name")
+    );
 }
 
 #[test]
 fn a_real_alpine_runs_if_one_is_given() {
     // The project's own image stands for it everywhere else; a real one is used where a clone has it beside itself, or RCR_TEST_ALPINE names one.
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/images");
-    let found = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "gz"));
+    let found = std::fs::read_dir(beside)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path())
+        .find(|p| p.extension().is_some_and(|e| e == "gz"));
     let Some(file) = std::env::var_os("RCR_TEST_ALPINE").map(PathBuf::from).or(found) else {
         println!("no real Alpine root file system is here: this run tested the project's own image only");
         return;
@@ -157,7 +219,20 @@ fn a_real_alpine_runs_if_one_is_given() {
     let host = Host::bare();
     host.ok(&["image", "import", file.to_str().unwrap(), "alpine"]);
     host.ok(&["network", "create", "eui_bridge"]);
-    host.ok(&["run", "-d", "--name", "c1", "--network", "eui_bridge", "-p", "5000:80", "alpine", "sh", "-c", "while :; do echo hi | nc -l -p 80; done"]);
+    host.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "c1",
+        "--network",
+        "eui_bridge",
+        "-p",
+        "5000:80",
+        "alpine",
+        "sh",
+        "-c",
+        "while :; do echo hi | nc -l -p 80; done",
+    ]);
     let ping = host.ok(&["run", "--rm", "--network", "eui_bridge", "-u", "1000", "alpine", "ping", "-c", "1", "c1"]);
     assert!(ping.contains("1 packets received"), "{ping}");
     tests::eventually("it answers", || host.outside.tcp("198.51.100.1:5000", "").is_ok_and(|said| said.contains("hi")));

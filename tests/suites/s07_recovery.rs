@@ -7,7 +7,18 @@ use tests::{Host, eventually};
 fn pair() -> Host {
     let host = Host::new();
     for name in ["a", "b"] {
-        host.ok(&["run", "-d", "--name", name, "-p", if name == "a" { "5000:5000" } else { "5001:5000" }, "alpine", "sh", "-c", "while :; do echo hello | nc -l -p 5000; done"]);
+        host.ok(&[
+            "run",
+            "-d",
+            "--name",
+            name,
+            "-p",
+            if name == "a" { "5000:5000" } else { "5001:5000" },
+            "alpine",
+            "sh",
+            "-c",
+            "while :; do echo hello | nc -l -p 5000; done",
+        ]);
     }
     host
 }

@@ -89,7 +89,11 @@ impl Tree {
             }
             FileOp::Opaque { folder } => {
                 self.parents(folder)?;
-                let folder = open_in(self.root.as_fd(), if folder.is_empty() { b"." } else { folder }, OFlags::RDONLY | OFlags::DIRECTORY)?;
+                let folder = open_in(
+                    self.root.as_fd(),
+                    if folder.is_empty() { b"." } else { folder },
+                    OFlags::RDONLY | OFlags::DIRECTORY,
+                )?;
                 Ok(rustix::fs::fsetxattr(&folder, "trusted.overlay.opaque", b"y", XattrFlags::empty())?)
             }
         }
@@ -107,7 +111,9 @@ impl Tree {
                 // What is replaced may be a folder that the cache or a later time setting knows by this path.
                 self.last = None;
                 remove(folder.as_fd(), &name, FileType::from_raw_mode(stat.st_mode))?;
-                self.folders.retain(|(known, _)| !(known.starts_with(path) && matches!(known.get(path.len()), None | Some(b'/'))));
+                self.folders.retain(|(known, _)| {
+                    !(known.starts_with(path) && matches!(known.get(path.len()), None | Some(b'/')))
+                });
             }
         }
         Ok((folder, name))
@@ -120,7 +126,11 @@ impl Tree {
             return fd.try_clone();
         }
         self.parents(parent)?;
-        let folder = open_in(self.root.as_fd(), if parent.is_empty() { b"." } else { parent }, OFlags::PATH | OFlags::DIRECTORY)?;
+        let folder = open_in(
+            self.root.as_fd(),
+            if parent.is_empty() { b"." } else { parent },
+            OFlags::PATH | OFlags::DIRECTORY,
+        )?;
         self.last = Some((parent.to_vec(), folder.try_clone()?));
         Ok(folder)
     }
@@ -134,7 +144,8 @@ impl Tree {
         }
         let (above, name) = split(path);
         self.parents(above)?;
-        let folder = open_in(self.root.as_fd(), if above.is_empty() { b"." } else { above }, OFlags::PATH | OFlags::DIRECTORY)?;
+        let folder =
+            open_in(self.root.as_fd(), if above.is_empty() { b"." } else { above }, OFlags::PATH | OFlags::DIRECTORY)?;
         Ok(rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755))?)
     }
 
@@ -173,7 +184,8 @@ impl Tree {
 
     fn hard_link(&mut self, path: &[u8], target: &[u8]) -> io::Result<()> {
         let (above, name) = split(target);
-        let source = open_in(self.root.as_fd(), if above.is_empty() { b"." } else { above }, OFlags::PATH | OFlags::DIRECTORY)?;
+        let source =
+            open_in(self.root.as_fd(), if above.is_empty() { b"." } else { above }, OFlags::PATH | OFlags::DIRECTORY)?;
         let stat = rustix::fs::statat(&source, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a hard link to a folder"));
@@ -190,7 +202,13 @@ impl Tree {
     fn node(&mut self, path: &[u8], meta: &Meta, kind: FileType, device: u64) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         rustix::fs::mknodat(&parent, name.as_c_str(), kind, Mode::empty(), device)?;
-        rustix::fs::chownat(&parent, name.as_c_str(), Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)), AtFlags::SYMLINK_NOFOLLOW)?;
+        rustix::fs::chownat(
+            &parent,
+            name.as_c_str(),
+            Some(Uid::from_raw(meta.uid)),
+            Some(Gid::from_raw(meta.gid)),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?;
         // It was made just now under a name that nobody else can touch: it is no symlink.
         rustix::fs::chmodat(&parent, name.as_c_str(), Mode::from_raw_mode(meta.mode), AtFlags::empty())?;
         set_owner_and_time(parent.as_fd(), &name, meta)
@@ -199,7 +217,8 @@ impl Tree {
     fn finish(mut self) -> Result<(), Error> {
         for (path, mtime) in std::mem::take(&mut self.folders).into_iter().rev() {
             let (parent, name) = split(&path);
-            let folder = self.parent(parent).doing(|| format!("cannot find `{}` again", String::from_utf8_lossy(&path)))?;
+            let folder =
+                self.parent(parent).doing(|| format!("cannot find `{}` again", String::from_utf8_lossy(&path)))?;
             // A folder that was replaced by something else later has lost its claim.
             let _ = rustix::fs::utimensat(&folder, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW);
         }
@@ -264,4 +283,3 @@ fn times(mtime: i64) -> Timestamps {
     let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
 }
-

@@ -38,17 +38,44 @@ pub struct Meta {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileOp {
     /// An empty path is the root itself.
-    Folder { path: Vec<u8>, meta: Meta },
-    File { path: Vec<u8>, meta: Meta, size: u64 },
-    Symlink { path: Vec<u8>, target: Vec<u8>, meta: Meta },
+    Folder {
+        path: Vec<u8>,
+        meta: Meta,
+    },
+    File {
+        path: Vec<u8>,
+        meta: Meta,
+        size: u64,
+    },
+    Symlink {
+        path: Vec<u8>,
+        target: Vec<u8>,
+        meta: Meta,
+    },
     /// `target` is a path like `path`: from the root.
-    HardLink { path: Vec<u8>, target: Vec<u8> },
-    Device { path: Vec<u8>, meta: Meta, block: bool, major: u32, minor: u32 },
-    Fifo { path: Vec<u8>, meta: Meta },
+    HardLink {
+        path: Vec<u8>,
+        target: Vec<u8>,
+    },
+    Device {
+        path: Vec<u8>,
+        meta: Meta,
+        block: bool,
+        major: u32,
+        minor: u32,
+    },
+    Fifo {
+        path: Vec<u8>,
+        meta: Meta,
+    },
     /// `.wh.NAME`: hides NAME of the layers below (OCI image-spec, layer.md).
-    Whiteout { path: Vec<u8> },
+    Whiteout {
+        path: Vec<u8>,
+    },
     /// `.wh..wh..opq`: hides all that the layers below have in this folder.
-    Opaque { folder: Vec<u8> },
+    Opaque {
+        folder: Vec<u8>,
+    },
 }
 
 /// Extended attributes a layer may set: the user's own, and file capabilities. `trusted.overlay.*` would forge overlayfs's own marks.
@@ -87,9 +114,11 @@ impl Checker {
             EntryType::Directory => FileOp::Folder { path, meta },
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let size = entry.size();
-                self.bytes = self.bytes.checked_add(size).filter(|bytes| *bytes <= self.limits.bytes).ok_or_else(|| {
-                    format!("its files have more than {} bytes", self.limits.bytes)
-                })?;
+                self.bytes = self
+                    .bytes
+                    .checked_add(size)
+                    .filter(|bytes| *bytes <= self.limits.bytes)
+                    .ok_or_else(|| format!("its files have more than {} bytes", self.limits.bytes))?;
                 FileOp::File { path, meta, size }
             }
             EntryType::Symlink => {
@@ -107,7 +136,9 @@ impl Checker {
                 FileOp::HardLink { path, target }
             }
             EntryType::Char | EntryType::Block => {
-                let number = |n: std::io::Result<Option<u32>>| n.ok().flatten().ok_or_else(|| format!("the device `{}` has no number", shown()));
+                let number = |n: std::io::Result<Option<u32>>| {
+                    n.ok().flatten().ok_or_else(|| format!("the device `{}` has no number", shown()))
+                };
                 let (major, minor) = (number(entry.header().device_major())?, number(entry.header().device_minor())?);
                 FileOp::Device { meta, block: kind == EntryType::Block, major, minor, path }
             }
@@ -169,7 +200,10 @@ impl Checker {
                     let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { continue };
                     total += name.len() + value.len();
                     if total > self.limits.xattrs {
-                        return Err(format!("an entry has more than {} bytes of extended attributes", self.limits.xattrs));
+                        return Err(format!(
+                            "an entry has more than {} bytes of extended attributes",
+                            self.limits.xattrs
+                        ));
                     }
                     if XATTRS.iter().any(|known| name.starts_with(known)) && !name.contains(&0) {
                         meta.xattrs.push((name.to_vec(), value.to_vec()));

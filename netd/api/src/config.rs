@@ -76,7 +76,8 @@ impl Default for LogConfig {
 impl Config {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, ApiError> {
-        let failed = || ApiError::new(ErrorKind::Invalid, format!("cannot read the configuration `{}`", path.display()));
+        let failed =
+            || ApiError::new(ErrorKind::Invalid, format!("cannot read the configuration `{}`", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| failed().caused_by(error.to_string()))?;
         Self::parse(&text).map_err(|why| failed().caused_by(why).hint("docs/configuration.md lists all keys"))
     }
@@ -109,9 +110,16 @@ mod tests {
     fn keys_are_checked() {
         assert_eq!(Config::parse("").unwrap(), Config::default());
         assert_eq!(Config::default().network.pools.len(), 4);
-        let config = Config::parse("[network]\npools = [{ base = \"10.9.0.0/16\", size = 24 }]\n[log]\nmax_size = 4096").unwrap();
+        let config =
+            Config::parse("[network]\npools = [{ base = \"10.9.0.0/16\", size = 24 }]\n[log]\nmax_size = 4096")
+                .unwrap();
         assert_eq!((config.network.pools[0].size, config.log.max_files), (24, 3));
-        for bad in ["nets = 1", "[dns]\nserver = []", "[log]\nmax_files = 0", "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]"] {
+        for bad in [
+            "nets = 1",
+            "[dns]\nserver = []",
+            "[log]\nmax_files = 0",
+            "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]",
+        ] {
             assert!(Config::parse(bad).is_err(), "{bad}");
         }
     }

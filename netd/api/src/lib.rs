@@ -18,7 +18,7 @@ pub use config::{Config, DnsConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
 pub use network::{
-    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetRequest, SubnetInfo,
+    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest,
 };
 pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
 pub use request::{Call, Request};

@@ -30,33 +30,22 @@ impl Daemon {
         self.settle_table()?;
         self.sweep()?;
         self.predefined_networks()?;
-        let idle: Vec<NetworkId> = self
-            .networks
-            .iter()
-            .filter(|(_, n)| n.journal.is_some())
-            .map(|(id, _)| id.clone())
-            .collect();
+        let idle: Vec<NetworkId> =
+            self.networks.iter().filter(|(_, n)| n.journal.is_some()).map(|(id, _)| id.clone()).collect();
         idle.iter().for_each(|id| self.network_idle(id));
         Ok(())
     }
 
     /// After a reboot no kernel object of ours is left: journals and sandboxes of the last boot are forgotten.
     fn new_boot(&mut self) -> Result<(), Box<dyn Error>> {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-            .trim()
-            .to_owned();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let known: Vec<(String, String)> = records(&*self.store, "boot")?;
         if known.first().is_some_and(|(_, b)| *b == boot) {
             return Ok(());
         }
         let mut changes = vec![Change::put("boot", &boot)?];
         for prefix in ["journal/", "sandbox/"] {
-            changes.extend(
-                self.store
-                    .range(prefix)?
-                    .into_iter()
-                    .map(|(key, _)| Change::Delete(key)),
-            );
+            changes.extend(self.store.range(prefix)?.into_iter().map(|(key, _)| Change::Delete(key)));
         }
         Ok(self.store.txn(&changes, Durability::Durable)?)
     }
@@ -67,19 +56,16 @@ impl Daemon {
             return Ok(*number);
         }
         let number = u64::from_le_bytes(super::networks::random());
-        self.store
-            .txn(&[Change::put("host", &number)?], Durability::Durable)?;
+        self.store.txn(&[Change::put("host", &number)?], Durability::Durable)?;
         Ok(number)
     }
 
     fn load_networks(&mut self) -> Result<(), StoreError> {
-        let mut leases: BTreeMap<String, Vec<Leases>> =
-            records(&*self.store, "leases/")?.into_iter().collect();
+        let mut leases: BTreeMap<String, Vec<Leases>> = records(&*self.store, "leases/")?.into_iter().collect();
         for (id, network) in records::<Network>(&*self.store, "network/")? {
             let mut known = leases.remove(&id).unwrap_or_default();
             known.resize(network.subnets.len(), Leases::default());
-            self.networks
-                .insert(network.id.clone(), NetworkState::new(network, known));
+            self.networks.insert(network.id.clone(), NetworkState::new(network, known));
         }
         Ok(())
     }
@@ -87,20 +73,14 @@ impl Daemon {
     fn adopt_networks(&mut self, journals: &Journals) {
         self.base = journals.get("host").cloned();
         for (key, journal) in journals {
-            let Some(id) = key
-                .strip_prefix("network/")
-                .and_then(|id| id.parse::<NetworkId>().ok())
-            else {
+            let Some(id) = key.strip_prefix("network/").and_then(|id| id.parse::<NetworkId>().ok()) else {
                 continue;
             };
             let known = self.networks.get_mut(&id);
             match known {
-                Some(state) if journal.state == JournalState::Up => {
-                    state.journal = Some(journal.clone())
-                }
+                Some(state) if journal.state == JournalState::Up => state.journal = Some(journal.clone()),
                 _ => {
-                    self.log
-                        .line(format!("undoing what was left of network `{}`", id.short()));
+                    self.log.line(format!("undoing what was left of network `{}`", id.short()));
                     self.undo_journaled(&format!("journal/{key}"), journal.clone());
                 }
             }
@@ -111,10 +91,7 @@ impl Daemon {
         let mut attached = Vec::new();
         for attachment in &record.attachments {
             let key = journal_key(&record.id, &attachment.network);
-            let journal = key
-                .strip_prefix("journal/")
-                .and_then(|key| journals.get(key))
-                .cloned();
+            let journal = key.strip_prefix("journal/").and_then(|key| journals.get(key)).cloned();
             if let Some(state) = self.networks.get_mut(&attachment.network) {
                 for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
                     attachment
@@ -125,49 +102,27 @@ impl Daemon {
                 }
             }
             let journal = journal.unwrap_or_else(|| Journal::intend(crate::plan::Plan::default()));
-            attached.push(Attached {
-                attachment: attachment.clone(),
-                journal,
-            });
+            attached.push(Attached { attachment: attachment.clone(), journal });
         }
         self.generation += 1;
         let generation = self.generation;
-        let shim = record
-            .socket
-            .as_ref()
-            .map(|socket| reach_shim(&record.id, socket));
-        let mut sandbox = Sandbox {
-            record,
-            attached,
-            netns: None,
-            owner: None,
-            generation,
-            service: None,
-            kept: Kept::default(),
-        };
+        let shim = record.socket.as_ref().map(|socket| reach_shim(&record.id, socket));
+        let mut sandbox =
+            Sandbox { record, attached, netns: None, owner: None, generation, service: None, kept: Kept::default() };
         match shim {
             Some(Ok(mut shim)) => {
                 sandbox.netns = shim.netns.take();
                 sandbox.kept = self.keep_again(&sandbox.record());
                 self.finish_connects(&mut sandbox);
-                self.ports.insert(
-                    &sandbox.record.ports,
-                    &sandbox.record.id,
-                    &sandbox.record.name,
-                );
+                self.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
                 self.serve_names(&mut sandbox, None);
                 let id = sandbox.record.id.clone();
                 self.follow(id.clone(), generation, shim);
                 self.sandboxes.insert(id, sandbox);
             }
             gone => {
-                let why = gone.map_or("no shim held it".into(), |g| {
-                    g.err().map_or(String::new(), |e| e.to_string())
-                });
-                self.log.line(format!(
-                    "releasing container `{}`: {why}",
-                    sandbox.record.name
-                ));
+                let why = gone.map_or("no shim held it".into(), |g| g.err().map_or(String::new(), |e| e.to_string()));
+                self.log.line(format!("releasing container `{}`: {why}", sandbox.record.name));
                 self.dismantle(sandbox);
             }
         }
@@ -179,17 +134,9 @@ impl Daemon {
             .into_iter()
             .partition(|a| a.journal.state == JournalState::Up || a.journal.plan.steps.is_empty());
         sandbox.attached = up;
-        for Attached {
-            attachment,
-            journal,
-        } in broken
-        {
-            self.log.line(format!(
-                "undoing half a connection of container `{}`",
-                sandbox.record.name
-            ));
-            self.kernel
-                .undo(&journal.plan.steps, &journal.outcomes, None);
+        for Attached { attachment, journal } in broken {
+            self.log.line(format!("undoing half a connection of container `{}`", sandbox.record.name));
+            self.kernel.undo(&journal.plan.steps, &journal.outcomes, None);
             self.free_addresses(&attachment);
             let key = journal_key(&sandbox.record.id, &attachment.network);
             let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
@@ -199,10 +146,7 @@ impl Daemon {
     /// What all networks share stays while one is up.
     fn settle_base(&mut self) {
         let wanted = self.networks.values().any(|n| n.journal.is_some());
-        let whole = self
-            .base
-            .as_ref()
-            .is_some_and(|j| j.state == JournalState::Up);
+        let whole = self.base.as_ref().is_some_and(|j| j.state == JournalState::Up);
         if !(wanted && whole)
             && let Some(journal) = self.base.take()
         {
@@ -222,10 +166,7 @@ impl Daemon {
         for id in ids {
             match self.repair(&id) {
                 Ok(0) => {}
-                Ok(steps) => self.log.line(format!(
-                    "network `{}` lacked {steps} kernel objects",
-                    id.short()
-                )),
+                Ok(steps) => self.log.line(format!("network `{}` lacked {steps} kernel objects", id.short())),
                 Err(error) => self.log.line(format!("network `{}`: {error}", id.short())),
             }
         }
@@ -234,24 +175,16 @@ impl Daemon {
 
     /// Deletes links that carry our mark and belong to nothing that is known.
     fn sweep(&mut self) -> Result<(), Box<dyn Error>> {
-        let bridges = self
-            .networks
-            .values()
-            .filter(|n| n.journal.is_some())
-            .filter_map(|n| n.network.interface.clone());
-        let veths = self
-            .sandboxes
-            .values()
-            .flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
+        let bridges =
+            self.networks.values().filter(|n| n.journal.is_some()).filter_map(|n| n.network.interface.clone());
+        let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
         let known: BTreeSet<_> = bridges.chain(veths).collect();
         for (name, seen) in observe(&mut self.kernel.route, false)?.links {
             let Some(alias) = seen.alias.filter(|a| a.starts_with("rcr:")) else {
                 continue;
             };
             if !known.contains(&name) {
-                self.log.line(format!(
-                    "deleting link `{name}`: it belongs to nothing that is left"
-                ));
+                self.log.line(format!("deleting link `{name}`: it belongs to nothing that is left"));
                 delete_marked(&mut self.kernel.route, name.as_str(), &alias, None)?;
             }
         }

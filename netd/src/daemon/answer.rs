@@ -7,27 +7,19 @@ use crate::kernel::{ApplyError, KernelError};
 use crate::ports::PortError;
 use crate::store::StoreError;
 use netd_api::{
-    ApiError, AttachmentInfo, ContainerId, DriverSpec, ErrorKind, NetworkId, NetworkInfo,
-    SandboxInfo, Scope, SubnetInfo, VersionInfo,
+    ApiError, AttachmentInfo, ContainerId, DriverSpec, ErrorKind, NetworkId, NetworkInfo, SandboxInfo, Scope,
+    SubnetInfo, VersionInfo,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A failure of the kernel while doing `what`.
 pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
     let hint = match error.errno() {
-        Some(nix::errno::Errno::EPERM) => {
-            Some("netd needs CAP_NET_ADMIN and CAP_SYS_ADMIN: start it as root")
-        }
-        Some(nix::errno::Errno::EXFULL) => {
-            Some("a bridge has at most 1023 ports: use a second network")
-        }
+        Some(nix::errno::Errno::EPERM) => Some("netd needs CAP_NET_ADMIN and CAP_SYS_ADMIN: start it as root"),
+        Some(nix::errno::Errno::EXFULL) => Some("a bridge has at most 1023 ports: use a second network"),
         _ => None,
     };
-    let kind = if matches!(error, KernelError::NotOurs(_)) {
-        ErrorKind::InUse
-    } else {
-        ErrorKind::System
-    };
+    let kind = if matches!(error, KernelError::NotOurs(_)) { ErrorKind::InUse } else { ErrorKind::System };
     let failed = ApiError::new(kind, what).caused_by(error.to_string());
     match hint {
         Some(hint) => failed.hint(hint),
@@ -51,18 +43,13 @@ pub fn store_failed(what: impl Into<String>, error: &StoreError) -> ApiError {
 /// No address or subnet while doing `what`.
 pub fn ipam_failed(what: impl Into<String>, error: &IpamError) -> ApiError {
     let (kind, hint) = match error {
-        IpamError::PoolsEmpty { .. } => (
-            ErrorKind::Exhausted,
-            Some("add to `network.pools` in the configuration, or name a `--subnet`"),
-        ),
-        IpamError::Full { .. } => (
-            ErrorKind::Exhausted,
-            Some("remove containers, or create a network with a larger `--subnet`"),
-        ),
-        IpamError::Taken { .. } => (
-            ErrorKind::InUse,
-            Some("choose another address, or let netd choose one"),
-        ),
+        IpamError::PoolsEmpty { .. } => {
+            (ErrorKind::Exhausted, Some("add to `network.pools` in the configuration, or name a `--subnet`"))
+        }
+        IpamError::Full { .. } => {
+            (ErrorKind::Exhausted, Some("remove containers, or create a network with a larger `--subnet`"))
+        }
+        IpamError::Taken { .. } => (ErrorKind::InUse, Some("choose another address, or let netd choose one")),
         _ => (ErrorKind::Invalid, None),
     };
     let failed = ApiError::new(kind, what).caused_by(error.to_string());
@@ -76,11 +63,13 @@ pub fn ipam_failed(what: impl Into<String>, error: &IpamError) -> ApiError {
 pub fn port_failed(what: impl Into<String>, error: &PortError) -> ApiError {
     let failed = |kind| ApiError::new(kind, what).caused_by(error.to_string());
     match error {
-        PortError::Published { .. } | PortError::Busy { .. } => failed(ErrorKind::InUse)
-            .hint("publish another port, or leave the host's part out to get a free one"),
+        PortError::Published { .. } | PortError::Busy { .. } => {
+            failed(ErrorKind::InUse).hint("publish another port, or leave the host's part out to get a free one")
+        }
         PortError::NoneFree { .. } => failed(ErrorKind::Exhausted),
-        PortError::NoCarrier => failed(ErrorKind::Invalid)
-            .hint("internal networks publish nothing: add a network that is not internal"),
+        PortError::NoCarrier => {
+            failed(ErrorKind::Invalid).hint("internal networks publish nothing: add a network that is not internal")
+        }
         PortError::Beyond { .. } | PortError::Zero => failed(ErrorKind::Invalid),
     }
 }
@@ -97,47 +86,27 @@ impl Daemon {
 
     /// A network by name, id, or an unambiguous prefix of an id.
     pub(super) fn find_network(&self, asked: &str) -> Result<NetworkId, ApiError> {
-        let exact = self
-            .networks
-            .values()
-            .find(|n| n.network.name.as_str() == asked || n.network.id.as_str() == asked);
+        let exact = self.networks.values().find(|n| n.network.name.as_str() == asked || n.network.id.as_str() == asked);
         if let Some(state) = exact {
             return Ok(state.network.id.clone());
         }
-        let mut starts = self
-            .networks
-            .keys()
-            .filter(|id| !asked.is_empty() && id.as_str().starts_with(asked));
+        let mut starts = self.networks.keys().filter(|id| !asked.is_empty() && id.as_str().starts_with(asked));
         match (starts.next(), starts.next()) {
             (Some(id), None) => Ok(id.clone()),
-            (Some(_), Some(_)) => Err(ApiError::new(
-                ErrorKind::Invalid,
-                format!("`{asked}` begins the id of several networks"),
-            )),
-            (None, _) => Err(ApiError::new(
-                ErrorKind::NotFound,
-                format!("there is no network `{asked}`"),
-            )
-            .hint("`rcr network ls` lists them")),
+            (Some(_), Some(_)) => {
+                Err(ApiError::new(ErrorKind::Invalid, format!("`{asked}` begins the id of several networks")))
+            }
+            (None, _) => Err(ApiError::new(ErrorKind::NotFound, format!("there is no network `{asked}`"))
+                .hint("`rcr network ls` lists them")),
         }
     }
 
     pub(super) fn no_sandbox(&self, id: &ContainerId) -> ApiError {
-        ApiError::new(
-            ErrorKind::NotFound,
-            format!(
-                "container `{}` has no network: it is not running",
-                id.short()
-            ),
-        )
+        ApiError::new(ErrorKind::NotFound, format!("container `{}` has no network: it is not running", id.short()))
     }
 
     pub(super) fn network_list(&self) -> Vec<NetworkInfo> {
-        let mut all: Vec<NetworkInfo> = self
-            .networks
-            .values()
-            .map(|state| self.describe_network(state))
-            .collect();
+        let mut all: Vec<NetworkInfo> = self.networks.values().map(|state| self.describe_network(state)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -145,34 +114,23 @@ impl Daemon {
     pub(super) fn network_info(&self, id: &NetworkId) -> Result<NetworkInfo, ApiError> {
         match self.networks.get(id) {
             Some(state) => Ok(self.describe_network(state)),
-            None => Err(ApiError::new(
-                ErrorKind::NotFound,
-                format!("there is no network `{id}`"),
-            )),
+            None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no network `{id}`"))),
         }
     }
 
     fn describe_network(&self, state: &NetworkState) -> NetworkInfo {
         let network = &state.network;
-        let subnets = network
-            .subnets
-            .iter()
-            .zip(&state.leases)
-            .map(|(subnet, leases)| SubnetInfo {
-                subnet: subnet.subnet,
-                gateway: subnet.gateway,
-                ip_range: subnet.ip_range,
-                aux_addresses: subnet.aux_addresses.clone(),
-                used: leases.used(),
-                free: leases.free(subnet),
-            });
+        let subnets = network.subnets.iter().zip(&state.leases).map(|(subnet, leases)| SubnetInfo {
+            subnet: subnet.subnet,
+            gateway: subnet.gateway,
+            ip_range: subnet.ip_range,
+            aux_addresses: subnet.aux_addresses.clone(),
+            used: leases.used(),
+            free: leases.free(subnet),
+        });
         let mut attachments = Vec::new();
         for sandbox in self.sandboxes.values() {
-            attachments.extend(
-                self.attachments_of(sandbox)
-                    .into_iter()
-                    .filter(|a| a.network_id == network.id),
-            );
+            attachments.extend(self.attachments_of(sandbox).into_iter().filter(|a| a.network_id == network.id));
         }
         NetworkInfo {
             id: network.id.clone(),
@@ -182,10 +140,7 @@ impl Daemon {
             internal: network.internal,
             ipv6: network.ipv6,
             subnets: subnets.collect(),
-            interface: network
-                .interface
-                .clone()
-                .filter(|_| state.journal.is_some()),
+            interface: network.interface.clone().filter(|_| state.journal.is_some()),
             mtu: state.mtu(),
             labels: network.labels.clone(),
             created: network.created,
@@ -215,10 +170,7 @@ impl Daemon {
     }
 
     pub(super) fn sandbox_list(&self) -> Vec<SandboxInfo> {
-        self.sandboxes
-            .values()
-            .map(|sandbox| self.describe_sandbox(sandbox))
-            .collect()
+        self.sandboxes.values().map(|sandbox| self.describe_sandbox(sandbox)).collect()
     }
 
     pub(super) fn sandbox_info(&self, id: &ContainerId) -> Result<SandboxInfo, ApiError> {
@@ -232,10 +184,7 @@ impl Daemon {
         // The first gateway of each family: the host's own address on that bridge.
         let mut host_gateway: Vec<IpAddr> = Vec::new();
         for gateway in attachments.iter().flat_map(|a| &a.gateways) {
-            if !host_gateway
-                .iter()
-                .any(|g| g.is_ipv4() == gateway.is_ipv4())
-            {
+            if !host_gateway.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
                 host_gateway.push(*gateway);
             }
         }
@@ -247,8 +196,7 @@ impl Daemon {
             name: sandbox.record.name.clone(),
             attachments,
             ports: sandbox.record.ports.clone(),
-            nameserver: (named && sandbox.netns.is_some())
-                .then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))),
+            nameserver: (named && sandbox.netns.is_some()).then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))),
             host_gateway,
         }
     }

@@ -21,11 +21,7 @@ struct State {
 }
 
 fn open(path: &Path) -> std::io::Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }
@@ -34,11 +30,7 @@ impl Log {
     /// Opens the file.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let (file, size) = open(path)?;
-        Ok(Self(Arc::new(Mutex::new(State {
-            path: path.to_owned(),
-            file: Some(file),
-            size,
-        }))))
+        Ok(Self(Arc::new(Mutex::new(State { path: path.to_owned(), file: Some(file), size }))))
     }
 
     /// Writes one line. A log that can't be written stops nothing.
@@ -48,8 +40,7 @@ impl Log {
         if state.size + line.len() as u64 > MAX_SIZE {
             let old = state.path.with_extension("log.1");
             let _ = std::fs::rename(&state.path, old);
-            (state.file, state.size) =
-                open(&state.path).map_or((None, 0), |(file, size)| (Some(file), size));
+            (state.file, state.size) = open(&state.path).map_or((None, 0), |(file, size)| (Some(file), size));
         }
         if let Some(file) = &mut state.file {
             let _ = file.write_all(line.as_bytes());
@@ -60,17 +51,11 @@ impl Log {
 
 /// The time in UTC as RFC 3339 has it, to the millisecond.
 fn stamp() -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (now.as_secs() / 86400, now.as_secs() % 86400);
     let (year, month, day) = civil(days as i64);
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}.{:03}Z",
-        second % 60,
-        now.subsec_millis()
-    )
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}.{:03}Z", second % 60, now.subsec_millis())
 }
 
 /// The date of a day since 1970 in the Gregorian calendar: eras of 400 years that begin in March.
@@ -81,11 +66,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 

@@ -10,8 +10,8 @@ use crate::plan::{Op, Plan, show};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetworkCreate,
-    NetworkId, PlanText, Pool, Reply, SubnetRequest,
+    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetworkCreate, NetworkId, PlanText, Pool,
+    Reply, SubnetRequest,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,10 +28,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     if read.is_err() {
         // No device there: the address of a fresh allocation and the clock are unlike enough for names.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos() as u64;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte = (now.rotate_left(i as u32 * 7) ^ (i as u64 * 0x9e37)) as u8;
         }
@@ -52,38 +49,25 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 fn new_id() -> Result<NetworkId, ApiError> {
-    hex(&random::<32>())
-        .parse()
-        .map_err(|error| ApiError::new(ErrorKind::System, format!("make an id: {error}")))
+    hex(&random::<32>()).parse().map_err(|error| ApiError::new(ErrorKind::System, format!("make an id: {error}")))
 }
 
 fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs() as i64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
 impl NetworkState {
     /// A network without containers and kernel objects.
     pub fn new(network: Network, leases: Vec<Leases>) -> Self {
-        Self {
-            network,
-            leases,
-            journal: None,
-            idle: None,
-        }
+        Self { network, leases, journal: None, idle: None }
     }
 
     /// The MTU that its bridge has, in bytes.
     pub fn mtu(&self) -> Option<u32> {
-        let bridge = self
-            .journal
-            .iter()
-            .flat_map(|j| &j.plan.steps)
-            .find_map(|step| match &step.op {
-                Op::Bridge { mtu, .. } => Some(*mtu),
-                _ => None,
-            });
+        let bridge = self.journal.iter().flat_map(|j| &j.plan.steps).find_map(|step| match &step.op {
+            Op::Bridge { mtu, .. } => Some(*mtu),
+            _ => None,
+        });
         bridge.or_else(|| self.network.bridge().and_then(|o| o.mtu))
     }
 }
@@ -92,21 +76,11 @@ impl Daemon {
     /// Makes the networks that exist from the start, where they are missing.
     pub(super) fn predefined_networks(&mut self) -> Result<(), ApiError> {
         let bridge = DriverSpec::Bridge(BridgeOptions::default());
-        for (name, driver) in [
-            ("bridge", bridge),
-            ("host", DriverSpec::Host),
-            ("none", DriverSpec::None),
-        ] {
-            if self
-                .networks
-                .values()
-                .any(|n| n.network.name.as_str() == name)
-            {
+        for (name, driver) in [("bridge", bridge), ("host", DriverSpec::Host), ("none", DriverSpec::None)] {
+            if self.networks.values().any(|n| n.network.name.as_str() == name) {
                 continue;
             }
-            let name = name
-                .parse()
-                .map_err(|error| ApiError::new(ErrorKind::System, format!("{error}")))?;
+            let name = name.parse().map_err(|error| ApiError::new(ErrorKind::System, format!("{error}")))?;
             let spec = NetworkCreate {
                 name,
                 driver,
@@ -126,45 +100,30 @@ impl Daemon {
         Ok(())
     }
 
-    pub(super) fn network_create(
-        &mut self,
-        spec: NetworkCreate,
-        dry_run: bool,
-    ) -> Result<Reply, ApiError> {
+    pub(super) fn network_create(&mut self, spec: NetworkCreate, dry_run: bool) -> Result<Reply, ApiError> {
         let what = format!("cannot create network `{}`", spec.name);
         let network = self.design(spec)?;
         if dry_run {
-            self.facts =
-                facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
-            return Ok(Reply::Plan(PlanText {
-                text: self.network_plan_text(&network)?,
-            }));
+            self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
+            return Ok(Reply::Plan(PlanText { text: self.network_plan_text(&network)? }));
         }
         let id = self.remember(network)?;
         if let Err(error) = self.network_up(&id) {
             self.forget(&id)?;
-            return Err(ApiError {
-                message: what,
-                causes: [vec![error.message], error.causes].concat(),
-                ..error
-            });
+            return Err(ApiError { message: what, causes: [vec![error.message], error.causes].concat(), ..error });
         }
         Ok(Reply::Network(self.network_info(&id)?))
     }
 
     fn network_plan_text(&mut self, network: &Network) -> Result<String, ApiError> {
         let table = self.kernel.nft.wanted();
-        let seen = observe(&mut self.kernel.route, table)
-            .map_err(|error| kernel_failed("cannot look at the host", &error))?;
+        let seen =
+            observe(&mut self.kernel.route, table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
         let mut plan = Plan::default();
         if self.base.is_none() {
             plan.steps.extend(drivers::base(&self.facts).steps);
         }
-        plan.steps.extend(
-            drivers::of(&network.driver)
-                .network(network, &self.facts)
-                .steps,
-        );
+        plan.steps.extend(drivers::of(&network.driver).network(network, &self.facts).steps);
         let title = format!("create {} ({})", network.name, network.driver.name());
         Ok(show(&title, &plan, Some(&seen)))
     }
@@ -174,27 +133,16 @@ impl Daemon {
         let change = Change::put(format!("network/{id}"), &network);
         change
             .and_then(|change| self.store.txn(&[change], Durability::Durable))
-            .map_err(|error| {
-                store_failed(
-                    format!("cannot write network `{}` down", network.name),
-                    &error,
-                )
-            })?;
+            .map_err(|error| store_failed(format!("cannot write network `{}` down", network.name), &error))?;
         let leases = network.subnets.iter().map(|_| Leases::default()).collect();
-        self.networks
-            .insert(id.clone(), NetworkState::new(network, leases));
+        self.networks.insert(id.clone(), NetworkState::new(network, leases));
         Ok(id)
     }
 
     fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
         self.networks.remove(id);
-        let changes = [
-            Change::Delete(format!("network/{id}")),
-            Change::Delete(format!("leases/{id}")),
-        ];
-        self.store
-            .txn(&changes, Durability::Durable)
-            .map_err(|error| store_failed("cannot forget a network", &error))
+        let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
+        self.store.txn(&changes, Durability::Durable).map_err(|error| store_failed("cannot forget a network", &error))
     }
 
     /// Checks what is asked for and chooses the rest. Nothing is changed.
@@ -202,42 +150,24 @@ impl Daemon {
         let what = format!("cannot create network `{}`", spec.name);
         let refuse = |kind, why: String| Err(ApiError::new(kind, what.clone()).caused_by(why));
         if self.networks.values().any(|n| n.network.name == spec.name) {
-            return refuse(
-                ErrorKind::InUse,
-                format!("there is a network `{}` already", spec.name),
-            );
+            return refuse(ErrorKind::InUse, format!("there is a network `{}` already", spec.name));
         }
         let id = new_id()?;
         let (subnets, interface) = match &spec.driver {
             DriverSpec::Bridge(options) => {
-                let isolated = [options.gateway_mode_ipv4, options.gateway_mode_ipv6]
-                    .contains(&GatewayMode::Isolated);
+                let isolated = [options.gateway_mode_ipv4, options.gateway_mode_ipv6].contains(&GatewayMode::Isolated);
                 if isolated && !spec.internal {
-                    return refuse(
-                        ErrorKind::Invalid,
-                        "gateway mode `isolated` needs `--internal`".into(),
-                    );
+                    return refuse(ErrorKind::Invalid, "gateway mode `isolated` needs `--internal`".into());
                 }
                 if options.mtu.is_some_and(|mtu| !(68..=65535).contains(&mtu)) {
-                    return refuse(
-                        ErrorKind::Invalid,
-                        "the MTU must lie between 68 and 65535".into(),
-                    );
+                    return refuse(ErrorKind::Invalid, "the MTU must lie between 68 and 65535".into());
                 }
                 let name = options.bridge_name.clone();
                 let own = name.map_or_else(|| format!("br-{}", id.short()).parse::<IfName>(), Ok);
-                let own = own.map_err(|error| {
-                    ApiError::new(ErrorKind::Invalid, what.clone()).caused_by(error.to_string())
-                })?;
-                if self
-                    .networks
-                    .values()
-                    .any(|n| n.network.interface.as_ref() == Some(&own))
-                {
-                    return refuse(
-                        ErrorKind::InUse,
-                        format!("another network has the bridge `{own}`"),
-                    );
+                let own =
+                    own.map_err(|error| ApiError::new(ErrorKind::Invalid, what.clone()).caused_by(error.to_string()))?;
+                if self.networks.values().any(|n| n.network.interface.as_ref() == Some(&own)) {
+                    return refuse(ErrorKind::InUse, format!("another network has the bridge `{own}`"));
                 }
                 (self.choose_subnets(&spec, &what)?, Some(own))
             }
@@ -246,48 +176,22 @@ impl Daemon {
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
         let (mac, created) = (random_mac(), now());
-        Ok(Network {
-            id,
-            name,
-            driver,
-            internal,
-            ipv6,
-            subnets,
-            interface,
-            mac,
-            labels,
-            created,
-            predefined: false,
-        })
+        Ok(Network { id, name, driver, internal, ipv6, subnets, interface, mac, labels, created, predefined: false })
     }
 
-    fn choose_subnets(
-        &mut self,
-        spec: &NetworkCreate,
-        what: &str,
-    ) -> Result<Vec<Subnet>, ApiError> {
-        let routes =
-            host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
-        let mut taken: Vec<(IpNet, String)> = routes
-            .into_iter()
-            .map(|(net, link)| (net, format!("the host's route to `{net}` (`{link}`)")))
-            .collect();
+    fn choose_subnets(&mut self, spec: &NetworkCreate, what: &str) -> Result<Vec<Subnet>, ApiError> {
+        let routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
+        let mut taken: Vec<(IpNet, String)> =
+            routes.into_iter().map(|(net, link)| (net, format!("the host's route to `{net}` (`{link}`)"))).collect();
         for state in self.networks.values() {
             let name = &state.network.name;
-            taken.extend(
-                state
-                    .network
-                    .subnets
-                    .iter()
-                    .map(|s| (s.subnet, format!("network `{name}` (`{}`)", s.subnet))),
-            );
+            taken
+                .extend(state.network.subnets.iter().map(|s| (s.subnet, format!("network `{name}` (`{}`)", s.subnet))));
         }
         let mut chosen: Vec<Subnet> = Vec::new();
         for asked in &spec.subnets {
             let subnet = complete(asked).map_err(|error| ipam_failed(what, &error))?;
-            let other = taken
-                .iter()
-                .find(|(net, _)| ipam::overlap(net, &subnet.subnet));
+            let other = taken.iter().find(|(net, _)| ipam::overlap(net, &subnet.subnet));
             if let Some((_, whose)) = other {
                 return Err(ApiError::new(ErrorKind::InUse, what)
                     .caused_by(format!("subnet `{}` overlaps {whose}", subnet.subnet))
@@ -296,44 +200,24 @@ impl Daemon {
             taken.push((subnet.subnet, "another subnet of this network".into()));
             chosen.push(subnet);
         }
-        let has = |chosen: &[Subnet], v6: bool| {
-            chosen
-                .iter()
-                .any(|s| matches!(s.subnet, IpNet::V6(_)) == v6)
-        };
+        let has = |chosen: &[Subnet], v6: bool| chosen.iter().any(|s| matches!(s.subnet, IpNet::V6(_)) == v6);
         let mut pools: Vec<Vec<Pool>> = Vec::new();
         if spec.ipv4 && !has(&chosen, false) && (spec.subnets.is_empty() || spec.ipv6) {
             pools.push(self.config.network.pools.clone());
         }
         if spec.ipv6 && !has(&chosen, true) {
-            let configured = self
-                .config
-                .network
-                .ipv6_pool
-                .map(|base| Pool { base, size: 64 });
-            pools.push(
-                configured
-                    .or_else(|| ipam::ula_pool(self.host_bits))
-                    .into_iter()
-                    .collect(),
-            );
+            let configured = self.config.network.ipv6_pool.map(|base| Pool { base, size: 64 });
+            pools.push(configured.or_else(|| ipam::ula_pool(self.host_bits)).into_iter().collect());
         }
         for pool in pools {
             let nets: Vec<IpNet> = taken.iter().map(|(net, _)| *net).collect();
-            let subnet =
-                ipam::choose_subnet(&pool, &nets).map_err(|error| ipam_failed(what, &error))?;
-            let asked = SubnetRequest {
-                subnet,
-                gateway: None,
-                ip_range: None,
-                aux_addresses: BTreeMap::new(),
-            };
+            let subnet = ipam::choose_subnet(&pool, &nets).map_err(|error| ipam_failed(what, &error))?;
+            let asked = SubnetRequest { subnet, gateway: None, ip_range: None, aux_addresses: BTreeMap::new() };
             taken.push((subnet, "another subnet of this network".into()));
             chosen.push(complete(&asked).map_err(|error| ipam_failed(what, &error))?);
         }
         if chosen.is_empty() {
-            return Err(ApiError::new(ErrorKind::Invalid, what)
-                .caused_by("a bridge network needs a subnet"));
+            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("a bridge network needs a subnet"));
         }
         Ok(chosen)
     }
@@ -353,19 +237,15 @@ impl Daemon {
         if !users.is_empty() {
             return Err(ApiError::new(ErrorKind::InUse, what)
                 .caused_by(format!("attached: {}", users.join(", ")))
-                .hint(format!(
-                    "`rcr network disconnect {asked} CONTAINER`, or remove the containers"
-                )));
+                .hint(format!("`rcr network disconnect {asked} CONTAINER`, or remove the containers")));
         }
         let left = self.network_down(&id)?;
         self.forget(&id)?;
         if left.is_empty() {
             return Ok(());
         }
-        let mut failed = ApiError::new(
-            ErrorKind::System,
-            format!("network `{asked}` is removed, but not all of it went"),
-        );
+        let mut failed =
+            ApiError::new(ErrorKind::System, format!("network `{asked}` is removed, but not all of it went"));
         failed.left_behind = left;
         Err(failed)
     }
@@ -383,8 +263,7 @@ impl Daemon {
         let what = format!("cannot set network `{}` up", network.name);
         self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
         if self.base.is_none() {
-            let journal =
-                self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
+            let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);
         }
         let plan = drivers::of(&network.driver).network(&network, &self.facts);
@@ -405,23 +284,19 @@ impl Daemon {
     /// Writes a journal, applies the plan on the host, and writes the outcome.
     fn apply_journaled(&mut self, key: &str, plan: Plan, what: &str) -> Result<Journal, ApiError> {
         let mut journal = Journal::intend(plan);
-        let intent =
-            Change::put(key, &journal).and_then(|c| self.store.txn(&[c], Durability::Durable));
+        let intent = Change::put(key, &journal).and_then(|c| self.store.txn(&[c], Durability::Durable));
         intent.map_err(|error| store_failed(what, &error))?;
         match self.kernel.apply(&journal.plan, None) {
             Ok(outcomes) => {
                 journal.outcomes = outcomes;
                 journal.state = JournalState::Up;
-                let written = Change::put(key, &journal)
-                    .and_then(|c| self.store.txn(&[c], Durability::Durable));
+                let written = Change::put(key, &journal).and_then(|c| self.store.txn(&[c], Durability::Durable));
                 written.map_err(|error| store_failed(what, &error))?;
                 Ok(journal)
             }
             Err(error) => {
                 if error.left.is_empty() {
-                    let _ = self
-                        .store
-                        .txn(&[Change::Delete(key.to_owned())], Durability::Durable);
+                    let _ = self.store.txn(&[Change::Delete(key.to_owned())], Durability::Durable);
                 }
                 Err(apply_failed(what, &error))
             }
@@ -430,11 +305,7 @@ impl Daemon {
 
     /// Removes a network's kernel objects. Says what is left.
     pub(super) fn network_down(&mut self, id: &NetworkId) -> Result<Vec<String>, ApiError> {
-        let Some(journal) = self
-            .networks
-            .get_mut(id)
-            .and_then(|state| state.journal.take())
-        else {
+        let Some(journal) = self.networks.get_mut(id).and_then(|state| state.journal.take()) else {
             return Ok(Vec::new());
         };
         let left = self.undo_journaled(&format!("journal/network/{id}"), journal);
@@ -446,9 +317,7 @@ impl Daemon {
             return Vec::new();
         }
         let base = self.base.take();
-        base.map_or_else(Vec::new, |journal| {
-            self.undo_journaled("journal/host", journal)
-        })
+        base.map_or_else(Vec::new, |journal| self.undo_journaled("journal/host", journal))
     }
 
     /// Undoes a host journal and deletes it; what is left is logged and returned.
@@ -457,16 +326,11 @@ impl Daemon {
         if let Ok(change) = Change::put(key, &journal) {
             let _ = self.store.txn(&[change], Durability::Durable);
         }
-        let left = self
-            .kernel
-            .undo(&journal.plan.steps, &journal.outcomes, None);
+        let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, None);
         for one in &left {
             self.log.line(format!("left behind: {one}"));
         }
-        if let Err(error) = self
-            .store
-            .txn(&[Change::Delete(key.to_owned())], Durability::Durable)
-        {
+        if let Err(error) = self.store.txn(&[Change::Delete(key.to_owned())], Durability::Durable) {
             self.log.line(format!("cannot delete `{key}`: {error}"));
         }
         left.iter().map(ToString::to_string).collect()
@@ -474,10 +338,7 @@ impl Daemon {
 
     /// Notes that nothing is attached any more.
     pub(super) fn network_idle(&mut self, id: &NetworkId) {
-        let used = self
-            .sandboxes
-            .values()
-            .any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
+        let used = self.sandboxes.values().any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
         if let Some(state) = self.networks.get_mut(id)
             && state.network.predefined
             && !used
@@ -488,48 +349,31 @@ impl Daemon {
 
     /// The default network keeps nothing on the host while nobody uses it.
     pub(super) fn rest_idle_networks(&mut self, now: Instant) {
-        let due = |state: &NetworkState| {
-            state
-                .idle
-                .is_some_and(|since| now.duration_since(since) >= LINGER)
-        };
-        let ids: Vec<NetworkId> = self
-            .networks
-            .iter()
-            .filter(|(_, s)| due(s))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let due = |state: &NetworkState| state.idle.is_some_and(|since| now.duration_since(since) >= LINGER);
+        let ids: Vec<NetworkId> = self.networks.iter().filter(|(_, s)| due(s)).map(|(id, _)| id.clone()).collect();
         for id in ids {
             if let Some(state) = self.networks.get_mut(&id) {
                 state.idle = None;
             }
             if let Err(error) = self.network_down(&id) {
-                self.log
-                    .line(format!("cannot take a network down: {error}"));
+                self.log.line(format!("cannot take a network down: {error}"));
             }
         }
     }
 
     /// Somebody deleted a link of ours: a bridge comes back with its addresses and ports.
     pub(super) fn link_gone(&mut self, name: &str) {
-        let ours = self.networks.iter().find(|(_, s)| {
-            s.journal.is_some()
-                && s.network
-                    .interface
-                    .as_ref()
-                    .is_some_and(|i| i.as_str() == name)
-        });
+        let ours = self
+            .networks
+            .iter()
+            .find(|(_, s)| s.journal.is_some() && s.network.interface.as_ref().is_some_and(|i| i.as_str() == name));
         let Some(id) = ours.map(|(id, _)| id.clone()) else {
             return;
         };
         match self.repair(&id) {
             Ok(0) => {}
-            Ok(steps) => self.log.line(format!(
-                "somebody deleted bridge `{name}`: made again in {steps} steps"
-            )),
-            Err(error) => self
-                .log
-                .line(format!("somebody deleted bridge `{name}`: {error}")),
+            Ok(steps) => self.log.line(format!("somebody deleted bridge `{name}`: made again in {steps} steps")),
+            Err(error) => self.log.line(format!("somebody deleted bridge `{name}`: {error}")),
         }
     }
 
@@ -537,8 +381,7 @@ impl Daemon {
     pub(super) fn repair(&mut self, id: &NetworkId) -> Result<usize, ApiError> {
         let what = "cannot repair a network";
         let table = self.kernel.nft.exists().unwrap_or(false);
-        let seen =
-            observe(&mut self.kernel.route, table).map_err(|error| kernel_failed(what, &error))?;
+        let seen = observe(&mut self.kernel.route, table).map_err(|error| kernel_failed(what, &error))?;
         let Some(journal) = self.networks.get(id).and_then(|s| s.journal.as_ref()) else { return Ok(0) };
         let attached = self.sandboxes.values().flat_map(|s| &s.attached).filter(|a| a.attachment.network == *id);
         let mut whole = journal.plan.clone();
@@ -548,13 +391,10 @@ impl Daemon {
         let mut plan = crate::plan::missing(&whole, &seen);
         plan.steps.retain(|s| s.op.link().is_none_or(|link| seen.links.contains_key(link) || journal.plan.makes(link)));
         // Elements are the table's business, see `Daemon::elements`.
-        plan.steps
-            .retain(|step| !matches!(step.op, Op::Elements { .. }));
+        plan.steps.retain(|step| !matches!(step.op, Op::Elements { .. }));
         let steps = plan.steps.len();
         if steps > 0 {
-            self.kernel
-                .apply(&plan, None)
-                .map_err(|error| apply_failed(what, &error))?;
+            self.kernel.apply(&plan, None).map_err(|error| apply_failed(what, &error))?;
         }
         Ok(steps)
     }

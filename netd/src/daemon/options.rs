@@ -7,8 +7,8 @@ use crate::dns::Dns;
 use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, watch};
 use crate::store::Embedded;
 use netd_api::Config;
-use std::error::Error;
 use nix::fcntl::Flock;
+use std::error::Error;
 use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -52,9 +52,7 @@ enum Parsed {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
-    let env = |name: &str, fallback: &str| {
-        PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()))
-    };
+    let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
     let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
     let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
     let mut daemon = false;
@@ -63,12 +61,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (arg, None),
         };
-        let mut value = || {
-            inline
-                .clone()
-                .or_else(|| args.next())
-                .ok_or(format!("`{name}` needs a value"))
-        };
+        let mut value = || inline.clone().or_else(|| args.next()).ok_or(format!("`{name}` needs a value"));
         match name.as_str() {
             "--root" => root = value()?.into(),
             "--run" => run = value()?.into(),
@@ -76,28 +69,16 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
             "--daemon" => daemon = true,
             "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
             "--version" | "-V" => {
-                return Ok(Parsed::Print(format!(
-                    "netd {}\n",
-                    env!("CARGO_PKG_VERSION")
-                )));
+                return Ok(Parsed::Print(format!("netd {}\n", env!("CARGO_PKG_VERSION"))));
             }
             other => {
-                return Err(format!(
-                    "unknown option `{other}`\nhint: `netd --help` lists all options"
-                ));
+                return Err(format!("unknown option `{other}`\nhint: `netd --help` lists all options"));
             }
         }
     }
     let config = read_config(config.as_deref())?;
-    let absolute = |path: PathBuf| {
-        std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()))
-    };
-    Ok(Parsed::Run(Box::new(Options {
-        root: absolute(root)?,
-        run: absolute(run)?,
-        config,
-        daemon,
-    })))
+    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()));
+    Ok(Parsed::Run(Box::new(Options { root: absolute(root)?, run: absolute(run)?, config, daemon })))
 }
 
 fn read_config(path: Option<&Path>) -> Result<Config, String> {
@@ -106,16 +87,8 @@ fn read_config(path: Option<&Path>) -> Result<Config, String> {
         return Ok(Config::default());
     }
     Config::read(path.unwrap_or(default)).map_err(|error| {
-        let causes: String = error
-            .causes
-            .iter()
-            .map(|c| format!("\n  caused by: {c}"))
-            .collect();
-        let hint = error
-            .hint
-            .as_ref()
-            .map(|h| format!("\nhint: {h}"))
-            .unwrap_or_default();
+        let causes: String = error.causes.iter().map(|c| format!("\n  caused by: {c}")).collect();
+        let hint = error.hint.as_ref().map(|h| format!("\nhint: {h}")).unwrap_or_default();
         format!("{}{causes}{hint}", error.message)
     })
 }
@@ -137,10 +110,7 @@ pub fn main() -> ExitCode {
     let ready = match options.daemon.then(daemonize).transpose() {
         Ok(ready) => ready.unwrap_or_else(Ready::nobody),
         Err(errno) => {
-            eprintln!(
-                "error: cannot go to the background: {} ({errno:?})",
-                errno.desc().to_lowercase()
-            );
+            eprintln!("error: cannot go to the background: {} ({errno:?})", errno.desc().to_lowercase());
             return ExitCode::from(125);
         }
     };
@@ -173,9 +143,7 @@ fn open_folders(options: &Options) -> Result<Log, String> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     for dir in [&options.run, &options.root.join("netd")] {
-        builder
-            .create(dir)
-            .map_err(|error| format!("create folder `{}`: {error}", dir.display()))?;
+        builder.create(dir).map_err(|error| format!("create folder `{}`: {error}", dir.display()))?;
     }
     let path = options.run.join(netd_api::LOG_NAME);
     Log::open(&path).map_err(|error| format!("open log `{}`: {error}", path.display()))
@@ -203,11 +171,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
         Ok(listener) => listener,
         Err(why) => return Err((Some(ready), why)),
     };
-    log.line(format!(
-        "netd {} ready, pid {}",
-        env!("CARGO_PKG_VERSION"),
-        std::process::id()
-    ));
+    log.line(format!("netd {} ready, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()));
     if options.daemon
         && let Err(error) = ready.detach()
     {
@@ -236,11 +200,7 @@ fn lock_or_find(options: &Options) -> Result<Option<Flock<File>>, String> {
     Err(format!("another netd has locked `{}`, but does not answer", path.display()))
 }
 
-fn start(
-    options: &Options,
-    log: &Log,
-    sender: std::sync::mpsc::Sender<Input>,
-) -> Result<Daemon, Box<dyn Error>> {
+fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -> Result<Daemon, Box<dyn Error>> {
     let stock = Netns::stock()?;
     let store = Embedded::open(&options.root.join("netd/netd.redb"))?;
     let plain = std::env::var_os("NETD_PLAIN_TABLES").is_some();
@@ -251,32 +211,15 @@ fn start(
         .thread_name("netd-async")
         .enable_all()
         .build()?;
-    let upstreams = options
-        .config
-        .dns
-        .servers
-        .iter()
-        .map(|ip| SocketAddr::new(*ip, 53))
-        .collect();
+    let upstreams = options.config.dns.servers.iter().map(|ip| SocketAddr::new(*ip, 53)).collect();
     let dns = {
         let _inside = runtime.enter();
-        Dns::new(crate::dns::DnsConfig {
-            upstreams,
-            resolv_conf: "/etc/resolv.conf".into(),
-        })
+        Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
     };
     let events = sender.clone();
     watch(move |event| events.send(Input::Kernel(event)).is_ok())?;
-    let mut daemon = Daemon::new(
-        options.config.clone(),
-        Box::new(store),
-        kernel,
-        stock,
-        dns,
-        runtime,
-        sender,
-        log.clone(),
-    );
+    let mut daemon =
+        Daemon::new(options.config.clone(), Box::new(store), kernel, stock, dns, runtime, sender, log.clone());
     daemon.adopt()?;
     Ok(daemon)
 }

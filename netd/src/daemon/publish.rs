@@ -49,56 +49,29 @@ impl Daemon {
             Some(address) => vec![address],
             None => any_address().to_vec(),
         };
-        let elastic = requests
-            .iter()
-            .any(|r| !matches!(r.host_port, HostPort::Exact(_)));
+        let elastic = requests.iter().any(|r| !matches!(r.host_port, HostPort::Exact(_)));
         for _ in 0..TRIES {
-            let ports = self
-                .ports
-                .allocate(requests, &on, &busy)
-                .map_err(|error| port_failed(what, &error))?;
+            let ports = self.ports.allocate(requests, &on, &busy).map_err(|error| port_failed(what, &error))?;
             match self.keep(&ports, carrier) {
                 Ok(kept) => return Ok((ports, kept)),
                 // Bound and not listening: sock_diag doesn't show those.
-                Err(PortError::Busy {
-                    proto,
-                    address,
-                    port,
-                }) if elastic => busy.push(Busy {
-                    proto,
-                    address,
-                    port,
-                }),
+                Err(PortError::Busy { proto, address, port }) if elastic => busy.push(Busy { proto, address, port }),
                 Err(error) => return Err(port_failed(what, &error)),
             }
         }
-        let error = PortError::NoneFree {
-            proto: requests[0].proto,
-            first: 1,
-            last: u16::MAX,
-        };
+        let error = PortError::NoneFree { proto: requests[0].proto, first: 1, last: u16::MAX };
         Err(port_failed(what, &error))
     }
 
     /// Holds and relays ports, as many as are held at all.
-    pub(super) fn keep(
-        &self,
-        ports: &[PublishedPort],
-        carrier: &Attachment,
-    ) -> Result<Kept, PortError> {
+    pub(super) fn keep(&self, ports: &[PublishedPort], carrier: &Attachment) -> Result<Kept, PortError> {
         let mut kept = Kept::default();
         let mut left = HELD;
         for published in ports {
             for way in ways(published, carrier) {
                 for i in 0..published.count.min(u16::try_from(left).unwrap_or(u16::MAX)) {
                     left -= 1;
-                    self.keep_one(
-                        published,
-                        published.host_port + i,
-                        published.container_port + i,
-                        way,
-                        &mut kept,
-                    )?;
+                    self.keep_one(published, published.host_port + i, published.container_port + i, way, &mut kept)?;
                 }
             }
         }
@@ -122,16 +95,11 @@ impl Daemon {
             Ok(Some(held)) => held,
             Ok(None) => return Ok(()),
             Err(error) if error.errno() == Some(Errno::EADDRINUSE) => {
-                return Err(PortError::Busy {
-                    proto,
-                    address,
-                    port,
-                });
+                return Err(PortError::Busy { proto, address, port });
             }
             Err(error) => {
                 // An address that the host doesn't have (yet), or no IPv6: the packets may still come.
-                self.log
-                    .line(format!("a port is published, but not held: {error}"));
+                self.log.line(format!("a port is published, but not held: {error}"));
                 return Ok(());
             }
         };
@@ -146,9 +114,7 @@ impl Daemon {
         };
         match relay {
             Ok(relay) => kept._relays.push(relay),
-            Err(error) => self
-                .log
-                .line(format!("cannot relay {proto} port {port}: {error}")),
+            Err(error) => self.log.line(format!("cannot relay {proto} port {port}: {error}")),
         }
         Ok(())
     }
@@ -161,10 +127,7 @@ impl Daemon {
         match self.keep(&record.ports, carrier) {
             Ok(kept) => kept,
             Err(error) => {
-                self.log.line(format!(
-                    "container `{}`: {error}, since netd was away",
-                    record.name
-                ));
+                self.log.line(format!("container `{}`: {error}, since netd was away", record.name));
                 Kept::default()
             }
         }
@@ -174,11 +137,7 @@ impl Daemon {
 /// How a port's packets come to a container with these addresses.
 fn ways(port: &PublishedPort, carrier: &Attachment) -> Vec<Carrier> {
     let loopback = IpAddr::V6(Ipv6Addr::LOCALHOST);
-    let same = carrier
-        .addresses
-        .iter()
-        .map(|n| n.addr())
-        .find(|a| a.is_ipv4() == port.host_ip.is_ipv4());
+    let same = carrier.addresses.iter().map(|n| n.addr()).find(|a| a.is_ipv4() == port.host_ip.is_ipv4());
     let any = carrier.addresses.first().map(|n| n.addr());
     match (same, any) {
         (Some(to), _) if port.host_ip == loopback => vec![Carrier::Relay(loopback, to)],

@@ -14,8 +14,8 @@ use crate::model::Attachment;
 use crate::plan::{Op, Outcome, Plan, show};
 use crate::store::{Change, Durability};
 use netd_api::{
-    ApiError, ContainerId, DnsRequest, ErrorKind, NetnsSource, NetworkId, PlanText, Proto,
-    PublishedPort, Reply, SandboxRequest,
+    ApiError, ContainerId, DnsRequest, ErrorKind, NetnsSource, NetworkId, PlanText, Proto, PublishedPort, Reply,
+    SandboxRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, OwnedFd};
@@ -64,10 +64,7 @@ impl Sandbox {
     /// The record as it should be on the disk.
     pub fn record(&self) -> Record {
         let attachments = self.attached.iter().map(|a| a.attachment.clone()).collect();
-        Record {
-            attachments,
-            ..self.record.clone()
-        }
+        Record { attachments, ..self.record.clone() }
     }
 }
 
@@ -86,9 +83,7 @@ impl Daemon {
     ) -> Result<Answer, ApiError> {
         let what = format!("cannot attach `{}`", spec.name);
         if dry_run {
-            return self
-                .sandbox_plan(&spec, &what)
-                .map(|text| (Reply::Plan(PlanText { text }), Vec::new()));
+            return self.sandbox_plan(&spec, &what).map(|text| (Reply::Plan(PlanText { text }), Vec::new()));
         }
         // A container that starts again before the end of its last shim was seen.
         self.sandbox_release(&spec.id)?;
@@ -98,14 +93,8 @@ impl Daemon {
             self.give_back(&design);
         }
         let info = result?;
-        let netns = self
-            .sandboxes
-            .get(&spec.id)
-            .and_then(|s| s.netns.as_ref())
-            .map(OwnedFd::try_clone)
-            .transpose();
-        let netns = netns
-            .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
+        let netns = self.sandboxes.get(&spec.id).and_then(|s| s.netns.as_ref()).map(OwnedFd::try_clone).transpose();
+        let netns = netns.map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
         Ok((info, netns.into_iter().collect()))
     }
 
@@ -121,11 +110,7 @@ impl Daemon {
             self.network_up(&attachment.network.clone())?;
         }
         let carrier = self.carrier(&attachments);
-        let requests = if spec.netns == NetnsSource::Host {
-            &[][..]
-        } else {
-            &spec.publish
-        };
+        let requests = if spec.netns == NetnsSource::Host { &[][..] } else { &spec.publish };
         let (ports, kept) = self.publish(what, requests, carrier.map(|i| &attachments[i]))?;
         if let Some(carrier) = carrier {
             attachments[carrier].ports.clone_from(&ports);
@@ -135,15 +120,14 @@ impl Daemon {
             NetnsSource::Given => match fds.into_iter().next() {
                 Some(fd) => Some(Netns::adopt(fd)),
                 None => {
-                    return Err(ApiError::new(ErrorKind::Invalid, what)
-                        .caused_by("no network namespace came with the request"));
+                    return Err(
+                        ApiError::new(ErrorKind::Invalid, what).caused_by("no network namespace came with the request")
+                    );
                 }
             },
             NetnsSource::Host => None,
         };
-        let netns = netns
-            .transpose()
-            .map_err(|error| kernel_failed(what, &error))?;
+        let netns = netns.transpose().map_err(|error| kernel_failed(what, &error))?;
         let (netns, resolver) = netns.map_or((None, None), |n| (Some(n.fd), n.resolver));
         self.generation += 1;
         let record = Record {
@@ -158,25 +142,14 @@ impl Daemon {
         };
         let generation = self.generation;
         let (attached, owner) = (self.plan_all(attachments), Some(connection));
-        let sandbox = Sandbox {
-            record,
-            attached,
-            netns,
-            owner,
-            generation,
-            service: None,
-            kept,
-        };
+        let sandbox = Sandbox { record, attached, netns, owner, generation, service: None, kept };
         self.apply_sandbox(sandbox, resolver, what)
     }
 
     fn plan_all(&self, attachments: Vec<Attachment>) -> Vec<Attached> {
         let planned = |attachment: Attachment| {
             let journal = Journal::intend(self.attach_plan(&attachment));
-            Attached {
-                attachment,
-                journal,
-            }
+            Attached { attachment, journal }
         };
         attachments.into_iter().map(planned).collect()
     }
@@ -218,8 +191,7 @@ impl Daemon {
         }
         // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
         self.write_sandbox(&sandbox, Durability::Lazy, what)?;
-        self.ports
-            .insert(&sandbox.record.ports, &id, &sandbox.record.name);
+        self.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
         self.serve_names(&mut sandbox, resolver);
         let info = self.describe_sandbox(&sandbox);
         self.sandboxes.insert(id, sandbox);
@@ -243,9 +215,7 @@ impl Daemon {
             }
         }
         let changes: Result<Vec<Change>, _> = changes.into_iter().collect();
-        changes
-            .and_then(|c| self.store.txn(&c, durability))
-            .map_err(|error| store_failed(what, &error))
+        changes.and_then(|c| self.store.txn(&c, durability)).map_err(|error| store_failed(what, &error))
     }
 
     fn sandbox_plan(&mut self, spec: &SandboxRequest, what: &str) -> Result<String, ApiError> {
@@ -263,11 +233,7 @@ impl Daemon {
                 continue;
             };
             let name = &state.network.name;
-            let title = format!(
-                "attach {} to {name} ({})",
-                spec.name,
-                state.network.driver.name()
-            );
+            let title = format!("attach {} to {name} ({})", spec.name, state.network.driver.name());
             text.push_str(&show(&title, &self.attach_plan(attachment), None));
         }
         Ok(text)
@@ -305,10 +271,7 @@ impl Daemon {
         let resolver = match resolver.map_or_else(|| replace_dns(netns.as_fd()), Ok) {
             Ok(resolver) => resolver,
             Err(error) => {
-                self.log.line(format!(
-                    "container `{}` has no names: {error}",
-                    sandbox.record.name
-                ));
+                self.log.line(format!("container `{}` has no names: {error}", sandbox.record.name));
                 return;
             }
         };
@@ -317,43 +280,23 @@ impl Daemon {
     }
 
     pub(super) fn announce_names(&self, record: &Record, attachment: &Attachment) {
-        let Some(state) = self
-            .networks
-            .get(&attachment.network)
-            .filter(|n| n.network.bridge().is_some())
-        else {
+        let Some(state) = self.networks.get(&attachment.network).filter(|n| n.network.bridge().is_some()) else {
             return;
         };
         let mut names = vec![record.name.clone(), record.id.short().to_owned()];
         names.extend(attachment.aliases.iter().cloned());
         let addresses = attachment.addresses.iter().map(|n| n.addr()).collect();
-        let endpoint = Endpoint {
-            container: record.id.clone(),
-            names,
-            addresses,
-        };
-        self.dns
-            .set_endpoint(&attachment.network, state.network.name.as_str(), endpoint);
+        let endpoint = Endpoint { container: record.id.clone(), names, addresses };
+        self.dns.set_endpoint(&attachment.network, state.network.name.as_str(), endpoint);
     }
 
     pub(super) fn view(&self, sandbox: &Sandbox) -> View {
-        let named = |a: &&Attached| {
-            self.networks
-                .get(&a.attachment.network)
-                .is_some_and(|n| n.network.bridge().is_some())
-        };
-        let networks: Vec<NetworkId> = sandbox
-            .attached
-            .iter()
-            .filter(named)
-            .map(|a| a.attachment.network.clone())
-            .collect();
+        let named =
+            |a: &&Attached| self.networks.get(&a.attachment.network).is_some_and(|n| n.network.bridge().is_some());
+        let networks: Vec<NetworkId> =
+            sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
         let out = |id: &NetworkId| self.networks.get(id).is_some_and(|n| !n.network.internal);
-        View {
-            forward: networks.iter().any(out),
-            networks,
-            servers: sandbox.record.dns.servers.clone(),
-        }
+        View { forward: networks.iter().any(out), networks, servers: sandbox.record.dns.servers.clone() }
     }
 
     pub(super) fn sandbox_hold(
@@ -382,10 +325,7 @@ impl Daemon {
     pub(super) fn follow(&self, id: ContainerId, generation: u64, shim: ShimLink) {
         let inbox = self.sender.clone();
         let _inside = self.runtime.enter();
-        let stream = shim
-            .stream
-            .set_nonblocking(true)
-            .and_then(|()| tokio::net::UnixStream::from_std(shim.stream));
+        let stream = shim.stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(shim.stream));
         let Ok(stream) = stream else { return };
         self.runtime.spawn(async move {
             let mut buffer = [0u8; 512];
@@ -408,31 +348,19 @@ impl Daemon {
     }
 
     pub(super) fn shim_gone(&mut self, id: &ContainerId, generation: u64) {
-        if self
-            .sandboxes
-            .get(id)
-            .is_some_and(|s| s.generation == generation)
+        if self.sandboxes.get(id).is_some_and(|s| s.generation == generation)
             && let Err(error) = self.sandbox_release(id)
         {
-            self.log.line(format!(
-                "cannot release container `{}`: {error}",
-                id.short()
-            ));
+            self.log.line(format!("cannot release container `{}`: {error}", id.short()));
         }
     }
 
     pub(super) fn connection_closed(&mut self, connection: u64) {
-        let owned = self
-            .sandboxes
-            .values()
-            .filter(|s| s.owner == Some(connection));
+        let owned = self.sandboxes.values().filter(|s| s.owner == Some(connection));
         let ids: Vec<ContainerId> = owned.map(|s| s.record.id.clone()).collect();
         for id in ids {
             if let Err(error) = self.sandbox_release(&id) {
-                self.log.line(format!(
-                    "cannot release container `{}`: {error}",
-                    id.short()
-                ));
+                self.log.line(format!("cannot release container `{}`: {error}", id.short()));
             }
         }
     }
@@ -445,10 +373,7 @@ impl Daemon {
         if left.is_empty() {
             return Ok(());
         }
-        let mut failed = ApiError::new(
-            ErrorKind::System,
-            format!("cannot release all of container `{}`", id.short()),
-        );
+        let mut failed = ApiError::new(ErrorKind::System, format!("cannot release all of container `{}`", id.short()));
         failed.left_behind = left;
         Err(failed)
     }
@@ -456,28 +381,15 @@ impl Daemon {
     /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting them.
     pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
         let record = sandbox.record();
-        let Sandbox {
-            attached,
-            service,
-            kept,
-            netns,
-            ..
-        } = sandbox;
+        let Sandbox { attached, service, kept, netns, .. } = sandbox;
         drop((service, kept));
         self.ports.remove(&record.id);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
         let mut left = Vec::new();
-        for Attached {
-            attachment,
-            mut journal,
-        } in attached.into_iter().rev()
-        {
+        for Attached { attachment, mut journal } in attached.into_iter().rev() {
             self.dns.remove_endpoint(&attachment.network, &record.id);
             self.leave_to_namespace(&mut journal, netns.is_some());
-            left.extend(
-                self.kernel
-                    .undo(&journal.plan.steps, &journal.outcomes, None),
-            );
+            left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, None));
             if attachment.ports.iter().any(|p| p.proto != Proto::Tcp) {
                 for address in &attachment.addresses {
                     let _ = self.kernel.forget_flows(address.addr());
@@ -487,23 +399,16 @@ impl Daemon {
             self.network_idle(&attachment.network);
             changes.push(Change::Delete(journal_key(&record.id, &attachment.network)));
             if let Some(state) = self.networks.get(&attachment.network)
-                && let Ok(change) =
-                    Change::put(format!("leases/{}", attachment.network), &state.leases)
+                && let Ok(change) = Change::put(format!("leases/{}", attachment.network), &state.leases)
             {
                 changes.push(change);
             }
         }
         drop(netns);
         if let Err(error) = self.store.txn(&changes, Durability::Lazy) {
-            self.log.line(format!(
-                "cannot forget container `{}`: {error}",
-                record.name
-            ));
+            self.log.line(format!("cannot forget container `{}`: {error}", record.name));
         }
-        left.iter()
-            .map(ToString::to_string)
-            .inspect(|one| self.log.line(format!("left behind: {one}")))
-            .collect()
+        left.iter().map(ToString::to_string).inspect(|one| self.log.line(format!("left behind: {one}"))).collect()
     }
 
     fn leave_to_namespace(&mut self, journal: &mut Journal, dying: bool) {
@@ -513,11 +418,7 @@ impl Daemon {
         for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
             if let Op::Veth { host, alias, .. } = &step.op {
                 let due = Instant::now() + GRACE;
-                self.dying.push(Dying {
-                    link: host.to_string(),
-                    alias: alias.clone(),
-                    due,
-                });
+                self.dying.push(Dying { link: host.to_string(), alias: alias.clone(), due });
                 *outcome = Outcome::Skipped;
             }
         }

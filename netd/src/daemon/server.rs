@@ -4,8 +4,7 @@ use super::log::Log;
 use super::state::{Answer, Input};
 use crate::kernel::receive_fd;
 use netd_api::{
-    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, Reply, Request, recv_frame,
-    send_frame,
+    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, Reply, Request, recv_frame, send_frame,
 };
 use nix::sys::socket::{getsockopt, sockopt};
 use std::fs::File;
@@ -24,10 +23,7 @@ const GROUP: &str = "rcr";
 const SHIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs `work` with a path to `socket` that fits into a socket address (108 bytes, unix(7)), however deep its folder lies.
-pub fn with_short_path<T>(
-    socket: &Path,
-    work: impl FnOnce(&Path) -> io::Result<T>,
-) -> io::Result<T> {
+pub fn with_short_path<T>(socket: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return work(socket);
     };
@@ -88,24 +84,16 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, log: Log) {
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
             };
-            let connection = Connection {
-                number: NUMBER.fetch_add(1, Ordering::Relaxed),
-                stream,
-                inbox: inbox.clone(),
-            };
-            let thread = std::thread::Builder::new()
-                .stack_size(256 << 10)
-                .spawn(move || connection.serve());
+            let connection =
+                Connection { number: NUMBER.fetch_add(1, Ordering::Relaxed), stream, inbox: inbox.clone() };
+            let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(move || connection.serve());
             if let Err(error) = thread {
                 log.line(format!("a connection was turned away: {error}"));
             }
         }
     };
     // Without this thread netd is of no use; the first connection would show it.
-    let _ = std::thread::Builder::new()
-        .name("accept".into())
-        .stack_size(128 << 10)
-        .spawn(work);
+    let _ = std::thread::Builder::new().name("accept".into()).stack_size(128 << 10).spawn(work);
 }
 
 struct Connection {
@@ -116,20 +104,14 @@ struct Connection {
 
 impl Connection {
     fn serve(self) {
-        let root =
-            getsockopt(&self.stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
+        let root = getsockopt(&self.stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
         loop {
             let (reply, fds) = match recv_frame::<Request>(&self.stream) {
-                Ok((request, _)) if request.v != API_VERSION => {
-                    (Reply::Error(other_version(request.v)), Vec::new())
-                }
-                Ok((request, _)) if !root && !reads_only(&request.call) => {
-                    (Reply::Error(not_allowed()), Vec::new())
-                }
+                Ok((request, _)) if request.v != API_VERSION => (Reply::Error(other_version(request.v)), Vec::new()),
+                Ok((request, _)) if !root && !reads_only(&request.call) => (Reply::Error(not_allowed()), Vec::new()),
                 Ok((request, fds)) => self.ask(request.call, fds),
                 Err(FrameError::Json(error)) => {
-                    let refused = ApiError::new(ErrorKind::Invalid, "malformed request")
-                        .caused_by(error.to_string());
+                    let refused = ApiError::new(ErrorKind::Invalid, "malformed request").caused_by(error.to_string());
                     (Reply::Error(refused), Vec::new())
                 }
                 Err(_) => break,
@@ -152,19 +134,8 @@ impl Connection {
             _ => None,
         };
         let (sender, answer) = sync_channel(1);
-        let input = Input::Call {
-            call,
-            fds,
-            shim: held,
-            connection: self.number,
-            answer: sender,
-        };
-        let gone = || {
-            (
-                Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")),
-                Vec::new(),
-            )
-        };
+        let input = Input::Call { call, fds, shim: held, connection: self.number, answer: sender };
+        let gone = || (Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")), Vec::new());
         if self.inbox.send(input).is_err() {
             return gone();
         }
@@ -174,10 +145,7 @@ impl Connection {
 
 fn reads_only(call: &Call) -> bool {
     use Call::{NetworkInspect, NetworkList, SandboxInspect, SandboxList, Version};
-    matches!(
-        call,
-        Version | NetworkList | NetworkInspect { .. } | SandboxList | SandboxInspect { .. }
-    )
+    matches!(call, Version | NetworkList | NetworkInspect { .. } | SandboxList | SandboxInspect { .. })
 }
 
 fn not_allowed() -> ApiError {
@@ -186,11 +154,8 @@ fn not_allowed() -> ApiError {
 }
 
 fn other_version(v: u16) -> ApiError {
-    ApiError::new(
-        ErrorKind::Version,
-        format!("this netd speaks version {API_VERSION} of its protocol, the caller {v}"),
-    )
-    .hint("rcr and netd must come from one build; `rcr system` restarts netd after an upgrade")
+    ApiError::new(ErrorKind::Version, format!("this netd speaks version {API_VERSION} of its protocol, the caller {v}"))
+        .hint("rcr and netd must come from one build; `rcr system` restarts netd after an upgrade")
 }
 
 /// A shim's connection, with the namespace that it keeps.
@@ -211,11 +176,7 @@ pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError>
         Ok(ShimLink { stream, netns })
     };
     talk().map_err(|error| {
-        let what = format!(
-            "cannot reach the shim of container `{}` at `{}`",
-            id.short(),
-            socket.display()
-        );
+        let what = format!("cannot reach the shim of container `{}` at `{}`", id.short(), socket.display());
         ApiError::new(ErrorKind::NotFound, what).caused_by(error.to_string())
     })
 }

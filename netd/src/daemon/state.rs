@@ -126,13 +126,7 @@ impl Daemon {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Call {
-                call,
-                fds,
-                shim,
-                connection,
-                answer,
-            } => {
+            Input::Call { call, fds, shim, connection, answer } => {
                 let reply = self.call(call, fds, shim, connection);
                 let reply = reply.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
                 // The caller may have gone; its connection's end follows.
@@ -160,28 +154,16 @@ impl Daemon {
                 let id = self.find_network(&network)?;
                 Ok(plain(Reply::Network(self.network_info(&id)?)))
             }
-            Call::NetworkRemove { network } => {
-                self.network_remove(&network).map(|()| plain(Reply::Done))
-            }
-            Call::SandboxCreate { spec, dry_run } => {
-                self.sandbox_create(spec, dry_run, fds, connection)
-            }
+            Call::NetworkRemove { network } => self.network_remove(&network).map(|()| plain(Reply::Done)),
+            Call::SandboxCreate { spec, dry_run } => self.sandbox_create(spec, dry_run, fds, connection),
             Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
-            Call::SandboxHold { id, socket } => self
-                .sandbox_hold(&id, socket, shim)
-                .map(|()| plain(Reply::Done)),
+            Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| plain(Reply::Done)),
             Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| plain(Reply::Done)),
             Call::SandboxInspect { id } => Ok(plain(Reply::Sandbox(self.sandbox_info(&id)?))),
             Call::SandboxList => Ok(plain(Reply::Sandboxes(self.sandbox_list()))),
-            Call::SandboxRename { id, name } => {
-                self.sandbox_rename(&id, name).map(|()| plain(Reply::Done))
-            }
-            Call::Connect { id, attachment } => self
-                .connect(&id, attachment)
-                .map(|info| plain(Reply::Sandbox(info))),
-            Call::Disconnect { id, network } => self
-                .disconnect(&id, &network)
-                .map(|info| plain(Reply::Sandbox(info))),
+            Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
+            Call::Connect { id, attachment } => self.connect(&id, attachment).map(|info| plain(Reply::Sandbox(info))),
+            Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
             Call::Shutdown => {
                 self.ending = true;
                 self.log.line("asked to end; the data path stays");
@@ -201,17 +183,14 @@ impl Daemon {
 
     fn kernel_event(&mut self, event: Event) {
         match event {
-            Event::TableChanged(port)
-                if port == self.kernel.nft.port() || !self.kernel.nft.wanted() => {}
+            Event::TableChanged(port) if port == self.kernel.nft.port() || !self.kernel.nft.wanted() => {}
             Event::TableChanged(port) => {
                 if port == 0 && self.kernel.nft.exists().unwrap_or(false) {
                     return;
                 }
-                self.log
-                    .line("somebody deleted from table `inet rcr`: writing it again");
+                self.log.line("somebody deleted from table `inet rcr`: writing it again");
                 if let Err(error) = self.kernel.nft.restore() {
-                    self.log
-                        .line(format!("cannot write table `inet rcr` again: {error}"));
+                    self.log.line(format!("cannot write table `inet rcr` again: {error}"));
                 }
             }
             Event::LinkGone(name) => self.link_gone(&name),
@@ -220,19 +199,13 @@ impl Daemon {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        let (due, rest) = std::mem::take(&mut self.dying)
-            .into_iter()
-            .partition(|d: &Dying| d.due <= now);
+        let (due, rest) = std::mem::take(&mut self.dying).into_iter().partition(|d: &Dying| d.due <= now);
         self.dying = rest;
         for Dying { link, alias, .. } in due {
             match delete_marked(&mut self.kernel.route, &link, &alias, None) {
                 Ok(false) => {}
-                Ok(true) => self.log.line(format!(
-                    "deleted link `{link}`: somebody keeps its container's namespace"
-                )),
-                Err(error) => self
-                    .log
-                    .line(format!("cannot delete link `{link}`: {error}")),
+                Ok(true) => self.log.line(format!("deleted link `{link}`: somebody keeps its container's namespace")),
+                Err(error) => self.log.line(format!("cannot delete link `{link}`: {error}")),
             }
         }
         if self.kernel.nft.wanted() && !self.kernel.nft.exists().unwrap_or(true) {
@@ -244,15 +217,7 @@ impl Daemon {
     /// All elements that should be in the table: what the journals say is up.
     pub(super) fn elements(&self) -> BTreeSet<crate::firewall::Element> {
         let networks = self.networks.values().filter_map(|n| n.journal.as_ref());
-        let attached = self
-            .sandboxes
-            .values()
-            .flat_map(|s| s.attached.iter().map(|a| &a.journal));
-        self.base
-            .iter()
-            .chain(networks)
-            .chain(attached)
-            .flat_map(|j| j.plan.elements().cloned())
-            .collect()
+        let attached = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| &a.journal));
+        self.base.iter().chain(networks).chain(attached).flat_map(|j| j.plan.elements().cloned()).collect()
     }
 }

@@ -73,10 +73,12 @@ fn keep(message: &Message) -> Option<Duration> {
             message.answers.iter().map(|r| seconds(r.ttl)).min().map(|ttl| ttl.min(MAX_TTL))
         }
         // Absence is kept as long as the zone's SOA says (RFC 2308, 5).
-        ResponseCode::NoError | ResponseCode::NXDomain => message.authorities.iter().find_map(|record| match &record.data {
-            RData::SOA(soa) => Some(seconds(record.ttl.min(soa.minimum)).min(MAX_NEGATIVE_TTL)),
-            _ => None,
-        }),
+        ResponseCode::NoError | ResponseCode::NXDomain => {
+            message.authorities.iter().find_map(|record| match &record.data {
+                RData::SOA(soa) => Some(seconds(record.ttl.min(soa.minimum)).min(MAX_NEGATIVE_TTL)),
+                _ => None,
+            })
+        }
         _ => None,
     }
     .filter(|keep| !keep.is_zero())

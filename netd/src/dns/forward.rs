@@ -49,7 +49,8 @@ impl Forwarder {
     pub async fn ask(&self, request: &Message, servers: &[IpAddr]) -> Result<Message, NoAnswer> {
         let query = request.queries.first().ok_or(NoAnswer)?;
         let servers = self.servers(servers);
-        let key = Key { name: query.name().to_lowercase().to_ascii(), kind: query.query_type(), servers: servers.clone() };
+        let key =
+            Key { name: query.name().to_lowercase().to_ascii(), kind: query.query_type(), servers: servers.clone() };
         let now = Instant::now();
         let kept = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key, now);
         if let Some(message) = kept {

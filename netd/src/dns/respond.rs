@@ -202,7 +202,10 @@ mod tests {
     fn names_types_and_cases() {
         let zone = zone(vec!["10.0.0.2".parse().unwrap()]);
         let a = ask(&zone, "C1.", RecordType::A);
-        assert_eq!((a.metadata.response_code, a.answers.len(), a.answers[0].ttl <= 5), (ResponseCode::NoError, 1, true));
+        assert_eq!(
+            (a.metadata.response_code, a.answers.len(), a.answers[0].ttl <= 5),
+            (ResponseCode::NoError, 1, true)
+        );
         let aaaa = ask(&zone, "c1.", RecordType::AAAA);
         assert_eq!((aaaa.metadata.response_code, aaaa.answers.len()), (ResponseCode::NoError, 0));
         assert_eq!(ask(&zone, "nobody.", RecordType::A).metadata.response_code, ResponseCode::NXDomain);

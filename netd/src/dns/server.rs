@@ -49,7 +49,10 @@ impl Service {
         let sockets = ready.and_then(|()| Ok((UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?)));
         let tasks = match sockets {
             Ok((udp, tcp)) => {
-                vec![tokio::spawn(serve_udp(context.clone(), Arc::new(udp))), tokio::spawn(serve_tcp(context.clone(), tcp))]
+                vec![
+                    tokio::spawn(serve_udp(context.clone(), Arc::new(udp))),
+                    tokio::spawn(serve_tcp(context.clone(), tcp)),
+                ]
             }
             // Sockets that can't be polled: the container gets no answers, as from a dead server.
             Err(_) => Vec::new(),
@@ -98,7 +101,9 @@ async fn serve_udp(context: Arc<Context>, socket: Arc<UdpSocket>) {
         };
         match context.respond(&buffer[..got], Transport::Udp) {
             Response::Answer(bytes) => drop(socket.send_to(&bytes, from).await),
-            Response::Forward(request) => drop(tokio::spawn(forward_udp(context.clone(), socket.clone(), *request, from))),
+            Response::Forward(request) => {
+                drop(tokio::spawn(forward_udp(context.clone(), socket.clone(), *request, from)))
+            }
             Response::Drop => {}
         }
     }

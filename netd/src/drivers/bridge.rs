@@ -38,10 +38,7 @@ impl Driver for Bridge {
             mtu: mtu(options, facts),
             alias: format!("rcr:{}", network.name),
         };
-        plan.host(
-            bridge,
-            "its MAC is fixed, or it would follow the lowest port's",
-        );
+        plan.host(bridge, "its MAC is fixed, or it would follow the lowest port's");
         if facts.ipv6 {
             v6_sysctls(&mut plan, network, &name);
         }
@@ -49,32 +46,11 @@ impl Driver for Bridge {
             sysctl(format!("net/ipv4/conf/{name}/rp_filter"), "2"),
             "containers with several networks answer on any",
         );
-        plan.host(
-            sysctl(format!("net/ipv4/conf/{name}/route_localnet"), "1"),
-            "for ports published on 127.0.0.1",
-        );
-        plan.host(
-            Op::Elements {
-                elements: network_elements(network, options, &name),
-            },
-            "closed before it is up",
-        );
-        for subnet in network
-            .subnets
-            .iter()
-            .filter(|s| network.gateway_mode(s) != GatewayMode::Isolated)
-        {
-            if let Some(address) = subnet
-                .gateway
-                .and_then(|g| IpNet::new(g, subnet.subnet.prefix_len()).ok())
-            {
-                plan.host(
-                    Op::Address {
-                        link: name.clone(),
-                        address,
-                    },
-                    "the containers' gateway",
-                );
+        plan.host(sysctl(format!("net/ipv4/conf/{name}/route_localnet"), "1"), "for ports published on 127.0.0.1");
+        plan.host(Op::Elements { elements: network_elements(network, options, &name) }, "closed before it is up");
+        for subnet in network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated) {
+            if let Some(address) = subnet.gateway.and_then(|g| IpNet::new(g, subnet.subnet.prefix_len()).ok()) {
+                plan.host(Op::Address { link: name.clone(), address }, "the containers' gateway");
             }
         }
         plan.host(Op::Up { link: name }, "");
@@ -104,63 +80,28 @@ impl Driver for Bridge {
             plan.host(flags, "isolated: icc=false; hairpin: its own published ports");
         }
         plan.host(
-            Op::Up {
-                link: a.host_link.clone(),
-            },
+            Op::Up { link: a.host_link.clone() },
             "before the container's end, so that its announcement gets out",
         );
         if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
             let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
-            plan.container(
-                sysctl(key, "0"),
-                "off by default: a v4-only network has no IPv6",
-            );
+            plan.container(sysctl(key, "0"), "off by default: a v4-only network has no IPv6");
         }
         for address in &a.addresses {
-            plan.container(
-                Op::Address {
-                    link: a.ifname.clone(),
-                    address: *address,
-                },
-                "",
-            );
+            plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
         }
-        plan.container(
-            Op::Up {
-                link: a.ifname.clone(),
-            },
-            "announces the addresses (arp_notify)",
-        );
+        plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
         default_routes(&mut plan, a);
         for address in &a.reused {
-            plan.host(
-                Op::ForgetFlows {
-                    address: *address,
-                    port: None,
-                },
-                "they were another container's",
-            );
+            plan.host(Op::ForgetFlows { address: *address, port: None }, "they were another container's");
         }
         let elements = attach_elements(network, a, &bridge);
         if !elements.is_empty() {
-            plan.host(
-                Op::Elements { elements },
-                "published when everything else stands",
-            );
+            plan.host(Op::Elements { elements }, "published when everything else stands");
         }
         for port in a.ports.iter().filter(|p| p.proto != Proto::Tcp) {
-            let ports = (
-                proto_number(port.proto),
-                port.host_port,
-                port.host_port + (port.count - 1),
-            );
-            plan.host(
-                Op::ForgetFlows {
-                    address: port.host_ip,
-                    port: Some(ports),
-                },
-                "old flows know another way",
-            );
+            let ports = (proto_number(port.proto), port.host_port, port.host_port + (port.count - 1));
+            plan.host(Op::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
         }
         plan
     }
@@ -173,14 +114,7 @@ pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
             IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
             IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
         };
-        plan.container(
-            Op::Route {
-                to,
-                via: *via,
-                link: attachment.ifname.clone(),
-            },
-            "the way out",
-        );
+        plan.container(Op::Route { to, via: *via, link: attachment.ifname.clone() }, "the way out");
     }
 }
 
@@ -190,66 +124,35 @@ pub fn base(facts: &Facts) -> Plan {
     plan.host(Op::UserTable, "");
     plan.host(Op::Table, "");
     if !facts.forward4 {
-        let guard = Element {
-            set: Set::Guard,
-            key: vec![Datum::Family(2)],
-            last: None,
-            data: Vec::new(),
-        };
+        let guard = Element { set: Set::Guard, key: vec![Datum::Family(2)], last: None, data: Vec::new() };
         plan.host(
-            Op::Elements {
-                elements: vec![guard],
-            },
+            Op::Elements { elements: vec![guard] },
             "before forwarding: the host must not become a router for others",
         );
-        plan.host(
-            borrowed("net/ipv4/ip_forward", "0", "1"),
-            "containers reach the world",
-        );
+        plan.host(borrowed("net/ipv4/ip_forward", "0", "1"), "containers reach the world");
     }
     if facts.ipv6 && !facts.forward6 {
-        let guard = Element {
-            set: Set::Guard,
-            key: vec![Datum::Family(10)],
-            last: None,
-            data: Vec::new(),
-        };
+        let guard = Element { set: Set::Guard, key: vec![Datum::Family(10)], last: None, data: Vec::new() };
         plan.host(
-            Op::Elements {
-                elements: vec![guard],
-            },
+            Op::Elements { elements: vec![guard] },
             "before forwarding: the host must not become a router for others",
         );
         for link in &facts.accept_ra {
             let key = format!("net/ipv6/conf/{link}/accept_ra");
-            plan.host(
-                borrowed(key, "1", "2"),
-                "a forwarding host stops taking router advertisements unless told",
-            );
+            plan.host(borrowed(key, "1", "2"), "a forwarding host stops taking router advertisements unless told");
         }
-        plan.host(
-            borrowed("net/ipv6/conf/all/forwarding", "0", "1"),
-            "containers reach the world",
-        );
+        plan.host(borrowed("net/ipv6/conf/all/forwarding", "0", "1"), "containers reach the world");
     }
     plan
 }
 
 fn sysctl(key: impl Into<String>, value: &str) -> Op {
-    Op::Sysctl {
-        key: key.into(),
-        value: value.to_owned(),
-        undo: None,
-    }
+    Op::Sysctl { key: key.into(), value: value.to_owned(), undo: None }
 }
 
 /// A sysctl of the host itself, which gets its old value back.
 fn borrowed(key: impl Into<String>, old: &str, value: &str) -> Op {
-    Op::Sysctl {
-        key: key.into(),
-        value: value.to_owned(),
-        undo: Some(old.to_owned()),
-    }
+    Op::Sysctl { key: key.into(), value: value.to_owned(), undo: Some(old.to_owned()) }
 }
 
 fn mtu(options: &BridgeOptions, facts: &Facts) -> u32 {
@@ -258,25 +161,13 @@ fn mtu(options: &BridgeOptions, facts: &Facts) -> u32 {
 
 fn v6_sysctls(plan: &mut Plan, network: &Network, name: &IfName) {
     let conf = |key: &str| format!("net/ipv6/conf/{name}/{key}");
-    let has_v6 = network
-        .subnets
-        .iter()
-        .any(|s| matches!(s.subnet, IpNet::V6(_)));
+    let has_v6 = network.subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
     if has_v6 {
         plan.host(sysctl(conf("disable_ipv6"), "0"), "");
-        plan.host(
-            sysctl(conf("accept_ra"), "0"),
-            "containers don't tell the host its routes",
-        );
-        plan.host(
-            sysctl(conf("accept_dad"), "0"),
-            "the gateway is usable at once",
-        );
+        plan.host(sysctl(conf("accept_ra"), "0"), "containers don't tell the host its routes");
+        plan.host(sysctl(conf("accept_dad"), "0"), "the gateway is usable at once");
     } else {
-        plan.host(
-            sysctl(conf("disable_ipv6"), "1"),
-            "a v4-only network has no IPv6",
-        );
+        plan.host(sysctl(conf("disable_ipv6"), "1"), "a v4-only network has no IPv6");
     }
 }
 
@@ -292,11 +183,7 @@ fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -
     if options.host_access {
         elements.push(Element::link(Set::HostAccess, name));
     }
-    for subnet in network
-        .subnets
-        .iter()
-        .filter(|s| network.gateway_mode(s) == GatewayMode::Nat && !network.internal)
-    {
+    for subnet in network.subnets.iter().filter(|s| network.gateway_mode(s) == GatewayMode::Nat && !network.internal) {
         let set = if is_v4(subnet) { Set::Nat4 } else { Set::Nat6 };
         let element = Element::link(set, name);
         if !elements.contains(&element) {
@@ -314,18 +201,9 @@ fn attach_elements(network: &Network, attachment: &Attachment, bridge: &IfName) 
     let mut elements = Vec::new();
     if attachment.host_access {
         for address in &attachment.addresses {
-            let set = if matches!(address, IpNet::V4(_)) {
-                Set::HostPeers4
-            } else {
-                Set::HostPeers6
-            };
+            let set = if matches!(address, IpNet::V4(_)) { Set::HostPeers4 } else { Set::HostPeers6 };
             let key = vec![Datum::Link(bridge.clone()), address.addr().into()];
-            elements.push(Element {
-                set,
-                key,
-                last: None,
-                data: Vec::new(),
-            });
+            elements.push(Element { set, key, last: None, data: Vec::new() });
         }
     }
     for port in &attachment.ports {
@@ -334,20 +212,16 @@ fn attach_elements(network: &Network, attachment: &Attachment, bridge: &IfName) 
         let Some(target) = attachment.addresses.iter().find(same) else {
             continue;
         };
-        let routed = network.subnets.iter().any(|s| {
-            s.subnet.contains(&target.addr()) && network.gateway_mode(s) == GatewayMode::Routed
-        });
+        let routed = network
+            .subnets
+            .iter()
+            .any(|s| s.subnet.contains(&target.addr()) && network.gateway_mode(s) == GatewayMode::Routed);
         publish_elements(port, target.addr(), routed, &mut elements);
     }
     elements
 }
 
-fn publish_elements(
-    port: &PublishedPort,
-    target: IpAddr,
-    routed: bool,
-    elements: &mut Vec<Element>,
-) {
+fn publish_elements(port: &PublishedPort, target: IpAddr, routed: bool, elements: &mut Vec<Element>) {
     let v4 = target.is_ipv4();
     let proto = proto_number(port.proto);
     let span = port.count - 1;
@@ -362,25 +236,13 @@ fn publish_elements(
     if port.host_port == port.container_port && port.count > 1 {
         let set = if v4 { Set::Range4 } else { Set::Range6 };
         let ports = (port.host_port, port.host_port + span);
-        elements.push(Element::ports(
-            set,
-            port.host_ip,
-            proto,
-            ports,
-            vec![target.into()],
-        ));
+        elements.push(Element::ports(set, port.host_ip, proto, ports, vec![target.into()]));
         return;
     }
     let set = if v4 { Set::Publish4 } else { Set::Publish6 };
     elements.extend((0..port.count).map(|i| {
         let data = vec![target.into(), Datum::Port(port.container_port + i)];
-        Element::ports(
-            set,
-            port.host_ip,
-            proto,
-            (port.host_port + i, port.host_port + i),
-            data,
-        )
+        Element::ports(set, port.host_ip, proto, (port.host_port + i, port.host_port + i), data)
     }));
 }
 

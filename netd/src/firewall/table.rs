@@ -116,11 +116,7 @@ const V4: Match = Match::Family(2);
 const V6: Match = Match::Family(10);
 
 fn rule(matches: &[Match], verdict: Verdict, comment: &'static str) -> Rule {
-    Rule {
-        matches: matches.to_vec(),
-        verdict,
-        comment,
-    }
+    Rule { matches: matches.to_vec(), verdict, comment }
 }
 
 fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
@@ -130,25 +126,13 @@ fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
 
 /// The host's table. `docs/nftables.md` explains the order of the rules.
 pub fn host_table() -> Table {
-    let chain = |name, kind, hook, priority, rules| Chain {
-        name,
-        kind,
-        hook,
-        priority,
-        rules,
-    };
+    let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, priority, rules };
     Table {
         family: 1,
         name: "rcr",
         sets: &Set::ALL,
         chains: vec![
-            chain(
-                "guard-loopback",
-                "filter",
-                Hook::Prerouting,
-                -300,
-                guard_loopback(),
-            ),
+            chain("guard-loopback", "filter", Hook::Prerouting, -300, guard_loopback()),
             chain("publish", "nat", Hook::Prerouting, -100, publish(false)),
             chain("publish-local", "nat", Hook::Output, -100, publish(true)),
             chain("leave", "nat", Hook::Postrouting, 100, leave()),
@@ -172,43 +156,15 @@ fn publish(local: bool) -> Vec<Rule> {
     let mut rules = Vec::new();
     if local {
         let v6_loopback = Match::To(net(Ipv6Addr::LOCALHOST, 128));
-        rules.push(rule(
-            &[V6, v6_loopback],
-            Verdict::Return,
-            "the kernel can't translate [::1]: netd relays it",
-        ));
+        rules.push(rule(&[V6, v6_loopback], Verdict::Return, "the kernel can't translate [::1]: netd relays it"));
     }
     let mut add = |family, loads: &'static [Load], set, why| {
-        rules.push(rule(
-            &[family, Match::ToLocal],
-            Verdict::DnatMap(loads, set),
-            why,
-        ));
+        rules.push(rule(&[family, Match::ToLocal], Verdict::DnatMap(loads, set), why));
     };
-    add(
-        V4,
-        &[Daddr4, Proto, Dport],
-        Set::Publish4,
-        "published ports",
-    );
-    add(
-        V4,
-        &[Daddr4, Proto, Dport],
-        Set::Range4,
-        "published ranges whose numbers stay",
-    );
-    add(
-        V6,
-        &[Daddr6, Proto, Dport],
-        Set::Publish6,
-        "published ports",
-    );
-    add(
-        V6,
-        &[Daddr6, Proto, Dport],
-        Set::Range6,
-        "published ranges whose numbers stay",
-    );
+    add(V4, &[Daddr4, Proto, Dport], Set::Publish4, "published ports");
+    add(V4, &[Daddr4, Proto, Dport], Set::Range4, "published ranges whose numbers stay");
+    add(V6, &[Daddr6, Proto, Dport], Set::Publish6, "published ports");
+    add(V6, &[Daddr6, Proto, Dport], Set::Range6, "published ranges whose numbers stay");
     rules
 }
 
@@ -221,26 +177,14 @@ fn leave() -> Vec<Rule> {
     vec![
         rule(&[V4, Match::Translated, Match::In(&[Saddr4, Oif], Set::Home4)], Verdict::Masquerade, HAIRPIN),
         rule(&[V6, Match::Translated, Match::In(&[Saddr6, Oif], Set::Home6)], Verdict::Masquerade, HAIRPIN),
+        rule(&[V4, from_loopback, to_bridge], Verdict::Masquerade, "the host reaches a published port by 127.0.0.1"),
         rule(
-            &[V4, from_loopback, to_bridge],
-            Verdict::Masquerade,
-            "the host reaches a published port by 127.0.0.1",
-        ),
-        rule(
-            &[
-                V4,
-                Match::In(&[Iif], Set::Nat4),
-                Match::NotIn(&[Oif], Set::Bridges),
-            ],
+            &[V4, Match::In(&[Iif], Set::Nat4), Match::NotIn(&[Oif], Set::Bridges)],
             Verdict::Masquerade,
             "out into the world",
         ),
         rule(
-            &[
-                V6,
-                Match::In(&[Iif], Set::Nat6),
-                Match::NotIn(&[Oif], Set::Bridges),
-            ],
+            &[V6, Match::In(&[Iif], Set::Nat6), Match::NotIn(&[Oif], Set::Bridges)],
             Verdict::Masquerade,
             "out into the world",
         ),
@@ -251,51 +195,27 @@ fn forward() -> Vec<Rule> {
     use Load::{Daddr4, Daddr6, Dport, Family, Iif, Oif, Proto};
     let to_bridge = Match::In(&[Oif], Set::Bridges);
     vec![
-        rule(
-            &[Match::Mark(ACCEPT_MARK)],
-            Verdict::Accept,
-            "the administrator's rcr-user chains said so",
-        ),
+        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Established], Verdict::Accept, "answers"),
         rule(
             &[Match::In(&[Iif, Oif], Set::Icc)],
             Verdict::Accept,
             "one bridge: with br_netfilter its frames come by here, without they don't",
         ),
+        rule(&[Match::Translated, to_bridge], Verdict::Accept, "published ports"),
         rule(
-            &[Match::Translated, to_bridge],
-            Verdict::Accept,
-            "published ports",
-        ),
-        rule(
-            &[
-                V4,
-                to_bridge,
-                Match::In(&[Daddr4, Proto, Dport], Set::Open4),
-            ],
+            &[V4, to_bridge, Match::In(&[Daddr4, Proto, Dport], Set::Open4)],
             Verdict::Accept,
             "published ports of routed networks",
         ),
         rule(
-            &[
-                V6,
-                to_bridge,
-                Match::In(&[Daddr6, Proto, Dport], Set::Open6),
-            ],
+            &[V6, to_bridge, Match::In(&[Daddr6, Proto, Dport], Set::Open6)],
             Verdict::Accept,
             "published ports of routed networks",
         ),
-        rule(
-            &[to_bridge],
-            Verdict::Drop,
-            "networks are closed: to each other, to other hosts",
-        ),
+        rule(&[to_bridge], Verdict::Drop, "networks are closed: to each other, to other hosts"),
         rule(&[Match::In(&[Iif], Set::Outbound)], Verdict::Accept, "out"),
-        rule(
-            &[Match::In(&[Iif], Set::Bridges)],
-            Verdict::Drop,
-            "internal networks have no way out",
-        ),
+        rule(&[Match::In(&[Iif], Set::Bridges)], Verdict::Drop, "internal networks have no way out"),
         rule(
             &[Match::In(&[Family], Set::Guard)],
             Verdict::Drop,
@@ -307,67 +227,26 @@ fn forward() -> Vec<Rule> {
 fn input() -> Vec<Rule> {
     use Load::{Iif, Saddr4, Saddr6};
     vec![
-        rule(
-            &[Match::NotIn(&[Iif], Set::Bridges)],
-            Verdict::Accept,
-            "not from a container",
-        ),
-        rule(
-            &[Match::Mark(ACCEPT_MARK)],
-            Verdict::Accept,
-            "the administrator's rcr-user chains said so",
-        ),
+        rule(&[Match::NotIn(&[Iif], Set::Bridges)], Verdict::Accept, "not from a container"),
+        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Established], Verdict::Accept, "answers"),
-        rule(
-            &[Match::Proto(1)],
-            Verdict::Accept,
-            "the gateway answers pings",
-        ),
-        rule(
-            &[Match::Proto(58)],
-            Verdict::Accept,
-            "neighbour discovery, pings",
-        ),
-        rule(
-            &[Match::In(&[Iif], Set::HostAccess)],
-            Verdict::Accept,
-            "-o host_access=true",
-        ),
-        rule(
-            &[V4, Match::In(&[Iif, Saddr4], Set::HostPeers4)],
-            Verdict::Accept,
-            "--add-host NAME:host-gateway",
-        ),
-        rule(
-            &[V6, Match::In(&[Iif, Saddr6], Set::HostPeers6)],
-            Verdict::Accept,
-            "--add-host NAME:host-gateway",
-        ),
-        rule(
-            &[],
-            Verdict::Drop,
-            "the host's own ports are closed to containers",
-        ),
+        rule(&[Match::Proto(1)], Verdict::Accept, "the gateway answers pings"),
+        rule(&[Match::Proto(58)], Verdict::Accept, "neighbour discovery, pings"),
+        rule(&[Match::In(&[Iif], Set::HostAccess)], Verdict::Accept, "-o host_access=true"),
+        rule(&[V4, Match::In(&[Iif, Saddr4], Set::HostPeers4)], Verdict::Accept, "--add-host NAME:host-gateway"),
+        rule(&[V6, Match::In(&[Iif, Saddr6], Set::HostPeers6)], Verdict::Accept, "--add-host NAME:host-gateway"),
+        rule(&[], Verdict::Drop, "the host's own ports are closed to containers"),
     ]
 }
 
 /// The administrator's table: hooked before ours, written once, never flushed.
 pub fn user_table() -> Table {
-    let chain = |name, hook| Chain {
-        name,
-        kind: "filter",
-        hook,
-        priority: -10,
-        rules: Vec::new(),
-    };
+    let chain = |name, hook| Chain { name, kind: "filter", hook, priority: -10, rules: Vec::new() };
     Table {
         family: 1,
         name: "rcr-user",
         sets: &[],
-        chains: vec![
-            chain("user-forward", Hook::Forward),
-            chain("user-input", Hook::Input),
-        ],
+        chains: vec![chain("user-forward", Hook::Forward), chain("user-input", Hook::Input)],
     }
 }
 
@@ -376,28 +255,14 @@ pub fn user_table() -> Table {
 pub fn dns_table(udp: u16, tcp: u16) -> Table {
     let resolver = Ipv4Addr::new(127, 0, 0, 11);
     let bring = |proto, port| {
-        let matches = [
-            Match::To(net(resolver, 32)),
-            Match::Proto(proto),
-            Match::Port(53),
-        ];
-        rule(
-            &matches,
-            Verdict::Dnat(SocketAddrV4::new(resolver, port)),
-            "names",
-        )
+        let matches = [Match::To(net(resolver, 32)), Match::Proto(proto), Match::Port(53)];
+        rule(&matches, Verdict::Dnat(SocketAddrV4::new(resolver, port)), "names")
     };
     let rules = vec![bring(17, udp), bring(6, tcp)];
     Table {
         family: 2,
         name: "rcr-dns",
         sets: &[],
-        chains: vec![Chain {
-            name: "names",
-            kind: "nat",
-            hook: Hook::Output,
-            priority: -100,
-            rules,
-        }],
+        chains: vec![Chain { name: "names", kind: "nat", hook: Hook::Output, priority: -100, rules }],
     }
 }

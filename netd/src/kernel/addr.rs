@@ -16,19 +16,12 @@ pub fn add(socket: &mut Netlink, index: u32, address: IpNet) -> Result<(), Kerne
     let mut request = AddressMessage::default();
     request.header.index = index;
     request.header.prefix_len = address.prefix_len();
-    request.attributes = vec![
-        AddressAttribute::Local(address.addr()),
-        AddressAttribute::Address(address.addr()),
-    ];
+    request.attributes = vec![AddressAttribute::Local(address.addr()), AddressAttribute::Address(address.addr())];
     match address {
         IpNet::V4(net) => {
             request.header.family = AddressFamily::Inet;
-            if let (IpAddr::V4(broadcast), true) =
-                (IpAddr::from(net.broadcast()), net.prefix_len() < 31)
-            {
-                request
-                    .attributes
-                    .push(AddressAttribute::Broadcast(broadcast));
+            if let (IpAddr::V4(broadcast), true) = (IpAddr::from(net.broadcast()), net.prefix_len() < 31) {
+                request.attributes.push(AddressAttribute::Broadcast(broadcast));
             }
         }
         IpNet::V6(_) => {

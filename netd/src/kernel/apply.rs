@@ -49,25 +49,12 @@ impl fmt::Display for LeftBehind {
 impl Kernel {
     /// Opens the sockets in the calling thread's network namespace.
     pub fn open(plain_tables: bool, failpoint: Option<Failpoint>) -> Result<Self, KernelError> {
-        let (route, nft, conntrack) = (
-            Netlink::route()?,
-            Nft::open(plain_tables)?,
-            Netlink::netfilter()?,
-        );
-        Ok(Self {
-            route,
-            nft,
-            conntrack,
-            failpoint,
-        })
+        let (route, nft, conntrack) = (Netlink::route()?, Nft::open(plain_tables)?, Netlink::netfilter()?);
+        Ok(Self { route, nft, conntrack, failpoint })
     }
 
     /// Applies a plan. Container steps need `netns`.
-    pub fn apply(
-        &mut self,
-        plan: &Plan,
-        netns: Option<BorrowedFd<'_>>,
-    ) -> Result<Vec<Outcome>, ApplyError> {
+    pub fn apply(&mut self, plan: &Plan, netns: Option<BorrowedFd<'_>>) -> Result<Vec<Outcome>, ApplyError> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(plan.steps.len());
         let mut rest = plan.steps.as_slice();
         while let Some(first) = rest.first() {
@@ -79,11 +66,7 @@ impl Kernel {
                 // The step that failed may have done a part of its work.
                 outcomes.push(Outcome::Intended);
                 let left = self.undo(&plan.steps[..=at], &outcomes, netns);
-                return Err(ApplyError {
-                    what: plan.steps[at].op.describe(),
-                    cause,
-                    left,
-                });
+                return Err(ApplyError { what: plan.steps[at].op.describe(), cause, left });
             }
             rest = behind;
         }
@@ -103,8 +86,7 @@ impl Kernel {
                 within(netns, || {
                     let mut route = Netlink::route()?;
                     steps.iter().try_for_each(|step| {
-                        let done =
-                            guarded(failpoint, &step.op, || ensure_inside(&mut route, &step.op))?;
+                        let done = guarded(failpoint, &step.op, || ensure_inside(&mut route, &step.op))?;
                         outcomes.push(done);
                         Ok(())
                     })
@@ -122,34 +104,14 @@ impl Kernel {
 
     fn ensure(&mut self, op: &Op, netns: Option<BorrowedFd<'_>>) -> Result<Outcome, KernelError> {
         match op {
-            Op::Bridge {
-                name,
-                mac,
-                mtu,
-                alias,
-            } => {
+            Op::Bridge { name, mac, mtu, alias } => {
                 let made = link::add_bridge(&mut self.route, name, *mac, *mtu, alias);
                 self.made_or_ours(made, name.as_str(), alias, *mac)
             }
-            Op::Veth {
-                host,
-                host_mac,
-                peer,
-                mac,
-                mtu,
-                bridge,
-                alias,
-            } => {
+            Op::Veth { host, host_mac, peer, mac, mtu, bridge, alias } => {
                 let index = link::find(&mut self.route, bridge.as_str())?.index;
-                let spec = link::VethSpec {
-                    host,
-                    host_mac: *host_mac,
-                    peer,
-                    mac: *mac,
-                    mtu: *mtu,
-                    bridge: index,
-                    alias,
-                };
+                let spec =
+                    link::VethSpec { host, host_mac: *host_mac, peer, mac: *mac, mtu: *mtu, bridge: index, alias };
                 link::add_veth(&mut self.route, &spec, netns.ok_or(KernelError::NoNetns)?)?;
                 Ok(Outcome::Created)
             }
@@ -157,18 +119,15 @@ impl Kernel {
                 let elements = std::collections::BTreeSet::new();
                 self.nft.write(elements).map(|()| Outcome::Created)
             }
-            Op::UserTable => self.nft.add_user_table().map(|made| {
-                if made {
-                    Outcome::Created
-                } else {
-                    Outcome::AlreadyThere
-                }
-            }),
+            Op::UserTable => {
+                self.nft.add_user_table().map(|made| if made { Outcome::Created } else { Outcome::AlreadyThere })
+            }
             Op::Elements { elements } => self.nft.add(elements).map(|()| Outcome::Created),
             Op::ForgetFlows { address, port } => {
                 conntrack::forget(&mut self.conntrack, *address, *port).map(|_| Outcome::Created)
             }
-            Op::Join { .. } | Op::Port { .. }
+            Op::Join { .. }
+            | Op::Port { .. }
             | Op::Address { .. }
             | Op::Up { .. }
             | Op::Route { .. }
@@ -198,21 +157,14 @@ impl Kernel {
     }
 
     /// Undoes steps in reverse, as far as it was we who did them. All errors are collected.
-    pub fn undo(
-        &mut self,
-        steps: &[Step],
-        outcomes: &[Outcome],
-        netns: Option<BorrowedFd<'_>>,
-    ) -> Vec<LeftBehind> {
+    pub fn undo(&mut self, steps: &[Step], outcomes: &[Outcome], netns: Option<BorrowedFd<'_>>) -> Vec<LeftBehind> {
         let mut left = Vec::new();
         for (step, outcome) in steps.iter().zip(outcomes).rev() {
             if matches!(outcome, Outcome::AlreadyThere | Outcome::Skipped) {
                 continue;
             }
             let mut failpoint = self.failpoint.take();
-            let undone = guarded(&mut failpoint, &step.op, || {
-                self.undo_one(step, outcome, netns)
-            });
+            let undone = guarded(&mut failpoint, &step.op, || self.undo_one(step, outcome, netns));
             self.failpoint = failpoint;
             match undone {
                 Ok(()) => {}
@@ -223,12 +175,7 @@ impl Kernel {
         left
     }
 
-    fn undo_one(
-        &mut self,
-        step: &Step,
-        outcome: &Outcome,
-        netns: Option<BorrowedFd<'_>>,
-    ) -> Result<(), KernelError> {
+    fn undo_one(&mut self, step: &Step, outcome: &Outcome, netns: Option<BorrowedFd<'_>>) -> Result<(), KernelError> {
         match (&step.op, step.scope) {
             (Op::Bridge { name, alias, mac, .. }, _) => {
                 link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
@@ -240,18 +187,9 @@ impl Kernel {
             // One that was there before and only intended may be somebody's: it goes only while it is empty, as always.
             (Op::UserTable, _) => self.nft.delete_user_table(),
             (Op::Elements { elements }, _) if self.nft.wanted() => self.nft.remove(elements),
-            (
-                Op::Sysctl {
-                    key,
-                    value,
-                    undo: Some(old),
-                },
-                Scope::Host,
-            ) => put_back(key, value, old),
+            (Op::Sysctl { key, value, undo: Some(old) }, Scope::Host) => put_back(key, value, old),
             (Op::Sysctl { key, value, .. }, Scope::Container) => match (outcome, netns) {
-                (Outcome::Replaced(old), Some(netns)) => {
-                    within(netns, || put_back(key, value, old))
-                }
+                (Outcome::Replaced(old), Some(netns)) => within(netns, || put_back(key, value, old)),
                 _ => Ok(()),
             },
             (Op::Route { to, via, link }, Scope::Container) => match netns {
@@ -267,9 +205,7 @@ impl Kernel {
                 route::delete(&mut self.route, index, *to, *via)
             }
             // Addresses, flags, states and link sysctls go with their link; elements with their table; flows are gone.
-            (Op::Join { .. } | Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => {
-                Ok(())
-            }
+            (Op::Join { .. } | Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
             (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
         }
     }
@@ -291,7 +227,8 @@ fn put_back(key: &str, ours: &str, old: &str) -> Result<(), KernelError> {
 fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> {
     match op {
         Op::Join { link, bridge } => {
-            let (index, bridge) = (link::find(socket, link.as_str())?.index, link::find(socket, bridge.as_str())?.index);
+            let (index, bridge) =
+                (link::find(socket, link.as_str())?.index, link::find(socket, bridge.as_str())?.index);
             link::join(socket, index, bridge).map(|()| Outcome::Created)
         }
         Op::Port { link, isolated, hairpin } => {
@@ -341,10 +278,7 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         Op::Join { link, .. } | Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
     };
-    LeftBehind {
-        what: format!("{}: {error}", op.describe()),
-        command,
-    }
+    LeftBehind { what: format!("{}: {error}", op.describe()), command }
 }
 
 /// A place where tests make netd fail: `INDEX|NAME:abort|error[:after]` in `NETD_FAILPOINT`. The index counts all ops that
@@ -363,25 +297,17 @@ impl Failpoint {
         let text = std::env::var("NETD_FAILPOINT").ok()?;
         let mut parts = text.split(':');
         let (at, action) = (parts.next()?.to_owned(), parts.next()?);
-        Some(Self {
-            at,
-            abort: action == "abort",
-            after: parts.next() == Some("after"),
-            count: 0,
-        })
+        Some(Self { at, abort: action == "abort", after: parts.next() == Some("after"), count: 0 })
     }
 
     fn hit(&self, op: &Op) -> bool {
-        self.at
-            .parse()
-            .map_or(self.at == op.name(), |index: usize| index == self.count)
+        self.at.parse().map_or(self.at == op.name(), |index: usize| index == self.count)
     }
 
     fn act(&self) -> Result<(), KernelError> {
         if self.abort {
             // As hard as `kill -9`: no destructors, no buffers.
-            let _ =
-                nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
+            let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
         }
         Err(KernelError::Failpoint)
     }

@@ -20,16 +20,8 @@ struct Tuple {
 
 /// Deletes the flows of `address` in either direction; with `port` = (protocol, first, last), those to these ports of it
 /// only, of all addresses of the family if it is unspecified. Returns how many.
-pub fn forget(
-    socket: &mut Netlink,
-    address: IpAddr,
-    port: Option<(u8, u16, u16)>,
-) -> Result<usize, KernelError> {
-    let family = if address.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    } as u8;
+pub fn forget(socket: &mut Netlink, address: IpAddr, port: Option<(u8, u16, u16)>) -> Result<usize, KernelError> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
     let head = [family, 0, 0, 0];
     let found = socket.dump(CT_GET, &head, |_, body| {
         let (mut original, mut reply, mut raw) = (Tuple::default(), Tuple::default(), None);
@@ -40,12 +32,7 @@ pub fn forget(
                 _ => {}
             }
         }
-        let ends = [
-            original.source,
-            original.destination,
-            reply.source,
-            reply.destination,
-        ];
+        let ends = [original.source, original.destination, reply.source, reply.destination];
         let hit = match port {
             None => ends.contains(&Some(address)),
             Some((proto, first, last)) => {
@@ -88,12 +75,8 @@ fn tuple(value: &[u8]) -> Tuple {
 
 fn ip(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes)
-            .ok()
-            .map(|b| IpAddr::V4(Ipv4Addr::from(b))),
-        16 => <[u8; 16]>::try_from(bytes)
-            .ok()
-            .map(|b| IpAddr::V6(Ipv6Addr::from(b))),
+        4 => <[u8; 4]>::try_from(bytes).ok().map(|b| IpAddr::V4(Ipv4Addr::from(b))),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(|b| IpAddr::V6(Ipv6Addr::from(b))),
         _ => None,
     }
 }

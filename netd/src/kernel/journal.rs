@@ -26,10 +26,6 @@ impl Journal {
     /// A plan about to be applied: every step is intended.
     pub fn intend(plan: Plan) -> Self {
         let outcomes = vec![Outcome::Intended; plan.steps.len()];
-        Self {
-            state: JournalState::Applying,
-            plan,
-            outcomes,
-        }
+        Self { state: JournalState::Applying, plan, outcomes }
     }
 }

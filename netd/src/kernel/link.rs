@@ -6,9 +6,8 @@ use crate::plan::LinkSeen;
 use netd_api::{IfName, Mac};
 use netlink_packet_core::Parseable;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode,
-    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
+    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -23,9 +22,7 @@ pub const MARK: &str = "rcr:";
 /// A link by name.
 pub fn find(socket: &mut Netlink, name: &str) -> Result<LinkSeen, KernelError> {
     let mut request = LinkMessage::default();
-    request
-        .attributes
-        .push(LinkAttribute::IfName(name.to_owned()));
+    request.attributes.push(LinkAttribute::IfName(name.to_owned()));
     let mut seen = None;
     let answer = socket.get(RTM_GETLINK, &emit(&request), |_, body| seen = parse(body));
     match (answer, seen) {
@@ -45,10 +42,7 @@ pub fn list(socket: &mut Netlink) -> Result<Vec<(IfName, LinkSeen)>, KernelError
 
 fn parse(body: &[u8]) -> Option<(String, LinkSeen)> {
     let message = LinkMessage::parse(body).ok()?;
-    let mut link = LinkSeen {
-        index: message.header.index,
-        ..LinkSeen::default()
-    };
+    let mut link = LinkSeen { index: message.header.index, ..LinkSeen::default() };
     link.up = message.header.flags.contains(LinkFlags::Up);
     let mut name = None;
     for attribute in message.attributes {
@@ -65,13 +59,7 @@ fn parse(body: &[u8]) -> Option<(String, LinkSeen)> {
 }
 
 /// Creates a bridge, down. `EEXIST` when the name is taken.
-pub fn add_bridge(
-    socket: &mut Netlink,
-    name: &IfName,
-    mac: Mac,
-    mtu: u32,
-    alias: &str,
-) -> Result<(), KernelError> {
+pub fn add_bridge(socket: &mut Netlink, name: &IfName, mac: Mac, mtu: u32, alias: &str) -> Result<(), KernelError> {
     let mut request = LinkMessage::default();
     request.attributes = vec![
         LinkAttribute::IfName(name.to_string()),
@@ -116,11 +104,7 @@ pub struct VethSpec<'a> {
 
 /// Creates a veth pair in one message: the host end on the bridge, the peer in `netns`. Both are down: the peer can't be
 /// set up here, its other end does not exist yet (`ENOTCONN` from drivers/net/veth.c).
-pub fn add_veth(
-    socket: &mut Netlink,
-    veth: &VethSpec<'_>,
-    netns: BorrowedFd<'_>,
-) -> Result<(), KernelError> {
+pub fn add_veth(socket: &mut Netlink, veth: &VethSpec<'_>, netns: BorrowedFd<'_>) -> Result<(), KernelError> {
     let mut peer = LinkMessage::default();
     peer.attributes = vec![
         LinkAttribute::IfName(veth.peer.to_string()),
@@ -164,11 +148,10 @@ pub fn join(socket: &mut Netlink, index: u32, bridge: u32) -> Result<(), KernelE
 pub fn set_port(socket: &mut Netlink, index: u32, isolated: bool, hairpin: bool) -> Result<(), KernelError> {
     let mut request = LinkMessage::default();
     request.header.index = index;
-    let flags = InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated), InfoBridgePort::HairpinMode(hairpin)]);
-    request.attributes = vec![LinkAttribute::LinkInfo(vec![
-        LinkInfo::PortKind(InfoPortKind::Bridge),
-        LinkInfo::PortData(flags),
-    ])];
+    let flags =
+        InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(isolated), InfoBridgePort::HairpinMode(hairpin)]);
+    request.attributes =
+        vec![LinkAttribute::LinkInfo(vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(flags)])];
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 

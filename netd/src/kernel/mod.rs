@@ -39,10 +39,7 @@ use nix::errno::Errno;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum KernelError {
     #[error("netlink: {}{} ({errno:?})", .errno.desc().to_lowercase(), detail(.message))]
-    Netlink {
-        errno: Errno,
-        message: Option<String>,
-    },
+    Netlink { errno: Errno, message: Option<String> },
     #[error("{what}: {} ({errno:?})", .errno.desc().to_lowercase())]
     Call { what: String, errno: Errno },
     #[error("there is no link `{0}`")]
@@ -56,10 +53,7 @@ pub enum KernelError {
 }
 
 fn detail(message: &Option<String>) -> String {
-    message
-        .as_ref()
-        .map(|m| format!(": {m}"))
-        .unwrap_or_default()
+    message.as_ref().map(|m| format!(": {m}")).unwrap_or_default()
 }
 
 impl KernelError {
@@ -77,18 +71,12 @@ impl KernelError {
     }
 
     pub(crate) fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
-        Self::Call {
-            what: what.into(),
-            errno: Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)),
-        }
+        Self::Call { what: what.into(), errno: Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) }
     }
 
     /// Whether it says that the object is not there.
     pub fn is_gone(&self) -> bool {
         matches!(self, KernelError::NoLink(_))
-            || matches!(
-                self.errno(),
-                Some(Errno::ENOENT | Errno::ENODEV | Errno::ESRCH)
-            )
+            || matches!(self.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::ESRCH))
     }
 }

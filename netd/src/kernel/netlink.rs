@@ -4,8 +4,8 @@ use super::KernelError;
 use netlink_packet_core::Emitable;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname,
-    recv, send, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -54,12 +54,7 @@ impl Netlink {
     /// Opens a socket of `protocol` that hears the multicast groups whose bits are set (group n is bit n-1).
     pub fn open(protocol: SockProtocol, groups: u32) -> Result<Self, KernelError> {
         let open = || -> Result<OwnedFd, Errno> {
-            let fd = socket(
-                AddressFamily::Netlink,
-                SockType::Raw,
-                SockFlag::SOCK_CLOEXEC,
-                protocol,
-            )?;
+            let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
             bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
             // Without the capability in the user namespace the plain sizes stay.
             let _ = setsockopt(&fd, sockopt::SndBufForce, &BUFFER);
@@ -72,11 +67,7 @@ impl Netlink {
             Ok(fd)
         };
         let fd = open().map_err(KernelError::call("open a netlink socket"))?;
-        Ok(Self {
-            fd,
-            seq: 1,
-            buffer: vec![0; 64 << 10],
-        })
+        Ok(Self { fd, seq: 1, buffer: vec![0; 64 << 10] })
     }
 
     /// A socket for links, addresses and routes.
@@ -102,16 +93,11 @@ impl Netlink {
 
     /// Sends what is already framed.
     pub fn send_raw(&self, bytes: &[u8]) -> Result<(), KernelError> {
-        send(self.fd.as_raw_fd(), bytes, MsgFlags::empty())
-            .map(|_| ())
-            .map_err(|errno| netlink_error(errno, None))
+        send(self.fd.as_raw_fd(), bytes, MsgFlags::empty()).map(|_| ()).map_err(|errno| netlink_error(errno, None))
     }
 
     /// Receives one datagram and shows each message in it; stops when `each` says that it has seen enough.
-    pub fn receive(
-        &mut self,
-        mut each: impl FnMut(Message<'_>) -> bool,
-    ) -> Result<bool, KernelError> {
+    pub fn receive(&mut self, mut each: impl FnMut(Message<'_>) -> bool) -> Result<bool, KernelError> {
         let got = loop {
             match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
                 Err(Errno::EINTR) => continue,
@@ -143,13 +129,7 @@ impl Netlink {
     pub fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<(), KernelError> {
         let seq = self.next_seq();
         let mut bytes = Vec::with_capacity(HEADER + payload.len());
-        frame(
-            &mut bytes,
-            kind,
-            NLM_F_REQUEST | NLM_F_ACK | flags,
-            seq,
-            payload,
-        );
+        frame(&mut bytes, kind, NLM_F_REQUEST | NLM_F_ACK | flags, seq, payload);
         self.send_raw(&bytes)?;
         let mut answer = Ok(());
         while !self.receive(|m| {
@@ -163,12 +143,7 @@ impl Netlink {
     }
 
     /// Asks for one object and shows the answer.
-    pub fn get(
-        &mut self,
-        kind: u16,
-        payload: &[u8],
-        mut each: impl FnMut(u16, &[u8]),
-    ) -> Result<(), KernelError> {
+    pub fn get(&mut self, kind: u16, payload: &[u8], mut each: impl FnMut(u16, &[u8])) -> Result<(), KernelError> {
         self.dump_once(kind, 0, payload, &mut each).map(|_| ())
     }
 
@@ -181,9 +156,7 @@ impl Netlink {
     ) -> Result<Vec<T>, KernelError> {
         for _ in 0..DUMP_TRIES {
             let mut all = Vec::new();
-            let whole = self.dump_once(kind, NLM_F_DUMP, payload, &mut |kind, body| {
-                all.extend(each(kind, body))
-            })?;
+            let whole = self.dump_once(kind, NLM_F_DUMP, payload, &mut |kind, body| all.extend(each(kind, body)))?;
             if whole {
                 return Ok(all);
             }
@@ -257,29 +230,17 @@ pub fn frame(out: &mut Vec<u8>, kind: u16, flags: u16, seq: u32, payload: &[u8])
 /// What an acknowledgement says: nothing, or an error with the kernel's own words.
 pub fn parse_ack(message: &Message<'_>) -> Result<(), KernelError> {
     let body = message.payload;
-    let code = body
-        .get(..4)
-        .map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+    let code = body.get(..4).map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
     if code == 0 {
         return Ok(());
     }
-    let echoed = body
-        .get(4..8)
-        .map_or(0, |b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])) as usize;
-    let skip = 4 + if message.flags & NLM_F_CAPPED != 0 {
-        HEADER
-    } else {
-        echoed.next_multiple_of(4)
-    };
+    let echoed = body.get(4..8).map_or(0, |b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])) as usize;
+    let skip = 4 + if message.flags & NLM_F_CAPPED != 0 { HEADER } else { echoed.next_multiple_of(4) };
     let mut words = None;
     if message.flags & NLM_F_ACK_TLVS != 0 {
         for (kind, value) in attributes(body.get(skip..).unwrap_or_default()) {
             if kind == 1 {
-                words = Some(
-                    String::from_utf8_lossy(value)
-                        .trim_end_matches('\0')
-                        .to_lowercase(),
-                );
+                words = Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_lowercase());
             }
         }
     }
@@ -311,8 +272,7 @@ pub struct Attributes(pub Vec<u8>);
 impl Attributes {
     /// Raw bytes.
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.0
-            .extend_from_slice(&((4 + value.len()) as u16).to_ne_bytes());
+        self.0.extend_from_slice(&((4 + value.len()) as u16).to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
         self.0.extend_from_slice(value);
         self.0.resize(self.0.len().next_multiple_of(4), 0);

@@ -56,26 +56,18 @@ impl Netns {
     /// Makes one on a thread of its own, with loopback up, the sysctls set and the resolver's sockets bound.
     pub fn new() -> Result<Self, KernelError> {
         on_thread(|| {
-            unshare(CloneFlags::CLONE_NEWNET)
-                .map_err(KernelError::call("create a network namespace"))?;
+            unshare(CloneFlags::CLONE_NEWNET).map_err(KernelError::call("create a network namespace"))?;
             let path = "/proc/thread-self/ns/net";
-            let fd = File::open(path)
-                .map_err(|error| KernelError::io(format!("open `{path}`"), &error))?;
+            let fd = File::open(path).map_err(|error| KernelError::io(format!("open `{path}`"), &error))?;
             let resolver = prepare()?;
-            Ok(Self {
-                fd: fd.into(),
-                resolver: Some(resolver),
-            })
+            Ok(Self { fd: fd.into(), resolver: Some(resolver) })
         })
     }
 
     /// Takes over a namespace that the caller brought or that a shim kept.
     pub fn adopt(fd: OwnedFd) -> Result<Self, KernelError> {
         let resolver = within(fd.as_fd(), prepare)?;
-        Ok(Self {
-            fd,
-            resolver: Some(resolver),
-        })
+        Ok(Self { fd, resolver: Some(resolver) })
     }
 
     /// Keeps `READY` namespaces in stock, made by a thread in the background.
@@ -109,10 +101,7 @@ fn open_resolver() -> Result<Resolver, KernelError> {
     let any = SocketAddrV4::new(RESOLVER, 0);
     let udp = UdpSocket::bind(any).map_err(failed)?;
     let tcp = TcpListener::bind(any).map_err(failed)?;
-    let ports = (
-        udp.local_addr().map_err(failed)?.port(),
-        tcp.local_addr().map_err(failed)?.port(),
-    );
+    let ports = (udp.local_addr().map_err(failed)?.port(), tcp.local_addr().map_err(failed)?.port());
     udp.set_nonblocking(true).map_err(failed)?;
     tcp.set_nonblocking(true).map_err(failed)?;
     write_plain(&mut Netlink::netfilter()?, &dns_table(ports.0, ports.1))?;
@@ -130,25 +119,17 @@ pub fn within<T: Send>(
     work: impl FnOnce() -> Result<T, KernelError> + Send,
 ) -> Result<T, KernelError> {
     on_thread(move || {
-        setns(netns, CloneFlags::CLONE_NEWNET)
-            .map_err(KernelError::call("enter the container's network namespace"))?;
+        setns(netns, CloneFlags::CLONE_NEWNET).map_err(KernelError::call("enter the container's network namespace"))?;
         work()
     })
 }
 
-fn on_thread<T: Send>(
-    work: impl FnOnce() -> Result<T, KernelError> + Send,
-) -> Result<T, KernelError> {
+fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, KernelError> + Send) -> Result<T, KernelError> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .stack_size(256 << 10)
-            .spawn_scoped(scope, work);
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, work);
         let thread = thread.map_err(|error| KernelError::io("start a thread", &error))?;
         thread.join().unwrap_or_else(|_| {
-            Err(KernelError::Call {
-                what: "run a thread".into(),
-                errno: nix::errno::Errno::EAGAIN,
-            })
+            Err(KernelError::Call { what: "run a thread".into(), errno: nix::errno::Errno::EAGAIN })
         })
     })
 }

@@ -39,13 +39,7 @@ impl Nft {
     /// Opens the socket. Nothing is written yet.
     pub fn open(plain_only: bool) -> Result<Self, KernelError> {
         let socket = Netlink::netfilter()?;
-        Ok(Self {
-            socket,
-            protection: None,
-            wanted: false,
-            live: BTreeSet::new(),
-            plain_only,
-        })
+        Ok(Self { socket, protection: None, wanted: false, live: BTreeSet::new(), plain_only })
     }
 
     /// The port of the writing socket: changes that it makes are not foreign.
@@ -67,16 +61,9 @@ impl Nft {
     pub fn write(&mut self, elements: BTreeSet<Element>) -> Result<(), KernelError> {
         self.live = elements;
         self.wanted = true;
-        let owned = [
-            (OWNED, OWNED, Protection::Owned),
-            (0, OWNED, Protection::Owned),
-        ];
+        let owned = [(OWNED, OWNED, Protection::Owned), (0, OWNED, Protection::Owned)];
         let plain = [(0, 0, Protection::Plain), (OWNED, 0, Protection::Plain)];
-        let order = if self.plain_only {
-            [plain, owned]
-        } else {
-            [owned, plain]
-        };
+        let order = if self.plain_only { [plain, owned] } else { [owned, plain] };
         let mut last = None;
         // What is there now may be plain or owned-and-persisting; the kernel refuses to change one into the other.
         for (there, flags, protection) in order.into_iter().flatten() {
@@ -85,16 +72,11 @@ impl Nft {
                     self.protection = Some(protection);
                     return Ok(());
                 }
-                Err(error) if matches!(error.errno(), Some(Errno::EOPNOTSUPP | Errno::EINVAL)) => {
-                    last = Some(error)
-                }
+                Err(error) if matches!(error.errno(), Some(Errno::EOPNOTSUPP | Errno::EINVAL)) => last = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        Err(last.unwrap_or(KernelError::Netlink {
-            errno: Errno::EOPNOTSUPP,
-            message: None,
-        }))
+        Err(last.unwrap_or(KernelError::Netlink { errno: Errno::EOPNOTSUPP, message: None }))
     }
 
     fn write_as(&mut self, there: u32, flags: u32) -> Result<(), KernelError> {
@@ -164,9 +146,9 @@ impl Nft {
         let mut batch = Batch::new(self.socket.next_seq());
         batch.delete_elements(elements.iter());
         match commit(&mut self.socket, batch.finish()) {
-            Err(error) if error.is_gone() && elements.len() > 1 => elements
-                .iter()
-                .try_for_each(|one| self.remove(std::slice::from_ref(one))),
+            Err(error) if error.is_gone() && elements.len() > 1 => {
+                elements.iter().try_for_each(|one| self.remove(std::slice::from_ref(one)))
+            }
             Err(error) if error.is_gone() => Ok(()),
             other => other,
         }
@@ -228,9 +210,7 @@ fn table_exists(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError
 }
 
 fn has_rules(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
-    Ok(!socket
-        .dump(GETRULE, &named(table), |_, _| Some(()))?
-        .is_empty())
+    Ok(!socket.dump(GETRULE, &named(table), |_, _| Some(()))?.is_empty())
 }
 
 /// Sends a batch and waits for its end. The first error is the one that counts; the kernel has then changed nothing.
@@ -241,18 +221,12 @@ fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
         if !batch.holds(message.seq) {
             return false;
         }
-        if let Err(KernelError::Netlink {
-            errno,
-            message: words,
-        }) = parse_ack(&message)
+        if let Err(KernelError::Netlink { errno, message: words }) = parse_ack(&message)
             && first.is_none()
         {
             let what = batch.name(message.seq);
             let words = words.map_or_else(|| what.to_owned(), |w| format!("{what}: {w}"));
-            first = Some(KernelError::Netlink {
-                errno,
-                message: Some(words),
-            });
+            first = Some(KernelError::Netlink { errno, message: Some(words) });
         }
         message.seq == batch.last
     })? {}
@@ -263,7 +237,6 @@ fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
 pub fn deletes_ours(kind: u16, payload: &[u8]) -> bool {
     use super::nft_encode::{DELCHAIN, DELRULE, DELSET, DELSETELEM};
     let deletion = [DELTABLE, DELCHAIN, DELRULE, DELSET, DELSETELEM].contains(&kind);
-    let table = super::netlink::attributes(payload.get(4..).unwrap_or_default())
-        .find(|(kind, _)| *kind == 1);
+    let table = super::netlink::attributes(payload.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == 1);
     deletion && payload.first() == Some(&INET) && table.is_some_and(|(_, name)| name == b"rcr\0")
 }

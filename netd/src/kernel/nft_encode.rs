@@ -43,13 +43,7 @@ impl Batch {
     pub fn new(seq: u32) -> Self {
         let mut bytes = Vec::new();
         frame(&mut bytes, BATCH_BEGIN, NLM_F_REQUEST, seq, &[0, 0, 0, 10]);
-        Self {
-            bytes,
-            first: seq,
-            seq,
-            last_at: 0,
-            names: Vec::new(),
-        }
+        Self { bytes, first: seq, seq, last_at: 0, names: Vec::new() }
     }
 
     fn push(&mut self, kind: u16, flags: u16, family: u8, name: String, attributes: &Attributes) {
@@ -57,13 +51,7 @@ impl Batch {
         self.last_at = self.bytes.len();
         let mut payload = vec![family, 0, 0, 0];
         payload.extend_from_slice(&attributes.0);
-        frame(
-            &mut self.bytes,
-            kind,
-            NLM_F_REQUEST | flags,
-            self.seq,
-            &payload,
-        );
+        frame(&mut self.bytes, kind, NLM_F_REQUEST | flags, self.seq, &payload);
         self.names.push(name);
     }
 
@@ -74,32 +62,15 @@ impl Batch {
             let old = u16::from_ne_bytes([flags[0], flags[1]]);
             flags.copy_from_slice(&(old | NLM_F_ACK).to_ne_bytes());
         }
-        frame(
-            &mut self.bytes,
-            BATCH_END,
-            NLM_F_REQUEST,
-            self.seq + 1,
-            &[0, 0, 0, 10],
-        );
-        Sealed {
-            bytes: self.bytes,
-            first: self.first,
-            last: self.seq,
-            names: self.names,
-        }
+        frame(&mut self.bytes, BATCH_END, NLM_F_REQUEST, self.seq + 1, &[0, 0, 0, 10]);
+        Sealed { bytes: self.bytes, first: self.first, last: self.seq, names: self.names }
     }
 
     /// Makes a table, or takes one over.
     pub fn new_table(&mut self, family: u8, name: &str, flags: u32) {
         let mut a = Attributes::default();
         a.text(1, name).be32(2, flags);
-        self.push(
-            NEWTABLE,
-            NLM_F_CREATE,
-            family,
-            format!("table `{name}`"),
-            &a,
-        );
+        self.push(NEWTABLE, NLM_F_CREATE, family, format!("table `{name}`"), &a);
     }
 
     /// Deletes a table with all that is in it.
@@ -152,30 +123,17 @@ impl Batch {
             a.bytes(13, &[0, 4, 1, 0, 0, 0]);
         }
         a.be32(10, id);
-        self.push(
-            NEWSET,
-            NLM_F_CREATE,
-            table.family,
-            format!("set `{}`", set.name()),
-            &a,
-        );
+        self.push(NEWSET, NLM_F_CREATE, table.family, format!("set `{}`", set.name()), &a);
     }
 
     fn chain(&mut self, table: &Table, chain: &Chain) {
         let mut a = Attributes::default();
         a.text(1, table.name).text(3, chain.name);
         a.nest(4, |hook| {
-            hook.be32(1, chain.hook as u32)
-                .be32(2, chain.priority as u32);
+            hook.be32(1, chain.hook as u32).be32(2, chain.priority as u32);
         });
         a.be32(5, 1).text(7, chain.kind);
-        self.push(
-            NEWCHAIN,
-            NLM_F_CREATE,
-            table.family,
-            format!("chain `{}`", chain.name),
-            &a,
-        );
+        self.push(NEWCHAIN, NLM_F_CREATE, table.family, format!("chain `{}`", chain.name), &a);
     }
 
     fn rule(&mut self, table: &Table, chain: &str, rule: &Rule) {
@@ -201,8 +159,7 @@ impl Batch {
     }
 
     fn elements<'a>(&mut self, kind: u16, flags: u16, elements: impl Iterator<Item = &'a Element>) {
-        let mut by_set: std::collections::BTreeMap<Set, Vec<&Element>> =
-            std::collections::BTreeMap::new();
+        let mut by_set: std::collections::BTreeMap<Set, Vec<&Element>> = std::collections::BTreeMap::new();
         for element in elements {
             by_set.entry(element.set).or_default().push(element);
         }
@@ -210,11 +167,7 @@ impl Batch {
             for chunk in all.chunks(CHUNK) {
                 let mut a = Attributes::default();
                 a.text(1, "rcr").text(2, set.name());
-                a.nest(3, |list| {
-                    chunk
-                        .iter()
-                        .for_each(|e| one_element(list, e, kind == NEWSETELEM))
-                });
+                a.nest(3, |list| chunk.iter().for_each(|e| one_element(list, e, kind == NEWSETELEM)));
                 self.push(kind, flags, 1, format!("elements of `{}`", set.name()), &a);
             }
         }
@@ -239,9 +192,7 @@ impl Sealed {
     /// What the message of this number was.
     pub fn name(&self, seq: u32) -> &str {
         let index = seq.checked_sub(self.first + 1).map(|i| i as usize);
-        index
-            .and_then(|i| self.names.get(i))
-            .map_or("commit", String::as_str)
+        index.and_then(|i| self.names.get(i)).map_or("commit", String::as_str)
     }
 }
 
@@ -390,11 +341,7 @@ fn verdict_expressions(list: &mut Attributes, rule: &Rule) {
         Verdict::DnatMap(loads, set) => {
             lookup_value(list, loads, set);
             let data = set.data();
-            let family = if data.first() == Some(&Field::V4) {
-                2
-            } else {
-                10
-            };
+            let family = if data.first() == Some(&Field::V4) { 2 } else { 10 };
             let port = (data.len() > 1).then(|| REGISTER + size(data[0]).div_ceil(4));
             dnat(list, family, port);
         }
@@ -431,10 +378,7 @@ fn meta(list: &mut Attributes, key: u32, register: u32) {
 
 fn payload(list: &mut Attributes, base: u32, offset: u32, len: u32, register: u32) {
     expression(list, "payload", |e| {
-        e.be32(1, register)
-            .be32(2, base)
-            .be32(3, offset)
-            .be32(4, len);
+        e.be32(1, register).be32(2, base).be32(3, offset).be32(4, len);
     });
 }
 
@@ -522,11 +466,7 @@ mod tests {
     fn keys_fill_whole_registers() {
         let name = Datum::Link("br-x".parse().unwrap());
         assert_eq!(encode(&[name]).len(), 16);
-        let data = [
-            Datum::V4([10, 0, 0, 1].into()),
-            Datum::Proto(6),
-            Datum::Port(80),
-        ];
+        let data = [Datum::V4([10, 0, 0, 1].into()), Datum::Proto(6), Datum::Port(80)];
         assert_eq!(encode(&data), [10, 0, 0, 1, 6, 0, 0, 0, 0, 80, 0, 0]);
         assert_eq!(width(Set::Publish4.key()), 12);
         assert_eq!(type_number(&[Field::V4, Field::Port]), 7 << 6 | 13);
@@ -534,12 +474,7 @@ mod tests {
 
     #[test]
     fn every_rule_names_sets_whose_keys_fit_what_it_loads() {
-        for rule in host_table()
-            .chains
-            .iter()
-            .chain(&user_table().chains)
-            .flat_map(|c| &c.rules)
-        {
+        for rule in host_table().chains.iter().chain(&user_table().chains).flat_map(|c| &c.rules) {
             assert!(rule.comment.len() < 127, "{}", rule.comment);
             for one in &rule.matches {
                 if let Match::In(loads, set) | Match::NotIn(loads, set) = one {

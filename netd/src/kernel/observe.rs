@@ -12,25 +12,15 @@ use std::collections::BTreeMap;
 pub fn facts(socket: &mut Netlink) -> Result<Facts, KernelError> {
     let on = |key: &str| sysctl::read(key).is_ok_and(|value| value == "1");
     let ipv6 = sysctl::read("net/ipv6/conf/all/forwarding").is_ok();
-    let uplink = route::list(socket)?
-        .into_iter()
-        .find(|r| r.to.prefix_len() == 0)
-        .and_then(|r| r.link);
+    let uplink = route::list(socket)?.into_iter().find(|r| r.to.prefix_len() == 0).and_then(|r| r.link);
     let links = link::list(socket)?;
     let takes_ra = |name: &IfName| on(&format!("net/ipv6/conf/{name}/accept_ra"));
-    let foreign = links
-        .iter()
-        .filter(|(name, seen)| name.as_str() != "lo" && !is_ours(seen.alias.as_deref()));
+    let foreign = links.iter().filter(|(name, seen)| name.as_str() != "lo" && !is_ours(seen.alias.as_deref()));
     Ok(Facts {
-        uplink_mtu: uplink
-            .and_then(|index| links.iter().find(|(_, l)| l.index == index))
-            .map(|(_, l)| l.mtu),
+        uplink_mtu: uplink.and_then(|index| links.iter().find(|(_, l)| l.index == index)).map(|(_, l)| l.mtu),
         forward4: on("net/ipv4/ip_forward"),
         forward6: on("net/ipv6/conf/all/forwarding"),
-        accept_ra: foreign
-            .map(|(name, _)| name.clone())
-            .filter(takes_ra)
-            .collect(),
+        accept_ra: foreign.map(|(name, _)| name.clone()).filter(takes_ra).collect(),
         ipv6,
     })
 }
@@ -43,17 +33,10 @@ fn is_ours(alias: Option<&str>) -> bool {
 pub fn host_networks(socket: &mut Netlink) -> Result<Vec<(IpNet, String)>, KernelError> {
     let links: BTreeMap<u32, (String, bool)> = link::list(socket)?
         .into_iter()
-        .map(|(name, seen)| {
-            (
-                seen.index,
-                (name.to_string(), is_ours(seen.alias.as_deref())),
-            )
-        })
+        .map(|(name, seen)| (seen.index, (name.to_string(), is_ours(seen.alias.as_deref()))))
         .collect();
     let routes = route::list(socket)?.into_iter().map(|r| (r.link, r.to));
-    let addresses = addr::list(socket)?
-        .into_iter()
-        .map(|(index, net)| (Some(index), net.trunc()));
+    let addresses = addr::list(socket)?.into_iter().map(|(index, net)| (Some(index), net.trunc()));
     let mut all: Vec<(IpNet, String)> = Vec::new();
     for (index, net) in routes.chain(addresses) {
         let known = index.and_then(|i| links.get(&i));
@@ -69,17 +52,8 @@ pub fn host_networks(socket: &mut Netlink) -> Result<Vec<(IpNet, String)>, Kerne
 /// Links, addresses and the table, for comparing with plans.
 pub fn observe(socket: &mut Netlink, table: bool) -> Result<Observed, KernelError> {
     let links: BTreeMap<_, _> = link::list(socket)?.into_iter().collect();
-    let names: BTreeMap<u32, IfName> = links
-        .iter()
-        .map(|(name, seen)| (seen.index, name.clone()))
-        .collect();
+    let names: BTreeMap<u32, IfName> = links.iter().map(|(name, seen)| (seen.index, name.clone())).collect();
     let addresses = addr::list(socket)?.into_iter();
-    let addresses = addresses
-        .filter_map(|(index, net)| Some((names.get(&index)?.clone(), net)))
-        .collect();
-    Ok(Observed {
-        links,
-        addresses,
-        table,
-    })
+    let addresses = addresses.filter_map(|(index, net)| Some((names.get(&index)?.clone(), net))).collect();
+    Ok(Observed { links, addresses, table })
 }

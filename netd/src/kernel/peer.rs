@@ -3,8 +3,8 @@
 use super::KernelError;
 use netd_api::Proto;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, bind,
-    listen, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, bind, listen, setsockopt,
+    socket, sockopt,
 };
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,32 +24,17 @@ pub fn hold_port(proto: Proto, address: IpAddr, port: u16) -> Result<Option<Held
         Proto::Sctp => return Ok(None),
     };
     let hold = || -> nix::Result<OwnedFd> {
-        let family = if address.is_ipv4() {
-            AddressFamily::Inet
-        } else {
-            AddressFamily::Inet6
-        };
-        let fd = socket(
-            family,
-            kind,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-            protocol,
-        )?;
+        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, protocol)?;
         if proto == Proto::Tcp {
             // Connections that linger in TIME_WAIT are not in the way; a listener is (socket(7)).
             setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         }
         match address {
-            IpAddr::V4(ip) => bind(
-                fd.as_raw_fd(),
-                &SockaddrIn::from(SocketAddrV4::new(ip, port)),
-            )?,
+            IpAddr::V4(ip) => bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(ip, port)))?,
             IpAddr::V6(ip) => {
                 setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
-                bind(
-                    fd.as_raw_fd(),
-                    &SockaddrIn6::from(SocketAddrV6::new(ip, port, 0, 0)),
-                )?;
+                bind(fd.as_raw_fd(), &SockaddrIn6::from(SocketAddrV6::new(ip, port, 0, 0)))?;
             }
         }
         if proto == Proto::Tcp {
@@ -57,8 +42,5 @@ pub fn hold_port(proto: Proto, address: IpAddr, port: u16) -> Result<Option<Held
         }
         Ok(fd)
     };
-    hold().map(Some).map_err(KernelError::call(format!(
-        "bind {proto} `{}`",
-        SocketAddr::new(address, port)
-    )))
+    hold().map(Some).map_err(KernelError::call(format!("bind {proto} `{}`", SocketAddr::new(address, port))))
 }

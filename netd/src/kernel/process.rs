@@ -49,14 +49,7 @@ pub fn daemonize() -> Result<Ready, Errno> {
                 std::process::exit(0);
             }
             let text = String::from_utf8_lossy(said.get(1..).unwrap_or_default()).into_owned();
-            eprint!(
-                "{}",
-                if text.is_empty() {
-                    "error: netd ended before it was ready\n"
-                } else {
-                    &text
-                }
-            );
+            eprint!("{}", if text.is_empty() { "error: netd ended before it was ready\n" } else { &text });
             std::process::exit(1);
         }
         ForkResult::Child => {
@@ -70,10 +63,7 @@ pub fn daemonize() -> Result<Ready, Errno> {
 impl Ready {
     /// Cuts the ties to the terminal that netd was started from, and moves to `/`.
     pub fn detach(&self) -> std::io::Result<()> {
-        let null = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?;
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
         dup2_stdin(&null)?;
         dup2_stdout(&null)?;
         dup2_stderr(&null)?;
@@ -83,13 +73,7 @@ impl Ready {
 
 /// Locks the pid file and writes our number into it. Nothing if another netd has it.
 pub fn lock_pid_file(path: &Path) -> std::io::Result<Option<Flock<File>>> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             lock.set_len(0)?;

@@ -5,9 +5,7 @@ use super::netlink::{NLM_F_CREATE, NLM_F_REPLACE, Netlink, emit};
 use ipnet::IpNet;
 use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
-};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use std::net::IpAddr;
 
 const RTM_NEWROUTE: u16 = 24;
@@ -25,17 +23,8 @@ pub struct RouteSeen {
 }
 
 /// Adds a route, in place of another one to the same destination.
-pub fn replace(
-    socket: &mut Netlink,
-    index: u32,
-    to: IpNet,
-    via: IpAddr,
-) -> Result<(), KernelError> {
-    socket.request(
-        RTM_NEWROUTE,
-        NLM_F_CREATE | NLM_F_REPLACE,
-        &emit(&message(index, to, via)),
-    )
+pub fn replace(socket: &mut Netlink, index: u32, to: IpNet, via: IpAddr) -> Result<(), KernelError> {
+    socket.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &emit(&message(index, to, via)))
 }
 
 /// Deletes a route; one that isn't there is deleted.
@@ -55,9 +44,7 @@ fn message(index: u32, to: IpNet, via: IpAddr) -> RouteMessage {
     request.header.scope = RouteScope::Universe;
     request.header.kind = RouteType::Unicast;
     if to.prefix_len() > 0 {
-        request
-            .attributes
-            .push(RouteAttribute::Destination(to.network().into()));
+        request.attributes.push(RouteAttribute::Destination(to.network().into()));
     }
     request.attributes.push(RouteAttribute::Gateway(via.into()));
     request.attributes.push(RouteAttribute::Oif(index));

@@ -19,10 +19,9 @@ const ADDRESS_AT: usize = 8;
 pub fn busy_ports() -> Result<Vec<Busy>, KernelError> {
     let mut socket = Netlink::open(SockProtocol::NetlinkSockDiag, 0)?;
     let mut all = Vec::new();
-    for (proto, number, states) in [
-        (Proto::Tcp, libc::IPPROTO_TCP, TCP_STATES),
-        (Proto::Udp, libc::IPPROTO_UDP, UDP_STATES),
-    ] {
+    for (proto, number, states) in
+        [(Proto::Tcp, libc::IPPROTO_TCP, TCP_STATES), (Proto::Udp, libc::IPPROTO_UDP, UDP_STATES)]
+    {
         for family in [libc::AF_INET, libc::AF_INET6] {
             let mut request = vec![family as u8, number as u8, 0, 0];
             request.extend_from_slice(&states.to_ne_bytes());
@@ -47,9 +46,5 @@ fn parse(proto: Proto, body: &[u8]) -> Option<Busy> {
         libc::AF_INET6 => IpAddr::V6(Ipv6Addr::from(raw)),
         _ => return None,
     };
-    (port > 0).then_some(Busy {
-        proto,
-        address,
-        port,
-    })
+    (port > 0).then_some(Busy { proto, address, port })
 }

@@ -14,14 +14,10 @@ pub fn read(key: &str) -> Result<String, KernelError> {
 /// Writes a value. Says what was there, or nothing if it was the same.
 pub fn write(key: &str, value: &str) -> Result<Option<String>, KernelError> {
     let old = read(key)?;
-    if old
-        .split_ascii_whitespace()
-        .eq(value.split_ascii_whitespace())
-    {
+    if old.split_ascii_whitespace().eq(value.split_ascii_whitespace()) {
         return Ok(None);
     }
     let path = format!("/proc/sys/{key}");
-    fs::write(&path, value)
-        .map_err(|error| KernelError::io(format!("write `{value}` to `{path}`"), &error))?;
+    fs::write(&path, value).map_err(|error| KernelError::io(format!("write `{value}` to `{path}`"), &error))?;
     Ok(Some(old))
 }

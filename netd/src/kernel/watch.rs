@@ -33,9 +33,7 @@ pub fn watch(tell: impl Fn(Event) -> bool + Send + Clone + 'static) -> Result<()
         Some(_) => true,
     })?;
     listen("watch-link", links, move |message| match message {
-        Some((RTM_DELLINK, _, body)) => {
-            deleted_link(body).is_none_or(|name| tell_too(Event::LinkGone(name)))
-        }
+        Some((RTM_DELLINK, _, body)) => deleted_link(body).is_none_or(|name| tell_too(Event::LinkGone(name))),
         _ => true,
     })
 }
@@ -63,13 +61,8 @@ fn listen(
             }
         }
     };
-    let thread = std::thread::Builder::new()
-        .name(name.into())
-        .stack_size(128 << 10)
-        .spawn(work);
-    thread
-        .map(drop)
-        .map_err(|error| KernelError::io("start a thread", &error))
+    let thread = std::thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(work);
+    thread.map(drop).map_err(|error| KernelError::io("start a thread", &error))
 }
 
 fn deleted_link(body: &[u8]) -> Option<String> {

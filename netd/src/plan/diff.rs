@@ -45,14 +45,10 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
         let lacking = match &step.op {
             Op::Bridge { name, .. } => !observed.links.contains_key(name),
             Op::Veth { host, .. } => !observed.links.contains_key(host),
-            Op::Address { link, address } => {
-                !observed.addresses.contains(&(link.clone(), *address))
-            }
+            Op::Address { link, address } => !observed.addresses.contains(&(link.clone(), *address)),
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Route { link, .. } => fresh.contains(link),
-            Op::Sysctl { key, undo, .. } => {
-                undo.is_some() || fresh.iter().any(|link| names_link(key, link))
-            }
+            Op::Sysctl { key, undo, .. } => undo.is_some() || fresh.iter().any(|link| names_link(key, link)),
             Op::Table => !observed.table,
             Op::UserTable | Op::Elements { .. } => true,
             Op::ForgetFlows { .. } => false,
@@ -81,33 +77,12 @@ mod tests {
         let name: IfName = "br-x".parse().unwrap();
         let mut plan = Plan::default();
         let mac = "02:00:00:00:00:01".parse().unwrap();
-        plan.host(
-            Op::Bridge {
-                name: name.clone(),
-                mac,
-                mtu: 1500,
-                alias: "rcr:x".into(),
-            },
-            "",
-        );
-        plan.host(
-            Op::Sysctl {
-                key: "net/ipv4/conf/br-x/rp_filter".into(),
-                value: "2".into(),
-                undo: None,
-            },
-            "",
-        );
+        plan.host(Op::Bridge { name: name.clone(), mac, mtu: 1500, alias: "rcr:x".into() }, "");
+        plan.host(Op::Sysctl { key: "net/ipv4/conf/br-x/rp_filter".into(), value: "2".into(), undo: None }, "");
         plan.host(Op::Up { link: name.clone() }, "");
         assert_eq!(missing(&plan, &Observed::default()).steps.len(), 3);
         let mut observed = Observed::default();
-        observed.links.insert(
-            name.clone(),
-            LinkSeen {
-                up: false,
-                ..LinkSeen::default()
-            },
-        );
+        observed.links.insert(name.clone(), LinkSeen { up: false, ..LinkSeen::default() });
         let left = missing(&plan, &observed);
         assert_eq!(left.steps.len(), 1);
         assert_eq!(left.steps[0].op, Op::Up { link: name });

@@ -12,22 +12,9 @@ use std::net::IpAddr;
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
     /// A bridge, down, with its own fixed MAC. Inverse: delete it, if it carries `alias`.
-    Bridge {
-        name: IfName,
-        mac: Mac,
-        mtu: u32,
-        alias: String,
-    },
+    Bridge { name: IfName, mac: Mac, mtu: u32, alias: String },
     /// A veth pair in one message: host end on `bridge`, peer in the container. Inverse: delete the host end, if it carries `alias`.
-    Veth {
-        host: IfName,
-        host_mac: Mac,
-        peer: IfName,
-        mac: Mac,
-        mtu: u32,
-        bridge: IfName,
-        alias: String,
-    },
+    Veth { host: IfName, host_mac: Mac, peer: IfName, mac: Mac, mtu: u32, bridge: IfName, alias: String },
     /// Puts a link onto a bridge again, when the bridge had gone under it.
     Join { link: IfName, bridge: IfName },
     /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
@@ -38,17 +25,9 @@ pub enum Op {
     /// Sets the link up.
     Up { link: IfName },
     /// A route. Inverse: delete it.
-    Route {
-        to: IpNet,
-        via: IpAddr,
-        link: IfName,
-    },
+    Route { to: IpNet, via: IpAddr, link: IfName },
     /// A value below `/proc/sys`. Inverse: write `undo`, where it is set; else the value goes with its link.
-    Sysctl {
-        key: String,
-        value: String,
-        undo: Option<String>,
-    },
+    Sysctl { key: String, value: String, undo: Option<String> },
     /// The table `inet rcr` with its chains, sets and rules. Inverse: delete it.
     Table,
     /// The table `inet rcr-user` with two empty chains for the administrator. Inverse: delete it, if nobody put rules there.
@@ -56,10 +35,7 @@ pub enum Op {
     /// Elements of the sets and maps of `inet rcr`. Inverse: delete them.
     Elements { elements: Vec<Element> },
     /// Forgets the conntrack entries of an address or of a published UDP/SCTP port, so that old flows don't outlive a change.
-    ForgetFlows {
-        address: IpAddr,
-        port: Option<(u8, u16, u16)>,
-    },
+    ForgetFlows { address: IpAddr, port: Option<(u8, u16, u16)> },
 }
 
 impl Op {
@@ -153,20 +129,12 @@ pub struct Plan {
 impl Plan {
     /// Adds a step on the host.
     pub fn host(&mut self, op: Op, why: &'static str) {
-        self.steps.push(Step {
-            scope: Scope::Host,
-            op,
-            why,
-        });
+        self.steps.push(Step { scope: Scope::Host, op, why });
     }
 
     /// Adds a step in the container.
     pub fn container(&mut self, op: Op, why: &'static str) {
-        self.steps.push(Step {
-            scope: Scope::Container,
-            op,
-            why,
-        });
+        self.steps.push(Step { scope: Scope::Container, op, why });
     }
 
     /// Whether it creates this link.

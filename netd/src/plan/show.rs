@@ -8,8 +8,7 @@ pub fn show(title: &str, plan: &Plan, observed: Option<&Observed>) -> String {
     let lacking = observed.map(|seen| missing(plan, seen));
     let mut text = format!("{title}\n");
     for step in &plan.steps {
-        let there =
-            step.scope == Scope::Host && lacking.as_ref().is_some_and(|l| !l.steps.contains(step));
+        let there = step.scope == Scope::Host && lacking.as_ref().is_some_and(|l| !l.steps.contains(step));
         line(&mut text, step, there);
     }
     text
@@ -22,40 +21,20 @@ fn line(text: &mut String, step: &Step, there: bool) {
     };
     for (mark, kind, name, what) in rows(&step.op) {
         let mark = if there { '=' } else { mark };
-        let why = if step.why.is_empty() {
-            String::new()
-        } else {
-            format!("  # {}", step.why)
-        };
+        let why = if step.why.is_empty() { String::new() } else { format!("  # {}", step.why) };
         // Writing to a String can't fail.
-        let _ = writeln!(
-            text,
-            "  {scope:<10} {mark} {kind:<7} {name:<15} {what}{why}"
-        );
+        let _ = writeln!(text, "  {scope:<10} {mark} {kind:<7} {name:<15} {what}{why}");
     }
 }
 
 /// (mark, kind, name, the rest), one per object.
 fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
-    let one =
-        |mark, kind, name: &dyn ToString, what: String| vec![(mark, kind, name.to_string(), what)];
+    let one = |mark, kind, name: &dyn ToString, what: String| vec![(mark, kind, name.to_string(), what)];
     match op {
-        Op::Bridge { name, mac, mtu, .. } => {
-            one('+', "link", name, format!("bridge, mac {mac}, mtu {mtu}"))
+        Op::Bridge { name, mac, mtu, .. } => one('+', "link", name, format!("bridge, mac {mac}, mtu {mtu}")),
+        Op::Veth { host, peer, mac, mtu, bridge, .. } => {
+            one('+', "link", host, format!("veth on {bridge}, peer {peer} in the container, mac {mac}, mtu {mtu}"))
         }
-        Op::Veth {
-            host,
-            peer,
-            mac,
-            mtu,
-            bridge,
-            ..
-        } => one(
-            '+',
-            "link",
-            host,
-            format!("veth on {bridge}, peer {peer} in the container, mac {mac}, mtu {mtu}"),
-        ),
         Op::Join { link, bridge } => one('~', "port", link, format!("of {bridge}")),
         Op::Port { link, isolated, hairpin } => {
             let flags = [(isolated, "isolated"), (hairpin, "hairpin")];
@@ -72,28 +51,13 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             vec![('~', "sysctl", key.replace('/', "."), format!("= {value}"))]
         }
         Op::Table => one('+', "nft", &"table", "inet rcr".into()),
-        Op::UserTable => one(
-            '+',
-            "nft",
-            &"table",
-            "inet rcr-user, for the administrator".into(),
-        ),
-        Op::Elements { elements } => elements
-            .iter()
-            .map(|e| ('+', "nft", e.set.name().to_owned(), e.to_string()))
-            .collect(),
-        Op::ForgetFlows {
-            address,
-            port: None,
-        } => one('-', "flows", &"conntrack", format!("of {address}")),
-        Op::ForgetFlows {
-            address,
-            port: Some((proto, from, to)),
-        } => one(
-            '-',
-            "flows",
-            &"conntrack",
-            format!("to {address} proto {proto} port {from}-{to}"),
-        ),
+        Op::UserTable => one('+', "nft", &"table", "inet rcr-user, for the administrator".into()),
+        Op::Elements { elements } => {
+            elements.iter().map(|e| ('+', "nft", e.set.name().to_owned(), e.to_string())).collect()
+        }
+        Op::ForgetFlows { address, port: None } => one('-', "flows", &"conntrack", format!("of {address}")),
+        Op::ForgetFlows { address, port: Some((proto, from, to)) } => {
+            one('-', "flows", &"conntrack", format!("to {address} proto {proto} port {from}-{to}"))
+        }
     }
 }

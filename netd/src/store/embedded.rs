@@ -26,10 +26,7 @@ impl Embedded {
     /// Opens the store, making it if there is none, and checks its schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let opened = Database::builder().set_cache_size(CACHE).create(path);
-        let failed = |cause: String| StoreError::Open {
-            path: path.display().to_string(),
-            cause,
-        };
+        let failed = |cause: String| StoreError::Open { path: path.display().to_string(), cause };
         let db = opened.map_err(|error| failed(error.to_string()))?;
         let mut store = Self { db };
         // A table must exist before it can be read.
@@ -37,11 +34,8 @@ impl Embedded {
         match store.range("schema")?.first() {
             None => store.txn(&[Change::put("schema", &SCHEMA)?], Durability::Durable)?,
             Some((key, bytes)) => {
-                let found: u32 =
-                    serde_json::from_slice(bytes).map_err(|error| StoreError::Record {
-                        key: key.clone(),
-                        cause: error.to_string(),
-                    })?;
+                let found: u32 = serde_json::from_slice(bytes)
+                    .map_err(|error| StoreError::Record { key: key.clone(), cause: error.to_string() })?;
                 if found > SCHEMA {
                     return Err(StoreError::Newer { found });
                 }
@@ -77,11 +71,9 @@ impl Store for Embedded {
             let mut table = txn.open_table(TABLE).map_err(write_failed)?;
             for change in changes {
                 match change {
-                    Change::Put(key, value) => drop(
-                        table
-                            .insert(key.as_str(), value.as_slice())
-                            .map_err(write_failed)?,
-                    ),
+                    Change::Put(key, value) => {
+                        drop(table.insert(key.as_str(), value.as_slice()).map_err(write_failed)?)
+                    }
                     Change::Delete(key) => drop(table.remove(key.as_str()).map_err(write_failed)?),
                 }
             }
@@ -103,21 +95,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netd.redb");
         let mut store = Embedded::open(&path).unwrap();
-        let changes = [
-            Change::put("network/b", &1u8).unwrap(),
-            Change::put("network/a", &2u8).unwrap(),
-        ];
+        let changes = [Change::put("network/b", &1u8).unwrap(), Change::put("network/a", &2u8).unwrap()];
         store.txn(&changes, Durability::Durable).unwrap();
         drop(store);
         let mut store = Embedded::open(&path).unwrap();
         let all: Vec<(String, u8)> = crate::store::records(&store, "network/").unwrap();
         assert_eq!(all, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
-        store
-            .txn(
-                &[Change::put("schema", &99u32).unwrap()],
-                Durability::Durable,
-            )
-            .unwrap();
+        store.txn(&[Change::put("schema", &99u32).unwrap()], Durability::Durable).unwrap();
         drop(store);
         let error = Embedded::open(&path).err().unwrap();
         assert!(matches!(error, StoreError::Newer { found: 99 }));

@@ -22,9 +22,7 @@ pub const SCHEMA: u32 = 1;
 pub enum StoreError {
     #[error("open the store `{path}`: {cause}")]
     Open { path: String, cause: String },
-    #[error(
-        "the store is of schema {found}, this netd knows up to {SCHEMA}: a newer netd wrote it"
-    )]
+    #[error("the store is of schema {found}, this netd knows up to {SCHEMA}: a newer netd wrote it")]
     Newer { found: u32 },
     #[error("write the store: {0}")]
     Write(String),
@@ -43,17 +41,11 @@ pub enum Change {
 
 impl Change {
     /// Writes a record.
-    pub fn put<T: serde::Serialize>(
-        key: impl Into<String>,
-        record: &T,
-    ) -> Result<Self, StoreError> {
+    pub fn put<T: serde::Serialize>(key: impl Into<String>, record: &T) -> Result<Self, StoreError> {
         let key = key.into();
         match serde_json::to_vec(record) {
             Ok(bytes) => Ok(Self::Put(key, bytes)),
-            Err(error) => Err(StoreError::Record {
-                key,
-                cause: error.to_string(),
-            }),
+            Err(error) => Err(StoreError::Record { key, cause: error.to_string() }),
         }
     }
 }
@@ -84,10 +76,7 @@ pub fn records<T: serde::de::DeserializeOwned>(
 ) -> Result<Vec<(String, T)>, StoreError> {
     let parse = |(key, bytes): (String, Vec<u8>)| match serde_json::from_slice(&bytes) {
         Ok(record) => Ok((key[prefix.len()..].to_owned(), record)),
-        Err(error) => Err(StoreError::Record {
-            key,
-            cause: error.to_string(),
-        }),
+        Err(error) => Err(StoreError::Record { key, cause: error.to_string() }),
     };
     store.range(prefix)?.into_iter().map(parse).collect()
 }

@@ -281,11 +281,27 @@ impl Lab {
         sh(&format!("ip link add up0 mtu 1400 type veth peer name out0 mtu 1400 netns {}", outside.path()));
         // No link-local addresses: they come late, and would change the dumps.
         outside.sh("ip link set out0 addrgenmode none");
-        sh(&format!("ip link set up0 addrgenmode none && ip addr add {HOST}/24 dev up0 && ip addr add {HOST6}/64 dev up0 nodad && ip link set up0 up"));
-        outside.sh(&format!("ip addr add {OUTSIDE}/24 dev out0 && ip addr add 2001:db8::2/64 dev out0 nodad && ip link set out0 up"));
+        sh(&format!(
+            "ip link set up0 addrgenmode none && ip addr add {HOST}/24 dev up0 && ip addr add {HOST6}/64 dev up0 nodad && ip link set up0 up"
+        ));
+        outside.sh(&format!(
+            "ip addr add {OUTSIDE}/24 dev out0 && ip addr add 2001:db8::2/64 dev out0 nodad && ip link set out0 up"
+        ));
         sh(&format!("ip route add default via {OUTSIDE} && ip -6 route add default via 2001:db8::2"));
+<<<<<<< HEAD
+        eventually("the uplink is up", || try_sh("ip link show up0").1.contains("state UP"));
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            host: Netns::current(),
+            outside,
+            client: None,
+            pid: None,
+            env: Vec::new(),
+        }
+=======
         eventually("the outside answers", || try_sh(&format!("ping -n -c1 -W1 {OUTSIDE} && ping -n -c1 -W1 2001:db8::2")).0);
         Self { dir: tempfile::tempdir().unwrap(), host: Netns::current(), outside, client: None, pid: None, env: Vec::new() }
+>>>>>>> net
     }
 
     fn run_dir(&self) -> PathBuf {
@@ -370,7 +386,11 @@ impl Lab {
         self.network_with(name, |_, _| {})
     }
 
-    pub fn network_with(&mut self, name: &str, change: impl FnOnce(&mut NetworkCreate, &mut BridgeOptions)) -> NetworkInfo {
+    pub fn network_with(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut NetworkCreate, &mut BridgeOptions),
+    ) -> NetworkInfo {
         match self.call(Call::NetworkCreate { spec: network_spec(name, change), dry_run: false }) {
             Reply::Network(info) => info,
             other => panic!("{other:?}"),
@@ -418,8 +438,19 @@ impl Lab {
     pub fn dump(&self) -> String {
         let sysctls = "for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding \
             /proc/sys/net/ipv6/conf/*/forwarding /proc/sys/net/ipv6/conf/*/accept_ra; do echo $f $(cat $f); done";
+<<<<<<< HEAD
+        let dumps = [
+            "ip -d link",
+            "ip addr",
+            "ip route show table all",
+            "ip -6 route show table all",
+            "nft list ruleset",
+            sysctls,
+        ];
+=======
         let links = "ip -d link | sed 's/[a-z_]*timer *[0-9.]*//g'";
         let dumps = [links, "ip addr", "ip route show table all", "ip -6 route show table all", "nft list ruleset", sysctls];
+>>>>>>> net
         dumps.map(|line| self.host.sh(line)).join("\n")
     }
 

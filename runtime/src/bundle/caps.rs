@@ -37,7 +37,10 @@ pub fn parse(name: &str) -> Result<Capability, BundleError> {
 pub fn masks(security: &Security, available: u64) -> Result<CapMasks, BundleError> {
     let is_all = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case("all"));
     let named = |names: &[String]| {
-        names.iter().filter(|name| !name.eq_ignore_ascii_case("all")).try_fold(0u64, |mask, name| Ok::<u64, BundleError>(mask | bit(parse(name)?)))
+        names
+            .iter()
+            .filter(|name| !name.eq_ignore_ascii_case("all"))
+            .try_fold(0u64, |mask, name| Ok::<u64, BundleError>(mask | bit(parse(name)?)))
     };
     let (add, drop): (u64, u64) = (named(&security.cap_add)?, named(&security.cap_drop)?);
     if let Some(missing) = caps::all().into_iter().find(|c| add & !available & bit(*c) != 0) {
@@ -50,11 +53,7 @@ pub fn masks(security: &Security, available: u64) -> Result<CapMasks, BundleErro
     } else {
         DEFAULT.into_iter().map(bit).sum::<u64>() & available
     };
-    let set = if is_all(&security.cap_drop) && !security.privileged {
-        add
-    } else {
-        (base | add) & !drop
-    };
+    let set = if is_all(&security.cap_drop) && !security.privileged { add } else { (base | add) & !drop };
     // What was added by hand is meant to be used, also by a user who is not root.
     let ambient = add & set;
     Ok(CapMasks { bounding: set, effective: set, permitted: set, inheritable: ambient, ambient })

@@ -43,6 +43,11 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             ops.extend(device_ops(spec));
         }
     }
+    let legacy = late_ops.iter().any(|op| matches!(op, InitOp::Mount { fstype, .. } if fstype == "cgroup"));
+    if legacy && !config.security.privileged {
+        // The hierarchies are mounted read-only already; what holds them is not.
+        late_ops.push(InitOp::ReadOnly { path: "sys/fs/cgroup".into() });
+    }
     let linux = spec.linux().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no linux part".into()))?;
     let mut sysctls: Vec<_> = linux.sysctl().iter().flatten().collect();
     sysctls.sort();
@@ -228,7 +233,11 @@ fn sysctl_path(key: &str, facts: &Facts) -> Result<String, BundleError> {
         return refuse("is not a name");
     }
     if path.starts_with("net/") {
-        return if facts.host_network { refuse("would change the host: the container has no network of its own") } else { Ok(path) };
+        return if facts.host_network {
+            refuse("would change the host: the container has no network of its own")
+        } else {
+            Ok(path)
+        };
     }
     let own = NAMESPACED_SYSCTLS.iter().any(|prefix| path.starts_with(prefix)) || path == "kernel/sem";
     if own { Ok(path) } else { refuse("is not namespaced: it would change the host") }

@@ -15,9 +15,25 @@ use std::path::PathBuf;
 
 /// Hidden from every container but a privileged one: what shows or changes the host.
 const MASKED: [&str; 20] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/kpagecgroup", "/proc/kpagecount",
-    "/proc/kpageflags", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-    "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/bpf", "/sys/fs/selinux", "/sys/kernel/debug", "/sys/kernel/security",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/kpagecgroup",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/bpf",
+    "/sys/fs/selinux",
+    "/sys/kernel/debug",
+    "/sys/kernel/security",
     "/sys/kernel/tracing",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -109,7 +125,8 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
     for m in &user {
         all.push(user_mount(m)?);
     }
-    for (target, file) in [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")] {
+    for (target, file) in [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")]
+    {
         if !user.iter().any(|m| m.target == target) {
             all.push(bind(target, facts.run_dir.join(file), &["bind", "nosuid", "nodev", "noexec", "rprivate"])?);
         }

@@ -286,7 +286,13 @@ pub struct StartArgs {
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// Seconds until it is killed; -1: never (default: the container's)
-    #[arg(short = 't', long = "time", visible_alias = "timeout", value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(
+        short = 't',
+        long = "time",
+        visible_alias = "timeout",
+        value_name = "SECONDS",
+        allow_negative_numbers = true
+    )]
     pub time: Option<i64>,
     /// Signal (default: the container's)
     #[arg(short, long, value_name = "SIGNAL")]

@@ -38,13 +38,16 @@ pub fn single_dash_flag(root: &Command, args: &[String]) -> Option<(String, Stri
 }
 
 fn has_long(command: &Command, name: &str) -> bool {
-    command.get_arguments().any(|arg| {
-        arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
-    })
+    command
+        .get_arguments()
+        .any(|arg| arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name)))
 }
 
 fn takes_value(command: &Command, is_it: impl Fn(&clap::Arg) -> bool) -> bool {
-    command.get_arguments().filter(|arg| is_it(arg)).any(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
+    command
+        .get_arguments()
+        .filter(|arg| is_it(arg))
+        .any(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set())
 }
 
 #[cfg(test)]

@@ -12,7 +12,13 @@ use std::path::PathBuf;
 
 /// Run containers with networking built in.
 #[derive(Debug, Parser)]
-#[command(name = "rcr", version, disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "rcr",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub instance: InstanceArgs,

@@ -16,7 +16,9 @@ pub fn bytes(text: &str) -> Parsed<i64> {
     let lower = text.to_ascii_lowercase();
     let digits = lower.trim_end_matches("ib").trim_end_matches('b');
     let (number, power) = match digits.chars().last() {
-        Some(unit @ ('k' | 'm' | 'g' | 't')) => (&digits[..digits.len() - 1], 1 + "kmgt".find(unit).unwrap_or(0) as u32),
+        Some(unit @ ('k' | 'm' | 'g' | 't')) => {
+            (&digits[..digits.len() - 1], 1 + "kmgt".find(unit).unwrap_or(0) as u32)
+        }
         _ => (digits, 0),
     };
     let number: f64 = number.parse().map_err(|_| refuse())?;
@@ -48,16 +50,17 @@ pub fn signal(text: &str) -> Parsed<i32> {
         let offset: i32 = offset.parse().map_err(|_| format!("`{text}` is not a signal"))?;
         return if (0..=30).contains(&offset) { Ok(34 + offset) } else { Err(format!("`{text}` is not a signal")) };
     }
-    nix::sys::signal::Signal::from_str(&format!("SIG{name}")).map(|s| s as i32).map_err(|_| format!("`{text}` is not a signal"))
+    nix::sys::signal::Signal::from_str(&format!("SIG{name}"))
+        .map(|s| s as i32)
+        .map_err(|_| format!("`{text}` is not a signal"))
 }
 
 /// `--ulimit name=soft[:hard]`.
 pub fn ulimit(text: &str) -> Parsed<RlimitPlan> {
     let (name, limits) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form name=soft[:hard]"))?;
     let resource = RLIMITS.iter().find(|(known, _)| *known == name).map(|(_, resource)| *resource);
-    let resource = resource.ok_or_else(|| {
-        format!("unknown limit `{name}`; known are {}", RLIMITS.map(|(known, _)| known).join(", "))
-    })?;
+    let resource = resource
+        .ok_or_else(|| format!("unknown limit `{name}`; known are {}", RLIMITS.map(|(known, _)| known).join(", ")))?;
     let one = |text: &str| match text {
         "unlimited" | "-1" => Ok(libc::RLIM64_INFINITY),
         number => number.parse::<u64>().map_err(|_| format!("`{number}` is not a number")),
@@ -310,7 +313,12 @@ pub fn volume(text: &str) -> Parsed<VolumeFlag> {
             "bind" => flag.recursive = false,
             "rslave" | "slave" => flag.propagation = Propagation::Slave,
             "rshared" | "shared" => flag.propagation = Propagation::Shared,
-            _ => return Err(format!("unknown option `{option}`{}", nearest(option, &["ro", "rw", "rslave", "rshared", "rprivate"]))),
+            _ => {
+                return Err(format!(
+                    "unknown option `{option}`{}",
+                    nearest(option, &["ro", "rw", "rslave", "rshared", "rprivate"])
+                ));
+            }
         }
     }
     Ok(flag)
@@ -347,14 +355,25 @@ pub fn mount(text: &str) -> Parsed<MountFlag> {
             "tmpfs-mode" => options.push(format!("mode={value}")),
             "volume-nocopy" => {}
             _ => {
-                let known = ["type", "source", "target", "readonly", "bind-propagation", "bind-nonrecursive", "tmpfs-size", "tmpfs-mode"];
+                let known = [
+                    "type",
+                    "source",
+                    "target",
+                    "readonly",
+                    "bind-propagation",
+                    "bind-nonrecursive",
+                    "tmpfs-size",
+                    "tmpfs-mode",
+                ];
                 return Err(format!("unknown key `{key}`{}", nearest(key, &known)));
             }
         }
     }
     let target = to.ok_or_else(|| format!("`{text}` has no target="))?;
     let from = match (kind, from) {
-        ("tmpfs", None) => return Ok(MountFlag::Tmpfs(Mount { target, kind: MountKind::Tmpfs { options }, read_only })),
+        ("tmpfs", None) => {
+            return Ok(MountFlag::Tmpfs(Mount { target, kind: MountKind::Tmpfs { options }, read_only }));
+        }
         ("tmpfs", Some(_)) => return Err("a tmpfs has no source".into()),
         ("bind", Some(path)) if path.starts_with('/') => Source::Path(path.into()),
         ("bind", _) => return Err("a bind needs source= with an absolute path".into()),
@@ -385,10 +404,29 @@ pub fn tmpfs(text: &str) -> Parsed<Mount> {
     let options: Vec<&str> = options.split(',').filter(|o| !o.is_empty()).collect();
     let known = |o: &&&str| {
         let key = o.split('=').next().unwrap_or_default();
-        ["ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"].contains(&key)
+        [
+            "ro",
+            "rw",
+            "exec",
+            "noexec",
+            "suid",
+            "nosuid",
+            "dev",
+            "nodev",
+            "size",
+            "mode",
+            "uid",
+            "gid",
+            "nr_inodes",
+            "nr_blocks",
+        ]
+        .contains(&key)
     };
     if let Some(bad) = options.iter().find(|o| !known(o)) {
-        return Err(format!("unknown tmpfs option `{bad}`{}", nearest(bad, &["size=", "mode=", "uid=", "gid=", "ro", "exec"])));
+        return Err(format!(
+            "unknown tmpfs option `{bad}`{}",
+            nearest(bad, &["size=", "mode=", "uid=", "gid=", "ro", "exec"])
+        ));
     }
     let read_only = options.contains(&"ro");
     let options = options.into_iter().filter(|o| !["ro", "rw"].contains(o)).map(str::to_owned).collect();
@@ -410,7 +448,9 @@ pub fn detach_keys(text: &str) -> Parsed<Vec<u8>> {
         return Ok(Vec::new());
     }
     let one = |key: &str| match key.strip_prefix("ctrl-").map(str::as_bytes) {
-        Some([letter @ (b'a'..=b'z' | b'@' | b'[' | b'\\' | b']' | b'^' | b'_')]) => Ok(letter.to_ascii_uppercase() ^ 0x40),
+        Some([letter @ (b'a'..=b'z' | b'@' | b'[' | b'\\' | b']' | b'^' | b'_')]) => {
+            Ok(letter.to_ascii_uppercase() ^ 0x40)
+        }
         None if key.len() == 1 => Ok(key.as_bytes()[0]),
         _ => Err(format!("`{key}` is not a key such as ctrl-p")),
     };
@@ -441,13 +481,18 @@ mod tests {
         assert_eq!((p("5000:80").host_port, p("5000:80").container_port), (HostPort::Exact(5000), 80));
         assert_eq!(p("127.0.0.1:5000:80/udp").host_ip, Some("127.0.0.1".parse().unwrap()));
         assert_eq!(p("127.0.0.1::80").host_port, HostPort::Ephemeral);
-        assert_eq!((p("[::1]:53:53/udp").host_ip, p("[::1]:53:53/udp").proto), (Some("::1".parse().unwrap()), Proto::Udp));
+        assert_eq!(
+            (p("[::1]:53:53/udp").host_ip, p("[::1]:53:53/udp").proto),
+            (Some("::1".parse().unwrap()), Proto::Udp)
+        );
         assert_eq!(p("[::1]::53").host_port, HostPort::Ephemeral);
         assert_eq!(p("8000-8010:80").host_port, HostPort::AnyOf(8000, 8010));
         assert_eq!((p("7000-7009:8000-8009").host_port, p("7000-7009:8000-8009").count), (HostPort::Exact(7000), 10));
         assert_eq!(p("7000-7009").count, 10);
         assert_eq!(p("1-65535:1-65535").count, 65535);
-        for bad in ["", "0", "70000", "80:", "a:80", "80/xyz", "1-2:1-3", "5-4:5-4", "[::1:80:80", "1.2.3:80:80", "::80:80"] {
+        for bad in
+            ["", "0", "70000", "80:", "a:80", "80/xyz", "1-2:1-3", "5-4:5-4", "[::1:80:80", "1.2.3:80:80", "::80:80"]
+        {
             assert!(publish(bad).is_err(), "{bad}");
         }
     }
@@ -455,7 +500,9 @@ mod tests {
     #[test]
     fn networks_short_and_long() {
         assert_eq!(network("blue").unwrap(), AttachmentRequest::to("blue"));
-        let long = network("name=blue,alias=a,alias=b,ip=10.0.0.2,ip6=fd00::2,mac-address=02:00:00:00:00:01,gw-priority=5").unwrap();
+        let long =
+            network("name=blue,alias=a,alias=b,ip=10.0.0.2,ip6=fd00::2,mac-address=02:00:00:00:00:01,gw-priority=5")
+                .unwrap();
         assert_eq!((long.network.as_str(), long.aliases.len(), long.gw_priority), ("blue", 2, 5));
         assert!(network("name=blue,allias=x").unwrap_err().contains("did you mean `alias`"));
         assert!(network("alias=x").is_err());
@@ -470,9 +517,17 @@ mod tests {
         for bad in ["", "rel", "./a:/b", "/a:/", "/a:/b/../c", "/a:/b:xx", "/a:/b:ro:c", "a/b:/c"] {
             assert!(volume(bad).is_err(), "{bad}");
         }
-        assert!(matches!(mount("type=bind,source=/a,target=/b,readonly"), Ok(MountFlag::Volume(v)) if v.read_only && !v.create_source));
+        assert!(
+            matches!(mount("type=bind,source=/a,target=/b,readonly"), Ok(MountFlag::Volume(v)) if v.read_only && !v.create_source)
+        );
         assert!(matches!(mount("type=tmpfs,target=/t,tmpfs-size=1m"), Ok(MountFlag::Tmpfs(_))));
-        for bad in ["type=bind,target=/b", "source=/a,target=/b", "type=tmpfs,source=x,target=/t", "type=x,target=/t", "type=bind,sorce=/a,target=/b"] {
+        for bad in [
+            "type=bind,target=/b",
+            "source=/a,target=/b",
+            "type=tmpfs,source=x,target=/t",
+            "type=x,target=/t",
+            "type=bind,sorce=/a,target=/b",
+        ] {
             assert!(mount(bad).is_err(), "{bad}");
         }
         assert_eq!(tmpfs("/t:size=64m,ro").unwrap().kind, MountKind::Tmpfs { options: vec!["size=64m".into()] });
@@ -483,7 +538,10 @@ mod tests {
     fn small_values() {
         assert_eq!((signal("TERM"), signal("sigkill"), signal("9"), signal("RTMIN+3")), (Ok(15), Ok(9), Ok(9), Ok(37)));
         assert!(signal("0").is_err() && signal("SIGFOO").is_err() && signal("65").is_err());
-        assert_eq!(ulimit("nofile=1024:2048").unwrap(), RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 2048 });
+        assert_eq!(
+            ulimit("nofile=1024:2048").unwrap(),
+            RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 2048 }
+        );
         assert!(ulimit("nofile=2:1").is_err() && ulimit("x=1").is_err());
         assert_eq!(detach_keys("ctrl-p,ctrl-q"), Ok(vec![16, 17]));
         assert_eq!(add_host("h:host-gateway").unwrap().1, HostTarget::HostGateway);

@@ -52,11 +52,14 @@ pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Out
     let stream = with_short_path(&socket, UnixStream::connect).map_err(|error| {
         let failure = Failure::new(format!("container `{name}` is not running"));
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => failure.hint(format!("start it with `rcr start {name}`")),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                failure.hint(format!("start it with `rcr start {name}`"))
+            }
             _ => failure.because(crate::report::io_text(&error)),
         }
     })?;
-    let mut line = serde_json::to_vec(request).map_err(|e| Failure::new("cannot write a request").because(e.to_string()))?;
+    let mut line =
+        serde_json::to_vec(request).map_err(|e| Failure::new("cannot write a request").because(e.to_string()))?;
     line.push(b'\n');
     (&stream).write_all(&line).doing(|| format!("cannot talk to the shim of `{name}`"))?;
     Ok(stream)
@@ -69,7 +72,11 @@ pub fn relay(attachment: Attachment) -> Outcome<End> {
         keys: DetachKeys::new(if attachment.terminal { attachment.detach_keys } else { Vec::new() }),
         stream: attachment.stream,
         signals: attachment.signals,
-        stdin: attachment.stdin.then(|| stdin().as_fd().try_clone_to_owned()).transpose().doing(|| "cannot read the input")?,
+        stdin: attachment
+            .stdin
+            .then(|| stdin().as_fd().try_clone_to_owned())
+            .transpose()
+            .doing(|| "cannot read the input")?,
         terminal: attachment.terminal,
         sig_proxy: attachment.sig_proxy,
         received: Vec::new(),
@@ -112,7 +119,8 @@ impl Relay {
     fn wait(&self) -> (bool, bool, bool) {
         let mut flags = PollFlags::IN;
         flags.set(PollFlags::OUT, !self.outgoing.is_empty());
-        let mut fds = vec![PollFd::new(&self.stream, flags), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        let mut fds =
+            vec![PollFd::new(&self.stream, flags), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
         if let Some(stdin) = self.stdin.as_ref().filter(|_| self.outgoing.is_empty()) {
             fds.push(PollFd::new(stdin, PollFlags::IN));
         }
@@ -200,16 +208,20 @@ impl Relay {
         self.flush()?;
         let mut buffer = [0u8; 64 * 1024];
         let got = match self.stream.read(&mut buffer) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                return Ok(None);
+            }
             other => other.doing(|| "cannot hear from the container's shim")?,
         };
         if got == 0 {
-            return Err(Failure::new("the container's shim is gone").hint("`rcr ps -a` shows what became of the container"));
+            return Err(
+                Failure::new("the container's shim is gone").hint("`rcr ps -a` shows what became of the container")
+            );
         }
         self.received.extend_from_slice(&buffer[..got]);
-        while let Some((frame, payload)) = protocol::take_frame(&mut self.received)
-            .map_err(|len| Failure::new("the container's shim sent nonsense").because(format!("a frame of {len} bytes")))?
-        {
+        while let Some((frame, payload)) = protocol::take_frame(&mut self.received).map_err(|len| {
+            Failure::new("the container's shim sent nonsense").because(format!("a frame of {len} bytes"))
+        })? {
             match (frame, payload.as_slice()) {
                 (kind::STDOUT, bytes) => write_out(&mut io::stdout().lock(), bytes)?,
                 (kind::STDERR, bytes) => write_out(&mut io::stderr().lock(), bytes)?,
@@ -225,7 +237,10 @@ fn write_out(to: &mut impl Write, bytes: &[u8]) -> Outcome<()> {
     match to.write_all(bytes).and_then(|()| to.flush()) {
         // Whoever read our output has seen enough; as any program in a pipe, we end.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("cannot write the container's output").because("broken pipe (EPIPE)").hint("the container goes on").code(128 + libc::SIGPIPE))
+            Err(Failure::new("cannot write the container's output")
+                .because("broken pipe (EPIPE)")
+                .hint("the container goes on")
+                .code(128 + libc::SIGPIPE))
         }
         other => other.doing(|| "cannot write the container's output"),
     }

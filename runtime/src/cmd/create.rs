@@ -3,7 +3,8 @@
 use crate::cli::container::{CreateArgs, NetworkArgs, ResourceArgs, SecurityArgs, StorageArgs};
 use crate::cli::value::{self, MountFlag, Source, VolumeFlag};
 use crate::container::config::{
-    CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources, Security,
+    CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources,
+    Security,
 };
 use crate::container::lifecycle::Instance;
 use crate::container::names;
@@ -105,7 +106,9 @@ impl Parsed {
         let (volumes, tmpfs) = storage(&args.storage)?;
         let configured = &instance.config.dns;
         let net = &args.network;
-        let or = |given: &[String], configured: &[String]| if given.is_empty() { configured.to_vec() } else { given.to_vec() };
+        let or = |given: &[String], configured: &[String]| {
+            if given.is_empty() { configured.to_vec() } else { given.to_vec() }
+        };
         Ok(Self {
             volumes,
             tmpfs,
@@ -134,8 +137,11 @@ impl Parsed {
 fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<Option<String>> {
     match &args.hostname {
         // sethostname(2) takes 64 bytes.
-        Some(name) if name.is_empty() || name.len() > 64 || name.contains(|c: char| c.is_whitespace() || c.is_control()) => {
-            Err(Failure::new(format!("cannot use `{name}` as a host name")).because("it must have 1 to 64 bytes and no white space"))
+        Some(name)
+            if name.is_empty() || name.len() > 64 || name.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+        {
+            Err(Failure::new(format!("cannot use `{name}` as a host name"))
+                .because("it must have 1 to 64 bytes and no white space"))
         }
         Some(name) => Ok(Some(name.clone())),
         None if host_network => {
@@ -194,11 +200,14 @@ fn process(
     let cwd = args.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
     let cwd = cwd.unwrap_or_else(|| "/".into());
     if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
-        return Err(Failure::new(format!("cannot use `{cwd}` as the working directory")).because("it is not an absolute path"));
+        return Err(
+            Failure::new(format!("cannot use `{cwd}` as the working directory")).because("it is not an absolute path")
+        );
     }
     let stdin_is_terminal = rustix::termios::isatty(std::io::stdin());
     if args.tty && args.interactive && attached && !stdin_is_terminal {
-        return Err(Failure::new("cannot attach a terminal: the input is not one").hint("leave `-t` out when stdin is a pipe or a file"));
+        return Err(Failure::new("cannot attach a terminal: the input is not one")
+            .hint("leave `-t` out when stdin is a pipe or a file"));
     }
     Ok(Process {
         args: all,
@@ -238,7 +247,8 @@ pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<Stri
             None => (text, std::env::var(text).ok()),
         };
         if name.is_empty() || name.contains(char::is_whitespace) || text.contains('\0') {
-            return Err(Failure::new(format!("cannot understand the variable `{text}` of {whence}")).because("expected NAME=value"));
+            return Err(Failure::new(format!("cannot understand the variable `{text}` of {whence}"))
+                .because("expected NAME=value"));
         }
         all.extend(value.map(|value| format!("{name}={value}")));
         Ok(())
@@ -273,7 +283,8 @@ fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
             MountFlag::Tmpfs(mount) => tmpfs.push(mount),
         }
     }
-    let mut targets: Vec<&str> = volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
+    let mut targets: Vec<&str> =
+        volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
     targets.sort_unstable();
     if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(Failure::new(format!("cannot mount twice on `{}`", twice[0])));
@@ -308,7 +319,9 @@ fn security(args: &SecurityArgs) -> Outcome<Security> {
 fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
     let memory = args.memory.as_deref().map(|text| flag("--memory", text, value::bytes(text))).transpose()?;
     let swap = args.memory_swap.as_deref();
-    let swap = swap.map(|text| if text == "-1" { Ok(-1) } else { flag("--memory-swap", text, value::bytes(text)) }).transpose()?;
+    let swap = swap
+        .map(|text| if text == "-1" { Ok(-1) } else { flag("--memory-swap", text, value::bytes(text)) })
+        .transpose()?;
     // Below this a process can't even start (Docker's lower bound).
     const LEAST_MEMORY: i64 = 6 << 20;
     if memory.is_some_and(|m| m < LEAST_MEMORY) {
@@ -332,7 +345,8 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
         shm_size: shm.max(0) as u64,
         oom_score_adj: match args.oom_score_adj {
             Some(value) if !(-1000..=1000).contains(&value) => {
-                return Err(Failure::new(format!("cannot use `--oom-score-adj {value}`")).because("it is not between -1000 and 1000"));
+                return Err(Failure::new(format!("cannot use `--oom-score-adj {value}`"))
+                    .because("it is not between -1000 and 1000"));
             }
             other => Some(other.unwrap_or(0)),
         },
@@ -356,7 +370,12 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
         [one] if one.network == "host" => Some(NetworkMode::Host),
         [one] if one.network == "none" => Some(NetworkMode::None),
         several => match several.iter().find(|a| ["host", "none"].contains(&a.network.as_str())) {
-            Some(lone) => return Err(Failure::new(format!("`--network {}` can't be combined with other networks", lone.network))),
+            Some(lone) => {
+                return Err(Failure::new(format!(
+                    "`--network {}` can't be combined with other networks",
+                    lone.network
+                )));
+            }
             None => None,
         },
     };
@@ -364,9 +383,14 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
         attachments.push(AttachmentRequest::to("bridge"));
     }
     let address = |name: &'static str, text: &Option<String>| text.clone().map(|text| (name, text));
-    for (name, text) in [address("--ip", &args.ip), address("--ip6", &args.ip6), address("--mac-address", &args.mac_address)].into_iter().flatten() {
+    for (name, text) in
+        [address("--ip", &args.ip), address("--ip6", &args.ip6), address("--mac-address", &args.mac_address)]
+            .into_iter()
+            .flatten()
+    {
         if mode.is_some() || attachments.len() > 1 {
-            return Err(Failure::new(format!("`{name}` needs exactly one network")).hint("with several, write --network name=…,ip=…"));
+            return Err(Failure::new(format!("`{name}` needs exactly one network"))
+                .hint("with several, write --network name=…,ip=…"));
         }
         let first = &mut attachments[0];
         match name {
@@ -383,7 +407,8 @@ fn network(args: &NetworkArgs) -> Outcome<Network> {
     }
     let publish = flags("--publish", &args.publish, value::publish)?;
     if !publish.is_empty() && mode == Some(NetworkMode::None) {
-        return Err(Failure::new("cannot publish ports of a container without a network").hint("leave `--network none` or `-p` out"));
+        return Err(Failure::new("cannot publish ports of a container without a network")
+            .hint("leave `--network none` or `-p` out"));
     }
     Ok(Network {
         // On the host's network ports are the host's own: there is nothing to publish.
@@ -417,11 +442,18 @@ fn add_volumes(instance: &Instance, config: &mut Config, given: Vec<VolumeFlag>,
     Ok(())
 }
 
-fn bind(source: PathBuf, create: bool, recursive: bool, propagation: crate::container::config::Propagation) -> Outcome<MountKind> {
+fn bind(
+    source: PathBuf,
+    create: bool,
+    recursive: bool,
+    propagation: crate::container::config::Propagation,
+) -> Outcome<MountKind> {
     let doing = || format!("cannot bind `{}`", source.display());
     if !source.exists() {
         if !create {
-            return Err(Failure::new(doing()).because("it does not exist on the host").hint("create it, or use `-v`, which makes a folder"));
+            return Err(Failure::new(doing())
+                .because("it does not exist on the host")
+                .hint("create it, or use `-v`, which makes a folder"));
         }
         std::fs::create_dir_all(&source).doing(doing)?;
     }

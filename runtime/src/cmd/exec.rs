@@ -26,16 +26,20 @@ use std::os::unix::net::UnixStream;
 pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.name)?;
     let name = &container.config.name;
-    let doing = || format!("cannot run `{}` in container `{name}`", args.command.first().map(String::as_str).unwrap_or_default());
+    let doing = || {
+        format!("cannot run `{}` in container `{name}`", args.command.first().map(String::as_str).unwrap_or_default())
+    };
     if container.state.status != Status::Running {
         return Err(Failure::new(doing())
             .because(format!("it is {}", container.state.status.name()))
             .hint(format!("start it with `rcr start {name}`")));
     }
     if args.tty && args.interactive && !args.detach && !rustix::termios::isatty(stdin()) {
-        return Err(Failure::new("cannot attach a terminal: the input is not one").hint("leave `-t` out when stdin is a pipe or a file"));
+        return Err(Failure::new("cannot attach a terminal: the input is not one")
+            .hint("leave `-t` out when stdin is a pipe or a file"));
     }
-    let keys = value::detach_keys(&args.detach_keys).map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
+    let keys = value::detach_keys(&args.detach_keys)
+        .map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
     let config = exec_config(&container, args).doing(doing)?;
     let signals = if args.detach { None } else { Some(Signals::block()?) };
     arrange_stdio(args)?;
@@ -79,7 +83,8 @@ fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<Proces
     let security = Security { privileged: config.security.privileged || args.privileged, ..config.security.clone() };
     let masks = bundle::caps::masks(&security, available).map_err(|e| refused(e.to_string()))?;
     let confined = security.seccomp && !security.privileged;
-    let filters = if confined { seccomp::default_profile(bundle::plan::granted(masks.bounding)) } else { Ok(Vec::new()) };
+    let filters =
+        if confined { seccomp::default_profile(bundle::plan::granted(masks.bounding)) } else { Ok(Vec::new()) };
     let cwd = args.workdir.clone().unwrap_or_else(|| config.process.cwd.clone());
     if !cwd.starts_with('/') {
         return Err(refused(format!("the working directory `{cwd}` is not an absolute path")));
@@ -123,7 +128,10 @@ impl Session {
     /// The program has our own stdio: only signals and its end concern us.
     fn wait(self) -> Outcome<i32> {
         loop {
-            let mut fds = [PollFd::new(&self.control, PollFlags::IN), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+            let mut fds = [
+                PollFd::new(&self.control, PollFlags::IN),
+                PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            ];
             let _ = poll(&mut fds, None);
             let ended = !fds[0].revents().is_empty();
             self.hand_signals_on(None);
@@ -136,7 +144,9 @@ impl Session {
     fn exit_code(&self) -> Outcome<i32> {
         match recv_frame::<Answer>(&self.control) {
             Ok((Answer::Exited { code }, _)) => Ok(code),
-            _ => Err(Failure::new("the program's shim is gone").because("it ended without telling how the program did")),
+            _ => {
+                Err(Failure::new("the program's shim is gone").because("it ended without telling how the program did"))
+            }
         }
     }
 

@@ -65,8 +65,13 @@ fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
             "USER" => options.user = Some(rest.to_owned()),
             "EXPOSE" => {
                 for port in rest.split_whitespace() {
-                    let exposed = value::exposed(port).map_err(|why| Failure::new(format!("cannot understand `--change {change}`")).because(why))?;
-                    options.exposed.push(if port.contains('/') { port.to_owned() } else { format!("{port}/{}", exposed.proto) });
+                    let exposed = value::exposed(port)
+                        .map_err(|why| Failure::new(format!("cannot understand `--change {change}`")).because(why))?;
+                    options.exposed.push(if port.contains('/') {
+                        port.to_owned()
+                    } else {
+                        format!("{port}/{}", exposed.proto)
+                    });
                 }
             }
             _ => {
@@ -110,10 +115,14 @@ pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     }
     if args.format.is_json() {
         for [repository, tag, id, created, size] in rows {
-            table::print_json(&json!({ "Repository": repository, "Tag": tag, "ID": id, "CreatedAt": created, "Size": size }));
+            table::print_json(
+                &json!({ "Repository": repository, "Tag": tag, "ID": id, "CreatedAt": created, "Size": size }),
+            );
         }
     } else if !args.quiet {
-        let cells = rows.into_iter().map(|[r, t, id, created, size]| vec![r, t, id, format!("{} ago", table::age(&created)), size]);
+        let cells = rows
+            .into_iter()
+            .map(|[r, t, id, created, size]| vec![r, t, id, format!("{} ago", table::age(&created)), size]);
         table::print(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &cells.collect::<Vec<_>>());
     }
     Ok(0)

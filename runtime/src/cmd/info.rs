@@ -22,7 +22,9 @@ pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     let own = env!("CARGO_PKG_VERSION");
     let daemon = netd(instance);
     if format.is_json() {
-        table::print_json(&json!({ "Client": { "Version": own, "ApiVersion": netd_api::API_VERSION }, "Server": daemon }));
+        table::print_json(
+            &json!({ "Client": { "Version": own, "ApiVersion": netd_api::API_VERSION }, "Server": daemon }),
+        );
         return Ok(0);
     }
     println!("rcr   {own} (api {})", netd_api::API_VERSION);
@@ -37,11 +39,14 @@ pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
 pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     let containers = instance.containers().list()?;
     let running = containers.iter().filter(|c| c.state.status.is_alive()).count();
-    let images = rcr_images::Store::open(&instance.dirs.images()).and_then(|store| store.list()).map_or(0, |list| list.len());
+    let images =
+        rcr_images::Store::open(&instance.dirs.images()).and_then(|store| store.list()).map_or(0, |list| list.len());
     let uname = rustix::system::uname();
     let kind = cgroup::kind()?;
     let (cgroups, controllers) = match &kind {
-        CgroupKind::Unified => ("2", std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default().trim().to_owned()),
+        CgroupKind::Unified => {
+            ("2", std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default().trim().to_owned())
+        }
         CgroupKind::Legacy(all) => ("1", all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" ")),
     };
     let mut all = Map::new();

@@ -50,7 +50,10 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
             .or_else(|_| image::describe(instance, name))
             .or_else(|_| network::describe(instance, name))
             .or_else(|_| volume::describe(instance, name))
-            .map_err(|_| Failure::new(format!("no such object: `{name}`")).hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")),
+            .map_err(|_| {
+                Failure::new(format!("no such object: `{name}`"))
+                    .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
+            }),
     }
 }
 

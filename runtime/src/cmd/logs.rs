@@ -76,11 +76,11 @@ fn follow(
         if broken {
             return Ok(0);
         }
-        if current.is_rotated(path) {
-            if let Ok(next) = Current::open(path) {
-                current = next;
-                continue;
-            }
+        if current.is_rotated(path)
+            && let Ok(next) = Current::open(path)
+        {
+            current = next;
+            continue;
         }
         if !alive {
             return Ok(0);
@@ -105,7 +105,9 @@ impl Current {
                 Ok(Self { file: Some(BufReader::new(file)), inode, partial: String::new() })
             }
             // A container that has never run has no log.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { file: None, inode: 0, partial: String::new() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self { file: None, inode: 0, partial: String::new() })
+            }
             Err(error) => Err(error),
         }
     }
@@ -163,7 +165,8 @@ fn time(flag: &str, text: &str) -> Outcome<Timestamp> {
         return Ok(time);
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        let time = SignedDuration::try_from_secs_f64(seconds).ok().and_then(|d| Timestamp::UNIX_EPOCH.checked_add(d).ok());
+        let time =
+            SignedDuration::try_from_secs_f64(seconds).ok().and_then(|d| Timestamp::UNIX_EPOCH.checked_add(d).ok());
         if let Some(time) = time {
             return Ok(time);
         }

@@ -68,7 +68,8 @@ fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
 }
 
 fn instance(cli: &Cli) -> Outcome<Instance> {
-    let absolute = |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
+    let absolute =
+        |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
     let dirs = Dirs { root: absolute(&cli.instance.root)?, run: absolute(&cli.instance.run)? };
     let config_file = match &cli.instance.config {
         Some(path) => Some(absolute(path)?),

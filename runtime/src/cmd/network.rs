@@ -1,7 +1,9 @@
 //! `network …`.
 
 use super::{each, inspect, table};
-use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs};
+use crate::cli::network::{
+    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
+};
 use crate::cli::value;
 use crate::container::config::NetworkMode;
 use crate::container::lifecycle::Instance;
@@ -9,8 +11,8 @@ use crate::net::{Netd, unexpected};
 use crate::report::{Failure, Outcome};
 use ipnet::IpNet;
 use netd_api::{
-    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate, NetworkInfo,
-    NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
+    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
+    NetworkInfo, NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -45,9 +47,12 @@ where
 }
 
 fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
-    let labels = args.label.iter().map(|text| value::label(text).map_err(Failure::new)).collect::<Outcome<BTreeMap<_, _>>>()?;
+    let labels =
+        args.label.iter().map(|text| value::label(text).map_err(Failure::new)).collect::<Outcome<BTreeMap<_, _>>>()?;
     let spec = NetworkCreate {
-        name: args.name.parse::<NetworkName>().map_err(|e| Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why)))?,
+        name: args.name.parse::<NetworkName>().map_err(|e| {
+            Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
+        })?,
         driver: driver(&args.driver, &args.opt)?,
         subnets: subnets(args)?,
         ipv6: args.ipv6,
@@ -113,8 +118,12 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
                 (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode, mode);
             }
             _ => {
-                let known = ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
-                return Err(Failure::new(format!("the bridge driver has no option `{key}`{}", value::nearest(key, &known))));
+                let known =
+                    ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
+                return Err(Failure::new(format!(
+                    "the bridge driver has no option `{key}`{}",
+                    value::nearest(key, &known)
+                )));
             }
         }
     }
@@ -155,7 +164,8 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
             Failure::new(format!("cannot understand `--aux-address {text}`")).because("expected name=address")
         })?;
         let address: IpAddr = parse("--aux-address", address)?;
-        let subnet = all.iter_mut().find(|s| s.subnet.contains(&address)).ok_or_else(|| outside("--aux-address", text))?;
+        let subnet =
+            all.iter_mut().find(|s| s.subnet.contains(&address)).ok_or_else(|| outside("--aux-address", text))?;
         subnet.aux_addresses.insert(name.to_owned(), address);
     }
     Ok(all)
@@ -190,7 +200,9 @@ fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
             }));
         }
     } else {
-        let row = |info: &NetworkInfo| vec![id(info), info.name.to_string(), info.driver.name().to_owned(), scope(info.scope).to_owned()];
+        let row = |info: &NetworkInfo| {
+            vec![id(info), info.name.to_string(), info.driver.name().to_owned(), scope(info.scope).to_owned()]
+        };
         table::print(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"], &shown.iter().map(row).collect::<Vec<_>>());
     }
     Ok(0)
@@ -234,16 +246,20 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
     let subnets: Vec<Value> = info
         .subnets
         .iter()
-        .map(|s| json!({
-            "Subnet": s.subnet, "Gateway": s.gateway, "IPRange": s.ip_range, "AuxiliaryAddresses": s.aux_addresses,
-            "Used": s.used, "Free": s.free,
-        }))
+        .map(|s| {
+            json!({
+                "Subnet": s.subnet, "Gateway": s.gateway, "IPRange": s.ip_range, "AuxiliaryAddresses": s.aux_addresses,
+                "Used": s.used, "Free": s.free,
+            })
+        })
         .collect();
     let containers: serde_json::Map<String, Value> = info
         .attachments
         .iter()
         .map(|a| {
-            let of = |v4: bool| a.addresses.iter().find(|n| n.addr().is_ipv4() == v4).map(ToString::to_string).unwrap_or_default();
+            let of = |v4: bool| {
+                a.addresses.iter().find(|n| n.addr().is_ipv4() == v4).map(ToString::to_string).unwrap_or_default()
+            };
             let value = json!({
                 "Name": a.container_name, "MacAddress": a.mac.map(|m| m.to_string()).unwrap_or_default(),
                 "IPv4Address": of(true), "IPv6Address": of(false), "Interface": a.ifname, "Aliases": a.aliases,
@@ -268,10 +284,15 @@ fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
 }
 
 fn prune(instance: &Instance) -> Outcome<i32> {
-    let wanted: Vec<String> = instance.containers().list()?.into_iter().flat_map(|c| match c.config.network.mode {
-        NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
-        _ => Vec::new(),
-    }).collect();
+    let wanted: Vec<String> = instance
+        .containers()
+        .list()?
+        .into_iter()
+        .flat_map(|c| match c.config.network.mode {
+            NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
     let mut netd = instance.netd()?;
     for info in all_networks(instance)? {
         let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));

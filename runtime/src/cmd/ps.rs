@@ -148,7 +148,8 @@ fn range(first: u16, count: u16) -> String {
 }
 
 fn host(port: &PublishedPort) -> String {
-    std::net::SocketAddr::new(port.host_ip, 0).to_string().trim_end_matches('0').to_owned() + &range(port.host_port, port.count)
+    std::net::SocketAddr::new(port.host_ip, 0).to_string().trim_end_matches('0').to_owned()
+        + &range(port.host_port, port.count)
 }
 
 fn ports(ports: &[PublishedPort]) -> String {
@@ -168,7 +169,8 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
         }
         return Ok(0);
     };
-    let wanted = value::exposed(wanted).map_err(|why| Failure::new(format!("cannot understand the port `{wanted}`")).because(why))?;
+    let wanted = value::exposed(wanted)
+        .map_err(|why| Failure::new(format!("cannot understand the port `{wanted}`")).because(why))?;
     let mut found = false;
     for p in published.iter().filter(|p| p.proto == wanted.proto) {
         if let Some(offset) = wanted.port.checked_sub(p.container_port).filter(|offset| *offset < p.count) {
@@ -179,5 +181,9 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
     if found {
         return Ok(0);
     }
-    Err(Failure::new(format!("container `{}` does not publish {}/{}", container.config.name, wanted.port, wanted.proto)).code(1))
+    Err(Failure::new(format!(
+        "container `{}` does not publish {}/{}",
+        container.config.name, wanted.port, wanted.proto
+    ))
+    .code(1))
 }

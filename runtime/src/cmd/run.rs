@@ -43,8 +43,12 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
 
 /// What is legal but probably not what was meant.
 fn warn(args: &CreateArgs) {
-    if args.network.network.iter().any(|n| n == "host") && (!args.network.publish.is_empty() || args.network.publish_all) {
-        eprintln!("warning: published ports are discarded with `--network host`: the container's ports are the host's own");
+    if args.network.network.iter().any(|n| n == "host")
+        && (!args.network.publish.is_empty() || args.network.publish_all)
+    {
+        eprintln!(
+            "warning: published ports are discarded with `--network host`: the container's ports are the host's own"
+        );
     }
     if args.security.privileged {
         eprintln!("warning: a privileged container is root on this host");
@@ -100,7 +104,8 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
 }
 
 fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
-    value::detach_keys(text).map_err(|why| Failure::new(format!("cannot understand `--detach-keys {text}`")).because(why))
+    value::detach_keys(text)
+        .map_err(|why| Failure::new(format!("cannot understand `--detach-keys {text}`")).because(why))
 }
 
 /// `rcr start`.

@@ -48,7 +48,9 @@ fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>, tim
     match answer {
         Ok(Response::Exit(_)) => {}
         Ok(Response::Ok) => {}
-        Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot stop container `{}`", config.name)).because(why)),
+        Ok(Response::Error(why)) => {
+            return Err(Failure::new(format!("cannot stop container `{}`", config.name)).because(why));
+        }
         // It ended by itself just now.
         Err(failure) if still_alive(instance, container) => return Err(failure),
         Err(_) => {}
@@ -192,8 +194,9 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
     let containers = instance.containers();
     let mut config = containers.find(&args.name)?.config;
     let new = &args.new_name;
-    new.parse::<NetworkName>()
-        .map_err(|e| Failure::new(format!("cannot use `{new}` as a container name")).because(format!("it {}", e.why)))?;
+    new.parse::<NetworkName>().map_err(|e| {
+        Failure::new(format!("cannot use `{new}` as a container name")).because(format!("it {}", e.why))
+    })?;
     containers.claim_name(new, &config.id)?;
     let old = std::mem::replace(&mut config.name, new.clone());
     if let Err(failure) = containers.save(&config) {

@@ -20,7 +20,9 @@ impl RawMode {
         let before = tcgetattr(stdin()).map_err(errno).doing(|| "cannot read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Drain, &raw).map_err(errno).doing(|| "cannot switch the terminal to raw mode")?;
+        tcsetattr(stdin(), OptionalActions::Drain, &raw)
+            .map_err(errno)
+            .doing(|| "cannot switch the terminal to raw mode")?;
         Ok(Some(Self { before }))
     }
 }

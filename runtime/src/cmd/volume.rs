@@ -28,7 +28,9 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
 
 fn check(name: &str) -> Outcome<()> {
     let checked = name.parse::<NetworkName>();
-    checked.map(drop).map_err(|e| Failure::new(format!("cannot use `{name}` as a volume name")).because(format!("it {}", e.why)))
+    checked
+        .map(drop)
+        .map_err(|e| Failure::new(format!("cannot use `{name}` as a volume name")).because(format!("it {}", e.why)))
 }
 
 fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
@@ -66,7 +68,8 @@ fn remove(instance: &Instance, name: &str) -> Outcome<()> {
     let uses = |mounts: &[crate::container::config::Mount]| {
         mounts.iter().any(|m| matches!(&m.kind, MountKind::Volume { name: used, .. } if used == name))
     };
-    let users: Vec<String> = instance.containers().list()?.into_iter().filter(|c| uses(&c.config.mounts)).map(|c| c.config.name).collect();
+    let users: Vec<String> =
+        instance.containers().list()?.into_iter().filter(|c| uses(&c.config.mounts)).map(|c| c.config.name).collect();
     if !users.is_empty() {
         return Err(Failure::new(format!("cannot remove the volume `{name}`"))
             .because(format!("it is used by {}", users.join(", ")))

@@ -85,11 +85,21 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum MountKind {
-    Bind { source: PathBuf, recursive: bool, propagation: Propagation },
+    Bind {
+        source: PathBuf,
+        recursive: bool,
+        propagation: Propagation,
+    },
     /// `anonymous`: removed with the container.
-    Volume { name: String, source: PathBuf, anonymous: bool },
+    Volume {
+        name: String,
+        source: PathBuf,
+        anonymous: bool,
+    },
     /// Options of tmpfs(5), e.g. `size=64m`.
-    Tmpfs { options: Vec<String> },
+    Tmpfs {
+        options: Vec<String>,
+    },
 }
 
 /// Mount propagation of a bind (mount_namespaces(7)).

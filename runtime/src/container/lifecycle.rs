@@ -7,14 +7,14 @@ use super::state::{State, Status};
 use super::store::{Container, Containers, Dirs, private_folder};
 use crate::bundle::{self, CgroupKind, Device, Facts};
 use crate::net::{Netd, unexpected};
-use crate::report::{
-    Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text,
-};
+use crate::report::{Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text};
 use crate::shim::cleanup;
 use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
 use crate::shim::protocol::SOCKET_NAME;
 use crate::{cgroup, files};
-use netd_api::{Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest, recv_frame, send_frame};
+use netd_api::{
+    Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest, recv_frame, send_frame,
+};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -61,8 +61,13 @@ impl<'a> Undo<'a> {
 
     /// Runs all steps; what fails is told with the failure that brought us here.
     fn run(self, failure: Failure) -> Failure {
-        let left: Vec<String> =
-            self.steps.into_iter().rev().filter_map(|step| step().err()).map(|e| e.text().trim_end().to_owned()).collect();
+        let left: Vec<String> = self
+            .steps
+            .into_iter()
+            .rev()
+            .filter_map(|step| step().err())
+            .map(|e| e.text().trim_end().to_owned())
+            .collect();
         failure.leaving(left)
     }
 }
@@ -109,7 +114,11 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
         run_dir: run_dir.clone(),
         stdin: config.process.stdin,
         stdin_once: config.process.stdin_once,
-        log: LogConfig { path: dirs.log(&config.id), max_size: instance.config.log.max_size, max_files: instance.config.log.max_files },
+        log: LogConfig {
+            path: dirs.log(&config.id),
+            max_size: instance.config.log.max_size,
+            max_files: instance.config.log.max_files,
+        },
         restart: config.restart,
         cgroup: paths,
         remove: config.auto_remove.then(|| removal(dirs, config)),
@@ -279,9 +288,13 @@ pub fn start_failure(failure: StartFailure) -> Failure {
         return error;
     }
     match errno {
-        libc::ENOENT => error.code(EXIT_NOT_FOUND).hint("the command, or the interpreter or loader it names, is not in the image"),
+        libc::ENOENT => {
+            error.code(EXIT_NOT_FOUND).hint("the command, or the interpreter or loader it names, is not in the image")
+        }
         libc::EACCES => error.code(EXIT_CANNOT_EXECUTE).hint("the command is not an executable file in the image"),
-        libc::ENOEXEC => error.code(EXIT_CANNOT_EXECUTE).hint("the command is not a program for this machine, or a script without `#!`"),
+        libc::ENOEXEC => error
+            .code(EXIT_CANNOT_EXECUTE)
+            .hint("the command is not a program for this machine, or a script without `#!`"),
         _ => error.code(EXIT_CANNOT_EXECUTE),
     }
 }

@@ -29,16 +29,18 @@ fn fill(bytes: &mut [u8]) -> io::Result<()> {
 
 const QUALITIES: &[&str] = &[
     "amber", "ample", "bold", "brave", "bright", "brisk", "calm", "clear", "clever", "crisp", "deft", "eager", "early",
-    "easy", "fair", "fast", "fine", "firm", "fleet", "fond", "frank", "free", "fresh", "gentle", "glad", "golden", "good",
-    "grand", "green", "happy", "hardy", "honest", "humble", "keen", "kind", "light", "lively", "loyal", "lucid", "merry",
-    "mild", "neat", "nimble", "noble", "patient", "plain", "polite", "proud", "quick", "quiet", "rapid", "ready", "royal",
-    "sharp", "silent", "silver", "steady", "sunny", "swift", "tidy", "trusty", "warm", "wise", "witty",
+    "easy", "fair", "fast", "fine", "firm", "fleet", "fond", "frank", "free", "fresh", "gentle", "glad", "golden",
+    "good", "grand", "green", "happy", "hardy", "honest", "humble", "keen", "kind", "light", "lively", "loyal",
+    "lucid", "merry", "mild", "neat", "nimble", "noble", "patient", "plain", "polite", "proud", "quick", "quiet",
+    "rapid", "ready", "royal", "sharp", "silent", "silver", "steady", "sunny", "swift", "tidy", "trusty", "warm",
+    "wise", "witty",
 ];
 
 const THINGS: &[&str] = &[
-    "acorn", "alder", "anchor", "ash", "badger", "beech", "birch", "brook", "cedar", "cliff", "cloud", "comet", "coral",
-    "crane", "creek", "delta", "dune", "eagle", "ember", "falcon", "fern", "field", "finch", "fjord", "forest", "garnet",
-    "glade", "grove", "harbor", "hazel", "heron", "hill", "island", "juniper", "lake", "lantern", "larch", "lark", "lily",
-    "lynx", "maple", "meadow", "moon", "moss", "oak", "orchid", "otter", "pebble", "pine", "plover", "quartz", "raven",
-    "reef", "ridge", "river", "robin", "rowan", "sail", "sparrow", "spruce", "star", "stone", "willow", "wren",
+    "acorn", "alder", "anchor", "ash", "badger", "beech", "birch", "brook", "cedar", "cliff", "cloud", "comet",
+    "coral", "crane", "creek", "delta", "dune", "eagle", "ember", "falcon", "fern", "field", "finch", "fjord",
+    "forest", "garnet", "glade", "grove", "harbor", "hazel", "heron", "hill", "island", "juniper", "lake", "lantern",
+    "larch", "lark", "lily", "lynx", "maple", "meadow", "moon", "moss", "oak", "orchid", "otter", "pebble", "pine",
+    "plover", "quartz", "raven", "reef", "ridge", "river", "robin", "rowan", "sail", "sparrow", "spruce", "star",
+    "stone", "willow", "wren",
 ];

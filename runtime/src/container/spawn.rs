@@ -45,7 +45,9 @@ fn open_read_only() -> Outcome<OwnedFd> {
     let number = |e: rustix::io::Errno| Errno::from_raw(e.raw_os_error());
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = rustix::mount::open_tree(rustix::fs::CWD, &path, flags).map_err(number);
-    let tree = tree.doing(doing).map_err(|failure: Failure| failure.hint("rcr-shim must lie beside rcr, and rcr needs root"))?;
+    let tree = tree
+        .doing(doing)
+        .map_err(|failure: Failure| failure.hint("rcr-shim must lie beside rcr, and rcr needs root"))?;
     mount::set_attr(tree.as_fd(), mount::ATTR_RDONLY, 0, false).doing(doing)?;
     // Numbers up to the control socket's are about to be overwritten in the child.
     rustix::io::fcntl_dupfd_cloexec(&tree, CONTROL_FD + 1).map_err(number).doing(doing)

@@ -116,7 +116,9 @@ impl Containers<'_> {
     /// Writes a fresh state.
     pub fn save_state(&self, id: &ContainerId, state: &State) -> Outcome<()> {
         let folder = self.dirs.container_run(id);
-        private_folder(&folder).and_then(|()| state.write(&folder)).doing(|| format!("cannot save the state of `{}`", id.short()))
+        private_folder(&folder)
+            .and_then(|()| state.write(&folder))
+            .doing(|| format!("cannot save the state of `{}`", id.short()))
     }
 
     /// All containers, oldest first. One that can't be read is left out here and named by [`Containers::find`].
@@ -157,16 +159,16 @@ impl Containers<'_> {
 
     /// By name, id, or an unambiguous prefix of an id.
     pub fn find(&self, wanted: &str) -> Outcome<Container> {
-        let missing = || {
-            Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers")
-        };
+        let missing =
+            || Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers");
         // Only what can be a name is looked up as a file.
-        if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
-            if let Ok(id) = fs::read_to_string(self.dirs.names().join(wanted))
-                && let Ok(id) = id.parse()
-            {
-                return self.load(&id);
-            }
+        if !wanted.is_empty()
+            && !wanted.starts_with('.')
+            && !wanted.contains('/')
+            && let Ok(id) = fs::read_to_string(self.dirs.names().join(wanted))
+            && let Ok(id) = id.parse()
+        {
+            return self.load(&id);
         }
         if wanted.is_empty() || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(missing());

@@ -81,7 +81,9 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
     run_ops(root.as_fd(), &plan.late_ops, plan.ops.len())?;
     let terminal = match plan.process.terminal {
-        true => Some(open_terminal(root.as_fd(), Some(&from.console), &from.report).map_err(Failure::at(Stage::Terminal))?),
+        true => {
+            Some(open_terminal(root.as_fd(), Some(&from.console), &from.report).map_err(Failure::at(Stage::Terminal))?)
+        }
         false => None,
     };
     if plan.root.read_only {
@@ -141,7 +143,8 @@ fn open_terminal(root: BorrowedFd, console: Option<&Target>, report: &OwnedFd) -
 fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
     wait_for_go(&from.go)?;
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
-    let spaces = libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET | libc::CLONE_NEWCGROUP;
+    let spaces =
+        libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET | libc::CLONE_NEWCGROUP;
     clone::setns(init, spaces).map_err(Failure::at(Stage::JoinNamespaces))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     if !process.terminal {
@@ -161,7 +164,11 @@ fn become_program(mut process: CompiledProcess, stdio: Option<[OwnedFd; 3]>, ter
     }
 }
 
-fn confine(process: &mut CompiledProcess, stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(), Failure> {
+fn confine(
+    process: &mut CompiledProcess,
+    stdio: Option<[OwnedFd; 3]>,
+    terminal: Option<OwnedFd>,
+) -> Result<(), Failure> {
     connect(stdio, terminal).map_err(Failure::at(Stage::Terminal))?;
     set_limits(process)?;
     creds::new_session_keyring().map_err(Failure::at(Stage::Keyring))?;
@@ -229,7 +236,8 @@ fn connect(stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(),
 fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {
     if let Some(value) = &process.oom_score_adj {
         // Lowering it takes CAP_SYS_RESOURCE, which this host may not have: then it stays what it is.
-        if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        {
             let _ = rustix::io::write(&file, value);
         }
     }

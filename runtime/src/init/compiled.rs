@@ -113,7 +113,12 @@ fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
     if data.len() >= 4096 {
         return Err(CompileError::TooManyLayers(root.lower.len()));
     }
-    Ok(CompiledRoot { data: c_string(&data)?, folders, mountpoint: c_path(&root.mountpoint)?, read_only: root.read_only })
+    Ok(CompiledRoot {
+        data: c_string(&data)?,
+        folders,
+        mountpoint: c_path(&root.mountpoint)?,
+        read_only: root.read_only,
+    })
 }
 
 fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
@@ -171,7 +176,7 @@ pub fn compile_process(process: &ProcessPlan) -> Result<CompiledProcess, Compile
         terminal: process.terminal,
         oom_score_adj: process.oom_score_adj.map(|value| value.to_string().into_bytes()),
         parent_death_signal: process.parent_death_signal,
-        buffers: Buffers::new(),
+        buffers: Buffers::default(),
     })
 }
 

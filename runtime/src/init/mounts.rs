@@ -40,13 +40,15 @@ pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
                 rustix::fs::chmodat(dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
             })
         }
-        CompiledOp::Symlink { path, to } => in_parent(root, path, |dir, name| rustix::fs::symlinkat(to.as_c_str(), dir, name)),
-        CompiledOp::Directory { path, mode } => in_parent(root, path, |dir, name| {
-            match rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(*mode)) {
+        CompiledOp::Symlink { path, to } => {
+            in_parent(root, path, |dir, name| rustix::fs::symlinkat(to.as_c_str(), dir, name))
+        }
+        CompiledOp::Directory { path, mode } => {
+            in_parent(root, path, |dir, name| match rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(*mode)) {
                 Err(rustix::io::Errno::EXIST) => Ok(()),
                 other => other,
-            }
-        }),
+            })
+        }
         CompiledOp::Sysctl { path, value } => write_sysctl(root, path, value),
         CompiledOp::Mask { path } => mask(root, path),
         CompiledOp::ReadOnly { path } => read_only(root, path),
@@ -104,7 +106,9 @@ fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
             if let [.., parent, _] = target.prefixes.as_slice() {
                 let upto = target.prefixes.iter().take_while(|prefix| *prefix != parent).chain([parent]);
                 for prefix in upto {
-                    match in_parent(root, prefix, |dir, name| rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))) {
+                    match in_parent(root, prefix, |dir, name| {
+                        rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))
+                    }) {
                         Ok(()) | Err(Errno::EEXIST) => {}
                         Err(other) => return Err(other),
                     }

@@ -46,19 +46,51 @@ pub struct RootPlan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum InitOp {
     /// Mounts a new file system. `system`: the target may not be reached through a symlink (an image that ships `/proc` as one is hostile).
-    Mount { fstype: String, target: String, options: Vec<(String, Option<String>)>, attrs: u64, system: bool },
+    Mount {
+        fstype: String,
+        target: String,
+        options: Vec<(String, Option<String>)>,
+        attrs: u64,
+        system: bool,
+    },
     /// Binds a host path. `propagation`: `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
-    Bind { source: PathBuf, target: String, recursive: bool, attrs: u64, propagation: u64, file: bool },
+    Bind {
+        source: PathBuf,
+        target: String,
+        recursive: bool,
+        attrs: u64,
+        propagation: u64,
+        file: bool,
+    },
     /// A device node in the fresh `/dev`.
-    Node { path: String, block: bool, major: u32, minor: u32, mode: u32 },
-    Symlink { path: String, to: String },
-    Directory { path: String, mode: u32 },
+    Node {
+        path: String,
+        block: bool,
+        major: u32,
+        minor: u32,
+        mode: u32,
+    },
+    Symlink {
+        path: String,
+        to: String,
+    },
+    Directory {
+        path: String,
+        mode: u32,
+    },
     /// Writes `/proc/sys/<key>`.
-    Sysctl { key: String, value: String },
+    Sysctl {
+        key: String,
+        value: String,
+    },
     /// Hides a file (by `/dev/null`) or a folder (by an empty read-only tmpfs); what isn't there needs no hiding.
-    Mask { path: String },
+    Mask {
+        path: String,
+    },
     /// Makes a path read-only; what isn't there is left alone.
-    ReadOnly { path: String },
+    ReadOnly {
+        path: String,
+    },
 }
 
 impl InitOp {

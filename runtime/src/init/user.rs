@@ -19,9 +19,9 @@ pub struct Buffers {
     home: Vec<u8>,
 }
 
-impl Buffers {
+impl Default for Buffers {
     /// Allocates; pages that are never touched cost nothing.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { file: vec![0; MAX_FILE], groups: Vec::with_capacity(MAX_GROUPS), home: Vec::with_capacity(4096) }
     }
 }
@@ -146,7 +146,8 @@ fn number(text: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:44::/srv:/bin/false\nwrap:x:4294967296:0::/:/bin/sh";
+    const PASSWD: &[u8] =
+        b"root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:44::/srv:/bin/false\nwrap:x:4294967296:0::/:/bin/sh";
     const GROUP: &[u8] = b"root:x:0:\nwww:x:44:\naudio:x:63:web,other\nvideo:x:64:other";
 
     #[test]

@@ -98,10 +98,14 @@ pub struct ExecConfig {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+    },
     Failed(StartFailure),
     /// `exec` only: it ended.
-    Exited { code: i32 },
+    Exited {
+        code: i32,
+    },
 }
 
 /// Why a container did not start.

@@ -43,8 +43,8 @@ fn failed(doing: &str, errno: Errno) -> StartFailure {
 fn start(config: &ExecConfig) -> Result<(i32, OwnedFd, Option<OwnedFd>), StartFailure> {
     let gone = || failed("find the container's process", Errno::ESRCH);
     let init = ProcessId { pid: config.init_pid, start: config.init_start }.open().ok_or_else(gone)?;
-    let process = compiled::compile_process(&config.process)
-        .map_err(|error| failed(&error.to_string(), Errno::EINVAL))?;
+    let process =
+        compiled::compile_process(&config.process).map_err(|error| failed(&error.to_string(), Errno::EINVAL))?;
     let stdio = if config.process.terminal { None } else { Some(own_stdio()?) };
     clone::setns(init.as_fd(), libc::CLONE_NEWPID).map_err(|e| failed("join the container's pid namespace", e))?;
     let born = birth(&config.cgroup, 0, |go, report| {
@@ -67,7 +67,9 @@ fn own_stdio() -> Result<[OwnedFd; 3], StartFailure> {
     let all = (duplicate(0), duplicate(1), duplicate(2));
     match all {
         (Ok(stdin), Ok(stdout), Ok(stderr)) => Ok([stdin, stdout, stderr]),
-        (Err(errno), ..) | (_, Err(errno), _) | (.., Err(errno)) => Err(failed("duplicate the standard streams", errno)),
+        (Err(errno), ..) | (_, Err(errno), _) | (.., Err(errno)) => {
+            Err(failed("duplicate the standard streams", errno))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One start of the container's init: pipes, clone3(2), cgroup, handshake.
 
 use super::config::{CgroupPaths, StartFailure};
+use super::log::Stream;
 use crate::init::child::{self, Inherited};
 use crate::init::compiled::{CompiledPlan, Target};
 use crate::init::handshake::{self, Message, Stage};
@@ -10,7 +11,6 @@ use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
-use super::log::Stream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -101,7 +101,8 @@ pub fn launch(
     let terminal = plan.process.terminal;
     let pipes = if terminal { None } else { Some(Pipes::new(stdin).map_err(failure("create pipes"))?) };
     let netns = netns.map(|fd| fd.try_clone()).transpose();
-    let netns = netns.map_err(|e| failure("keep the network namespace")(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
+    let netns =
+        netns.map_err(|e| failure("keep the network namespace")(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
     let (child_stdio, ours) = match pipes {
         Some(Pipes { child, stdin, stdout, stderr }) => (Some(child), Some((stdin, stdout, stderr))),
         None => (None, None),
@@ -187,7 +188,10 @@ fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
 impl Born {
     fn give_up(&self) {
         let _ = crate::sys::signal::send(self.pidfd.as_fd(), libc::SIGKILL);
-        let _ = rustix::process::waitid(rustix::process::WaitId::PidFd(self.pidfd.as_fd()), rustix::process::WaitIdOptions::EXITED);
+        let _ = rustix::process::waitid(
+            rustix::process::WaitId::PidFd(self.pidfd.as_fd()),
+            rustix::process::WaitIdOptions::EXITED,
+        );
     }
 
     /// Lets the child go on and waits for its execve(2); returns the terminal's master if it opened one.

@@ -96,12 +96,7 @@ fn detach() -> Result<(), Errno> {
 
 fn io_failure(doing: &str) -> impl FnOnce(io::Error) -> StartFailure {
     let doing = doing.to_owned();
-    move |error| StartFailure {
-        doing,
-        errno: error.raw_os_error().unwrap_or(libc::EIO),
-        execute: false,
-        lookup: false,
-    }
+    move |error| StartFailure { doing, errno: error.raw_os_error().unwrap_or(libc::EIO), execute: false, lookup: false }
 }
 
 fn errno_failure(doing: &str) -> impl FnOnce(Errno) -> StartFailure {
@@ -195,10 +190,7 @@ impl Shim {
 
     fn wait(&self) -> Ready {
         let mut what = vec![Source::Signal, Source::Listener];
-        let mut fds = vec![
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.listener, PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
         for (index, client) in self.clients.iter().enumerate() {
             // A container that does not read its stdin makes whoever writes it wait.
             let mut flags = if self.input.len() > MAX_INPUT { PollFlags::empty() } else { PollFlags::IN };
@@ -260,8 +252,10 @@ impl Shim {
             match event {
                 Event::Netns => {
                     let sent = self.netns.as_ref().is_some_and(|netns| self.clients[index].send_netns(netns));
+                    crate::sys::memory::forget_file_pages();
                     if !sent {
-                        self.clients[index].answer(&Response::Error("this container has no network namespace of its own".into()));
+                        self.clients[index]
+                            .answer(&Response::Error("this container has no network namespace of its own".into()));
                     }
                 }
                 Event::Request(request) => self.on_request(index, request),
@@ -390,13 +384,19 @@ impl Shim {
     }
 
     fn drop_finished(&mut self) {
+        let before = self.clients.len();
         self.clients.retain(|client| !client.is_finished());
+        if self.clients.len() < before {
+            // Talking is done; what is left is waiting.
+            crate::sys::memory::forget_file_pages();
+        }
     }
 
     /// Init has ended. True: so does the shim.
     fn on_exit(&mut self) -> bool {
         let Some(running) = &self.running else { return false };
-        let Ok(Some(status)) = waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        let Ok(Some(status)) =
+            waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
         else {
             return false;
         };

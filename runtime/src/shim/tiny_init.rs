@@ -13,7 +13,9 @@ pub const PATH_IN_CONTAINER: &str = "dev/rcr-init";
 pub fn run(args: Vec<std::ffi::CString>) -> i32 {
     let blocked = SigSet::all();
     let mut before = SigSet::empty();
-    if nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&blocked), Some(&mut before)).is_err() {
+    if nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&blocked), Some(&mut before))
+        .is_err()
+    {
         return 125;
     }
     let child = match fork() {

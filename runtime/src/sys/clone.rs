@@ -6,8 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Namespaces a container is born into. Its network namespace comes from netd and is joined; its cgroup namespace is
 /// made later, when it is in its cgroup.
-pub const NAMESPACES: u64 =
-    (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC) as u64;
+pub const NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC) as u64;
 
 /// `CLONE_INTO_CGROUP` (uapi/linux/sched.h): libc's constant is too narrow for it.
 const INTO_CGROUP: u64 = 0x2_0000_0000;

@@ -11,7 +11,8 @@ pub fn forget_file_pages() {
 unsafe extern "C" fn forget_segments(info: *mut libc::dl_phdr_info, _: usize, _: *mut libc::c_void) -> libc::c_int {
     const PAGE: usize = 4096;
     // SAFETY: dl_iterate_phdr passes a valid struct with `dlpi_phnum` headers.
-    let (base, headers) = unsafe { ((*info).dlpi_addr, std::slice::from_raw_parts((*info).dlpi_phdr, (*info).dlpi_phnum.into())) };
+    let (base, headers) =
+        unsafe { ((*info).dlpi_addr, std::slice::from_raw_parts((*info).dlpi_phdr, (*info).dlpi_phnum.into())) };
     for header in headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W == 0) {
         let start = (base + header.p_vaddr) as usize;
         // Whole pages of this segment only: a neighbour may be writable.

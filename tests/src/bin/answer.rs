@@ -20,7 +20,8 @@ fn main() -> std::io::Result<()> {
             socket.send_to(format!("{text} {}", from.ip()).as_bytes(), from)?;
         }
     }
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).or_else(|_| TcpListener::bind(("0.0.0.0", port)))?;
+    let listener =
+        TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).or_else(|_| TcpListener::bind(("0.0.0.0", port)))?;
     loop {
         let (mut stream, from) = listener.accept()?;
         let _ = stream.write_all(format!("{text} {}", from.ip()).as_bytes());

@@ -7,8 +7,8 @@ use crate::ipam::{IpamError, Lease};
 use crate::model::Attachment;
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName,
-    NetnsSource, NetworkId, SandboxRequest,
+    ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName, NetnsSource, NetworkId,
+    SandboxRequest,
 };
 use std::net::IpAddr;
 
@@ -21,14 +21,8 @@ impl Daemon {
     ) -> Result<Vec<Attachment>, ApiError> {
         let mut all: Vec<Attachment> = Vec::new();
         for request in &spec.attachments {
-            match self.design_attachment(
-                &spec.id,
-                &spec.name,
-                spec.host_gateway,
-                request,
-                &all,
-                what,
-            ) {
+            let what = format!("{what} to network `{}`", request.network);
+            match self.design_attachment(&spec.id, &spec.name, spec.host_gateway, request, &all, &what) {
                 Ok(attachment) => all.push(attachment),
                 Err(error) => {
                     all.iter().for_each(|a| self.free_addresses(a));
@@ -47,22 +41,12 @@ impl Daemon {
     /// Whether these networks go together with that namespace.
     fn fits(&self, source: NetnsSource, all: &[Attachment]) -> Result<(), &'static str> {
         let driver = |a: &Attachment| self.networks.get(&a.network).map(|n| &n.network.driver);
-        let host = all
-            .iter()
-            .any(|a| matches!(driver(a), Some(DriverSpec::Host)));
-        let none = all
-            .iter()
-            .any(|a| matches!(driver(a), Some(DriverSpec::None)));
+        let host = all.iter().any(|a| matches!(driver(a), Some(DriverSpec::Host)));
+        let none = all.iter().any(|a| matches!(driver(a), Some(DriverSpec::None)));
         match source {
-            NetnsSource::Host if !host => {
-                Err("a container in the host's namespace can be on network `host` only")
-            }
-            _ if (host || none) && all.len() > 1 => {
-                Err("networks `host` and `none` go with no other")
-            }
-            NetnsSource::New | NetnsSource::Given if host => {
-                Err("network `host` needs the host's namespace")
-            }
+            NetnsSource::Host if !host => Err("a container in the host's namespace can be on network `host` only"),
+            _ if (host || none) && all.len() > 1 => Err("networks `host` and `none` go with no other"),
+            NetnsSource::New | NetnsSource::Given if host => Err("network `host` needs the host's namespace"),
             _ => Ok(()),
         }
     }
@@ -92,29 +76,19 @@ impl Daemon {
         let mac = request.mac.unwrap_or_else(random_mac);
         let host_link: IfName = format!("ve{}", hex(&random::<5>()))
             .parse()
-            .map_err(|error| {
-                ApiError::new(ErrorKind::System, what).caused_by(format!("{error}"))
-            })?;
+            .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
         let Some(state) = self.networks.get_mut(&network) else {
             return Err(ApiError::new(ErrorKind::NotFound, what)
                 .caused_by(format!("there is no network `{}`", request.network)));
         };
         let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
         let prefix = |address: IpAddr| {
-            let subnet = state
-                .network
-                .subnets
-                .iter()
-                .find(|s| s.subnet.contains(&address));
+            let subnet = state.network.subnets.iter().find(|s| s.subnet.contains(&address));
             subnet.and_then(|s| IpNet::new(address, s.subnet.prefix_len()).ok())
         };
         Ok(Attachment {
             addresses: leases.iter().filter_map(|l| prefix(l.address)).collect(),
-            reused: leases
-                .iter()
-                .filter(|l| l.reused)
-                .map(|l| l.address)
-                .collect(),
+            reused: leases.iter().filter(|l| l.reused).map(|l| l.address).collect(),
             gateways: gateways(state, &leases),
             network,
             container: id.clone(),
@@ -133,31 +107,21 @@ impl Daemon {
 
     /// Which attachment publishes ports: the one with the default route, else the first that leads out.
     pub(super) fn carrier(&self, attachments: &[Attachment]) -> Option<usize> {
-        let open = |id: &NetworkId| {
-            self.networks
-                .get(id)
-                .is_some_and(|n| n.network.bridge().is_some() && !n.network.internal)
-        };
-        let default = attachments
-            .iter()
-            .position(|a| !a.default_via.is_empty() && open(&a.network));
+        let open =
+            |id: &NetworkId| self.networks.get(id).is_some_and(|n| n.network.bridge().is_some() && !n.network.internal);
+        let default = attachments.iter().position(|a| !a.default_via.is_empty() && open(&a.network));
         default.or_else(|| attachments.iter().position(|a| open(&a.network)))
     }
 }
 
 fn free_ifname(beside: &[Attachment]) -> Result<IfName, ApiError> {
     let names = (0..=beside.len()).filter_map(|i| format!("eth{i}").parse::<IfName>().ok());
-    let free = names
-        .into_iter()
-        .find(|name| !beside.iter().any(|a| a.ifname == *name));
+    let free = names.into_iter().find(|name| !beside.iter().any(|a| a.ifname == *name));
     free.ok_or_else(|| ApiError::new(ErrorKind::System, "no free interface name"))
 }
 
 /// One address per family: the static one, else one from the first subnet that has any.
-fn lease_addresses(
-    state: &mut NetworkState,
-    request: &AttachmentRequest,
-) -> Result<Vec<Lease>, IpamError> {
+fn lease_addresses(state: &mut NetworkState, request: &AttachmentRequest) -> Result<Vec<Lease>, IpamError> {
     let mut got: Vec<Lease> = Vec::new();
     let wishes = [request.ip.map(IpAddr::V4), request.ip6.map(IpAddr::V6)];
     for (wish, v6) in wishes.into_iter().zip([false, true]) {
@@ -191,11 +155,7 @@ fn take_static(state: &mut NetworkState, address: IpAddr) -> Result<Lease, IpamE
     }
 }
 
-fn choose(
-    state: &mut NetworkState,
-    prefer: &[IpAddr],
-    v6: bool,
-) -> Result<Option<Lease>, IpamError> {
+fn choose(state: &mut NetworkState, prefer: &[IpAddr], v6: bool) -> Result<Option<Lease>, IpamError> {
     let mut full = None;
     for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
         if matches!(subnet.subnet, IpNet::V6(_)) != v6 {
@@ -211,18 +171,10 @@ fn choose(
 
 fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
     let network = &state.network;
-    let leads_out = |subnet: &&crate::model::Subnet| {
-        !network.internal && network.gateway_mode(subnet) != GatewayMode::Isolated
-    };
-    let holds =
-        |subnet: &&crate::model::Subnet| leases.iter().any(|l| subnet.subnet.contains(&l.address));
-    network
-        .subnets
-        .iter()
-        .filter(leads_out)
-        .filter(holds)
-        .filter_map(|s| s.gateway)
-        .collect()
+    let leads_out =
+        |subnet: &&crate::model::Subnet| !network.internal && network.gateway_mode(subnet) != GatewayMode::Isolated;
+    let holds = |subnet: &&crate::model::Subnet| leases.iter().any(|l| subnet.subnet.contains(&l.address));
+    network.subnets.iter().filter(leads_out).filter(holds).filter_map(|s| s.gateway).collect()
 }
 
 /// Gives the default routes to the attachment with the highest priority, per family; the first wins a tie.

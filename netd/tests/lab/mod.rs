@@ -288,8 +288,9 @@ impl Lab {
             "ip addr add {OUTSIDE}/24 dev out0 && ip addr add 2001:db8::2/64 dev out0 nodad && ip link set out0 up"
         ));
         sh(&format!("ip route add default via {OUTSIDE} && ip -6 route add default via 2001:db8::2"));
-<<<<<<< HEAD
-        eventually("the uplink is up", || try_sh("ip link show up0").1.contains("state UP"));
+        eventually("the outside answers", || {
+            try_sh(&format!("ping -n -c1 -W1 {OUTSIDE} && ping -n -c1 -W1 2001:db8::2")).0
+        });
         Self {
             dir: tempfile::tempdir().unwrap(),
             host: Netns::current(),
@@ -298,10 +299,6 @@ impl Lab {
             pid: None,
             env: Vec::new(),
         }
-=======
-        eventually("the outside answers", || try_sh(&format!("ping -n -c1 -W1 {OUTSIDE} && ping -n -c1 -W1 2001:db8::2")).0);
-        Self { dir: tempfile::tempdir().unwrap(), host: Netns::current(), outside, client: None, pid: None, env: Vec::new() }
->>>>>>> net
     }
 
     fn run_dir(&self) -> PathBuf {
@@ -438,19 +435,9 @@ impl Lab {
     pub fn dump(&self) -> String {
         let sysctls = "for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding \
             /proc/sys/net/ipv6/conf/*/forwarding /proc/sys/net/ipv6/conf/*/accept_ra; do echo $f $(cat $f); done";
-<<<<<<< HEAD
-        let dumps = [
-            "ip -d link",
-            "ip addr",
-            "ip route show table all",
-            "ip -6 route show table all",
-            "nft list ruleset",
-            sysctls,
-        ];
-=======
         let links = "ip -d link | sed 's/[a-z_]*timer *[0-9.]*//g'";
-        let dumps = [links, "ip addr", "ip route show table all", "ip -6 route show table all", "nft list ruleset", sysctls];
->>>>>>> net
+        let dumps =
+            [links, "ip addr", "ip route show table all", "ip -6 route show table all", "nft list ruleset", sysctls];
         dumps.map(|line| self.host.sh(line)).join("\n")
     }
 

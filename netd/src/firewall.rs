@@ -1,7 +1,7 @@
 //! The host's firewall as data: one table, `inet rcr`, that never changes but in the elements of its sets and maps.
 //!
 //! Every network and every published port is an element, so that a packet costs the same few look-ups however many there
-//! are, and a change is one element. `docs/nftables.md` walks through it. No I/O here: `kernel::nft` speaks to the kernel.
+//! are, and a change is one element. `docs/networking.md` walks through it. No I/O here: `kernel::nft` speaks to the kernel.
 
 use ipnet::IpNet;
 use netd_api::IfName;

@@ -14,6 +14,8 @@
 //! | [`store`] | what outlives netd |
 //! | [`daemon`] | the single writer, the socket, adoption after a restart |
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod daemon;
 pub mod dns;
 pub mod drivers;

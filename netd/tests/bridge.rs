@@ -61,11 +61,10 @@ fn the_host_does_not_become_a_router() {
     // A packet from the one side to the other's far end would be forwarded.
     other.sh("ip route add 203.0.113.0/24 via 192.0.2.1");
     lab.host.sh("ip route add 203.0.113.0/24 via 198.51.100.2");
-    let forwarded = || lab.host.sh("cat /proc/net/snmp | awk '/^Ip:/ {print $7}' | tail -1");
     let _ = other.try_sh("ping -c1 -W1 203.0.113.1");
     let drops = lab.host.sh("nft list chain inet rcr forward");
     let guard = drops.lines().find(|l| l.contains("@guard")).unwrap();
-    assert!(!guard.contains("packets 0 "), "{guard} {}", forwarded());
+    assert!(!guard.contains("packets 0 "), "{guard}");
 }
 
 #[test]

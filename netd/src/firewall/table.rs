@@ -124,7 +124,7 @@ fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
     IpNet::new(address.into(), len).unwrap_or_else(|_| IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }
 
-/// The host's table. `docs/nftables.md` explains the order of the rules.
+/// The host's table. `docs/networking.md` explains the order of the rules.
 pub fn host_table() -> Table {
     let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, priority, rules };
     Table {

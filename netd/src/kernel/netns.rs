@@ -18,7 +18,10 @@ const LOOPBACK: u32 = 1;
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 /// What holds in every container's namespace before its first link exists. `default` is what new links start with.
-const SYSCTLS: [(&str, &str); 10] = [
+const SYSCTLS: [(&str, &str); 12] = [
+    // a new namespace takes these over from the machine's first one; a container on two networks is no router between them
+    ("net/ipv4/ip_forward", "0"),
+    ("net/ipv6/conf/all/forwarding", "0"),
     // ping without CAP_NET_RAW, ports below 1024 without CAP_NET_BIND_SERVICE: it is the container's own namespace
     ("net/ipv4/ping_group_range", "0 2147483647"),
     ("net/ipv4/ip_unprivileged_port_start", "0"),

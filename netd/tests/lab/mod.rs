@@ -1,7 +1,7 @@
 //! A host of its own for every test: a network namespace with an uplink to an "outside", a netd, containers.
 //!
 //! The calling thread moves into the namespace, and so does what it starts; nothing reaches the machine's own network.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use netd_api::*;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -275,7 +275,8 @@ impl Lab {
             assert!(try_sh(&format!("command -v {tool}")).0, "these tests need `{tool}`");
         }
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        sh("ip link set lo up");
+        // A new namespace takes the machine's own setting over.
+        sh("ip link set lo up; echo 0 > /proc/sys/net/ipv4/ip_forward");
         let outside = Netns::new();
         sh(&format!("ip link add up0 mtu 1400 type veth peer name out0 mtu 1400 netns {}", outside.path()));
         // No link-local addresses: they come late, and would change the dumps.

@@ -28,6 +28,25 @@ fn two_containers_ping_each_other_and_the_world_and_nothing_is_left() {
 }
 
 #[test]
+fn a_container_that_ended_is_silent_though_somebody_keeps_its_namespace() {
+    let mut lab = Lab::new();
+    lab.network("blue");
+    let (first, other) = (lab.container("first", "blue"), lab.container("other", "blue"));
+    let (kept, address) = (first.netns.clone(), first.ip(false));
+    assert!(other.netns.ping(address) && lab.host.ping(address));
+    lab.end(first);
+    // Its interface is still up in there and would answer ARP requests: also the host's, with a fresh neighbour table.
+    lab.host.sh("ip neigh flush all");
+    other.netns.sh("ip neigh flush all");
+    assert!(!lab.host.ping(address));
+    assert!(!other.netns.ping(address));
+    let next =
+        lab.container_with("next", "blue", |spec| spec.attachments[0].ip = Some(address.to_string().parse().unwrap()));
+    assert!(lab.host.ping(address) && other.netns.ping(address));
+    drop((kept, next));
+}
+
+#[test]
 fn the_default_network_leaves_nothing_when_nobody_uses_it() {
     let mut lab = Lab::new();
     let before = lab.dump();

@@ -181,3 +181,43 @@ fn life(lab: &mut Lab) -> Result<(), String> {
     call(Call::NetworkRemove { network: "sweep".into() })?;
     Ok(())
 }
+
+/// Every kind of op there is, by its name: a crash before it and after it, and a restart that leaves nothing.
+#[test]
+fn every_kind_of_op_is_in_the_sweep() {
+    let mut lab = Lab::bare();
+    lab.start();
+    lab.kill();
+    let before = lab.dump();
+    for name in netd::plan::Op::NAMES {
+        for when in ["abort", "abort:after"] {
+            lab.start_with(&[("NETD_FAILPOINT".into(), format!("{name}:{when}"))]);
+            let _ = life(&mut lab).and_then(|()| repair(&mut lab));
+            assert!(lab.crashed(), "no life has the op `{name}`");
+            lab.start_with(&[]);
+            if let Ok(true) = has_network(&mut lab) {
+                lab.call(Call::NetworkRemove { network: "sweep".into() });
+            }
+            lab.clean(&before);
+            lab.kill();
+        }
+    }
+}
+
+/// A bridge that goes under its container, and comes back.
+fn repair(lab: &mut Lab) -> Result<(), String> {
+    let refused = |error: ApiError| causes(&error);
+    let spec = network_spec("sweep", |_, _| {});
+    let info = match lab.request(Call::NetworkCreate { spec, dry_run: false }) {
+        Ok((Reply::Network(info), _)) => info,
+        other => return Err(format!("{other:?}")),
+    };
+    let a = lab.try_container("a", "sweep", |_| {}).map_err(refused)?;
+    let bridge = info.interface.ok_or("no bridge")?;
+    lab.host.sh(&format!("ip link del {bridge}"));
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !lab.crashed() && !a.netns.ping(OUTSIDE) {
+        assert!(std::time::Instant::now() < until, "the bridge does not come back");
+    }
+    Ok(())
+}

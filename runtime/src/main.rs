@@ -7,6 +7,8 @@ use rcr::report::{EXIT_RCR, Failure};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Some files are for the container's users to read (`/etc/hosts`): the caller's umask has no say in their modes.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let code = match parse() {
         Ok(cli) => rcr::cmd::run(cli).unwrap_or_else(|failure| {
             failure.print();

@@ -376,3 +376,24 @@ fn killing_the_command_line_leaves_the_container_running() {
     assert_eq!(host.inspect("c1", "/State/Status"), "running");
     assert_eq!(host.ok(&["exec", "c1", "echo", "still"]), "still");
 }
+
+#[test]
+fn the_callers_umask_does_not_reach_the_container() {
+    let host = Host::new();
+    let mut command = host.netns.command("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(tests::bin().join("rcr"));
+    command.args([
+        "run",
+        "--rm",
+        "-u",
+        "1000",
+        "alpine",
+        "sh",
+        "-c",
+        "cat /etc/hosts /etc/resolv.conf /etc/hostname; umask",
+    ]);
+    let output = command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("127.0.0.1") && text.contains("nameserver") && text.trim().ends_with("0022"), "{text}");
+}

@@ -135,3 +135,67 @@ fn ordinary_programs_still_work() {
                   (sleep 0.1 & wait); echo a | sort | grep a; chroot / true; kill -0 $$; nice true; sync; date >/dev/null; df >/dev/null && echo fine";
     assert!(host.sh(&["--network", "none"], script).ends_with("fine"));
 }
+
+/// `rcr` with a group file of the test's own; `who` is the argument list of setpriv(1).
+fn rcr_as(host: &Host, who: &str, args: &[&str]) -> (i32, String) {
+    let script = "mount --bind \"$1/group\" /etc/group; who=$2; shift 2; exec setpriv $who -- \"$@\"";
+    let mut command = host.netns.command("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh", host.scratch().to_str().unwrap(), who]);
+    command.arg(host.scratch().join("rcr")).args(args);
+    command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).env_remove("RCR_CONFIG");
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn members_of_the_group_may_look_and_nothing_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = Host::bare();
+    let scratch = host.scratch();
+    // The way to the state is open, as /var/lib and /run are; the programs lie where everybody can execute it.
+    std::fs::set_permissions(scratch.parent().unwrap(), PermissionsExt::from_mode(0o755)).unwrap();
+    for program in ["rcr", "rcr-shim", "netd"] {
+        std::fs::copy(tests::bin().join(program), scratch.join(program)).unwrap();
+    }
+    std::fs::write(scratch.join("group"), "root:x:0:\nrcr:x:4711:\n").unwrap();
+    let (root, member) = ("--clear-groups", "--reuid=1000 --regid=1000 --groups=4711");
+    let stranger = "--reuid=1001 --regid=1001 --clear-groups";
+    let root_does = |args: &[&str]| {
+        let (code, text) = rcr_as(&host, root, args);
+        assert_eq!(code, 0, "{text}");
+    };
+    root_does(&["image", "import", tests::rootfs("alpine").to_str().unwrap(), "alpine"]);
+    root_does(&["network", "create", "blue"]);
+    root_does(&["run", "-d", "--name", "c1", "--network", "blue", "alpine", "sh", "-c", "echo hello; sleep 1000"]);
+    for (args, shown) in [
+        (&["network", "ls"][..], "blue"),
+        (&["network", "inspect", "blue"], "c1"),
+        (&["ps"], "c1"),
+        (&["inspect", "c1"], "\"Running\": true"),
+        (&["logs", "c1"], "hello"),
+        (&["port", "c1"], ""),
+    ] {
+        let (code, text) = rcr_as(&host, member, args);
+        assert!(code == 0 && text.contains(shown), "{args:?}: {text}");
+        let (code, text) = rcr_as(&host, stranger, args);
+        assert!(code != 0 && text.contains("error: ") && text.contains("EACCES"), "{args:?}: {text}");
+    }
+    for args in [
+        &["network", "create", "green"][..],
+        &["network", "rm", "blue"],
+        &["network", "disconnect", "blue", "c1"],
+        &["exec", "c1", "true"],
+        &["kill", "c1"],
+        &["rm", "-f", "c1"],
+        &["run", "--rm", "alpine", "true"],
+    ] {
+        let (code, text) = rcr_as(&host, member, args);
+        assert!(code != 0 && text.contains("error: "), "{args:?}: {text}");
+    }
+    assert_eq!(host.inspect("c1", "/State/Running"), true);
+    // What a container's root makes setuid is out of their reach.
+    let id = host.inspect("c1", "/Id").as_str().unwrap().to_owned();
+    let snapshot = host.root().join("containers").join(id).join("snapshot");
+    assert_eq!(std::fs::metadata(snapshot).unwrap().permissions().mode() & 0o777, 0o700);
+}

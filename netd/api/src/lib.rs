@@ -10,6 +10,7 @@ mod config;
 mod frame;
 mod names;
 mod network;
+mod readers;
 mod reply;
 mod request;
 mod sandbox;
@@ -20,6 +21,7 @@ pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
 pub use network::{
     BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest,
 };
+pub use readers::{READERS, open_to_readers, readers};
 pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
 pub use request::{Call, Request};
 pub use sandbox::{

@@ -417,6 +417,9 @@ impl Daemon {
         }
         for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
             if let Op::Veth { host, alias, .. } = &step.op {
+                if let Err(error) = self.kernel.close_port(host.as_str(), alias) {
+                    self.log.line(format!("cannot close the port of `{host}`: {error}"));
+                }
                 let due = Instant::now() + GRACE;
                 self.dying.push(Dying { link: host.to_string(), alias: alias.clone(), due });
                 *outcome = Outcome::Skipped;

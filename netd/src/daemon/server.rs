@@ -4,7 +4,8 @@ use super::log::Log;
 use super::state::{Answer, Input};
 use crate::kernel::receive_fd;
 use netd_api::{
-    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, Reply, Request, recv_frame, send_frame,
+    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers,
+    recv_frame, send_frame,
 };
 use nix::sys::socket::{getsockopt, sockopt};
 use std::fs::File;
@@ -17,8 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, sync_channel};
 use std::time::Duration;
 
-/// The group whose members may list.
-const GROUP: &str = "rcr";
 /// How long a shim may take to answer.
 const SHIM_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -52,11 +51,10 @@ pub fn bind(run: &Path) -> Result<UnixListener, String> {
     let bound = with_short_path(&path, |path| UnixListener::bind(path));
     nix::sys::stat::umask(old);
     let listener = bound.map_err(failed)?;
-    if let Some(gid) = group_id() {
-        // Members reach the socket: the folder lets them through, not look around.
+    if let Some(gid) = readers() {
         std::os::unix::fs::chown(&path, None, Some(gid)).map_err(failed)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
-        std::fs::set_permissions(run, std::fs::Permissions::from_mode(0o711)).map_err(failed)?;
+        open_to_readers(run).map_err(failed)?;
     }
     Ok(listener)
 }
@@ -64,14 +62,6 @@ pub fn bind(run: &Path) -> Result<UnixListener, String> {
 /// Removes the socket.
 pub fn unbind(run: &Path) {
     let _ = std::fs::remove_file(run.join(netd_api::SOCKET_NAME));
-}
-
-fn group_id() -> Option<u32> {
-    let text = std::fs::read_to_string("/etc/group").ok()?;
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next()? == GROUP).then(|| fields.nth(1)?.parse().ok())?
-    })
 }
 
 /// Accepts on a thread of its own.
@@ -150,7 +140,7 @@ fn reads_only(call: &Call) -> bool {
 
 fn not_allowed() -> ApiError {
     ApiError::new(ErrorKind::Permission, "only root may change networks")
-        .hint(format!("members of the group `{GROUP}` may list them"))
+        .hint(format!("members of the group `{READERS}` may list them"))
 }
 
 fn other_version(v: u16) -> ApiError {

@@ -210,6 +210,12 @@ impl Kernel {
         }
     }
 
+    /// Silences a container's port ahead of its end: its address may be another's in a moment, and its namespace, which
+    /// goes away only in the background, would still answer for it.
+    pub fn close_port(&mut self, link: &str, alias: &str) -> Result<(), KernelError> {
+        link::close_port(&mut self.route, link, alias)
+    }
+
     /// Forgets an address's flows: it is another container's now.
     pub fn forget_flows(&mut self, address: std::net::IpAddr) -> Result<usize, KernelError> {
         conntrack::forget(&mut self.conntrack, address, None)

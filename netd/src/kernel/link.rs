@@ -4,10 +4,11 @@ use super::KernelError;
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
 use crate::plan::LinkSeen;
 use netd_api::{IfName, Mac};
-use netlink_packet_core::Parseable;
+use netlink_packet_core::{DefaultNla, Parseable};
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge,
 };
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -15,6 +16,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
+/// include/uapi/linux/if_link.h and if_bridge.h.
+const IFLA_BRPORT_STATE: u16 = 1;
+const BR_STATE_DISABLED: u8 = 0;
 
 /// Every link of ours has an alias that starts so.
 pub const MARK: &str = "rcr:";
@@ -153,6 +158,27 @@ pub fn set_port(socket: &mut Netlink, index: u32, isolated: bool, hairpin: bool)
     request.attributes =
         vec![LinkAttribute::LinkInfo(vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(flags)])];
     socket.request(RTM_NEWLINK, 0, &emit(&request))
+}
+
+/// Closes a bridge port of ours for good: nothing passes in or out, at once, where deleting the link would wait for readers
+/// (`br_set_port_state`, net/bridge/br_stp_if.c). A port that is gone is closed. RTM_SETLINK to the bridge's own family: after
+/// an RTM_NEWLINK the kernel looks at the port anew and opens it again.
+pub fn close_port(socket: &mut Netlink, name: &str, alias: &str) -> Result<(), KernelError> {
+    let link = match find(socket, name) {
+        Ok(link) if link.alias.as_deref() == Some(alias) => link,
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_gone() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut request = LinkMessage::default();
+    request.header.interface_family = AddressFamily::Bridge;
+    request.header.index = link.index;
+    let state = DefaultNla::new(IFLA_BRPORT_STATE, vec![BR_STATE_DISABLED]);
+    request.attributes = vec![LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(state)])];
+    match socket.request(RTM_SETLINK, 0, &emit(&request)) {
+        Err(error) if error.is_gone() => Ok(()),
+        other => other,
+    }
 }
 
 /// Whether a link is ours: by its alias, or by its MAC where a crash came before the alias was set.

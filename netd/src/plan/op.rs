@@ -39,22 +39,38 @@ pub enum Op {
 }
 
 impl Op {
+    /// All names, for sweeps over every kind there is.
+    pub const NAMES: [&str; 12] = [
+        "bridge",
+        "veth",
+        "join",
+        "port",
+        "address",
+        "up",
+        "route",
+        "sysctl",
+        "table",
+        "user_table",
+        "elements",
+        "forget_flows",
+    ];
+
     /// The op's name: what failpoints and journals call it.
     pub fn name(&self) -> &'static str {
-        match self {
-            Op::Bridge { .. } => "bridge",
-            Op::Veth { .. } => "veth",
-            Op::Join { .. } => "join",
-            Op::Port { .. } => "port",
-            Op::Address { .. } => "address",
-            Op::Up { .. } => "up",
-            Op::Route { .. } => "route",
-            Op::Sysctl { .. } => "sysctl",
-            Op::Table => "table",
-            Op::UserTable => "user_table",
-            Op::Elements { .. } => "elements",
-            Op::ForgetFlows { .. } => "forget_flows",
-        }
+        Self::NAMES[match self {
+            Op::Bridge { .. } => 0,
+            Op::Veth { .. } => 1,
+            Op::Join { .. } => 2,
+            Op::Port { .. } => 3,
+            Op::Address { .. } => 4,
+            Op::Up { .. } => 5,
+            Op::Route { .. } => 6,
+            Op::Sysctl { .. } => 7,
+            Op::Table => 8,
+            Op::UserTable => 9,
+            Op::Elements { .. } => 10,
+            Op::ForgetFlows { .. } => 11,
+        }]
     }
 
     /// The link that it changes, if it changes one.

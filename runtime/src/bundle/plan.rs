@@ -65,8 +65,8 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         domainname: spec.domainname().clone(),
         root: RootPlan {
             lower: config.image.layers.clone(),
-            upper: facts.container_dir.join("upper"),
-            work: facts.container_dir.join("work"),
+            upper: facts.container_dir.join("snapshot/upper"),
+            work: facts.container_dir.join("snapshot/work"),
             mountpoint: facts.run_dir.join("rootfs"),
             read_only: config.read_only,
             volatile: config.auto_remove,

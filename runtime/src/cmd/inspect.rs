@@ -46,14 +46,18 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
         Some("image") => image::describe(instance, name),
         Some("network") => network::describe(instance, name),
         Some("volume") => volume::describe(instance, name),
-        _ => container(instance, name)
-            .or_else(|_| image::describe(instance, name))
-            .or_else(|_| network::describe(instance, name))
-            .or_else(|_| volume::describe(instance, name))
-            .map_err(|_| {
-                Failure::new(format!("no such object: `{name}`"))
-                    .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
-            }),
+        _ => match container(instance, name) {
+            // Not allowed to look is not the same as not there.
+            Err(failure) if !failure.message().starts_with("no such") => Err(failure),
+            found => found
+                .or_else(|_| image::describe(instance, name))
+                .or_else(|_| network::describe(instance, name))
+                .or_else(|_| volume::describe(instance, name))
+                .map_err(|_| {
+                    Failure::new(format!("no such object: `{name}`"))
+                        .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
+                }),
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use super::config::{Config, MountKind, NetworkMode};
 use super::process::ProcessId;
 use super::spawn;
 use super::state::{State, Status};
-use super::store::{Container, Containers, Dirs, private_folder};
+use super::store::{Container, Containers, Dirs, private_folder, shared_folder};
 use crate::bundle::{self, CgroupKind, Device, Facts};
 use crate::net::{Netd, unexpected};
 use crate::report::{Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text};
@@ -138,9 +138,14 @@ fn refused(error: bundle::BundleError) -> Failure {
 /// The container's folders. Those that a snapshot needs outlive stops; the others are made anew by every start.
 fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     let (root, run) = (dirs.container(&config.id), dirs.container_run(&config.id));
-    let all = [root.join("upper"), root.join("work"), root.join("log"), run.join("rootfs")];
+    let making = |folder: &Path| format!("cannot create `{}`", folder.display());
+    for folder in [root.join("log"), run.clone()] {
+        shared_folder(&folder).doing(|| making(&folder))?;
+    }
+    // Below a folder of root's own: what a container's root makes setuid is nobody's to find.
+    let all = [root.join("snapshot/upper"), root.join("snapshot/work"), run.join("rootfs")];
     for folder in &all {
-        private_folder(folder).doing(|| format!("cannot create `{}`", folder.display()))?;
+        private_folder(folder).doing(|| making(folder))?;
     }
     // The upper folder's mode is the container's own root's: everybody in it must be able to look.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

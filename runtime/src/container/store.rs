@@ -18,10 +18,10 @@ pub struct Dirs {
 }
 
 impl Dirs {
-    /// Makes both folders, readable by root alone.
+    /// Makes both folders, readable by root and the group `rcr`.
     pub fn ensure(&self) -> Outcome<()> {
         for dir in [&self.root, &self.run] {
-            private_folder(dir).doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
+            shared_folder(dir).doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
         }
         Ok(())
     }
@@ -58,6 +58,23 @@ impl Dirs {
     }
 }
 
+/// A folder that the group `rcr` may read, if there is one. It is opened to the group when it is made, never later: a
+/// container's program has no say in it.
+pub fn shared_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        shared_folder(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => netd_api::open_to_readers(path),
+        // Somebody else made it at the same time.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// A folder of root's own, with its parents.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -78,9 +95,9 @@ pub struct Containers<'a> {
 impl Containers<'_> {
     /// Takes the name; it is taken or it is not (`O_EXCL`).
     pub fn claim_name(&self, name: &str, id: &ContainerId) -> Outcome<()> {
-        private_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
+        shared_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
         let path = self.dirs.names().join(name);
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
         match file.and_then(|mut file| file.write_all(id.as_str().as_bytes())) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -105,7 +122,7 @@ impl Containers<'_> {
     pub fn save(&self, config: &Config) -> Outcome<()> {
         let folder = self.dirs.container(&config.id);
         let write = || -> io::Result<()> {
-            private_folder(&folder)?;
+            shared_folder(&folder)?;
             let temporary = folder.join(format!(".{CONFIG_NAME}"));
             fs::write(&temporary, serde_json::to_vec(config)?)?;
             fs::rename(temporary, folder.join(CONFIG_NAME))
@@ -116,7 +133,7 @@ impl Containers<'_> {
     /// Writes a fresh state.
     pub fn save_state(&self, id: &ContainerId, state: &State) -> Outcome<()> {
         let folder = self.dirs.container_run(id);
-        private_folder(&folder)
+        shared_folder(&folder)
             .and_then(|()| state.write(&folder))
             .doing(|| format!("cannot save the state of `{}`", id.short()))
     }
@@ -162,13 +179,18 @@ impl Containers<'_> {
         let missing =
             || Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers");
         // Only what can be a name is looked up as a file.
-        if !wanted.is_empty()
-            && !wanted.starts_with('.')
-            && !wanted.contains('/')
-            && let Ok(id) = fs::read_to_string(self.dirs.names().join(wanted))
-            && let Ok(id) = id.parse()
-        {
-            return self.load(&id);
+        if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
+            match fs::read_to_string(self.dirs.names().join(wanted)) {
+                Ok(id) => {
+                    if let Ok(id) = id.parse() {
+                        return self.load(&id);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(error).doing(|| format!("cannot look for the container `{wanted}`"));
+                }
+                Err(_) => {}
+            }
         }
         if wanted.is_empty() || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(missing());

@@ -113,7 +113,8 @@ impl Log {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    // Its folder says who may read it.
+    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
 }
 
 /// The name of the n-th older file.

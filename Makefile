@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test demo test lint deny bench install uninstall clean images
+.PHONY: help build setup setup-test demo test vm-test lint deny bench install uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,9 @@ demo: setup build images ## Run the main job: two containers find each other by 
 
 test: setup-test ## Run all tests
 	@tests/run.sh
+
+vm-test: setup-test build images ## Run the lab: scenarios in small virtual machines with a stock Debian kernel
+	@tests/vm/run
 
 lint: ## Format and clippy, warnings as errors
 	$(CARGO) fmt --all --check

@@ -3,14 +3,20 @@
 //! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 only the hierarchies whose limits or
 //! counters we use are entered: each costs a move.
 
+mod devices;
+
 use crate::bundle::CgroupKind;
 use crate::report::{Doing, Failure, Outcome};
 use crate::shim::config::CgroupPaths;
+use crate::sys::bpf::{attach_device_program, load_device_program};
 use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_setup};
 use netd_api::ContainerId;
+use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
+use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// All our cgroups lie below this one.
@@ -109,7 +115,27 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
             "check the values of --memory, --cpus and --pids-limit; `rcr info` shows which controllers this host has",
         )
     })?;
+    if let Some(folder) = &paths.unified {
+        let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
+        if let Some(program) = devices::program(&rules) {
+            guard_devices(folder, &program).inspect_err(|_| crate::shim::cleanup::remove_cgroups(&paths))?;
+        }
+    }
     Ok(paths)
+}
+
+/// Binds the device program to the cgroup. A container never starts without: it could read the host's disks.
+fn guard_devices(folder: &Path, program: &[u64]) -> Outcome<()> {
+    let attach = || -> Result<(), Errno> {
+        let cgroup = rustix::fs::open(folder, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+        attach_device_program(cgroup.as_fd(), load_device_program(program)?.as_fd())
+    };
+    attach()
+        .doing(|| format!("cannot load the device rules of cgroup `{}` as a BPF program", folder.display()))
+        .map_err(|failure| {
+            failure.hint("the kernel needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF, and rcr the capability CAP_BPF")
+        })
 }
 
 /// As mkdir -p; another container's end may remove the parent in between.

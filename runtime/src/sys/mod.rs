@@ -1,8 +1,9 @@
 //! The runtime's system calls: everything `unsafe` of this package lives here, each function argued on its own.
 //!
 //! What nix or rustix offer safely is used directly elsewhere; this room holds only what they lack (clone3(2),
-//! mount_setattr(2), raw credential calls without glibc's thread broadcast, execveat(2), capset(2), seccomp(2)).
+//! mount_setattr(2), raw credential calls without glibc's thread broadcast, execveat(2), capset(2), seccomp(2), bpf(2)).
 
+pub mod bpf;
 pub mod clone;
 pub mod creds;
 pub mod exec;

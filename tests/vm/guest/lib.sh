@@ -1,0 +1,91 @@
+# What scenarios share; sourced by each. A scenario is a list of checks; it ends with `finish`.
+set -uo pipefail
+passed=0
+failed=0
+
+# check WHAT COMMAND...: the command succeeds.
+check() {
+  local what=$1 output status
+  shift
+  output=$("$@" 2>&1)
+  status=$?
+  if [ $status = 0 ]; then
+    passed=$((passed + 1))
+    echo "ok   $what"
+  else
+    failed=$((failed + 1))
+    echo "FAIL $what: \`$*\` gave status $status"
+    printf '%s\n' "$output" | tail -n 12 | sed 's/^/     /'
+  fi
+}
+
+# refuse WHAT TEXT COMMAND...: the command fails, and its output contains TEXT (a basic regular expression).
+refuse() {
+  local what=$1 text=$2 output
+  shift 2
+  if output=$("$@" 2>&1); then
+    failed=$((failed + 1))
+    echo "FAIL $what: \`$*\` succeeded"
+  elif ! grep -q -e "$text" <<< "$output"; then
+    failed=$((failed + 1))
+    echo "FAIL $what: \`$*\` did not say \`$text\`"
+    printf '%s\n' "$output" | sed 's/^/     /'
+  else
+    passed=$((passed + 1))
+    echo "ok   $what"
+  fi
+}
+
+# same WHAT WANT GOT
+same() {
+  if [ "$2" = "$3" ]; then
+    passed=$((passed + 1))
+    echo "ok   $1"
+  else
+    failed=$((failed + 1))
+    echo "FAIL $1: wanted \`$2\`, got \`$3\`"
+  fi
+}
+
+# eventually COMMAND...: again and again for ten seconds, until it succeeds.
+eventually() {
+  local turn
+  for turn in $(seq 40); do
+    "$@" && return 0
+    sleep 0.25
+  done
+  "$@"
+}
+
+# mark NAME / await VM NAME: one machine waits until another one has come to a point, for a minute at most.
+mark() { : > "/run/marks/$1"; }
+await() {
+  local turn
+  for turn in $(seq 120); do
+    /bin/busybox wget -q -O /dev/null "http://$1:7777/$2" 2>/dev/null && return 0
+    sleep 0.5
+  done
+  echo "FAIL $1 never came to \`$2\`"
+  return 1
+}
+
+images() {
+  for name in "$@"; do
+    case $name in
+      alpine) rcr image import /payload/images/alpine.tar.gz alpine >/dev/null || exit 1 ;;
+      nginx) rcr image import -c 'CMD ["nginx","-g","daemon off;"]' -c 'EXPOSE 80' /payload/images/nginx.tar.gz nginx >/dev/null || exit 1 ;;
+    esac
+  done
+}
+
+# gone: soon after the last container, no link and no cgroup of ours is left.
+gone() { eventually nothing_of_ours || { ip -o link; find /sys/fs/cgroup/rcr; return 1; }; }
+nothing_of_ours() {
+  ! ip -o link | grep -q -e 'alias rcr:' -e ': veth' && [ -z "$(find /sys/fs/cgroup/rcr -mindepth 1 -type d 2>/dev/null)" ]
+}
+
+finish() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ] && [ "$passed" != 0 ]
+  exit
+}

@@ -15,6 +15,12 @@ pub enum Error {
     InUse { name: String, users: Vec<String> },
     #[error("cannot unpack the image: {0}")]
     Hostile(String),
+    #[error("cannot unpack the image: {why}")]
+    Limit {
+        why: String,
+        /// The key of `[images.limits]`.
+        key: String,
+    },
     #[error("`{path}` is damaged: {why}")]
     Damaged { path: String, why: String },
     #[error("{doing}")]
@@ -26,6 +32,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Over a limit that the configuration sets.
+    pub fn limit(key: &str, why: String) -> Self {
+        Error::Limit { why, key: key.to_owned() }
+    }
+
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -36,6 +47,9 @@ impl Error {
             Error::InUse { users, .. } => Some(format!("remove the containers first: `rcr rm {}`", users.join(" "))),
             Error::Ambiguous(_) => Some("give more digits".into()),
             Error::Damaged { .. } => Some("import or load the image again".into()),
+            Error::Limit { key, .. } => {
+                Some(format!("if you trust the image, raise `{key}` in [images.limits] of the configuration"))
+            }
             Error::Name { .. } | Error::Hostile(_) | Error::Io { .. } => None,
         }
     }

@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`reference`], [`digest`] | names and digests, checked when they are made |
 //! | [`store`] | the layout on disk: blobs, index, unpacked layers |
+//! | [`layer`] | one layer into the store, by way of a process that can do nothing else |
 //! | [`import`] | an image from a root file system |
 //! | [`unpack`] | bytes of a tar → file operations (pure) → a folder (by descriptor) |
 #![forbid(unsafe_code)]
 
 pub mod digest;
 mod error;
+pub mod helper;
 pub mod import;
+pub mod layer;
 pub mod reference;
 pub mod store;
 pub mod unpack;

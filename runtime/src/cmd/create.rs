@@ -36,7 +36,7 @@ fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, Stri
 /// by the caller, who owns the container from here on.
 pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
     let parsed = Parsed::from(args, instance)?;
-    let images = rcr_images::Store::open(&instance.dirs.images())?;
+    let images = super::image::store(instance)?;
     let image = images.resolve(&args.image)?;
     let layers = images.layers(&image)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;

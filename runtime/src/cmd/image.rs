@@ -8,11 +8,12 @@ use crate::report::{Doing, Failure, Outcome};
 use rcr_images::{Digest, ImportOptions, Removed, Store};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
 
-fn store(instance: &Instance) -> Outcome<Store> {
+pub fn store(instance: &Instance) -> Outcome<Store> {
     instance.dirs.ensure()?;
-    Ok(Store::open(&instance.dirs.images())?)
+    Ok(Store::open(&instance.dirs.images(), instance.config.images.limits)?)
 }
 
 /// `rcr image …`.
@@ -32,18 +33,19 @@ pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
 fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
     let store = store(instance)?;
     let options = import_options(args)?;
-    let mut source: Box<dyn Read + Send> = if args.file.as_os_str() == "-" {
-        Box::new(io::stdin())
+    let source = if args.file.as_os_str() == "-" {
+        io::stdin().as_fd().try_clone_to_owned()
     } else {
-        Box::new(File::open(&args.file).doing(|| format!("cannot read `{}`", args.file.display()))?)
+        File::open(&args.file).map(OwnedFd::from)
     };
+    let source = source.doing(|| format!("cannot read `{}`", args.file.display()))?;
     let terminal = io::stderr().is_terminal();
     let mut progress = |bytes: u64| {
         if terminal {
             let _ = write!(io::stderr(), "\runpacking {}   ", table::size(bytes));
         }
     };
-    let result = store.import(&mut source, args.name.as_deref(), &options, &mut progress);
+    let result = store.import(source, args.name.as_deref(), &options, &mut progress);
     if terminal {
         let _ = write!(io::stderr(), "\r\x1b[K");
     }

@@ -14,6 +14,7 @@ mod work;
 
 pub use work::{Busy, Claim, WriteLock};
 
+use crate::digest::Hasher;
 use crate::{Digest, Doing, Error, Reference};
 use netd_api::ImageLimits;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest};
@@ -90,6 +91,11 @@ impl Store {
         self.root.join("layers").join(diff_id.hex()).join("fs")
     }
 
+    /// Where a blob lies of which not all has come.
+    pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.root.join("partial").join(digest.hex())
+    }
+
     /// The store's own folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
@@ -114,7 +120,7 @@ impl Store {
     }
 
     /// Reads a document and checks that it is what its digest says.
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+    pub(crate) fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let path = self.blob(digest);
         let size = fs::metadata(&path).map(|meta| meta.len()).unwrap_or(0);
         let damaged = |why: &str| Error::Damaged { path: path.display().to_string(), why: why.to_owned() };
@@ -126,6 +132,25 @@ impl Store {
             return Err(damaged("its content does not have its digest"));
         }
         Ok(bytes)
+    }
+
+    /// The manifest of an image.
+    pub fn manifest(&self, image: &Image) -> Result<ImageManifest, Error> {
+        self.parse(&image.manifest)
+    }
+
+    /// Reads a whole blob and checks that it is what its digest says.
+    pub fn verify_blob(&self, digest: &Digest, size: u64) -> Result<(), Error> {
+        let path = self.blob(digest);
+        let mut hasher = Hasher::default();
+        let read = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+        let read = read.doing(|| format!("cannot read `{}`", path.display()))?;
+        let got = hasher.finish();
+        if got == *digest && read == size {
+            return Ok(());
+        }
+        let why = format!("it has {read} bytes with the digest {got}");
+        Err(Error::Damaged { path: path.display().to_string(), why })
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, digest: &Digest) -> Result<T, Error> {
@@ -173,6 +198,10 @@ impl Store {
     pub fn resolve(&self, wanted: &str) -> Result<Image, Error> {
         let all = self.manifests()?;
         if let Some((_, digest)) = wanted.split_once('@') {
+            let name = wanted.parse::<Reference>()?.to_string();
+            if let Some((digest, names)) = all.iter().find(|(_, names)| names.contains(&name)) {
+                return self.image(digest.clone(), names.clone());
+            }
             let digest: Digest = digest.parse().map_err(|why| Error::Name { name: wanted.into(), why })?;
             let names = all.get(&digest).ok_or_else(|| self.missing(wanted, &all))?;
             return self.image(digest, names.clone());

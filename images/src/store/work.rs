@@ -117,6 +117,11 @@ impl Store {
 }
 
 impl Claim {
+    /// This claim's folder below `tmp`, whether it was made or not.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
     /// A fresh folder of this claim's own below `tmp`.
     pub fn folder(&self) -> Result<&Path, Error> {
         let make = || {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
+    #[command(flatten)]
+    Transfer(TransferCommand),
     /// Make an image of a root file system: a tar file, plain or packed, or `-` for stdin
     #[command(after_help = "Example: rcr image import alpine-minirootfs.tar.gz alpine:3.23")]
     Import(ImportArgs),
@@ -21,6 +23,63 @@ pub enum ImageCommand {
     /// Give an image a further name
     #[command(after_help = "Example: rcr image tag alpine:3.23 alpine:latest")]
     Tag(TagArgs),
+}
+
+/// Verbs that stand alone (`rcr pull`) and below `rcr image`.
+#[derive(Debug, Subcommand)]
+pub enum TransferCommand {
+    /// Fetch an image from a registry
+    #[command(after_help = "Example: rcr pull alpine:3.23")]
+    Pull(PullArgs),
+    /// Send an image to the registry that its name says
+    #[command(after_help = "Example: rcr push localhost:5000/web:1")]
+    Push(PushArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// Print nothing but the image's name
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// For another platform than this machine's
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
+    /// Image: [REGISTRY/]PATH[:TAG][@DIGEST]
+    #[arg(value_name = "IMAGE")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Print nothing but the image's name
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Image, by name
+    #[arg(value_name = "IMAGE")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// User
+    #[arg(short, long)]
+    pub username: Option<String>,
+    /// Password; others can see it while rcr runs
+    #[arg(short, long, conflicts_with = "password_stdin")]
+    pub password: Option<String>,
+    /// Take the password from stdin
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Registry (default: docker.io)
+    #[arg(value_name = "REGISTRY")]
+    pub server: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogoutArgs {
+    /// Registry (default: docker.io)
+    #[arg(value_name = "REGISTRY")]
+    pub server: Option<String>,
 }
 
 #[derive(Debug, Args)]

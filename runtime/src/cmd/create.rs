@@ -37,7 +37,7 @@ fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, Stri
 pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
     let parsed = Parsed::from(args, instance)?;
     let images = super::image::store(instance)?;
-    let image = images.resolve(&args.image)?;
+    let image = super::registry::image_for(instance, &args.image, &args.pull)?;
     let layers = images.layers(&image)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let defaults = image.config.config().clone().unwrap_or_default();

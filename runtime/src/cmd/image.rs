@@ -1,7 +1,7 @@
 //! `image …`, `images`, `rmi`.
 
-use super::{inspect, table};
-use crate::cli::image::{ImageCommand, ImportArgs, ListArgs, RemoveArgs};
+use super::{inspect, registry, table};
+use crate::cli::image::{ImageCommand, ImportArgs, ListArgs, RemoveArgs, TransferCommand};
 use crate::cli::value;
 use crate::container::lifecycle::Instance;
 use crate::report::{Doing, Failure, Outcome};
@@ -19,6 +19,7 @@ pub fn store(instance: &Instance) -> Outcome<Store> {
 /// `rcr image …`.
 pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
     match command {
+        ImageCommand::Transfer(command) => transfer(instance, command),
         ImageCommand::Import(args) => import(instance, &args),
         ImageCommand::Ls(args) => list(instance, &args),
         ImageCommand::Inspect(args) => inspect::print(&args.images, false, |name| describe(instance, name)),
@@ -27,6 +28,14 @@ pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
             store(instance)?.tag(&args.source, &args.target)?;
             Ok(0)
         }
+    }
+}
+
+/// `pull` and `push`, with and without `image` before them.
+pub fn transfer(instance: &Instance, command: TransferCommand) -> Outcome<i32> {
+    match command {
+        TransferCommand::Pull(args) => registry::pull(instance, &args),
+        TransferCommand::Push(args) => registry::push(instance, &args),
     }
 }
 
@@ -91,6 +100,9 @@ fn command_line(text: &str) -> Vec<String> {
 }
 
 fn split_name(name: &str) -> (&str, &str) {
+    if let Some((repository, _)) = name.split_once('@') {
+        return (repository, "<none>");
+    }
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
         _ => (name, "<none>"),

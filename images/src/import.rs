@@ -5,8 +5,8 @@ use crate::store::{WriteLock, private_folder};
 use crate::unpack::wire::{Compression, Job};
 use crate::{Digest, Doing, Error, Image, Reference, Store};
 use oci_spec::image::{
-    Arch, ConfigBuilder, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder, ImageManifestBuilder, MediaType,
-    Os, RootFsBuilder,
+    Arch, ConfigBuilder, Descriptor, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder,
+    ImageManifestBuilder, MediaType, Os, RootFsBuilder,
 };
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -93,18 +93,8 @@ impl Store {
             .map_err(wrong)?;
         let config_bytes = serde_json::to_vec(&configuration).map_err(json)?;
         let config_digest = self.put_blob(lock, &config_bytes)?;
-        let descriptor = |kind: MediaType, digest: &Digest, size: u64| {
-            let digest = oci_spec::image::Digest::from_str(&digest.to_string()).map_err(wrong)?;
-            DescriptorBuilder::default().media_type(kind).digest(digest).size(size).build().map_err(wrong)
-        };
-        let manifest = ImageManifestBuilder::default()
-            .schema_version(2u32)
-            .media_type(MediaType::ImageManifest)
-            .config(descriptor(MediaType::ImageConfig, &config_digest, config_bytes.len() as u64)?)
-            .layers(vec![descriptor(media_type(layer.compression), &layer.digest, layer.size)?])
-            .build()
-            .map_err(wrong)?;
-        let manifest_bytes = serde_json::to_vec(&manifest).map_err(json)?;
+        let layer = (media_type(layer.compression), layer.digest.clone(), layer.size);
+        let manifest_bytes = describe_manifest(&config_bytes, &[layer])?;
         let manifest_digest = self.put_blob(lock, &manifest_bytes)?;
         let entry = descriptor(MediaType::ImageManifest, &manifest_digest, manifest_bytes.len() as u64)?;
         self.name(lock, entry, name)?;
@@ -119,4 +109,24 @@ pub(crate) fn media_type(compression: Compression) -> MediaType {
         Compression::Gzip => MediaType::ImageLayerGzip,
         Compression::Zstd => MediaType::ImageLayerZstd,
     }
+}
+
+/// A descriptor out of its three parts.
+pub(crate) fn descriptor(kind: MediaType, digest: &Digest, size: u64) -> Result<Descriptor, Error> {
+    let wrong = |e: oci_spec::OciSpecError| Error::Hostile(e.to_string());
+    let digest = oci_spec::image::Digest::from_str(&digest.to_string()).map_err(wrong)?;
+    DescriptorBuilder::default().media_type(kind).digest(digest).size(size).build().map_err(wrong)
+}
+
+/// The manifest of a config and its layers, as bytes.
+pub(crate) fn describe_manifest(config: &[u8], layers: &[(MediaType, Digest, u64)]) -> Result<Vec<u8>, Error> {
+    let layer = |(kind, digest, size): &(MediaType, Digest, u64)| descriptor(kind.clone(), digest, *size);
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageManifest)
+        .config(descriptor(MediaType::ImageConfig, &Digest::of(config), config.len() as u64)?)
+        .layers(layers.iter().map(layer).collect::<Result<Vec<_>, _>>()?)
+        .build()
+        .map_err(|e| Error::Hostile(e.to_string()))?;
+    serde_json::to_vec(&manifest).map_err(|e| Error::Hostile(e.to_string()))
 }

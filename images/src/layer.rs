@@ -121,12 +121,23 @@ fn passed(digests: Digests, opaque: Vec<Vec<u8>>) -> Result<Passed, Error> {
 
 fn stopped(trouble: Trouble) -> Stopped {
     let packed = trouble.packed.and_then(|(digest, size)| Some((digest.parse().ok()?, size)));
+    let message = clean(&trouble.message);
     let error = match (trouble.errno, trouble.limit) {
-        (Some(errno), _) => Error::Io { doing: trouble.message, source: io::Error::from_raw_os_error(errno) },
-        (None, Some(key)) => Error::Limit { why: trouble.message, key },
-        (None, None) => Error::Hostile(trouble.message),
+        (Some(errno), _) => Error::Io { doing: message, source: io::Error::from_raw_os_error(errno) },
+        (None, Some(key)) => Error::Limit { why: message, key },
+        (None, None) => Error::Hostile(message),
     };
     Stopped { error, packed }
+}
+
+/// One line of printable text: names out of an archive may hold what would move a terminal's cursor.
+fn clean(text: &str) -> String {
+    const MOST: usize = 400;
+    let escaped = text.chars().flat_map(|c| match c.is_control() {
+        true => c.escape_default().collect::<Vec<_>>(),
+        false => vec![c],
+    });
+    escaped.take(MOST).collect()
 }
 
 /// It ended without a word.

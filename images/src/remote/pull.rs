@@ -6,16 +6,13 @@ use super::wire::{Call, RefusalKind};
 use crate::layer::{self, Passed, Stopped};
 use crate::store::{Busy, Claim, private_folder};
 use crate::unpack::wire::Job;
-use crate::{Digest, Doing, Error, Image, Reference, Store};
+use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use netd_api::ImagesConfig;
-use oci_spec::image::{Descriptor, DescriptorBuilder, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageManifest, MediaType};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
 use std::os::fd::OwnedFd;
-use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub use super::document::Platform;
 
@@ -60,7 +57,7 @@ pub fn pull(
     let documents = Documents::fetch(&remote, store, found.manifest, &again)?;
     watch(Event::Found(documents.layers.iter().map(|l| (l.digest.clone(), l.size)).collect()));
     let known = store.resolve(&name.to_string()).is_ok_and(|old| old.manifest == Digest::of(&documents.manifest));
-    let work = Work { store, busy: &busy, remote: &remote, watch, stop: AtomicBool::new(false) };
+    let work = Work { store, busy: &busy, remote: &remote, watch };
     work.all(&documents.layers, config.parallel)?;
     let lock = store.lock()?;
     store.put_blob(&lock, &documents.config)?;
@@ -127,14 +124,8 @@ impl Documents {
     }
 
     fn descriptor(&self) -> Result<Descriptor, Error> {
-        let wrong = |e: oci_spec::OciSpecError| Error::Hostile(e.to_string());
-        let digest = oci_spec::image::Digest::from_str(&Digest::of(&self.manifest).to_string()).map_err(wrong)?;
-        DescriptorBuilder::default()
-            .media_type(self.media_type.clone())
-            .digest(digest)
-            .size(self.manifest.len() as u64)
-            .build()
-            .map_err(wrong)
+        let digest = Digest::of(&self.manifest);
+        crate::import::descriptor(self.media_type.clone(), &digest, self.manifest.len() as u64)
     }
 }
 
@@ -148,39 +139,14 @@ struct Work<'a> {
     busy: &'a Busy,
     remote: &'a Remote,
     watch: &'a (dyn Fn(Event) + Sync),
-    stop: AtomicBool,
 }
 
 impl Work<'_> {
     /// All layers, several at once. The first error ends the others.
-    fn all(&self, layers: &[LayerPlan], parallel: usize) -> Result<(), Error> {
+    fn all(&self, layers: &[LayerPlan], threads: usize) -> Result<(), Error> {
         let mut seen = BTreeSet::new();
         let todo: Vec<&LayerPlan> = layers.iter().filter(|layer| seen.insert(layer.diff_id.clone())).collect();
-        let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
-        std::thread::scope(|scope| {
-            for _ in 0..parallel.min(todo.len()) {
-                scope.spawn(|| {
-                    while let Some(layer) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if self.stop.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let Err(error) = self.layer(layer) else { continue };
-                        if !self.stop.swap(true, Ordering::Relaxed) {
-                            // The first error is the one that counts: those of the others are its consequences.
-                            if let Ok(mut first) = failed.lock() {
-                                first.replace(error);
-                            }
-                            self.remote.stop();
-                        }
-                    }
-                });
-            }
-        });
-        match failed.into_inner() {
-            Ok(None) => Ok(()),
-            Ok(Some(error)) => Err(error),
-            Err(_) => Err(Error::Hostile("a thread of the pull ended early".into())),
-        }
+        parallel::each(&todo, threads, &|| self.remote.stop(), &|layer| self.layer(layer)).map(drop)
     }
 
     fn layer(&self, layer: &LayerPlan) -> Result<(), Error> {
@@ -194,7 +160,7 @@ impl Work<'_> {
         };
         let unpacked = self.store.layer(&layer.diff_id).is_dir();
         let blob = self.store.blob(&layer.digest);
-        if fs::metadata(&blob).is_ok_and(|meta| meta.len() == layer.size) {
+        if self.store.has_blob(&layer.digest, layer.size) {
             if unpacked {
                 tell(Event::Exists);
                 return Ok(());
@@ -306,13 +272,13 @@ impl Work<'_> {
                 if *digest == layer.digest {
                     return Err(stopped);
                 }
-                let error = wrong_bytes(layer, digest, *size);
+                let error = Error::wrong(layer, digest, *size);
                 return Err(Stopped { error, packed: stopped.packed });
             }
         };
         let packed = Some((passed.digest.clone(), passed.size));
         if passed.digest != layer.digest || passed.size != layer.size {
-            return Err(Stopped { error: wrong_bytes(layer, &passed.digest, passed.size), packed });
+            return Err(Stopped { error: Error::wrong(layer, &passed.digest, passed.size), packed });
         }
         if passed.diff_id != layer.diff_id {
             let error = Error::Hostile(format!(
@@ -323,8 +289,4 @@ impl Work<'_> {
         }
         Ok(passed)
     }
-}
-
-fn wrong_bytes(layer: &LayerPlan, digest: &Digest, size: u64) -> Error {
-    Error::Wrong { wanted: layer.digest.to_string(), wanted_size: layer.size, got: digest.to_string(), got_size: size }
 }

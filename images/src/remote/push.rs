@@ -3,11 +3,9 @@
 use super::client::Remote;
 use super::pull::Event;
 use super::wire::Call;
-use crate::{Digest, Doing, Error, Reference, Store};
+use crate::{Digest, Doing, Error, Reference, Store, parallel};
 use netd_api::ImagesConfig;
 use std::fs::File;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Sends an image to the registry that its name says: blobs that are not there yet, then the manifest. Returns the manifest's digest.
 pub fn push(
@@ -27,23 +25,9 @@ pub fn push(
     }
     watch(Event::Found(blobs.clone()));
     let remote = Remote::open(name.host(), &name.path(), config)?;
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
-    std::thread::scope(|scope| {
-        for _ in 0..config.parallel.min(blobs.len()) {
-            scope.spawn(|| {
-                while let Some((digest, size)) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Err(error) = blob(store, &remote, digest, *size, watch) else { continue };
-                    next.store(blobs.len(), Ordering::Relaxed);
-                    if let Ok(mut first) = failed.lock() {
-                        first.get_or_insert(error);
-                    }
-                }
-            });
-        }
-    });
-    if let Ok(Some(error)) = failed.into_inner() {
-        return Err(error.about(&name.to_string()));
-    }
+    let send = |(digest, size): &(Digest, u64)| blob(store, &remote, digest, *size, watch);
+    parallel::each(&blobs, config.parallel, &|| remote.stop(), &send)
+        .map_err(|error| error.about(&name.to_string()))?;
     let path = store.blob(&image.manifest);
     let file = File::open(&path).doing(|| format!("cannot read `{}`", path.display()))?;
     let media_type = manifest

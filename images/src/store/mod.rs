@@ -12,6 +12,7 @@
 mod gc;
 mod work;
 
+pub use gc::{Pruned, Users};
 pub use work::{Busy, Claim, WriteLock};
 
 use crate::digest::Hasher;
@@ -25,7 +26,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The annotation that names an image in an index (image-spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The store in one folder.
 pub struct Store {
@@ -137,6 +138,11 @@ impl Store {
     /// The manifest of an image.
     pub fn manifest(&self, image: &Image) -> Result<ImageManifest, Error> {
         self.parse(&image.manifest)
+    }
+
+    /// Is a blob here, as far as its size tells?
+    pub fn has_blob(&self, digest: &Digest, size: u64) -> bool {
+        fs::metadata(self.blob(digest)).is_ok_and(|meta| meta.len() == size)
     }
 
     /// Reads a whole blob and checks that it is what its digest says.

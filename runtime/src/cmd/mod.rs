@@ -1,5 +1,6 @@
 //! One file per verb, or per family of verbs that share their work.
 
+mod archive;
 mod attach;
 mod create;
 mod exec;

@@ -9,7 +9,7 @@ use rcr_images::remote::{self, Platform, Pulled};
 use rcr_images::{Image, Reference};
 use std::io::{self, IsTerminal, Read, Write};
 
-fn platform(text: Option<&str>) -> Outcome<Option<Platform>> {
+pub fn platform(text: Option<&str>) -> Outcome<Option<Platform>> {
     let parse = |text: &str| {
         let parsed = text.parse::<Platform>();
         parsed.map_err(|why| Failure::new(format!("cannot understand `--platform {text}`")).because(why))
@@ -69,16 +69,18 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str) -> Outcome<Ima
         Some(Err(error)) => Some(error),
         None => None,
     };
-    let name = match (wanted.parse::<Reference>(), missing) {
-        (Err(error), missing) => return Err(missing.unwrap_or(error).into()),
-        (Ok(_), Some(error)) if policy == "never" || !worth_pulling(&error, wanted) => return Err(error.into()),
-        (Ok(name), Some(error)) => {
-            eprintln!("{error}: pulling it");
-            name
+    let name = match (wanted.parse::<Reference>(), &missing) {
+        (Err(error), _) => return Err(missing.unwrap_or(error).into()),
+        (Ok(_), Some(error)) if policy == "never" || !worth_pulling(error, wanted) => {
+            return Err(missing.map_or_else(|| Failure::new("no such image"), Failure::from));
         }
-        (Ok(name), None) => name,
+        (Ok(name), _) => name,
     };
-    Ok(fetch(instance, &name, None, false)?.image)
+    // What was missing is the error; that it could not be pulled, either, is why it stays one.
+    fetch(instance, &name, None, false).map(|pulled| pulled.image).map_err(|failure| match missing {
+        Some(missing) => failure.during(missing.to_string()),
+        None => failure,
+    })
 }
 
 /// Missing or damaged, and no id: ids are not known to registries.

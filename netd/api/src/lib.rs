@@ -15,7 +15,7 @@ mod reply;
 mod request;
 mod sandbox;
 
-pub use config::{Config, DnsConfig, LogConfig, NetworkConfig, Pool};
+pub use config::{Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
 pub use network::{

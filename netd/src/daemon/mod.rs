@@ -5,6 +5,7 @@
 
 mod adopt;
 mod answer;
+mod claim;
 mod log;
 mod networks;
 mod options;

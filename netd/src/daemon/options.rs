@@ -161,6 +161,10 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
         }
         Err(why) => return Err((Some(ready), why)),
     };
+    let claim = match super::claim::claim() {
+        Ok(claim) => claim,
+        Err(why) => return Err((Some(ready), why)),
+    };
     let (sender, inbox) = channel();
     let started = start(options, log, sender.clone());
     let mut daemon = match started {
@@ -182,7 +186,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     daemon.work(&inbox, TICK);
     server::unbind(&options.run);
     drop(daemon);
-    drop(lock);
+    drop((claim, lock));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::resource::{Resource, setrlimit};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -14,8 +15,8 @@ use tests::Netns;
 
 /// The image's name with the peers.
 const IMAGE: &str = "rcr-bench";
-/// Open files that a peer starts with. They refuse to raise a limit without CAP_SYS_RESOURCE, and have no need to below it.
-const OPEN_FILES: u64 = 1024;
+/// Open files and processes that a peer starts with: podman raises higher limits further, which takes CAP_SYS_RESOURCE.
+const LIMITS: [(Resource, u64); 2] = [(Resource::RLIMIT_NOFILE, 1024), (Resource::RLIMIT_NPROC, 4096)];
 
 /// Where the peers live.
 pub struct Peers {
@@ -67,7 +68,7 @@ impl Peers {
         let bundle = self.path("bundle");
         let prepared = std::fs::create_dir_all(bundle.join("rootfs")).is_ok()
             && works(Command::new("tar").arg("-xzf").arg(tests::rootfs("alpine")).arg("-C").arg(bundle.join("rootfs")))
-            && works(self.inside("crun").arg("spec").current_dir(&bundle))
+            && works(self.inside("crun").args(["spec", "--bundle"]).arg(&bundle))
             && adapt(&bundle.join("config.json")).is_some();
         if !prepared {
             println!("crun: not installed");
@@ -161,7 +162,7 @@ fn inside(netns: &Netns, mounts: &Arc<File>, program: &str) -> Command {
     let mounts = mounts.clone();
     let enter = move || {
         setns(mounts.as_fd(), CloneFlags::CLONE_NEWNS)?;
-        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES)?;
+        LIMITS.iter().try_for_each(|(resource, limit)| setrlimit(*resource, *limit, *limit))?;
         Ok(())
     };
     // SAFETY: system calls only, between fork and execve.

@@ -216,12 +216,12 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
         .enable_all()
         .build()?;
     let upstreams = options.config.dns.servers.iter().map(|ip| SocketAddr::new(*ip, 53)).collect();
+    let events = sender.clone();
+    watch(&runtime, move |event| events.send(Input::Kernel(event)).is_ok())?;
     let dns = {
         let _inside = runtime.enter();
         Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
     };
-    let events = sender.clone();
-    watch(move |event| events.send(Input::Kernel(event)).is_ok())?;
     let mut daemon =
         Daemon::new(options.config.clone(), Box::new(store), kernel, stock, dns, runtime, sender, log.clone());
     daemon.adopt()?;

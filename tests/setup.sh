@@ -5,7 +5,8 @@ set -euo pipefail
 want=$1
 # program:package
 demo=(make:make gcc:gcc curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
-test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace)
+test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace docker-registry:docker-registry
+  skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils setfattr:attr zstd:zstd)
 case $want in
   demo) list=("${demo[@]}") ;;
   test) list=("${test[@]}") ;;

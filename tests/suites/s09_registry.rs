@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::archive::Archive;
@@ -534,8 +534,7 @@ fn the_processes_that_touch_hostile_bytes_can_do_nothing_else() {
         })
     };
     tests::eventually("the unpacker has begun", || {
-        own("rcr-unpack")
-            .is_some_and(|p| std::fs::read_link(p.join("root")).is_ok_and(|root| root != PathBuf::from("/")))
+        own("rcr-unpack").is_some_and(|p| std::fs::read_link(p.join("root")).is_ok_and(|root| root != Path::new("/")))
     });
     let field = |path: &PathBuf, name: &str| {
         let status = std::fs::read_to_string(path.join("status")).unwrap();

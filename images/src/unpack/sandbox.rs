@@ -20,7 +20,9 @@ pub fn close_inherited() -> io::Result<()> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     // One of them was the listing's own, and is closed by now.
-    open.into_iter().filter(|fd| *fd > 2).for_each(|fd| drop(nix::unistd::close(fd)));
+    open.into_iter().filter(|fd| *fd > 2).for_each(|fd| {
+        let _ = nix::unistd::close(fd);
+    });
     Ok(())
 }
 

@@ -21,6 +21,10 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Err(error) = rcr_images::unpack::sandbox::close_inherited() {
+        eprintln!("error: cannot close what was inherited\n  caused by: {error}");
+        return ExitCode::FAILURE;
+    }
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
     match socket.map_err(|e| e.to_string()).and_then(session::serve) {
         Ok(()) => ExitCode::SUCCESS,

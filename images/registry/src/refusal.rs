@@ -27,6 +27,10 @@ pub fn translate(host: &str, error: &E) -> Trouble {
     let denied = || refusal(RefusalKind::Denied, format!("`{host}` does not give `{{image}}` to us"));
     let missing = || refusal(RefusalKind::NotFound, format!("`{host}` has no image `{{image}}`"));
     match error {
+        E::RequestError(request) if request.status().is_some_and(|s| [401, 403].contains(&s.as_u16())) => {
+            denied().into()
+        }
+        E::RequestError(request) if request.status().is_some_and(|s| s.as_u16() == 404) => missing().into(),
         E::RequestError(request) => {
             let unreachable = request.is_connect() || request.is_timeout();
             let kind = if unreachable { RefusalKind::Unreachable } else { RefusalKind::Other };

@@ -5,6 +5,7 @@ use crate::refusal::{Trouble, other, translate};
 use crate::session::{Context, Teller};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use oci_client::RegistryOperation;
 use oci_client::client::{BlobResponse, SizedStream};
 use rcr_images::remote::document::MANIFEST_TYPES;
 use rcr_images::remote::wire::{Answer, Refusal, RefusalKind};
@@ -53,6 +54,11 @@ pub async fn manifest(context: &Context, target: &str, fd: OwnedFd, teller: &Tel
     for (index, endpoint) in context.endpoints.all() {
         let got = few(teller, async || {
             let (image, auth) = (endpoint.image(target), endpoint.auth()?);
+            // First of all, so that a host that does not answer is waited for once.
+            client
+                .auth(&image, auth, RegistryOperation::Pull)
+                .await
+                .map_err(|error| translate(&endpoint.host, &error))?;
             let got = client.pull_manifest_raw(&image, auth, &MANIFEST_TYPES).await;
             got.map_err(|error| translate(&endpoint.host, &error))
         });

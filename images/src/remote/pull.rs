@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 pub use super::document::Platform;
 
@@ -42,11 +43,12 @@ pub struct Pulled {
     pub known: bool,
 }
 
-/// Pulls an image and gives it its name.
+/// Pulls an image and gives it its name. `verify`: what is here already is hashed again before it is believed.
 pub fn pull(
     store: &Store,
     name: &Reference,
     platform: Option<&Platform>,
+    verify: bool,
     config: &ImagesConfig,
     watch: &(dyn Fn(Event) + Sync),
 ) -> Result<Pulled, Error> {
@@ -57,7 +59,7 @@ pub fn pull(
     let documents = Documents::fetch(&remote, store, found.manifest, &again)?;
     watch(Event::Found(documents.layers.iter().map(|l| (l.digest.clone(), l.size)).collect()));
     let known = store.resolve(&name.to_string()).is_ok_and(|old| old.manifest == Digest::of(&documents.manifest));
-    let work = Work { store, busy: &busy, remote: &remote, watch };
+    let work = Work { store, busy: &busy, remote: &remote, watch, verify };
     work.all(&documents.layers, config.parallel)?;
     let lock = store.lock()?;
     store.put_blob(&lock, &documents.config)?;
@@ -139,6 +141,7 @@ struct Work<'a> {
     busy: &'a Busy,
     remote: &'a Remote,
     watch: &'a (dyn Fn(Event) + Sync),
+    verify: bool,
 }
 
 impl Work<'_> {
@@ -161,15 +164,12 @@ impl Work<'_> {
         let unpacked = self.store.layer(&layer.diff_id).is_dir();
         let blob = self.store.blob(&layer.digest);
         if self.store.has_blob(&layer.digest, layer.size) {
-            if unpacked {
+            if unpacked && (!self.verify || self.store.verify_blob(&layer.digest, layer.size).is_ok()) {
                 tell(Event::Exists);
                 return Ok(());
             }
-            let file = File::open(&blob).doing(|| format!("cannot read `{}`", blob.display()))?;
-            match self.pass(&claim, layer, file.into(), None, true) {
-                Ok(passed) => return self.done(&claim, layer, &passed, true),
-                Err(stopped) if stopped.packed.as_ref().is_some_and(|(digest, _)| *digest != layer.digest) => {}
-                Err(stopped) => return Err(stopped.error),
+            if !unpacked && let Some(passed) = self.unpack_blob(&claim, layer, &blob)? {
+                return self.done(&claim, layer, &passed, true);
             }
             (self.watch)(Event::Again(format!("`{}` is damaged: it is fetched again", blob.display())));
         }
@@ -181,6 +181,16 @@ impl Work<'_> {
         }
         let passed = self.fetch(&claim, layer, !unpacked)?;
         self.done(&claim, layer, &passed, !unpacked)
+    }
+
+    /// Out of the packed layer that is here; `None` if that is damaged.
+    fn unpack_blob(&self, claim: &Claim, layer: &LayerPlan, blob: &Path) -> Result<Option<Passed>, Error> {
+        let file = File::open(blob).doing(|| format!("cannot read `{}`", blob.display()))?;
+        match self.pass(claim, layer, file.into(), None, true) {
+            Ok(passed) => Ok(Some(passed)),
+            Err(stopped) if stopped.packed.as_ref().is_some_and(|(digest, _)| *digest != layer.digest) => Ok(None),
+            Err(stopped) => Err(stopped.error),
+        }
     }
 
     fn done(&self, claim: &Claim, layer: &LayerPlan, passed: &Passed, unpacked: bool) -> Result<(), Error> {

@@ -12,6 +12,20 @@ const FILE_POWERS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::MKNOD)
     .union(CapabilitySet::SETFCAP);
 
+/// Closes what was inherited beside stdin, stdout and stderr: whoever started `rcr` may have left something open. The first thing
+/// that a process does, while nothing in it owns a descriptor.
+pub fn close_inherited() -> io::Result<()> {
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    // One of them was the listing's own, and is closed by now.
+    open.into_iter().filter(|fd| *fd > 2).for_each(|fd| {
+        let _ = nix::unistd::close(fd);
+    });
+    Ok(())
+}
+
 /// For a process that unpacks: an empty network namespace, the working directory as its whole file system, file powers only.
 ///
 /// `memory` is in bytes. Outside its folder the process holds only the descriptors that it was started with.

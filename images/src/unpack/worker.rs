@@ -81,6 +81,7 @@ pub fn main(job: &str) -> bool {
 
 fn prepare(job: &str) -> Result<(Job, Option<File>), Trouble> {
     let trouble = |message: &str, errno| Trouble { message: message.to_owned(), errno, limit: None, packed: None };
+    sandbox::close_inherited().map_err(|e| trouble("cannot close what was inherited", e.raw_os_error()))?;
     let job: Job = serde_json::from_str(job).map_err(|e| trouble(&e.to_string(), None))?;
     let stdout = || Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     let kept = if job.keep { Some(stdout()) } else { None };

@@ -7,7 +7,7 @@ use crate::container::lifecycle::Instance;
 use crate::report::{Doing, Failure, Outcome};
 use rcr_images::archive::{self, Format, Target};
 use serde_json::json;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -60,7 +60,7 @@ fn source(path: Option<&Path>) -> Outcome<OwnedFd> {
     }
 }
 
-/// `rcr save`. A file that could not be written whole is removed.
+/// `rcr save`.
 pub fn save(instance: &Instance, args: &SaveArgs) -> Outcome<i32> {
     let parsed = args.format.parse::<Format>();
     let format = parsed.map_err(|why| Failure::new(format!("cannot save as `{}`", args.format)).because(why))?;
@@ -84,17 +84,32 @@ pub fn save(instance: &Instance, args: &SaveArgs) -> Outcome<i32> {
             archive::save(&store, &args.images, format, Target::Stream(&mut stream))
         }
         Some(path) => {
-            let file = File::create(path).doing(|| format!("cannot write `{}`", path.display()))?;
-            let mut stream = BufWriter::with_capacity(BUFFER, file);
-            let saved = archive::save(&store, &args.images, format, Target::Stream(&mut stream));
-            if saved.is_err() {
-                let _ = fs::remove_file(path);
-            }
-            saved
+            return to_file(path, &mut |stream| archive::save(&store, &args.images, format, Target::Stream(stream)))
+                .doing(doing)
+                .map(|()| 0);
         }
     };
     saved.map_err(|error| Failure::from(error).during(doing()))?;
     Ok(0)
+}
+
+/// Writes beside the file and renames: a failure leaves what was there. A device or a FIFO is written to as it is.
+fn to_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<(), rcr_images::Error>) -> Outcome<()> {
+    let cannot = || format!("cannot write `{}`", path.display());
+    let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file());
+    if special {
+        let file = OpenOptions::new().write(true).open(path).doing(cannot)?;
+        return Ok(write(&mut BufWriter::with_capacity(BUFFER, file))?);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let file = File::create_new(&beside).doing(cannot)?;
+    let written = write(&mut BufWriter::with_capacity(BUFFER, file)).map_err(Failure::from);
+    let written = written.and_then(|()| fs::rename(&beside, path).doing(cannot));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 /// `rcr history`: sizes are those of the packed layers.

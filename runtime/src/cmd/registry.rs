@@ -24,7 +24,7 @@ pub fn pull(instance: &Instance, args: &PullArgs) -> Outcome<i32> {
     if !args.quiet {
         println!("{}: Pulling from {}", name.target(), shown_path(&name));
     }
-    let pulled = fetch(instance, &name, platform.as_ref(), args.quiet)?;
+    let pulled = fetch(instance, &name, &Fetch { platform, verify: true, quiet: args.quiet })?;
     if !args.quiet {
         println!("Digest: {}", pulled.digest);
         match pulled.known {
@@ -44,10 +44,19 @@ fn shown_path(name: &Reference) -> String {
     }
 }
 
-fn fetch(instance: &Instance, name: &Reference, platform: Option<&Platform>, quiet: bool) -> Outcome<Pulled> {
-    let progress = Progress::new(quiet, "pulled");
-    let pulled =
-        remote::pull(&store(instance)?, name, platform, &instance.config.images, &|event| progress.event(event));
+/// How a pull is done.
+#[derive(Default)]
+struct Fetch {
+    platform: Option<Platform>,
+    /// Packed layers that are here are hashed again.
+    verify: bool,
+    quiet: bool,
+}
+
+fn fetch(instance: &Instance, name: &Reference, how: &Fetch) -> Outcome<Pulled> {
+    let progress = Progress::new(how.quiet, "pulled");
+    let (store, images) = (store(instance)?, &instance.config.images);
+    let pulled = remote::pull(&store, name, how.platform.as_ref(), how.verify, images, &|event| progress.event(event));
     progress.end();
     pulled.map_err(|error| Failure::from(error).during(format!("cannot pull `{name}`")))
 }
@@ -77,7 +86,7 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str) -> Outcome<Ima
         (Ok(name), _) => name,
     };
     // What was missing is the error; that it could not be pulled, either, is why it stays one.
-    fetch(instance, &name, None, false).map(|pulled| pulled.image).map_err(|failure| match missing {
+    fetch(instance, &name, &Fetch::default()).map(|pulled| pulled.image).map_err(|failure| match missing {
         Some(missing) => failure.during(missing.to_string()),
         None => failure,
     })

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod answer;
+mod lan;
 mod log;
 mod networks;
 mod options;

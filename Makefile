@@ -19,8 +19,8 @@ setup: ## Install what building and the demo need
 setup-test: ## Install what the tests need
 	@tests/setup.sh test
 
-build: ## Build rcr, rcr-shim and netd
-	$(CARGO) build --release --locked --bins -p rcr -p netd
+build: ## Build rcr and its helpers
+	$(CARGO) build --release --locked --bins -p rcr -p netd -p rcr-images -p rcr-registry
 
 images: ## Make the root file systems of the demo's and the tests' images
 	@test -s $(RCR_CACHE)/alpine.tar.gz || images/mkalpine
@@ -47,7 +47,8 @@ bench: setup-test build images ## Measure against the floor and the peers
 
 install: build ## Install into PREFIX
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(RCR_BIN)/rcr
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/rcr $(RCR_BIN)/rcr-shim $(RCR_BIN)/netd
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/rcr $(RCR_BIN)/rcr-shim $(RCR_BIN)/netd $(RCR_BIN)/rcr-unpack \
+		$(RCR_BIN)/rcr-registry
 
 uninstall: ## Remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/rcr

@@ -6,6 +6,7 @@ want=$1
 # program:package
 demo=(make:make gcc:gcc curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
+  docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils setfattr:attr zstd:zstd
   qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod flock:util-linux)
 case $want in
   demo) list=("${demo[@]}") ;;
@@ -28,9 +29,14 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   echo "installing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  # RUNLEVEL=1 keeps maintainer scripts from starting services.
-  export RUNLEVEL=1
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  # While it is there, no package's script starts a service (invoke-rc.d(8)).
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap '$sudo rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod 755 $policy
+  fi
   $sudo apt-get update -qq
   $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 elif [ ! -x /usr/sbin/nginx ] && command -v apt-get >/dev/null && [ -z "$(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null)" ]; then

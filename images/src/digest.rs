@@ -13,7 +13,7 @@ impl Digest {
     /// Of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::default();
-        hasher.0.update(bytes);
+        hasher.update(bytes);
         hasher.finish()
     }
 
@@ -43,6 +43,11 @@ impl fmt::Display for Digest {
 pub struct Hasher(Sha256);
 
 impl Hasher {
+    /// Takes more bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
     /// The digest of all that was written.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().iter().map(|b| format!("{b:02x}")).collect())

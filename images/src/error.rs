@@ -1,6 +1,13 @@
 //! What can go wrong with images.
 
+use crate::Digest;
+use crate::remote::document::LayerPlan;
+use crate::remote::wire::{Refusal, RefusalKind};
 use std::io;
+
+/// How to do without a registry.
+const OFFLINE: &str = "without a registry: `rcr load -i FILE` takes an image that was saved elsewhere, `rcr image import FILE NAME` \
+                       makes one of a root file system (images/mkalpine builds such a file)";
 
 /// An error with the way out, if there is one.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +22,19 @@ pub enum Error {
     InUse { name: String, users: Vec<String> },
     #[error("cannot unpack the image: {0}")]
     Hostile(String),
+    #[error("cannot unpack the image: {why}")]
+    Limit {
+        why: String,
+        /// The key of `[images.limits]`.
+        key: String,
+    },
+    #[error("the image is not made for {wanted}")]
+    Platform { wanted: String, known: Vec<String> },
+    /// Other bytes came than were asked for.
+    #[error("layer {wanted} came damaged: {got_size} bytes with the digest {got}, not {wanted_size} with its own")]
+    Wrong { wanted: String, wanted_size: u64, got: String, got_size: u64 },
+    #[error("{}", .0.message)]
+    Registry(Refusal),
     #[error("`{path}` is damaged: {why}")]
     Damaged { path: String, why: String },
     #[error("{doing}")]
@@ -26,16 +46,57 @@ pub enum Error {
 }
 
 impl Error {
+    /// Over a limit that the configuration sets.
+    pub fn limit(key: &str, why: String) -> Self {
+        Error::Limit { why, key: key.to_owned() }
+    }
+
+    /// Other bytes came than a layer has.
+    pub(crate) fn wrong(layer: &LayerPlan, got: &Digest, got_size: u64) -> Self {
+        Error::Wrong { wanted: layer.digest.to_string(), wanted_size: layer.size, got: got.to_string(), got_size }
+    }
+
+    /// The same, about a certain image: a registry's refusal names it.
+    pub fn about(self, image: &str) -> Self {
+        match self {
+            Error::Registry(refusal) if refusal.kind != RefusalKind::Unreachable => {
+                Error::Registry(Refusal { message: refusal.message.replace("{image}", image), ..refusal })
+            }
+            other => other,
+        }
+    }
+
+    /// What a registry's refusal was caused by; other errors have sources.
+    pub fn causes(&self) -> &[String] {
+        match self {
+            Error::Registry(refusal) => &refusal.causes,
+            _ => &[],
+        }
+    }
+
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::NotFound { near, .. } if near.is_empty() => Some(
-                "import a root file system with `rcr image import FILE NAME`; `rcr images` lists what is there".into(),
+                "`rcr pull` fetches images, `rcr load` and `rcr image import` take files; `rcr images` lists what is there"
+                    .into(),
             ),
             Error::NotFound { near, .. } => Some(format!("known are {}", near.join(", "))),
             Error::InUse { users, .. } => Some(format!("remove the containers first: `rcr rm {}`", users.join(" "))),
             Error::Ambiguous(_) => Some("give more digits".into()),
-            Error::Damaged { .. } => Some("import or load the image again".into()),
+            Error::Damaged { .. } => Some("pull, load or import the image again".into()),
+            Error::Limit { key, .. } => {
+                Some(format!("if you trust the image, raise `{key}` in [images.limits] of the configuration"))
+            }
+            Error::Platform { known, .. } if known.is_empty() => None,
+            Error::Platform { known, .. } => Some(format!("`--platform` takes one of {}", known.join(", "))),
+            Error::Wrong { .. } => Some("pull again; if it stays, the image is broken at the registry".into()),
+            Error::Registry(Refusal { kind, .. }) => match kind {
+                RefusalKind::Unreachable => Some(OFFLINE.into()),
+                RefusalKind::Denied => Some("`rcr login REGISTRY` keeps credentials; the name may also be wrong".into()),
+                RefusalKind::NotFound => Some("check the name and the tag".into()),
+                RefusalKind::Unread | RefusalKind::Other => None,
+            },
             Error::Name { .. } | Error::Hostile(_) | Error::Io { .. } => None,
         }
     }
@@ -57,4 +118,14 @@ impl<T> Doing<T> for rustix::io::Result<T> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T, Error> {
         self.map_err(|errno| Error::Io { doing: doing(), source: errno.into() })
     }
+}
+
+/// An errno's description and name: `connection refused (ECONNREFUSED)`.
+pub fn errno_text(number: i32) -> String {
+    let errno = nix::errno::Errno::from_raw(number);
+    let mut text = errno.desc().to_owned();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    format!("{text} ({errno:?})")
 }

@@ -4,19 +4,27 @@
 //! |---|---|
 //! | [`reference`], [`digest`] | names and digests, checked when they are made |
 //! | [`store`] | the layout on disk: blobs, index, unpacked layers |
+//! | [`layer`] | one layer into the store, by way of a process that can do nothing else |
 //! | [`import`] | an image from a root file system |
+//! | [`archive`] | load and save: archives and folders of OCI and of Docker |
+//! | [`remote`] | pull and push, by way of a process that has the network and nothing else |
 //! | [`unpack`] | bytes of a tar → file operations (pure) → a folder (by descriptor) |
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod digest;
 mod error;
+pub mod helper;
 pub mod import;
+pub mod layer;
+mod parallel;
 pub mod reference;
+pub mod remote;
 pub mod store;
 pub mod unpack;
 
 pub use digest::Digest;
-pub use error::{Doing, Error};
+pub use error::{Doing, Error, errno_text};
 pub use import::ImportOptions;
 pub use reference::Reference;
-pub use store::{Image, ImageSummary, Removed, Store};
+pub use store::{Image, ImageSummary, Pruned, Removed, Store, Users};

@@ -6,6 +6,7 @@ mod lab;
 
 use lab::*;
 use netd_api::*;
+use std::os::linux::net::SocketAddrExt;
 
 #[test]
 fn a_foreign_flush_changes_nothing() {
@@ -248,4 +249,33 @@ fn repair(lab: &mut Lab) -> Result<(), String> {
         assert!(std::time::Instant::now() < until, "the bridge does not come back");
     }
     Ok(())
+}
+
+#[test]
+fn a_second_netd_in_one_network_namespace_is_refused() {
+    let mut lab = Lab::new();
+    let a = lab.container("a", "bridge");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let second = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netd"));
+        command.arg("--daemon").arg("--root").arg(elsewhere.path().join("lib"));
+        command.arg("--run").arg(elsewhere.path().join("run")).output().unwrap()
+    };
+    let refused = second();
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("another netd (pid "), "{text}");
+    assert!(text.contains("hint: "), "{text}");
+    assert!(a.netns.ping(OUTSIDE), "and changes nothing");
+    // A stranger's socket of that name is no netd.
+    lab.kill();
+    let squatter = std::thread::spawn(|| {
+        // SAFETY: integers; the system call changes this thread alone.
+        unsafe { nix::libc::syscall(nix::libc::SYS_setresuid, 1000, 1000, 1000) };
+        let name = std::os::unix::net::SocketAddr::from_abstract_name(b"rcr/netd").unwrap();
+        std::os::unix::net::UnixListener::bind_addr(&name).unwrap()
+    });
+    let squatter = squatter.join().unwrap();
+    lab.start();
+    assert!(a.netns.ping(OUTSIDE));
+    drop(squatter);
 }

@@ -104,7 +104,8 @@ impl From<rcr_images::Error> for Failure {
     fn from(error: rcr_images::Error) -> Self {
         let hint = error.hint();
         let failure = Self::new(error.to_string());
-        let failure = causes_of(&error).into_iter().fold(failure, Failure::because);
+        let causes = error.causes().iter().cloned().chain(causes_of(&error));
+        let failure = causes.fold(failure, Failure::because);
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure,

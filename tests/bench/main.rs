@@ -2,10 +2,11 @@
 //!
 //! The floor is the same kernel work by bare system calls: a child in new namespaces, in five cgroups, on an overlay that it pivots
 //! into, with a veth on a bridge, an address and a route. What is missing is everything a runtime is for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod floor;
 mod netlink;
+mod peers;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tests::Host;
 
 /// Rounds for each candidate; the peers take half a second each and get fewer.
 const ROUNDS: usize = 25;
-const PEER_ROUNDS: usize = 6;
+const PEER_ROUNDS: usize = 8;
 
 struct Candidate {
     name: &'static str,
@@ -32,7 +33,13 @@ fn main() {
         rcr(&host, "rcr run --rm --network none", &["--network", "none"]),
         rcr(&host, "rcr run --rm -p 5000:80", &["--network", "bench", "-p", "5000:80"]),
     ];
-    candidates.extend(peers());
+    let mut peers = peers::Peers::new();
+    candidates.extend(peers.all().into_iter().map(|peer| Candidate {
+        name: peer.name,
+        rounds: PEER_ROUNDS,
+        run: peer.run,
+        took: Vec::new(),
+    }));
     for round in 0..ROUNDS {
         for candidate in candidates.iter_mut().filter(|c| round < c.rounds) {
             let begin = Instant::now();
@@ -63,29 +70,6 @@ fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
         quiet(&mut command)
     };
     Candidate { name, rounds: ROUNDS, run: Box::new(run), took: Vec::new() }
-}
-
-/// podman and docker, if they are installed and can run an image called `rcr-bench` here.
-fn peers() -> Vec<Candidate> {
-    // In a network namespace of their own: they change forwarding and rules of wherever they run.
-    let netns = tests::Netns::new();
-    let mut found = Vec::new();
-    for (program, name) in [("podman", "podman run --rm (bridge)"), ("docker", "docker run --rm (bridge)")] {
-        let import =
-            netns.command(program).args(["import", tests::rootfs("alpine").to_str().unwrap(), "rcr-bench"]).output();
-        if !import.is_ok_and(|output| output.status.success()) {
-            println!("{program}: not installed, or it has no engine here");
-            continue;
-        }
-        let inside = netns.clone();
-        let run = move || quiet(inside.command(program).args(["run", "--rm", "rcr-bench", "true"]));
-        if run() {
-            found.push(Candidate { name, rounds: PEER_ROUNDS, run: Box::new(run), took: Vec::new() });
-        } else {
-            println!("{program}: installed, but it can't run a container on this machine");
-        }
-    }
-    found
 }
 
 fn quiet(command: &mut Command) -> bool {

@@ -162,6 +162,11 @@ impl Host {
         value.as_str().unwrap().to_owned()
     }
 
+    /// A running container's network namespace.
+    pub fn container_netns(&self, name: &str) -> Netns {
+        Netns::of(self.inspect(name, "/State/Pid").as_i64().expect("a pid"))
+    }
+
     /// Waits until a container has this status.
     #[track_caller]
     pub fn await_status(&self, name: &str, status: &str) {

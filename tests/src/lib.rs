@@ -5,14 +5,18 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`archive`] | tar archives as an attacker would write them |
 //! | [`host`] | a host: its namespace, its state folders, `rcr` on it, the world outside |
 //! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
+//! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
 //! | [`snapshot`] | everything that a host has, as text, to be compared before and after |
 //! | [`terminal`] | a program on a pseudo terminal |
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod archive;
 pub mod host;
 pub mod netns;
+pub mod registry;
 pub mod snapshot;
 pub mod terminal;
 

@@ -29,6 +29,11 @@ impl Netns {
         netns
     }
 
+    /// A process's.
+    pub fn of(pid: i64) -> Self {
+        Self { file: Arc::new(File::open(format!("/proc/{pid}/ns/net")).expect("the process runs")) }
+    }
+
     /// A program that will run in here.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

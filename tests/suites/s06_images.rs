@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::Host;
+use tests::archive::Archive;
 
 #[test]
 fn import_from_file_and_stdin_list_tag_inspect_remove() {
@@ -75,36 +76,10 @@ fn layer(host: &Host) -> PathBuf {
     std::fs::read_dir(host.root().join("images/layers")).unwrap().next().unwrap().unwrap().path().join("fs")
 }
 
-/// Archives as an attacker would write them: each entry a raw header.
-struct Archive(Vec<u8>);
-
-impl Archive {
-    fn entry(mut self, name: &str, kind: u8, link: &str, content: &[u8]) -> Self {
-        let mut header = [0u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[100..108].copy_from_slice(b"0000644\0");
-        header[108..116].copy_from_slice(b"0000000\0");
-        header[116..124].copy_from_slice(b"0000000\0");
-        header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
-        header[136..148].copy_from_slice(b"00000000000\0");
-        header[156] = kind;
-        header[157..157 + link.len()].copy_from_slice(link.as_bytes());
-        header[257..265].copy_from_slice(b"ustar\x0000");
-        header[148..156].copy_from_slice(b"        ");
-        let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        self.0.extend_from_slice(&header);
-        self.0.extend_from_slice(content);
-        self.0.resize(self.0.len().next_multiple_of(512), 0);
-        self
-    }
-
-    fn import(mut self, host: &Host) -> tests::Ran {
-        self.0.extend_from_slice(&[0; 1024]);
-        let file = host.scratch().join("evil.tar");
-        std::fs::write(&file, &self.0).unwrap();
-        host.rcr(&["image", "import", file.to_str().unwrap(), "evil"])
-    }
+fn import(archive: Archive, host: &Host) -> tests::Ran {
+    let file = host.scratch().join("evil.tar");
+    std::fs::write(&file, archive.end()).unwrap();
+    host.rcr(&["image", "import", file.to_str().unwrap(), "evil"])
 }
 
 #[test]
@@ -116,52 +91,46 @@ fn hostile_archives_change_nothing_outside() {
     let target = victim.to_str().unwrap();
     let up = format!("{}{}", "../".repeat(20), &target[1..]);
     let attacks: Vec<(&str, Archive)> = vec![
-        ("a path with ..", Archive(Vec::new()).entry("../../escaped", b'0', "", b"x")),
-        ("an absolute path", Archive(Vec::new()).entry(&format!("{target}/file"), b'0', "", b"owned")),
+        ("a path with ..", Archive::new().entry("../../escaped", b'0', "", b"x")),
+        ("an absolute path", Archive::new().entry(&format!("{target}/file"), b'0', "", b"owned")),
         (
             "a symlink, then through it",
-            Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/file", b'0', "", b"owned"),
+            Archive::new().entry("l", b'2', target, b"").entry("l/file", b'0', "", b"owned"),
         ),
-        ("a relative symlink out", Archive(Vec::new()).entry("l", b'2', &up, b"").entry("l/file", b'0', "", b"owned")),
+        ("a relative symlink out", Archive::new().entry("l", b'2', &up, b"").entry("l/file", b'0', "", b"owned")),
         (
             "a folder over a symlink",
-            Archive(Vec::new())
-                .entry("l", b'2', target, b"")
-                .entry("l", b'5', "", b"")
-                .entry("l/file", b'0', "", b"owned"),
+            Archive::new().entry("l", b'2', target, b"").entry("l", b'5', "", b"").entry("l/file", b'0', "", b"owned"),
         ),
         (
             "a file over a symlink",
-            Archive(Vec::new()).entry("l", b'2', &format!("{target}/file"), b"").entry("l", b'0', "", b"owned"),
+            Archive::new().entry("l", b'2', &format!("{target}/file"), b"").entry("l", b'0', "", b"owned"),
         ),
         (
             "a hard link out",
-            Archive(Vec::new()).entry("h", b'1', &format!("{target}/file"), b"").entry("h", b'0', "", b"owned"),
+            Archive::new().entry("h", b'1', &format!("{target}/file"), b"").entry("h", b'0', "", b"owned"),
         ),
-        ("a hard link with ..", Archive(Vec::new()).entry("h", b'1', &up, b"")),
+        ("a hard link with ..", Archive::new().entry("h", b'1', &up, b"")),
         (
             "a hard link through a symlink",
-            Archive(Vec::new())
-                .entry("l", b'2', target, b"")
-                .entry("h", b'1', "l/file", b"")
-                .entry("h", b'0', "", b"owned"),
+            Archive::new().entry("l", b'2', target, b"").entry("h", b'1', "l/file", b"").entry("h", b'0', "", b"owned"),
         ),
-        ("a whiteout of ..", Archive(Vec::new()).entry("a/.wh...", b'0', "", b"")),
+        ("a whiteout of ..", Archive::new().entry("a/.wh...", b'0', "", b"")),
         (
             "a whiteout through a symlink",
-            Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/.wh.file", b'0', "", b""),
+            Archive::new().entry("l", b'2', target, b"").entry("l/.wh.file", b'0', "", b""),
         ),
         (
             "an opaque mark through a symlink",
-            Archive(Vec::new()).entry("l", b'2', target, b"").entry("l/.wh..wh..opq", b'0', "", b""),
+            Archive::new().entry("l", b'2', target, b"").entry("l/.wh..wh..opq", b'0', "", b""),
         ),
-        ("the root as a file", Archive(Vec::new()).entry("./", b'0', "", b"x")),
-        ("the root as a symlink", Archive(Vec::new()).entry(".", b'2', target, b"").entry("file", b'0', "", b"owned")),
-        ("an empty symlink", Archive(Vec::new()).entry("l", b'2', "", b"")),
-        ("an unknown kind", Archive(Vec::new()).entry("x", b'Z', "", b"")),
+        ("the root as a file", Archive::new().entry("./", b'0', "", b"x")),
+        ("the root as a symlink", Archive::new().entry(".", b'2', target, b"").entry("file", b'0', "", b"owned")),
+        ("an empty symlink", Archive::new().entry("l", b'2', "", b"")),
+        ("an unknown kind", Archive::new().entry("x", b'Z', "", b"")),
     ];
     for (name, archive) in attacks {
-        let ran = archive.import(&host);
+        let ran = import(archive, &host);
         assert!([0, 125].contains(&ran.code), "{name}: {ran:?}");
         assert!(!ran.stderr.contains("panicked"), "{name}: {ran:?}");
         assert_eq!(std::fs::read_to_string(victim.join("file")).unwrap(), "safe", "{name}");

@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Unpacks a tar stream into the folder `root`, which must be empty and of our own making. Reads to the end of the archive, not of the stream.
-pub fn unpack(stream: impl Read, root: &Path, limits: Limits) -> Result<(), Error> {
+///
+/// Returns the folders that are opaque: marking them (`trusted.overlay.opaque`) takes a power that unpacking should not have.
+pub fn unpack(stream: impl Read, root: &Path, limits: Limits) -> Result<Vec<Vec<u8>>, Error> {
     let mut archive = tar::Archive::new(stream);
     let mut checker = Checker::new(limits);
     let mut tree = Tree::open(root)?;
@@ -21,7 +23,7 @@ pub fn unpack(stream: impl Read, root: &Path, limits: Limits) -> Result<(), Erro
     };
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        if let Some(op) = checker.check(&mut entry).map_err(Error::Hostile)? {
+        if let Some(op) = checker.check(&mut entry)? {
             tree.apply(&op, &mut entry)?;
         }
     }
@@ -35,6 +37,7 @@ struct Tree {
     last: Option<(Vec<u8>, OwnedFd)>,
     /// Folders get their times when nothing more is put in them.
     folders: Vec<(Vec<u8>, i64)>,
+    opaque: Vec<Vec<u8>>,
     buffer: Vec<u8>,
 }
 
@@ -42,7 +45,7 @@ impl Tree {
     fn open(root: &Path) -> Result<Self, Error> {
         let fd = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = fd.doing(|| format!("cannot open `{}`", root.display()))?;
-        Ok(Self { root, last: None, folders: Vec::new(), buffer: vec![0; 256 << 10] })
+        Ok(Self { root, last: None, folders: Vec::new(), opaque: Vec::new(), buffer: vec![0; 256 << 10] })
     }
 
     fn apply(&mut self, op: &FileOp, content: &mut dyn Read) -> Result<(), Error> {
@@ -89,12 +92,8 @@ impl Tree {
             }
             FileOp::Opaque { folder } => {
                 self.parents(folder)?;
-                let folder = open_in(
-                    self.root.as_fd(),
-                    if folder.is_empty() { b"." } else { folder },
-                    OFlags::RDONLY | OFlags::DIRECTORY,
-                )?;
-                Ok(rustix::fs::fsetxattr(&folder, "trusted.overlay.opaque", b"y", XattrFlags::empty())?)
+                self.opaque.push(folder.clone());
+                Ok(())
             }
         }
     }
@@ -214,7 +213,7 @@ impl Tree {
         set_owner_and_time(parent.as_fd(), &name, meta)
     }
 
-    fn finish(mut self) -> Result<(), Error> {
+    fn finish(mut self) -> Result<Vec<Vec<u8>>, Error> {
         for (path, mtime) in std::mem::take(&mut self.folders).into_iter().rev() {
             let (parent, name) = split(&path);
             let folder =
@@ -222,8 +221,24 @@ impl Tree {
             // A folder that was replaced by something else later has lost its claim.
             let _ = rustix::fs::utimensat(&folder, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW);
         }
-        Ok(())
+        Ok(self.opaque)
     }
+}
+
+/// Marks folders of an unpacked layer opaque, in overlayfs's form (Documentation/filesystems/overlayfs.rst). A path that leads to
+/// no folder any more has lost its mark.
+pub fn mark_opaque(root: &Path, folders: &[Vec<u8>]) -> io::Result<()> {
+    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    for folder in folders {
+        let path = if folder.is_empty() { b"." } else { folder.as_slice() };
+        match open_in(root.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(folder) => rustix::fs::fsetxattr(&folder, "trusted.overlay.opaque", b"y", XattrFlags::empty())?,
+            Err(error)
+                if [Errno::NOENT, Errno::NOTDIR].map(|e| Some(e.raw_os_error())).contains(&error.raw_os_error()) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn libc_enoent() -> i32 {

@@ -1,27 +1,10 @@
 //! One tar entry as a checked file operation. Pure: no file is touched here.
 
+use crate::Error;
 use std::io::Read;
 use tar::EntryType;
 
-/// What a layer may ask for at most.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub entries: u64,
-    /// Bytes of all files together.
-    pub bytes: u64,
-    /// Folders above a file.
-    pub depth: usize,
-    /// Bytes of one path.
-    pub path: usize,
-    /// Bytes of one entry's extended attributes.
-    pub xattrs: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { entries: 4_000_000, bytes: 64 << 30, depth: 255, path: 4095, xattrs: 64 << 10 }
-    }
-}
+pub use netd_api::ImageLimits as Limits;
 
 /// Owner, mode, time and extended attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -95,10 +78,10 @@ impl Checker {
     }
 
     /// The operation of one entry; `None`: nothing to do (a global header, an entry for the archive itself).
-    pub fn check<R: Read>(&mut self, entry: &mut tar::Entry<R>) -> Result<Option<FileOp>, String> {
+    pub fn check<R: Read>(&mut self, entry: &mut tar::Entry<R>) -> Result<Option<FileOp>, Error> {
         self.entries += 1;
         if self.entries > self.limits.entries {
-            return Err(format!("it has more than {} entries", self.limits.entries));
+            return Err(Error::limit("entries", format!("it has more than {} entries", self.limits.entries)));
         }
         let path = self.path(&entry.path_bytes())?;
         let shown = || String::from_utf8_lossy(&path).into_owned();
@@ -107,73 +90,74 @@ impl Checker {
             return Ok(Some(op));
         }
         if path.is_empty() && kind != EntryType::Directory {
-            return Err("an entry other than a folder has the root's path".into());
+            return Err(Error::Hostile("an entry other than a folder has the root's path".into()));
         }
         let meta = self.meta(entry)?;
         Ok(Some(match kind {
             EntryType::Directory => FileOp::Folder { path, meta },
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let size = entry.size();
-                self.bytes = self
-                    .bytes
-                    .checked_add(size)
-                    .filter(|bytes| *bytes <= self.limits.bytes)
-                    .ok_or_else(|| format!("its files have more than {} bytes", self.limits.bytes))?;
+                self.bytes =
+                    self.bytes.checked_add(size).filter(|bytes| *bytes <= self.limits.bytes).ok_or_else(|| {
+                        Error::limit("bytes", format!("its files have more than {} bytes", self.limits.bytes))
+                    })?;
                 FileOp::File { path, meta, size }
             }
             EntryType::Symlink => {
                 let target = link_target(entry, &path)?;
                 if target.is_empty() || target.len() > self.limits.path || target.contains(&0) {
-                    return Err(format!("the symlink `{}` has no usable target", shown()));
+                    return Err(Error::Hostile(format!("the symlink `{}` has no usable target", shown())));
                 }
                 FileOp::Symlink { path, target, meta }
             }
             EntryType::Link => {
                 let target = self.path(&link_target(entry, &path)?)?;
                 if target.is_empty() {
-                    return Err(format!("the hard link `{}` has no target", shown()));
+                    return Err(Error::Hostile(format!("the hard link `{}` has no target", shown())));
                 }
                 FileOp::HardLink { path, target }
             }
             EntryType::Char | EntryType::Block => {
                 let number = |n: std::io::Result<Option<u32>>| {
-                    n.ok().flatten().ok_or_else(|| format!("the device `{}` has no number", shown()))
+                    n.ok().flatten().ok_or_else(|| Error::Hostile(format!("the device `{}` has no number", shown())))
                 };
                 let (major, minor) = (number(entry.header().device_major())?, number(entry.header().device_minor())?);
                 FileOp::Device { meta, block: kind == EntryType::Block, major, minor, path }
             }
             EntryType::Fifo => FileOp::Fifo { path, meta },
             EntryType::XGlobalHeader => return Ok(None),
-            other => return Err(format!("`{}` is of the unknown kind {other:?}", shown())),
+            other => return Err(Error::Hostile(format!("`{}` is of the unknown kind {other:?}", shown()))),
         }))
     }
 
     /// Normalizes a path: relative, single slashes, no `.`; `..` is refused, as nothing good ever has it.
-    fn path(&self, raw: &[u8]) -> Result<Vec<u8>, String> {
+    fn path(&self, raw: &[u8]) -> Result<Vec<u8>, Error> {
         let shown = || String::from_utf8_lossy(raw).into_owned();
         if raw.contains(&0) {
-            return Err(format!("the path `{}` holds a null byte", shown().escape_default()));
+            return Err(Error::Hostile(format!("the path `{}` holds a null byte", shown().escape_default())));
         }
         let parts: Vec<&[u8]> = raw.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
         if parts.iter().any(|part| *part == b"..") {
-            return Err(format!("the path `{}` leaves the root", shown()));
+            return Err(Error::Hostile(format!("the path `{}` leaves the root", shown())));
         }
         if parts.len() > self.limits.depth {
-            return Err(format!("a path is deeper than {} folders", self.limits.depth));
+            return Err(Error::limit("depth", format!("a path is deeper than {} folders", self.limits.depth)));
         }
         if parts.iter().any(|part| part.len() > 255) {
-            return Err("a file name is longer than 255 bytes".into());
+            return Err(Error::Hostile("a file name is longer than 255 bytes".into()));
         }
         let path = parts.join(&b'/');
         if path.len() > self.limits.path {
-            return Err(format!("a path is longer than {} bytes", self.limits.path));
+            return Err(Error::limit("path", format!("a path is longer than {} bytes", self.limits.path)));
         }
         Ok(path)
     }
 
-    fn meta<R: Read>(&self, entry: &mut tar::Entry<R>) -> Result<Meta, String> {
+    fn meta<R: Read>(&self, entry: &mut tar::Entry<R>) -> Result<Meta, Error> {
         let header = entry.header();
-        let wrong = |what: &str| format!("`{}` has no usable {what}", String::from_utf8_lossy(&entry.path_bytes()));
+        let wrong = |what: &str| {
+            Error::Hostile(format!("`{}` has no usable {what}", String::from_utf8_lossy(&entry.path_bytes())))
+        };
         let id = |value: std::io::Result<u64>, what: &str| {
             value.ok().and_then(|v| u32::try_from(v).ok()).filter(|v| *v != u32::MAX).ok_or_else(|| wrong(what))
         };
@@ -186,7 +170,7 @@ impl Checker {
     }
 
     /// What pax headers override (pax(1)); the `tar` crate applies path, link path and size itself.
-    fn pax<R: Read>(&self, entry: &mut tar::Entry<R>, meta: &mut Meta) -> Result<(), String> {
+    fn pax<R: Read>(&self, entry: &mut tar::Entry<R>, meta: &mut Meta) -> Result<(), Error> {
         let Ok(Some(extensions)) = entry.pax_extensions() else { return Ok(()) };
         let mut total = 0;
         for extension in extensions.filter_map(Result::ok) {
@@ -200,9 +184,9 @@ impl Checker {
                     let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { continue };
                     total += name.len() + value.len();
                     if total > self.limits.xattrs {
-                        return Err(format!(
-                            "an entry has more than {} bytes of extended attributes",
-                            self.limits.xattrs
+                        return Err(Error::limit(
+                            "xattrs",
+                            format!("an entry has more than {} bytes of extended attributes", self.limits.xattrs),
                         ));
                     }
                     if XATTRS.iter().any(|known| name.starts_with(known)) && !name.contains(&0) {
@@ -215,18 +199,18 @@ impl Checker {
     }
 }
 
-fn pax_id(value: &[u8]) -> Result<u32, String> {
+fn pax_id(value: &[u8]) -> Result<u32, Error> {
     let id = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u32>().ok()).filter(|id| *id != u32::MAX);
-    id.ok_or_else(|| "a pax header has an owner that is no number".into())
+    id.ok_or_else(|| Error::Hostile("a pax header has an owner that is no number".into()))
 }
 
-fn link_target<R: Read>(entry: &tar::Entry<R>, path: &[u8]) -> Result<Vec<u8>, String> {
+fn link_target<R: Read>(entry: &tar::Entry<R>, path: &[u8]) -> Result<Vec<u8>, Error> {
     let target = entry.link_name_bytes().map(|target| target.into_owned());
-    target.ok_or_else(|| format!("the link `{}` has no target", String::from_utf8_lossy(path)))
+    target.ok_or_else(|| Error::Hostile(format!("the link `{}` has no target", String::from_utf8_lossy(path))))
 }
 
 /// `.wh.NAME` and `.wh..wh..opq`; other names that begin with `.wh..wh.` are marks of an old file system and of no use.
-fn whiteout(path: &[u8]) -> Result<Option<FileOp>, String> {
+fn whiteout(path: &[u8]) -> Result<Option<FileOp>, Error> {
     let (folder, name) = match path.iter().rposition(|b| *b == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (&path[..0], path),
@@ -236,7 +220,10 @@ fn whiteout(path: &[u8]) -> Result<Option<FileOp>, String> {
         return Ok(Some(FileOp::Opaque { folder: folder.to_vec() }));
     }
     if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(b".wh.") {
-        return Err(format!("the whiteout `{}` hides nothing that can be", String::from_utf8_lossy(path)));
+        return Err(Error::Hostile(format!(
+            "the whiteout `{}` hides nothing that can be",
+            String::from_utf8_lossy(path)
+        )));
     }
     let mut path = folder.to_vec();
     if !path.is_empty() {

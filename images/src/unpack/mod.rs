@@ -6,6 +6,11 @@
 
 pub mod apply;
 pub mod entry;
+mod packed;
+mod pipe;
+pub mod sandbox;
+pub mod wire;
+pub mod worker;
 
-pub use apply::unpack;
+pub use apply::{mark_opaque, unpack};
 pub use entry::{FileOp, Limits, Meta};

@@ -3,6 +3,7 @@
 use crate::{ApiError, ErrorKind};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ pub struct Config {
     pub network: NetworkConfig,
     pub dns: DnsConfig,
     pub log: LogConfig,
+    pub images: ImagesConfig,
 }
 
 /// `[network]`
@@ -73,6 +75,82 @@ impl Default for LogConfig {
     }
 }
 
+/// `[images]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImagesConfig {
+    /// Layers that are fetched and unpacked at once.
+    pub parallel: usize,
+    /// Seconds until an address that does not answer counts as unreachable.
+    pub connect_timeout: u64,
+    /// Seconds without a byte until a connection counts as broken.
+    pub read_timeout: u64,
+    /// How often a broken transfer is taken up again before the pull fails; every byte that arrives starts the count anew.
+    pub retries: u32,
+    /// Registries (`host` or `host:port`) that are spoken to without TLS. Loopback addresses always are.
+    pub insecure: Vec<String>,
+    /// Where to ask first, by registry: `"docker.io" = ["mirror.example"]`.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    pub limits: ImageLimits,
+}
+
+impl Default for ImagesConfig {
+    fn default() -> Self {
+        Self {
+            parallel: 3,
+            connect_timeout: 5,
+            read_timeout: 15,
+            retries: 5,
+            insecure: Vec::new(),
+            mirrors: BTreeMap::new(),
+            limits: ImageLimits::default(),
+        }
+    }
+}
+
+/// `[images.limits]`: what an image may ask for at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageLimits {
+    /// Layers of one image.
+    pub layers: usize,
+    /// Bytes of one JSON document (index, manifest, config).
+    pub document: u64,
+    /// Bytes of one layer as it comes.
+    pub packed: u64,
+    /// Entries of one layer.
+    pub entries: u64,
+    /// Bytes of all files of one layer together.
+    pub bytes: u64,
+    /// Unpacked bytes per packed byte, once a layer has more than 1 GiB of them.
+    pub ratio: u64,
+    /// Folders above a file.
+    pub depth: usize,
+    /// Bytes of one path.
+    pub path: usize,
+    /// Bytes of one entry's extended attributes.
+    pub xattrs: usize,
+    /// Bytes of memory of the process that unpacks, and of the one that talks to registries.
+    pub memory: u64,
+}
+
+impl Default for ImageLimits {
+    fn default() -> Self {
+        Self {
+            layers: 500,
+            document: 4 << 20,
+            packed: 32 << 30,
+            entries: 4_000_000,
+            bytes: 64 << 30,
+            ratio: 200,
+            depth: 255,
+            path: 4095,
+            xattrs: 64 << 10,
+            memory: 512 << 20,
+        }
+    }
+}
+
 impl Config {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, ApiError> {
@@ -98,6 +176,12 @@ impl Config {
         if config.log.max_files == 0 || config.log.max_size < 4096 {
             return Err("a log needs at least one file of 4096 bytes".into());
         }
+        if config.images.parallel == 0 || config.images.parallel > 64 {
+            return Err("images.parallel must be between 1 and 64".into());
+        }
+        if config.images.limits.memory < 64 << 20 {
+            return Err("images.limits.memory must be at least 67108864 (64 MiB)".into());
+        }
         Ok(config)
     }
 }
@@ -118,6 +202,8 @@ mod tests {
             "nets = 1",
             "[dns]\nserver = []",
             "[log]\nmax_files = 0",
+            "[images]\nparallel = 0",
+            "[images.limits]\nmemory = 1",
             "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]",
         ] {
             assert!(Config::parse(bad).is_err(), "{bad}");

@@ -16,7 +16,7 @@ mod reply;
 mod request;
 mod sandbox;
 
-pub use config::{Config, DnsConfig, LogConfig, NetworkConfig, Pool};
+pub use config::{Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};

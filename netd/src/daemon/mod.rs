@@ -5,6 +5,7 @@
 
 mod adopt;
 mod answer;
+mod claim;
 mod lan;
 mod log;
 mod networks;

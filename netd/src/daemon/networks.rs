@@ -401,7 +401,20 @@ impl Daemon {
         let Some(id) = ours.map(|(id, _)| id.clone()) else {
             return;
         };
-        match self.repair(&id) {
+        self.repair_bridge(&id, name);
+    }
+
+    /// Events were lost: every bridge that should be there is looked for.
+    pub(super) fn links_lost(&mut self) {
+        let up = self.networks.iter().filter(|(_, state)| state.journal.is_some());
+        let bridges: Vec<_> = up.filter_map(|(id, s)| Some((id.clone(), s.network.interface.clone()?))).collect();
+        for (id, bridge) in bridges {
+            self.repair_bridge(&id, bridge.as_str());
+        }
+    }
+
+    fn repair_bridge(&mut self, id: &NetworkId, name: &str) {
+        match self.repair(id) {
             Ok(0) => {}
             Ok(steps) => self.log.line(format!("somebody deleted bridge `{name}`: made again in {steps} steps")),
             Err(error) => self.log.line(format!("somebody deleted bridge `{name}`: {error}")),

@@ -161,6 +161,10 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
         }
         Err(why) => return Err((Some(ready), why)),
     };
+    let claim = match super::claim::claim() {
+        Ok(claim) => claim,
+        Err(why) => return Err((Some(ready), why)),
+    };
     let (sender, inbox) = channel();
     let started = start(options, log, sender.clone());
     let mut daemon = match started {
@@ -182,7 +186,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     daemon.work(&inbox, TICK);
     server::unbind(&options.run);
     drop(daemon);
-    drop(lock);
+    drop((claim, lock));
     Ok(())
 }
 
@@ -212,12 +216,12 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
         .enable_all()
         .build()?;
     let upstreams = options.config.dns.servers.iter().map(|ip| SocketAddr::new(*ip, 53)).collect();
+    let events = sender.clone();
+    watch(&runtime, move |event| events.send(Input::Kernel(event)).is_ok())?;
     let dns = {
         let _inside = runtime.enter();
         Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
     };
-    let events = sender.clone();
-    watch(move |event| events.send(Input::Kernel(event)).is_ok())?;
     let mut daemon =
         Daemon::new(options.config.clone(), Box::new(store), kernel, stock, dns, runtime, sender, log.clone());
     daemon.adopt()?;

@@ -194,6 +194,7 @@ impl Daemon {
                 }
             }
             Event::LinkGone(name) => self.link_gone(&name),
+            Event::LinksLost => self.links_lost(),
         }
     }
 

@@ -3,15 +3,17 @@
 use super::KernelError;
 use super::netlink::Netlink;
 use super::nft::deletes_ours;
-use netlink_packet_core::Parseable;
+use futures_util::StreamExt;
+use netlink_packet_core::NetlinkPayload;
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
+use rtnetlink::MulticastGroup;
+use tokio::runtime::Runtime;
 
-/// `NFNLGRP_NFTABLES` (7) and `RTNLGRP_LINK` (1) as bits.
+/// `NFNLGRP_NFTABLES` (7) as a bit.
 const NFTABLES: u32 = 1 << 6;
-const LINK: u32 = 1;
-const RTM_DELLINK: u16 = 17;
 
 /// Something that was changed by somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,22 +22,44 @@ pub enum Event {
     TableChanged(u32),
     /// A link of ours was deleted.
     LinkGone(String),
+    /// Events about links were lost: look for yourself.
+    LinksLost,
 }
 
-/// Listens on two threads for as long as `tell` says that somebody listens to it.
-pub fn watch(tell: impl Fn(Event) -> bool + Send + Clone + 'static) -> Result<(), KernelError> {
+/// Listens for as long as `tell` says that somebody listens to it: to nftables on a thread of its own, to links in `runtime`.
+pub fn watch(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + Clone + 'static) -> Result<(), KernelError> {
     let nft = Netlink::open(SockProtocol::NetlinkNetFilter, NFTABLES)?;
-    let links = Netlink::open(SockProtocol::NetlinkRoute, LINK)?;
     let tell_too = tell.clone();
     listen("watch-nft", nft, move |message| match message {
         None => tell(Event::TableChanged(0)),
         Some((kind, port, body)) if deletes_ours(kind, body) => tell(Event::TableChanged(port)),
         Some(_) => true,
     })?;
-    listen("watch-link", links, move |message| match message {
-        Some((RTM_DELLINK, _, body)) => deleted_link(body).is_none_or(|name| tell_too(Event::LinkGone(name))),
-        _ => true,
-    })
+    watch_links(runtime, tell_too)
+}
+
+/// `ip monitor link`, as a task.
+fn watch_links(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + 'static) -> Result<(), KernelError> {
+    let _inside = runtime.enter();
+    let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
+        .map_err(|error| KernelError::io("listen to link events", &error))?;
+    runtime.spawn(connection);
+    runtime.spawn(async move {
+        // The connection ends with its last handle.
+        let _handle = handle;
+        while let Some((message, _)) = messages.next().await {
+            let event = match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => deleted_link(link),
+                // Too many at once: what was lost is looked up.
+                NetlinkPayload::Overrun(_) => Some(Event::LinksLost),
+                _ => None,
+            };
+            if event.is_some_and(|event| !tell(event)) {
+                return;
+            }
+        }
+    });
+    Ok(())
 }
 
 fn listen(
@@ -65,8 +89,7 @@ fn listen(
     thread.map(drop).map_err(|error| KernelError::io("start a thread", &error))
 }
 
-fn deleted_link(body: &[u8]) -> Option<String> {
-    let message = LinkMessage::parse(body).ok()?;
+fn deleted_link(message: LinkMessage) -> Option<Event> {
     let (mut name, mut ours) = (None, false);
     for attribute in message.attributes {
         match attribute {
@@ -75,5 +98,5 @@ fn deleted_link(body: &[u8]) -> Option<String> {
             _ => {}
         }
     }
-    name.filter(|_| ours)
+    name.filter(|_| ours).map(Event::LinkGone)
 }

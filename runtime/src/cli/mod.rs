@@ -56,6 +56,14 @@ pub enum Command {
     /// Remove images
     #[command(after_help = "Example: rcr rmi alpine")]
     Rmi(image::RemoveArgs),
+    #[command(flatten)]
+    Transfer(image::TransferCommand),
+    /// Keep credentials for a registry, as docker does
+    #[command(after_help = "Example: rcr login -u me --password-stdin registry.example < password")]
+    Login(image::LoginArgs),
+    /// Forget the credentials for a registry
+    #[command(after_help = "Example: rcr logout registry.example")]
+    Logout(image::LogoutArgs),
     /// Manage networks
     #[command(subcommand)]
     Network(network::NetworkCommand),

@@ -23,8 +23,8 @@ pub enum NetworkCommand {
     /// Detach a container, running or not
     #[command(after_help = "Example: rcr network disconnect eui_bridge c1")]
     Disconnect(DisconnectArgs),
-    /// Show what would be done to the kernel, without doing it
-    #[command(after_help = "Example: rcr network plan eui_bridge")]
+    /// Show what attaching a container would do to the kernel, without doing it
+    #[command(after_help = "Example: rcr network plan -p 8080:80 eui_bridge")]
     Plan(PlanArgs),
     /// Remove all networks that no container uses
     #[command(after_help = "Example: rcr network prune -f")]
@@ -145,7 +145,7 @@ pub struct DisconnectArgs {
 pub struct PlanArgs {
     /// Network, by name or id
     pub network: String,
-    /// Say why each step is there
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// Publish a port, as with `rcr run`
+    #[arg(short, long, value_name = "[IP:][HOST:]CONTAINER[/PROTO]")]
+    pub publish: Vec<String>,
 }

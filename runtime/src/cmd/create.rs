@@ -11,6 +11,7 @@ use crate::container::names;
 use crate::container::store::private_folder;
 use crate::init::plan::{RlimitPlan, UserPlan};
 use crate::report::{Doing, Failure, Outcome};
+use crate::shim::config::RestartPolicy;
 use netd_api::{AttachmentRequest, ContainerId, NetworkName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,8 +37,9 @@ fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, Stri
 /// by the caller, who owns the container from here on.
 pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
     let parsed = Parsed::from(args, instance)?;
-    let images = rcr_images::Store::open(&instance.dirs.images())?;
-    let image = images.resolve(&args.image)?;
+    let restart = refuse_early(args)?;
+    let images = super::image::store(instance)?;
+    let image = super::registry::image_for(instance, &args.image, &args.pull)?;
     let layers = images.layers(&image)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let defaults = image.config.config().clone().unwrap_or_default();
@@ -65,7 +67,7 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         resources: parsed.resources,
         rlimits: parsed.rlimits,
         sysctls: parsed.sysctls,
-        restart: flag("--restart", &args.restart, args.restart.parse())?,
+        restart,
         auto_remove: args.rm,
         network: parsed.network,
         dns: parsed.dns,
@@ -73,9 +75,6 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         last_addresses: BTreeMap::new(),
         id,
     };
-    if config.auto_remove && config.restart != crate::shim::config::RestartPolicy::No {
-        return Err(Failure::new("`--rm` and `--restart` exclude each other").hint("leave one of them out"));
-    }
     config.network.exposed.extend(image_ports(&defaults)?);
     config.network.exposed.sort();
     config.network.exposed.dedup();
@@ -86,6 +85,22 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         return Err(failure);
     }
     Ok(config)
+}
+
+/// What can be refused without the image is refused before it is pulled.
+fn refuse_early(args: &CreateArgs) -> Outcome<RestartPolicy> {
+    let restart = flag("--restart", &args.restart, args.restart.parse())?;
+    if args.rm && restart != RestartPolicy::No {
+        return Err(Failure::new("`--rm` and `--restart` exclude each other").hint("leave one of them out"));
+    }
+    if let Some(user) = &args.user {
+        flag("--user", user, UserPlan::parse(user))?;
+    }
+    let named = args.security.cap_add.iter().chain(&args.security.cap_drop).filter(|n| !n.eq_ignore_ascii_case("all"));
+    for name in named {
+        crate::bundle::caps::parse(name).map_err(|error| Failure::new(error.to_string()))?;
+    }
+    Ok(restart)
 }
 
 /// Everything of the flags that needs neither the image nor the disk.

@@ -1,49 +1,66 @@
 //! `image …`, `images`, `rmi`.
 
-use super::{inspect, table};
-use crate::cli::image::{ImageCommand, ImportArgs, ListArgs, RemoveArgs};
+use super::{archive, inspect, registry, table};
+use crate::cli::image::{ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
 use crate::cli::value;
 use crate::container::lifecycle::Instance;
+use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
-use rcr_images::{Digest, ImportOptions, Removed, Store};
+use rcr_images::{Digest, ImportOptions, Removed, Store, Users};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
-fn store(instance: &Instance) -> Outcome<Store> {
+pub fn store(instance: &Instance) -> Outcome<Store> {
     instance.dirs.ensure()?;
-    Ok(Store::open(&instance.dirs.images())?)
+    Ok(Store::open(&instance.dirs.images(), instance.config.images.limits)?)
 }
 
 /// `rcr image …`.
 pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
     match command {
-        ImageCommand::Import(args) => import(instance, &args),
+        ImageCommand::Transfer(command) => transfer(instance, command),
         ImageCommand::Ls(args) => list(instance, &args),
         ImageCommand::Inspect(args) => inspect::print(&args.images, false, |name| describe(instance, name)),
         ImageCommand::Rm(args) => remove(instance, &args),
-        ImageCommand::Tag(args) => {
+        ImageCommand::Prune(args) => prune(instance, &args),
+    }
+}
+
+/// Verbs with and without `image` before them.
+pub fn transfer(instance: &Instance, command: TransferCommand) -> Outcome<i32> {
+    match command {
+        TransferCommand::Pull(args) => registry::pull(instance, &args),
+        TransferCommand::Push(args) => registry::push(instance, &args),
+        TransferCommand::Load(args) => archive::load(instance, &args),
+        TransferCommand::Save(args) => archive::save(instance, &args),
+        TransferCommand::Import(args) => import(instance, &args),
+        TransferCommand::Tag(args) => {
             store(instance)?.tag(&args.source, &args.target)?;
             Ok(0)
         }
+        TransferCommand::History(args) => archive::history(instance, &args),
     }
 }
 
 fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
     let store = store(instance)?;
     let options = import_options(args)?;
-    let mut source: Box<dyn Read + Send> = if args.file.as_os_str() == "-" {
-        Box::new(io::stdin())
+    let source = if args.file.as_os_str() == "-" {
+        io::stdin().as_fd().try_clone_to_owned()
     } else {
-        Box::new(File::open(&args.file).doing(|| format!("cannot read `{}`", args.file.display()))?)
+        File::open(&args.file).map(OwnedFd::from)
     };
+    let source = source.doing(|| format!("cannot read `{}`", args.file.display()))?;
     let terminal = io::stderr().is_terminal();
     let mut progress = |bytes: u64| {
         if terminal {
             let _ = write!(io::stderr(), "\runpacking {}   ", table::size(bytes));
         }
     };
-    let result = store.import(&mut source, args.name.as_deref(), &options, &mut progress);
+    let result = store.import(source, args.name.as_deref(), &options, &mut progress);
     if terminal {
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
@@ -89,6 +106,9 @@ fn command_line(text: &str) -> Vec<String> {
 }
 
 fn split_name(name: &str) -> (&str, &str) {
+    if let Some((repository, _)) = name.split_once('@') {
+        return (repository, "<none>");
+    }
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
         _ => (name, "<none>"),
@@ -142,22 +162,45 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
     }))
 }
 
+/// Containers, as users of images. With `-f` only those that run keep an image; the layers of all of them stay.
+struct Containers {
+    all: Vec<Container>,
+    running_only: bool,
+}
+
+impl Containers {
+    fn of(instance: &Instance, running_only: bool) -> Outcome<Self> {
+        Ok(Self { all: instance.containers().list()?, running_only })
+    }
+}
+
+impl Users for Containers {
+    fn of(&self, image: &Digest) -> Vec<String> {
+        let id = image.to_string();
+        let uses = self.all.iter().filter(|c| c.config.image.id == id);
+        uses.filter(|c| !self.running_only || c.state.status.is_alive()).map(|c| c.config.name.clone()).collect()
+    }
+
+    fn layers(&self) -> Vec<PathBuf> {
+        self.all.iter().flat_map(|c| c.config.image.layers.clone()).collect()
+    }
+}
+
+fn say(removed: Removed) {
+    match removed {
+        Removed::Untagged(name) => println!("Untagged: {name}"),
+        Removed::Deleted(id) => println!("Deleted: {id}"),
+    }
+}
+
 /// `rcr image rm`. Without `-f` an image stays while any container stands on it; with `-f` only while one runs.
 pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
     let store = store(instance)?;
-    let containers = instance.containers().list()?;
-    let users = |id: &Digest| -> Vec<String> {
-        let id = id.to_string();
-        let uses = containers.iter().filter(|c| c.config.image.id == id);
-        uses.filter(|c| !args.force || c.state.status.is_alive()).map(|c| c.config.name.clone()).collect()
-    };
+    let users = Containers::of(instance, args.force)?;
     let mut code = 0;
     for name in &args.images {
         match store.remove(name, args.force, &users) {
-            Ok(removed) => removed.into_iter().for_each(|what| match what {
-                Removed::Untagged(name) => println!("Untagged: {name}"),
-                Removed::Deleted(id) => println!("Deleted: {id}"),
-            }),
+            Ok(removed) => removed.into_iter().for_each(say),
             Err(error) => {
                 Failure::from(error).print();
                 code = 1;
@@ -165,4 +208,12 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
         }
     }
     Ok(code)
+}
+
+/// `rcr image prune`.
+fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
+    let pruned = store(instance)?.prune(args.all, &Containers::of(instance, false)?)?;
+    pruned.removed.into_iter().for_each(say);
+    println!("Total reclaimed space: {}", table::size(pruned.bytes));
+    Ok(0)
 }

@@ -39,8 +39,7 @@ pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
 pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     let containers = instance.containers().list()?;
     let running = containers.iter().filter(|c| c.state.status.is_alive()).count();
-    let images =
-        rcr_images::Store::open(&instance.dirs.images()).and_then(|store| store.list()).map_or(0, |list| list.len());
+    let images = super::image::store(instance).ok().and_then(|store| store.list().ok()).map_or(0, |list| list.len());
     let uname = rustix::system::uname();
     let kind = cgroup::kind()?;
     let (cgroups, controllers) = match &kind {

@@ -1,5 +1,6 @@
 //! One file per verb, or per family of verbs that share their work.
 
+mod archive;
 mod attach;
 mod create;
 mod exec;
@@ -9,7 +10,9 @@ mod inspect;
 mod lan_options;
 mod logs;
 mod network;
+mod progress;
 mod ps;
+mod registry;
 mod run;
 mod signal;
 mod stop;
@@ -41,6 +44,9 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Image(command) => image::image(&instance, command),
         Command::Images(args) => image::list(&instance, &args),
         Command::Rmi(args) => image::remove(&instance, &args),
+        Command::Transfer(command) => image::transfer(&instance, command),
+        Command::Login(args) => registry::login(&instance, &args),
+        Command::Logout(args) => registry::logout(&instance, &args),
         Command::Network(command) => network::network(&instance, command),
         Command::Volume(command) => volume::volume(&instance, command),
         Command::Inspect(args) => inspect::inspect(&instance, &args),

@@ -382,12 +382,17 @@ fn is_network(text: &str, info: &NetworkInfo) -> bool {
 /// What attaching one more container would do.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
     let id: ContainerId = "0".repeat(64).parse().map_err(|e: netd_api::NameError| Failure::new(e.to_string()))?;
+    let publish = args.publish.iter().map(|text| {
+        value::publish(text)
+            .map_err(|why| Failure::new(format!("cannot understand `--publish {text}`")).because(why.to_string()))
+    });
+    let publish = publish.collect::<Outcome<_>>()?;
     let spec = SandboxRequest {
         id,
         name: "example".into(),
         netns: NetnsSource::New,
         attachments: vec![AttachmentRequest::to(&args.network)],
-        publish: Vec::new(),
+        publish,
         dns: netd_api::DnsRequest::default(),
         host_gateway: false,
     };

@@ -29,6 +29,8 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
             .hint("remove it, or name another"));
     }
     warn(args);
+    // Nothing is collected from the store between finding the image and writing down who uses it.
+    let _busy = super::image::store(instance)?.begin()?;
     let config = config::config(instance, args, attached)?;
     let containers = instance.containers();
     let written = containers

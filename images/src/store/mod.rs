@@ -4,27 +4,34 @@
 //! oci-layout  index.json  lock
 //! blobs/sha256/<hex>      manifests, configs, layers as they came
 //! layers/<diff id>/fs     a layer unpacked; visible only when it is complete
+//! partial/<hex>           layers of which not all has come yet: a later pull goes on from there
 //! tmp/                    what is being made; leftovers of a crash are removed by the next writer
 //! ```
-//! Readers take no lock: every file is replaced whole. Writers take `lock`.
+//! Readers take no lock: every file is replaced whole. [`work`] says what writers take.
 
+mod gc;
+mod work;
+
+pub use gc::{Pruned, Users};
+pub use work::{Busy, Claim, WriteLock};
+
+use crate::digest::Hasher;
 use crate::{Digest, Doing, Error, Reference};
+use netd_api::ImageLimits;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The annotation that names an image in an index (image-spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-/// The largest JSON document that is read, in bytes.
-const MAX_DOCUMENT: u64 = 4 << 20;
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The store in one folder.
 pub struct Store {
     root: PathBuf,
+    limits: ImageLimits,
 }
 
 /// An image that was found.
@@ -57,19 +64,14 @@ pub enum Removed {
     Deleted(String),
 }
 
-/// Held while the store is changed.
-pub struct WriteLock {
-    _file: File,
-}
-
 impl Store {
     /// Opens the store, making its folders (root's alone) if they are missing.
-    pub fn open(root: &Path) -> Result<Self, Error> {
-        let store = Self { root: root.to_owned() };
+    pub fn open(root: &Path, limits: ImageLimits) -> Result<Self, Error> {
+        let store = Self { root: root.to_owned(), limits };
         if root.join("oci-layout").is_file() {
             return Ok(store);
         }
-        for folder in [root.to_owned(), store.blobs(), root.join("layers"), root.join("tmp")] {
+        for folder in [root.to_owned(), store.blobs(), root.join("layers"), root.join("tmp"), root.join("partial")] {
             private_folder(&folder).doing(|| format!("cannot create the image store `{}`", folder.display()))?;
         }
         store.write_file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
@@ -90,25 +92,19 @@ impl Store {
         self.root.join("layers").join(diff_id.hex()).join("fs")
     }
 
-    /// A fresh name below `tmp`, for a writer.
-    pub fn temporary(&self, _lock: &WriteLock, what: &str) -> PathBuf {
-        self.root.join("tmp").join(format!("{what}-{}", std::process::id()))
+    /// Where a blob lies of which not all has come.
+    pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.root.join("partial").join(digest.hex())
     }
 
-    /// Waits for other writers, and clears away what a crashed one left.
-    pub fn lock(&self) -> Result<WriteLock, Error> {
-        let path = self.root.join("lock");
-        let open = || -> io::Result<File> {
-            let file = File::create(&path)?;
-            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
-            Ok(file)
-        };
-        let file = open().doing(|| format!("cannot lock `{}`", path.display()))?;
-        for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        }
-        Ok(WriteLock { _file: file })
+    /// The store's own folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What new layers and documents may ask for at most.
+    pub(crate) fn limits(&self) -> &ImageLimits {
+        &self.limits
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -125,11 +121,11 @@ impl Store {
     }
 
     /// Reads a document and checks that it is what its digest says.
-    fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+    pub(crate) fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let path = self.blob(digest);
         let size = fs::metadata(&path).map(|meta| meta.len()).unwrap_or(0);
         let damaged = |why: &str| Error::Damaged { path: path.display().to_string(), why: why.to_owned() };
-        if size > MAX_DOCUMENT {
+        if size > self.limits.document {
             return Err(damaged("it is too large for a document"));
         }
         let bytes = fs::read(&path).doing(|| format!("cannot read `{}`", path.display()))?;
@@ -137,6 +133,30 @@ impl Store {
             return Err(damaged("its content does not have its digest"));
         }
         Ok(bytes)
+    }
+
+    /// The manifest of an image.
+    pub fn manifest(&self, image: &Image) -> Result<ImageManifest, Error> {
+        self.parse(&image.manifest)
+    }
+
+    /// Is a blob here, as far as its size tells?
+    pub fn has_blob(&self, digest: &Digest, size: u64) -> bool {
+        fs::metadata(self.blob(digest)).is_ok_and(|meta| meta.len() == size)
+    }
+
+    /// Reads a whole blob and checks that it is what its digest says.
+    pub fn verify_blob(&self, digest: &Digest, size: u64) -> Result<(), Error> {
+        let path = self.blob(digest);
+        let mut hasher = Hasher::default();
+        let read = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+        let read = read.doing(|| format!("cannot read `{}`", path.display()))?;
+        let got = hasher.finish();
+        if got == *digest && read == size {
+            return Ok(());
+        }
+        let why = format!("it has {read} bytes with the digest {got}");
+        Err(Error::Damaged { path: path.display().to_string(), why })
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, digest: &Digest) -> Result<T, Error> {
@@ -184,6 +204,10 @@ impl Store {
     pub fn resolve(&self, wanted: &str) -> Result<Image, Error> {
         let all = self.manifests()?;
         if let Some((_, digest)) = wanted.split_once('@') {
+            let name = wanted.parse::<Reference>()?.to_string();
+            if let Some((digest, names)) = all.iter().find(|(_, names)| names.contains(&name)) {
+                return self.image(digest.clone(), names.clone());
+            }
             let digest: Digest = digest.parse().map_err(|why| Error::Name { name: wanted.into(), why })?;
             let names = all.get(&digest).ok_or_else(|| self.missing(wanted, &all))?;
             return self.image(digest, names.clone());
@@ -273,71 +297,6 @@ impl Store {
         manifests.push(descriptor);
         index.set_manifests(manifests);
         self.write_index(lock, &index)
-    }
-
-    /// Removes a name, or an image by its id; with its last name an image goes, unless `in_use` names users of it.
-    pub fn remove(
-        &self,
-        wanted: &str,
-        force: bool,
-        in_use: &dyn Fn(&Digest) -> Vec<String>,
-    ) -> Result<Vec<Removed>, Error> {
-        let lock = self.lock()?;
-        let image = self.resolve(wanted)?;
-        let name = wanted.parse::<Reference>().ok().map(|r| r.to_string()).filter(|name| image.names.contains(name));
-        let going = match name {
-            Some(name) => vec![name],
-            None if image.names.len() > 1 && !force => {
-                return Err(Error::InUse { name: wanted.to_owned(), users: image.names.clone() });
-            }
-            None => image.names.clone(),
-        };
-        let last = going.len() >= image.names.len();
-        let users = if last { in_use(&image.id) } else { Vec::new() };
-        if !users.is_empty() {
-            return Err(Error::InUse { name: wanted.to_owned(), users });
-        }
-        let mut index = self.index()?;
-        let mut manifests = index.manifests().clone();
-        let digest = image.manifest.to_string();
-        manifests.retain(|d| {
-            d.digest().to_string() != digest || !(last || name_of(d).is_some_and(|n| going.iter().any(|g| g == n)))
-        });
-        index.set_manifests(manifests);
-        self.write_index(&lock, &index)?;
-        let mut removed: Vec<Removed> = going.into_iter().map(Removed::Untagged).collect();
-        if last {
-            self.collect(&lock)?;
-            removed.push(Removed::Deleted(image.id.to_string()));
-        }
-        Ok(removed)
-    }
-
-    /// Removes blobs and layers that no image of the index needs.
-    pub fn collect(&self, _lock: &WriteLock) -> Result<(), Error> {
-        let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
-        for (digest, names) in self.manifests()? {
-            let manifest: ImageManifest = self.parse(&digest)?;
-            let image = self.image(digest.clone(), names)?;
-            let hex = |text: String| text.trim_start_matches("sha256:").to_owned();
-            blobs.extend([digest.hex().to_owned(), image.id.hex().to_owned()]);
-            blobs.extend(manifest.layers().iter().map(|d| hex(d.digest().to_string())));
-            layers.extend(image.config.rootfs().diff_ids().iter().cloned().map(hex));
-        }
-        let sweep = |folder: PathBuf, keep: &BTreeSet<String>| -> io::Result<()> {
-            for entry in fs::read_dir(folder)? {
-                let entry = entry?;
-                if entry.file_name().to_str().is_some_and(|name| keep.contains(name)) {
-                    continue;
-                }
-                let path = entry.path();
-                if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
-            }
-            Ok(())
-        };
-        sweep(self.blobs(), &blobs)
-            .and_then(|()| sweep(self.root.join("layers"), &layers))
-            .doing(|| "cannot remove unused layers".into())
     }
 }
 

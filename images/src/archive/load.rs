@@ -1,0 +1,223 @@
+//! `load`: an archive or a folder into the store.
+//!
+//! The archive itself is taken apart like a layer, by `rcr-unpack` in a folder of its own; what lies there then is read like a
+//! folder that somebody handed over.
+
+use super::folder::Folder;
+use super::{CONTAINERD_NAME, DockerImage};
+use crate::import::{describe_manifest, media_type};
+use crate::layer::{self, Passed};
+use crate::remote::document::{self, Document, LayerPlan, Platform, check_bytes, digest_of};
+use crate::store::{Busy, REF_NAME, private_folder};
+use crate::unpack::wire::Job;
+use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
+use oci_spec::image::{Descriptor, MediaType};
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// An image that was loaded, and the names it was given.
+#[derive(Debug)]
+pub struct Loaded {
+    pub image: Image,
+    pub names: Vec<Reference>,
+}
+
+/// Loads all images of an archive: of Docker or of OCI, packed or not. `progress` is told the bytes unpacked so far.
+pub fn load(
+    store: &Store,
+    archive: OwnedFd,
+    platform: Option<&Platform>,
+    threads: usize,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<Loaded>, Error> {
+    let busy = store.begin()?;
+    let claim = store.claim_new(&busy, "load")?;
+    let job = Job { limits: *store.limits(), size: None, keep: false, unpack: true };
+    let taken = layer::pass(claim.folder()?, archive, None, &job, &mut |_, bytes| progress(bytes));
+    taken.map_err(|stopped| stopped.error)?;
+    from(store, &busy, &claim.path().join("fs"), platform, threads)
+}
+
+/// Loads all images of a folder: an OCI layout, or what an archive of Docker's unpacks to.
+pub fn load_folder(
+    store: &Store,
+    folder: &Path,
+    platform: Option<&Platform>,
+    threads: usize,
+) -> Result<Vec<Loaded>, Error> {
+    from(store, &store.begin()?, folder, platform, threads)
+}
+
+fn from(
+    store: &Store,
+    busy: &Busy,
+    folder: &Path,
+    platform: Option<&Platform>,
+    threads: usize,
+) -> Result<Vec<Loaded>, Error> {
+    let load = Load { store, busy, folder: Folder::open(folder)?, threads };
+    let limit = store.limits().document;
+    if let Some(index) = load.folder.document("index.json", limit)? {
+        return load.oci(&index, &platform.cloned().unwrap_or_default());
+    }
+    match load.folder.document("manifest.json", limit)? {
+        Some(list) => load.docker(&list),
+        None => Err(Error::Hostile(
+            "it is no image: it has neither an `index.json` (OCI) nor a `manifest.json` (Docker)".into(),
+        )),
+    }
+}
+
+struct Load<'a> {
+    store: &'a Store,
+    busy: &'a Busy,
+    folder: Folder,
+    threads: usize,
+}
+
+impl Load<'_> {
+    /// Every image of an OCI layout.
+    fn oci(&self, index: &[u8], platform: &Platform) -> Result<Vec<Loaded>, Error> {
+        let Document::Index(index) = Document::parse(index)? else {
+            return Err(Error::Hostile("its `index.json` is no index".into()));
+        };
+        if index.manifests().is_empty() {
+            return Err(Error::Hostile("it holds no image".into()));
+        }
+        index.manifests().iter().map(|entry| self.oci_image(entry, platform)).collect()
+    }
+
+    fn oci_image(&self, entry: &Descriptor, platform: &Platform) -> Result<Loaded, Error> {
+        let mut descriptor = entry.clone();
+        for _ in 0..3 {
+            let bytes = self.blob(&descriptor)?;
+            match Document::parse(&bytes)? {
+                Document::Index(index) => descriptor = document::choose(&index, platform)?.clone(),
+                Document::Manifest(manifest) => {
+                    let config = self.blob(manifest.config())?;
+                    let plans = document::layers(&manifest, &document::config(&config)?, self.store.limits())?;
+                    let mut seen = BTreeSet::new();
+                    let todo: Vec<LayerPlan> = plans.into_iter().filter(|p| seen.insert(p.diff_id.clone())).collect();
+                    parallel::each(&todo, self.threads, &|| (), &|plan| {
+                        let file = self.folder.needed(&blob_path(&plan.digest))?;
+                        self.layer(file, &plan.diff_id, Some(plan)).map(drop)
+                    })?;
+                    let media_type = manifest.media_type().clone().unwrap_or(MediaType::ImageManifest);
+                    return self.name(&config, &bytes, media_type, names_of(entry));
+                }
+            }
+        }
+        Err(Error::Hostile("its indexes go on and on".into()))
+    }
+
+    /// A small blob, checked.
+    fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        let digest = digest_of(descriptor)?;
+        let path = blob_path(&digest);
+        let bytes = self.folder.document(&path, self.store.limits().document)?;
+        let bytes = bytes.ok_or_else(|| Error::Hostile(format!("the archive has no `{path}`")))?;
+        check_bytes(&bytes, &digest, Some(descriptor.size()))?;
+        Ok(bytes)
+    }
+
+    /// Every image of an archive of Docker's. Its layers are named by path; the config says what they must unpack to.
+    fn docker(&self, list: &[u8]) -> Result<Vec<Loaded>, Error> {
+        let wrong = |e: serde_json::Error| Error::Hostile(format!("its `manifest.json` is not as it should be: {e}"));
+        let images: Vec<DockerImage> = serde_json::from_slice(list).map_err(wrong)?;
+        if images.is_empty() {
+            return Err(Error::Hostile("it holds no image".into()));
+        }
+        images.iter().map(|image| self.docker_image(image)).collect()
+    }
+
+    fn docker_image(&self, image: &DockerImage) -> Result<Loaded, Error> {
+        let missing = || Error::Hostile(format!("the archive has no `{}`", image.config.escape_default()));
+        let limits = self.store.limits();
+        let config = self.folder.document(&image.config, limits.document)?.ok_or_else(missing)?;
+        let parsed = document::config(&config)?;
+        let diff_ids = parsed.rootfs().diff_ids();
+        if diff_ids.len() != image.layers.len() {
+            let (layers, ids) = (image.layers.len(), diff_ids.len());
+            return Err(Error::Hostile(format!("its manifest has {layers} layers, its config {ids}")));
+        }
+        if diff_ids.len() > limits.layers {
+            return Err(Error::limit("layers", format!("it has more than {} layers", limits.layers)));
+        }
+        let pairs: Vec<(&String, &String)> = image.layers.iter().zip(diff_ids).collect();
+        let layers = parallel::each(&pairs, self.threads, &|| (), &|(path, diff_id)| {
+            let wrong =
+                |why| Error::Hostile(format!("the diff id `{}` cannot be used: {why}", diff_id.escape_default()));
+            let passed = self.layer(self.folder.needed(path)?, &diff_id.parse().map_err(wrong)?, None)?;
+            Ok((media_type(passed.compression), passed.digest, passed.size))
+        })?;
+        let manifest = describe_manifest(&config, &layers)?;
+        let tags = image.repo_tags.iter().flatten();
+        let names = tags.filter_map(|name| name.parse().ok()).collect();
+        self.name(&config, &manifest, MediaType::ImageManifest, names)
+    }
+
+    /// One layer out of a file. `plan` says what its packed bytes must be, where that is known.
+    fn layer(&self, mut file: File, diff_id: &Digest, plan: Option<&LayerPlan>) -> Result<Passed, Error> {
+        let claim = self.store.claim(self.busy, diff_id)?;
+        let folder = claim.folder()?;
+        let (unpacked, packed) = (folder.join("layer"), folder.join("packed"));
+        private_folder(&unpacked).doing(|| format!("cannot create `{}`", unpacked.display()))?;
+        let known = plan.is_some_and(|plan| self.store.has_blob(&plan.digest, plan.size));
+        let missing = !self.store.layer(diff_id).is_dir();
+        let kept = || OpenOptions::new().read(true).write(true).create_new(true).open(&packed);
+        let kept = if known { None } else { Some(kept().doing(|| format!("cannot create `{}`", packed.display()))?) };
+        std::io::Seek::rewind(&mut file).doing(|| "cannot read the archive".into())?;
+        let job =
+            Job { limits: *self.store.limits(), size: plan.map(|p| p.size), keep: kept.is_some(), unpack: missing };
+        let passed = layer::pass(&unpacked, file.into(), kept, &job, &mut |_, _| ()).map_err(|s| s.error)?;
+        if passed.diff_id != *diff_id {
+            let (digest, got) = (&passed.digest, &passed.diff_id);
+            return Err(Error::Hostile(format!(
+                "layer {digest} unpacks to {got}, not to {diff_id} as the image's config says"
+            )));
+        }
+        if let Some(plan) = plan.filter(|plan| plan.digest != passed.digest || plan.size != passed.size) {
+            return Err(Error::wrong(plan, &passed.digest, passed.size));
+        }
+        if !known {
+            self.store.commit_blob(&packed, &passed.digest)?;
+        }
+        if missing {
+            self.store.commit_layer(&unpacked, &passed)?;
+        }
+        Ok(passed)
+    }
+
+    fn name(
+        &self,
+        config: &[u8],
+        manifest: &[u8],
+        media_type: MediaType,
+        names: Vec<Reference>,
+    ) -> Result<Loaded, Error> {
+        let lock = self.store.lock()?;
+        self.store.put_blob(&lock, config)?;
+        let digest = self.store.put_blob(&lock, manifest)?;
+        let descriptor = crate::import::descriptor(media_type, &digest, manifest.len() as u64)?;
+        match names.is_empty() {
+            true => self.store.name(&lock, descriptor, None)?,
+            false => names.iter().try_for_each(|name| self.store.name(&lock, descriptor.clone(), Some(name)))?,
+        }
+        drop(lock);
+        Ok(Loaded { image: self.store.resolve(&Digest::of(config).to_string())?, names })
+    }
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// The names of an entry: containerd's annotation, else OCI's where it is a whole name and not a tag alone.
+fn names_of(entry: &Descriptor) -> Vec<Reference> {
+    let Some(annotations) = entry.annotations() else { return Vec::new() };
+    let whole = |name: &&String| name.contains([':', '/']) || name.starts_with(|c: char| c.is_ascii_lowercase());
+    let name = annotations.get(CONTAINERD_NAME).or(annotations.get(REF_NAME).filter(whole));
+    name.filter(|name| *name != "latest").and_then(|name| name.parse().ok()).into_iter().collect()
+}

@@ -1,0 +1,184 @@
+//! One layer into the store: the side of `rcr-unpack` that has powers, and trusts nothing it is told.
+
+use crate::store::private_folder;
+use crate::unpack::wire::{Digests, Job, Report, Trouble};
+use crate::{Digest, Doing, Error, Store, helper, unpack};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// The longest line of a report, in bytes.
+const MAX_LINE: u64 = 64 << 10;
+
+/// A layer that came through.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// Of the packed bytes.
+    pub digest: Digest,
+    /// Packed bytes.
+    pub size: u64,
+    pub diff_id: Digest,
+    pub compression: unpack::wire::Compression,
+    /// Folders to be marked.
+    opaque: Vec<Vec<u8>>,
+}
+
+/// Why one did not.
+#[derive(Debug)]
+pub struct Stopped {
+    pub error: Error,
+    /// Digest and size of the packed bytes, if all of them were read.
+    pub packed: Option<(Digest, u64)>,
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self { error, packed: None }
+    }
+}
+
+/// Sends a layer through a process of its own, which writes files into `fs` below `folder`.
+///
+/// `input` has the packed bytes; `kept` is the file that keeps them, whose present content comes before `input`.
+pub fn pass(
+    folder: &Path,
+    input: OwnedFd,
+    kept: Option<File>,
+    job: &Job,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Passed, Stopped> {
+    let mut child = start(folder, input, kept, job)?;
+    let told = child.stderr.take().map(|stderr| listen(stderr, progress)).transpose();
+    let status = child.wait().doing(|| "cannot wait for rcr-unpack".into())?;
+    let told = told.doing(|| "cannot hear what rcr-unpack says".into())?.unwrap_or_default();
+    match told.last {
+        Some(Report::Done(digests)) if status.success() => Ok(passed(digests, told.opaque)?),
+        Some(Report::Failed(trouble)) => Err(stopped(trouble)),
+        _ => Err(ended(status, told.noise, job).into()),
+    }
+}
+
+fn start(folder: &Path, input: OwnedFd, kept: Option<File>, job: &Job) -> Result<Child, Error> {
+    if job.unpack {
+        let root = folder.join("fs");
+        let make = || {
+            private_folder(&root)?;
+            fs::set_permissions(&root, fs::Permissions::from_mode(0o755))
+        };
+        make().doing(|| format!("cannot create `{}`", root.display()))?;
+    }
+    let program = helper::find("rcr-unpack");
+    let job = serde_json::to_string(job).map_err(|e| Error::Hostile(e.to_string()))?;
+    let mut command = Command::new(&program);
+    command.arg(job).current_dir(folder).env_clear().stdin(input).stderr(Stdio::piped());
+    match kept {
+        Some(file) => command.stdout(file),
+        None => command.stdout(Stdio::null()),
+    };
+    command.spawn().doing(|| format!("cannot start `{}`", program.display()))
+}
+
+/// All that a report said.
+#[derive(Default)]
+struct Told {
+    last: Option<Report>,
+    opaque: Vec<Vec<u8>>,
+    /// A line that was no report: a panic's.
+    noise: Option<String>,
+}
+
+fn listen(stderr: impl Read, progress: &mut dyn FnMut(u64, u64)) -> io::Result<Told> {
+    let mut told = Told::default();
+    let mut reader = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(told);
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Report::Progress { packed, unpacked }) => progress(packed, unpacked),
+            Ok(Report::Opaque(folder)) => told.opaque.push(folder),
+            Ok(last) => told.last = Some(last),
+            Err(_) => told.noise = Some(String::from_utf8_lossy(&line).trim().to_owned()).filter(|l| !l.is_empty()),
+        }
+    }
+}
+
+fn passed(digests: Digests, opaque: Vec<Vec<u8>>) -> Result<Passed, Error> {
+    let parse = |text: &str| text.parse().map_err(|why| Error::Hostile(format!("rcr-unpack says `{text}`: {why}")));
+    Ok(Passed {
+        digest: parse(&digests.packed)?,
+        size: digests.size,
+        diff_id: parse(&digests.diff_id)?,
+        compression: digests.compression,
+        opaque,
+    })
+}
+
+fn stopped(trouble: Trouble) -> Stopped {
+    let packed = trouble.packed.and_then(|(digest, size)| Some((digest.parse().ok()?, size)));
+    let message = clean(&trouble.message);
+    let error = match (trouble.errno, trouble.limit) {
+        (Some(errno), _) => Error::Io { doing: message, source: io::Error::from_raw_os_error(errno) },
+        (None, Some(key)) => Error::Limit { why: message, key },
+        (None, None) => Error::Hostile(message),
+    };
+    Stopped { error, packed }
+}
+
+/// One line of printable text: names out of an archive may hold what would move a terminal's cursor.
+fn clean(text: &str) -> String {
+    const MOST: usize = 400;
+    let escaped = text.chars().flat_map(|c| match c.is_control() {
+        true => c.escape_default().collect::<Vec<_>>(),
+        false => vec![c],
+    });
+    escaped.take(MOST).collect()
+}
+
+/// It ended without a word.
+fn ended(status: ExitStatus, noise: Option<String>, job: &Job) -> Error {
+    use std::os::unix::process::ExitStatusExt;
+    let noise = noise.map(|line| format!(": {line}")).unwrap_or_default();
+    match status.signal() {
+        // An allocation that fails aborts.
+        Some(nix::libc::SIGABRT) if noise.contains("memory allocation") => {
+            Error::limit("memory", format!("it takes more than {} bytes of memory to unpack", job.limits.memory))
+        }
+        Some(signal) => Error::Hostile(format!("rcr-unpack was ended by signal {signal}{noise}")),
+        None => Error::Hostile(format!("rcr-unpack ended with code {}{noise}", status.code().unwrap_or(-1))),
+    }
+}
+
+impl Store {
+    /// Makes an unpacked layer visible: marked, synced, then renamed. `folder` holds its `fs`.
+    pub(crate) fn commit_layer(&self, folder: &Path, passed: &Passed) -> Result<(), Error> {
+        let target = self.layer(&passed.diff_id);
+        let target = target.parent().unwrap_or(&target);
+        let commit = || -> io::Result<()> {
+            unpack::mark_opaque(&folder.join("fs"), &passed.opaque)?;
+            rustix::fs::syncfs(File::open(folder)?)?;
+            match fs::rename(folder, target) {
+                // The same layer is there already; one copy is enough.
+                Err(_) if target.join("fs").is_dir() => Ok(()),
+                other => other,
+            }?;
+            File::open(self.root().join("layers"))?.sync_all()
+        };
+        commit().doing(|| "cannot put the layer into the store".into())
+    }
+
+    /// Makes a packed layer visible. It was synced by whoever wrote it.
+    pub(crate) fn commit_blob(&self, file: &Path, digest: &Digest) -> Result<(), Error> {
+        let blob = self.blob(digest);
+        let commit = || {
+            fs::rename(file, &blob)?;
+            blob.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        };
+        commit().doing(|| format!("cannot put `{digest}` into the store"))
+    }
+}

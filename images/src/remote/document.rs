@@ -1,0 +1,268 @@
+//! The documents of an image, out of bytes that somebody else wrote. Pure: no file and no network is touched here.
+
+use crate::{Digest, Error};
+use netd_api::ImageLimits;
+use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// Media types of manifests that are understood, of OCI and of Docker.
+pub const MANIFEST_TYPES: [&str; 4] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+/// A document that a tag or a digest led to.
+#[derive(Debug)]
+pub enum Document {
+    Manifest(Box<ImageManifest>),
+    Index(Box<ImageIndex>),
+}
+
+/// What says which of the two a document is (image-spec, manifest.md and image-index.md).
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "schemaVersion")]
+    schema: Option<u32>,
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
+    manifests: Option<serde::de::IgnoredAny>,
+    config: Option<serde::de::IgnoredAny>,
+    layers: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "fsLayers")]
+    schema1: Option<serde::de::IgnoredAny>,
+}
+
+impl Document {
+    /// Parses a manifest or an index. One that could be read as both is refused: two readers would run two images.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let wrong = |why: String| Error::Hostile(format!("the manifest is not as it should be: {why}"));
+        let shape: Shape = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
+        if shape.schema1.is_some() || shape.schema == Some(1) {
+            return Err(wrong("it is of Docker's schema 1, which is given up since 2017".into()));
+        }
+        if shape.schema != Some(2) {
+            return Err(wrong("its schemaVersion is not 2".into()));
+        }
+        let index = shape.manifests.is_some();
+        if index == (shape.config.is_some() || shape.layers.is_some()) {
+            return Err(wrong("it is neither a manifest nor an index, or it is both".into()));
+        }
+        let says_index = shape.media_type.as_deref().map(|t| t.contains("index") || t.contains("manifest.list"));
+        if says_index.is_some_and(|says| says != index) {
+            return Err(wrong("its media type is not what it is".into()));
+        }
+        Ok(if index {
+            Document::Index(Box::new(serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?))
+        } else {
+            Document::Manifest(Box::new(serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?))
+        })
+    }
+}
+
+/// An operating system, an architecture, and perhaps a variant of it: `linux/arm64/v8`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    pub os: String,
+    pub architecture: String,
+    pub variant: Option<String>,
+}
+
+impl Default for Platform {
+    /// This machine's.
+    fn default() -> Self {
+        Self { os: Os::default().to_string(), architecture: Arch::default().to_string(), variant: None }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = &'static str;
+    /// `os/arch[/variant]`, or the architecture alone.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let good =
+            |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let (os, architecture, variant) = match parts.as_slice() {
+            [architecture] => ("linux", *architecture, None),
+            [os, architecture] => (*os, *architecture, None),
+            [os, architecture, variant] => (*os, *architecture, Some(*variant)),
+            _ => return Err("expected os/architecture[/variant]"),
+        };
+        if !parts.iter().all(good) {
+            return Err("expected os/architecture[/variant]");
+        }
+        let architecture = match architecture {
+            "x86_64" | "x86-64" => "amd64",
+            "aarch64" => "arm64",
+            "i386" | "i686" => "386",
+            "armhf" => "arm",
+            other => other,
+        };
+        Ok(Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+/// The entry of an index for a platform. With several, the one without a variant, else the first.
+pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descriptor, Error> {
+    let all = || index.manifests().iter().filter_map(|d| d.platform().as_ref().map(|p| (d, p)));
+    let mut fitting: Vec<_> = all()
+        .filter(|(_, p)| p.os().to_string() == wanted.os && p.architecture().to_string() == wanted.architecture)
+        .filter(|(_, p)| wanted.variant.is_none() || *p.variant() == wanted.variant)
+        .collect();
+    fitting.sort_by_key(|(_, p)| p.variant().is_some());
+    if let Some((found, _)) = fitting.first() {
+        return Ok(found);
+    }
+    // An index of one entry that says nothing is an image with a detour.
+    if let [only] = index.manifests().as_slice()
+        && only.platform().is_none()
+    {
+        return Ok(only);
+    }
+    let mut known: Vec<String> = all()
+        .map(|(_, p)| Platform {
+            os: p.os().to_string(),
+            architecture: p.architecture().to_string(),
+            variant: p.variant().clone(),
+        })
+        .filter(|p| p.os != "unknown")
+        .map(|p| p.to_string())
+        .collect();
+    known.sort();
+    known.dedup();
+    Err(Error::Platform { wanted: wanted.to_string(), known })
+}
+
+/// Checks that bytes are those that a descriptor promised.
+pub fn check_bytes(bytes: &[u8], digest: &Digest, size: Option<u64>) -> Result<(), Error> {
+    let got = Digest::of(bytes);
+    if got != *digest {
+        return Err(Error::Hostile(format!("a document with the digest {got} came instead of {digest}")));
+    }
+    if let Some(size) = size.filter(|size| *size != bytes.len() as u64) {
+        return Err(Error::Hostile(format!("`{digest}` has {} bytes, its descriptor says {size}", bytes.len())));
+    }
+    Ok(())
+}
+
+/// One layer as manifest and config have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerPlan {
+    /// Of the packed bytes.
+    pub digest: Digest,
+    /// Packed bytes.
+    pub size: u64,
+    pub diff_id: Digest,
+}
+
+/// The digest of a descriptor, if it is one of ours.
+pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, Error> {
+    let text = descriptor.digest().to_string();
+    text.parse().map_err(|why| Error::Hostile(format!("the digest `{}` cannot be used: {why}", text.escape_default())))
+}
+
+/// The layers of a manifest with the diff ids of its config, lowest first.
+pub fn layers(
+    manifest: &ImageManifest,
+    config: &ImageConfiguration,
+    limits: &ImageLimits,
+) -> Result<Vec<LayerPlan>, Error> {
+    let (layers, diff_ids) = (manifest.layers(), config.rootfs().diff_ids());
+    if layers.len() != diff_ids.len() {
+        return Err(Error::Hostile(format!("its manifest has {} layers, its config {}", layers.len(), diff_ids.len())));
+    }
+    if layers.len() > limits.layers {
+        return Err(Error::limit("layers", format!("it has more than {} layers", limits.layers)));
+    }
+    let plan = |(descriptor, diff_id): (&Descriptor, &String)| {
+        let media_type = descriptor.media_type().to_string();
+        let tar = media_type.contains(".tar") && !media_type.contains("encrypted") && !media_type.contains("foreign");
+        if !tar || media_type.contains("nondistributable") {
+            return Err(Error::Hostile(format!("a layer has the media type `{}`", media_type.escape_default())));
+        }
+        if descriptor.size() > limits.packed {
+            return Err(Error::limit("packed", format!("a layer has more than {} packed bytes", limits.packed)));
+        }
+        let diff_id = diff_id.parse().map_err(|why| {
+            Error::Hostile(format!("the diff id `{}` cannot be used: {why}", diff_id.escape_default()))
+        })?;
+        Ok(LayerPlan { digest: digest_of(descriptor)?, size: descriptor.size(), diff_id })
+    };
+    layers.iter().zip(diff_ids).map(plan).collect()
+}
+
+/// Parses a config.
+pub fn config(bytes: &[u8]) -> Result<ImageConfiguration, Error> {
+    serde_json::from_slice(bytes).map_err(|e| Error::Hostile(format!("its config is not as it should be: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_one_thing_only() {
+        let hash = Digest::of(b"");
+        let descriptor =
+            format!(r#"{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{hash}","size":0}}"#);
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{descriptor},"layers":[]}}"#);
+        assert!(matches!(Document::parse(manifest.as_bytes()), Ok(Document::Manifest(_))));
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{descriptor}]}}"#);
+        assert!(matches!(Document::parse(index.as_bytes()), Ok(Document::Index(_))));
+        for bad in [
+            "".to_owned(),
+            "{}".to_owned(),
+            "[]".to_owned(),
+            r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(),
+            format!(r#"{{"schemaVersion":2,"config":{descriptor},"layers":[],"manifests":[]}}"#),
+            format!(
+                r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","config":{descriptor},"layers":[]}}"#
+            ),
+            "[".repeat(100_000),
+        ] {
+            assert!(Document::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn platforms_are_chosen() {
+        let entry = |n: u8, platform: &str| {
+            let hash = Digest::of(&[n]);
+            format!(
+                r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{hash}","size":1{platform}}}"#
+            )
+        };
+        let platform =
+            |arch: &str, variant: &str| format!(r#","platform":{{"os":"linux","architecture":"{arch}"{variant}}}"#);
+        let index = |entries: &[String]| -> ImageIndex {
+            serde_json::from_str(&format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entries.join(","))).unwrap()
+        };
+        let all = index(&[
+            entry(1, &platform("amd64", "")),
+            entry(2, &platform("arm", r#","variant":"v6""#)),
+            entry(3, &platform("arm", r#","variant":"v7""#)),
+        ]);
+        let pick = |wanted: &str| {
+            choose(&all, &wanted.parse().unwrap()).map(|d| d.digest().to_string()).map_err(|e| e.to_string())
+        };
+        assert_eq!(pick("linux/amd64"), Ok(Digest::of(&[1]).to_string()));
+        assert_eq!(pick("linux/arm/v7"), Ok(Digest::of(&[3]).to_string()));
+        assert_eq!(pick("arm"), Ok(Digest::of(&[2]).to_string()));
+        assert!(pick("linux/s390x").unwrap_err().contains("s390x"));
+        let lone = index(&[entry(9, "")]);
+        assert!(choose(&lone, &Platform::default()).is_ok());
+        for bad in ["", "/", "linux/", "a/b/c/d", "linux/am d64"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Talking to registries, by way of `rcr-registry`: a process that has the network and nothing else.
+
+mod client;
+pub mod document;
+mod pull;
+mod push;
+pub mod wire;
+
+pub use client::{Remote, login, logout};
+pub use pull::{Event, Platform, Pulled, pull};
+pub use push::push;

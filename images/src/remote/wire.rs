@@ -1,0 +1,82 @@
+//! What `rcr` and `rcr-registry` say to each other: frames of JSON on a socket, descriptors beside them.
+
+use netd_api::ImagesConfig;
+use serde::{Deserialize, Serialize};
+
+/// The first frame: which repository this is about. One process serves one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// `docker.io`, `localhost:5000`
+    pub host: String,
+    /// `library/alpine`
+    pub repository: String,
+    pub config: ImagesConfig,
+}
+
+/// One thing to do. Several may be under way; answers carry the id of what they answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    pub id: u64,
+    pub call: Call,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Call {
+    /// A manifest or an index, by tag or digest; its bytes go into the descriptor.
+    Manifest { target: String },
+    /// A blob's bytes from `offset` on, into the descriptor, which is a pipe.
+    Blob { digest: String, offset: u64, size: u64 },
+    /// Is a blob there already?
+    HasBlob { digest: String },
+    /// Stores the blob that the descriptor, a file, holds.
+    PushBlob { digest: String, size: u64 },
+    /// Stores the manifest that the descriptor, a file, holds.
+    PushManifest { target: String, media_type: String },
+    /// Checks credentials, and keeps them in docker's configuration.
+    Login { user: String, password: String },
+    /// Forgets them.
+    Logout,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    pub id: u64,
+    pub answer: Answer,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Done,
+    Exists(bool),
+    /// Something failed and is tried again; the last answer is still to come.
+    Again(String),
+    Failed(Refusal),
+}
+
+/// Why something did not work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    pub message: String,
+    pub causes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// Nobody answers.
+    Unreachable,
+    /// The registry has no such image.
+    NotFound,
+    /// The registry wants to know who asks, or does not like the answer.
+    Denied,
+    /// The reader of a pipe is gone, and has its reasons.
+    Unread,
+    Other,
+}

@@ -1,0 +1,163 @@
+//! Who may do what at the same time.
+//!
+//! | lock | held | against |
+//! |---|---|---|
+//! | `lock` | while the index is changed | other changes of it |
+//! | `busy`, shared | by whoever adds blobs and layers | the collector, which takes it alone |
+//! | `locks/NAME` | while one layer or blob is made | a second maker of the same: it waits, and finds it done |
+//!
+//! Locks are flock(2): they go with the process that held them.
+
+use super::{Store, private_folder};
+use crate::{Digest, Doing, Error};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Held while the index is changed.
+pub struct WriteLock {
+    _file: File,
+}
+
+/// Held by whoever adds to the store: nothing is collected meanwhile.
+pub struct Busy {
+    _file: File,
+}
+
+/// The right to make one thing. Its folder below `tmp`, if one was made, goes with it.
+pub struct Claim {
+    lock: PathBuf,
+    folder: PathBuf,
+    _file: File,
+}
+
+impl Store {
+    /// Waits for other writers of the index.
+    pub fn lock(&self) -> Result<WriteLock, Error> {
+        let path = self.root.join("lock");
+        let open = || -> io::Result<File> {
+            let file = File::create(&path)?;
+            wait(&file, FlockOperation::LockExclusive)?;
+            Ok(file)
+        };
+        Ok(WriteLock { _file: open().doing(|| format!("cannot lock `{}`", path.display()))? })
+    }
+
+    /// Begins to add something; clears away what crashed makers left.
+    pub fn begin(&self) -> Result<Busy, Error> {
+        let busy = self.busy(FlockOperation::LockShared)?;
+        for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Whoever still makes it holds its lock.
+            if let Ok(Some(claim)) = self.try_claim(&name, FlockOperation::NonBlockingLockExclusive) {
+                drop(claim);
+            }
+        }
+        Ok(busy)
+    }
+
+    /// The right to remove what nobody needs, if nobody adds anything right now.
+    pub(super) fn alone(&self) -> Result<Option<Busy>, Error> {
+        match self.busy(FlockOperation::NonBlockingLockExclusive) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    fn busy(&self, operation: FlockOperation) -> Result<Busy, Error> {
+        let path = self.root.join("busy");
+        let open = || -> io::Result<File> {
+            let file = File::create(&path)?;
+            wait(&file, operation)?;
+            Ok(file)
+        };
+        Ok(Busy { _file: open().doing(|| format!("cannot lock `{}`", path.display()))? })
+    }
+
+    /// Waits until nobody else makes this layer or blob.
+    pub fn claim(&self, _busy: &Busy, digest: &Digest) -> Result<Claim, Error> {
+        let claim = self.try_claim(digest.hex(), FlockOperation::LockExclusive)?;
+        claim.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
+    }
+
+    /// A claim on a name that nobody else has: for what has no digest yet.
+    pub fn claim_new(&self, busy: &Busy, what: &str) -> Result<Claim, Error> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let _ = busy;
+        let claim = self.try_claim(&name, FlockOperation::LockExclusive)?;
+        claim.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
+    }
+
+    /// `None`: somebody else has it, and we were told not to wait.
+    fn try_claim(&self, name: &str, operation: FlockOperation) -> Result<Option<Claim>, Error> {
+        let path = self.root.join("locks").join(name);
+        let claim = || -> io::Result<Option<Claim>> {
+            private_folder(&self.root.join("locks"))?;
+            loop {
+                let file = File::create(&path)?;
+                match wait(&file, operation) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                    other => other?,
+                }
+                // Its last holder may have removed the file while we waited: then the lock is no longer the one others take.
+                if fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino())) {
+                    let folder = self.root.join("tmp").join(name);
+                    remove_all(&folder)?;
+                    return Ok(Some(Claim { lock: path.clone(), folder, _file: file }));
+                }
+            }
+        };
+        claim().doing(|| format!("cannot lock `{}`", path.display()))
+    }
+}
+
+impl Claim {
+    /// This claim's folder below `tmp`, whether it was made or not.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A fresh folder of this claim's own below `tmp`.
+    pub fn folder(&self) -> Result<&Path, Error> {
+        let make = || {
+            remove_all(&self.folder)?;
+            private_folder(&self.folder)
+        };
+        make().doing(|| format!("cannot create `{}`", self.folder.display()))?;
+        Ok(&self.folder)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let _ = remove_all(&self.folder);
+        // While the lock is still held: whoever waits for it sees that the file has gone and takes a new one.
+        let _ = fs::remove_file(&self.lock);
+    }
+}
+
+fn wait(file: &File, operation: FlockOperation) -> io::Result<()> {
+    loop {
+        match flock(file, operation) {
+            Err(Errno::INTR) => continue,
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn remove_all(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,171 @@
+//! `rcr-unpack`: one layer from stdin to files, in one pass.
+//!
+//! ```text
+//! stdin → read, hash, keep → decompress → tar entries → files
+//!                                       ↘ hash (diff id)
+//! ```
+//! Each arrow is a bounded queue between threads, so that all of it overlaps and memory stays small.
+
+use super::pipe::{self, Pieces};
+use super::wire::{Digests, Job, Report, Trouble};
+use super::{packed, sandbox};
+use crate::digest::Hasher;
+use crate::{Digest, Error};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where the report goes, and what it counts.
+pub(super) struct Reporter {
+    /// The report, and when it last told of progress.
+    out: Mutex<(Box<dyn Write + Send>, Instant)>,
+    packed: AtomicU64,
+    unpacked: AtomicU64,
+}
+
+/// How often progress is told at most.
+const TELL: Duration = Duration::from_millis(100);
+
+impl Reporter {
+    fn new(out: Box<dyn Write + Send>) -> Self {
+        Self { out: Mutex::new((out, Instant::now())), packed: AtomicU64::new(0), unpacked: AtomicU64::new(0) }
+    }
+
+    /// One line; a reader that is gone has its reasons.
+    fn say(&self, report: &Report) {
+        let Ok(mut line) = serde_json::to_vec(report) else { return };
+        line.push(b'\n');
+        if let Ok(mut out) = self.out.lock() {
+            let _ = out.0.write_all(&line);
+        }
+    }
+
+    pub(super) fn count_packed(&self, bytes: usize) -> u64 {
+        let all = self.packed.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let due = self.out.lock().is_ok_and(|mut out| {
+            let due = out.1.elapsed() >= TELL;
+            if due {
+                out.1 = Instant::now();
+            }
+            due
+        });
+        if due {
+            self.say(&Report::Progress { packed: all, unpacked: self.unpacked.load(Ordering::Relaxed) });
+        }
+        all
+    }
+
+    pub(super) fn count_unpacked(&self, bytes: usize) -> u64 {
+        self.unpacked.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
+    }
+
+    pub(super) fn packed(&self) -> u64 {
+        self.packed.load(Ordering::Relaxed)
+    }
+}
+
+/// Does the job that is written in the argument; false if it failed, which the report explains.
+pub fn main(job: &str) -> bool {
+    let reporter = Reporter::new(Box::new(io::stderr()));
+    let report = match prepare(job) {
+        Ok((job, kept)) => run(&job, kept, &reporter),
+        Err(trouble) => Report::Failed(trouble),
+    };
+    reporter.say(&report);
+    matches!(report, Report::Done(_))
+}
+
+fn prepare(job: &str) -> Result<(Job, Option<File>), Trouble> {
+    let trouble = |message: &str, errno| Trouble { message: message.to_owned(), errno, limit: None, packed: None };
+    sandbox::close_inherited().map_err(|e| trouble("cannot close what was inherited", e.raw_os_error()))?;
+    let job: Job = serde_json::from_str(job).map_err(|e| trouble(&e.to_string(), None))?;
+    let stdout = || Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    let kept = if job.keep { Some(stdout()) } else { None };
+    let kept = kept.transpose().map_err(|e: io::Error| trouble("cannot use the kept file", e.raw_os_error()))?;
+    sandbox::for_files(job.limits.memory)
+        .map_err(|e| trouble("cannot give up powers before unpacking", e.raw_os_error()))?;
+    Ok((job, kept))
+}
+
+/// The whole pass. Its threads end before it returns.
+fn run(job: &Job, kept: Option<File>, reporter: &Reporter) -> Report {
+    let (to_decoder, packed_pieces) = pipe::queue();
+    let (to_files, unpacked_pieces) = pipe::queue();
+    let (to_hash, hash_pieces) = pipe::queue();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || packed::read(io::stdin().lock(), kept, job, reporter, to_decoder));
+        let hashing = scope.spawn(move || {
+            let mut hasher = Hasher::default();
+            hash_pieces.iter().for_each(|piece| hasher.update(&piece));
+            hasher.finish()
+        });
+        let decoding = scope.spawn(move || {
+            let source = Pieces::new(packed_pieces);
+            packed::decode(source, &job.limits, reporter, &[to_files, to_hash])
+        });
+        let written = write(job, Pieces::new(unpacked_pieces), reporter);
+        let gone = || Trouble {
+            message: "a thread of the unpacker ended early".into(),
+            errno: None,
+            limit: None,
+            packed: None,
+        };
+        // The decoder ends when nobody takes its output; the reader reads on, so that the packed digest tells whose fault it is.
+        let decoded = decoding.join().map_err(|_| gone());
+        let diff_id = hashing.join().map_err(|_| gone());
+        let read = reading.join().map_err(|_| gone());
+        match settle(written, decoded, diff_id, read) {
+            Ok(digests) => Report::Done(digests),
+            Err(trouble) => Report::Failed(trouble),
+        }
+    })
+}
+
+fn write(job: &Job, mut stream: Pieces, reporter: &Reporter) -> Result<(), Error> {
+    if job.unpack {
+        let root = Path::new("fs");
+        let opaque = super::unpack(&mut stream, root, job.limits)?;
+        opaque.into_iter().for_each(|folder| reporter.say(&Report::Opaque(folder)));
+    }
+    // What follows the archive's end counts for the digest.
+    stream.skip_all();
+    Ok(())
+}
+
+type Read = Result<(Digest, u64), Error>;
+
+/// One answer out of what the threads say: the cause before its consequences.
+fn settle(
+    written: Result<(), Error>,
+    decoded: Result<Result<super::wire::Compression, Error>, Trouble>,
+    diff_id: Result<Digest, Trouble>,
+    read: Result<Read, Trouble>,
+) -> Result<Digests, Trouble> {
+    let (packed, size) = read?.map_err(|e| trouble(e, None))?;
+    let known = Some((packed.to_string(), size));
+    let decoded = decoded?;
+    // An archive that breaks off because its compression did is not to blame; a decoder that was left alone isn't either.
+    let compression = match (decoded, written) {
+        (Ok(compression), Ok(())) => compression,
+        (Err(Error::Io { source, .. }), Err(error)) if source.kind() == io::ErrorKind::BrokenPipe => {
+            return Err(trouble(error, known));
+        }
+        (Err(error), _) | (Ok(_), Err(error)) => return Err(trouble(error, known)),
+    };
+    Ok(Digests { packed: packed.to_string(), size, diff_id: diff_id?.to_string(), compression })
+}
+
+fn trouble(error: Error, packed: Option<(String, u64)>) -> Trouble {
+    let (message, errno, limit) = match error {
+        Error::Io { doing, source } if source.raw_os_error().is_some() => (doing, source.raw_os_error(), None),
+        Error::Io { doing, source } => (format!("{doing}: {source}"), None, None),
+        Error::Hostile(message) => (message, None, None),
+        Error::Limit { why, key } => (why, None, Some(key)),
+        other => (other.to_string(), None, None),
+    };
+    Trouble { message, errno, limit, packed }
+}

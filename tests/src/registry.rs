@@ -1,0 +1,292 @@
+//! Registries: one of our own that misbehaves on demand, and Debian's docker-registry.
+
+use crate::archive::gzip;
+use crate::{Host, eventually};
+use rcr_images::Digest;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What goes wrong with one request for a blob; each is used once, in order.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// The connection closes after so many bytes.
+    Cut(usize),
+    /// Nothing more comes after so many bytes.
+    Stall(usize),
+    /// One bit is not as it was.
+    Flip,
+    /// Another status than 200.
+    Status(u16),
+    /// `Range` is ignored.
+    NoRange,
+}
+
+#[derive(Default)]
+struct State {
+    blobs: Mutex<HashMap<String, Vec<u8>>>,
+    manifests: Mutex<HashMap<String, (String, Vec<u8>)>>,
+    faults: Mutex<HashMap<String, Vec<Fault>>>,
+    /// `METHOD target range`
+    requests: Mutex<Vec<String>>,
+    /// A bearer token that must be fetched with this user and password, in base64.
+    bearer: Mutex<Option<String>>,
+    end: AtomicBool,
+}
+
+/// A registry of our own in a host's namespace. It ends with this.
+pub struct Fake {
+    pub address: String,
+    state: Arc<State>,
+}
+
+impl Fake {
+    /// Listens on an address of the host: `127.0.0.1:5000`.
+    pub fn start(host: &Host, address: &str) -> Self {
+        let state = Arc::new(State::default());
+        let own = address.to_owned();
+        let listener = host.netns.inside(move || TcpListener::bind(own).expect("bind"));
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.end.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = shared.clone();
+                if let Ok(stream) = stream {
+                    std::thread::spawn(move || drop(serve(&shared, stream)));
+                }
+            }
+        });
+        Self { address: address.to_owned(), state }
+    }
+
+    /// What was asked for so far: `GET /v2/… RANGE`.
+    pub fn requests(&self) -> Vec<String> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// How often a blob was asked for.
+    pub fn asked(&self, digest: &str) -> usize {
+        self.requests().iter().filter(|line| line.starts_with("GET") && line.contains(digest)).count()
+    }
+
+    pub fn fault(&self, digest: &str, faults: &[Fault]) {
+        self.state.faults.lock().unwrap().insert(digest.to_owned(), faults.to_vec());
+    }
+
+    /// From now on a token is needed, which this user and password get.
+    pub fn need_bearer(&self, basic: &str) {
+        *self.state.bearer.lock().unwrap() = Some(basic.to_owned());
+    }
+
+    pub fn blob(&self, bytes: &[u8]) -> String {
+        let digest = Digest::of(bytes).to_string();
+        self.state.blobs.lock().unwrap().insert(digest.clone(), bytes.to_vec());
+        digest
+    }
+
+    /// Puts a document under a tag and its digest.
+    pub fn manifest(&self, tag: &str, media_type: &str, document: &Value) -> String {
+        let bytes = serde_json::to_vec(document).unwrap();
+        let digest = Digest::of(&bytes).to_string();
+        let mut manifests = self.state.manifests.lock().unwrap();
+        for name in [tag, &digest] {
+            manifests.insert(name.to_owned(), (media_type.to_owned(), bytes.clone()));
+        }
+        digest
+    }
+
+    /// An image of tar layers, each packed by gzip; `change` may spoil manifest and config. The digests of the packed layers.
+    pub fn image(&self, tag: &str, layers: &[Vec<u8>], change: impl FnOnce(&mut Value, &mut Value)) -> Vec<String> {
+        let packed: Vec<Vec<u8>> = layers.iter().map(|layer| gzip(layer)).collect();
+        let diff_ids: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
+        let digests: Vec<String> = packed.iter().map(|layer| self.blob(layer)).collect();
+        let layer = |(digest, bytes): (&String, &Vec<u8>)| json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": bytes.len() });
+        let mut config = json!({
+            "architecture": "amd64", "os": "linux", "config": { "Cmd": ["/bin/sh"] },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        });
+        let mut manifest = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": Value::Null,
+            "layers": digests.iter().zip(&packed).map(layer).collect::<Vec<_>>(),
+        });
+        change(&mut manifest, &mut config);
+        let bytes = serde_json::to_vec(&config).unwrap();
+        if manifest["config"].is_null() {
+            manifest["config"] = json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": self.blob(&bytes), "size": bytes.len() });
+        }
+        let media_type = manifest["mediaType"].as_str().unwrap_or(OCI_MANIFEST).to_owned();
+        self.manifest(tag, &media_type, &manifest);
+        digests
+    }
+
+    /// An image's name at this registry.
+    pub fn name(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.address)
+    }
+}
+
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.state.end.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One request per connection.
+fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            headers.insert(name.to_lowercase(), value.trim().to_owned());
+        }
+    }
+    let words: Vec<&str> = first.split_whitespace().collect();
+    let (method, target) = (words.first().copied().unwrap_or(""), words.get(1).copied().unwrap_or(""));
+    let range = headers.get("range").cloned().unwrap_or_default();
+    state.requests.lock().unwrap().push(format!("{method} {target} {range}").trim().to_owned());
+    // A proxy is asked with a whole URL.
+    let path = target.strip_prefix("http://").map_or(target, |rest| &rest[rest.find('/').unwrap_or(0)..]);
+    let authorization = headers.get("authorization").cloned().unwrap_or_default();
+    if let Some(basic) = state.bearer.lock().unwrap().clone() {
+        if path.starts_with("/token") {
+            return match authorization == format!("Basic {basic}") {
+                true => answer(&mut stream, 200, "application/json", "", br#"{"token":"secret"}"#),
+                false => answer(&mut stream, 401, "text/plain", "", b"no"),
+            };
+        }
+        if authorization != "Bearer secret" {
+            let host = headers.get("host").cloned().unwrap_or_default();
+            let ask = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"fake\"\r\n");
+            return answer(&mut stream, 401, "application/json", &ask, b"{\"errors\":[{\"code\":\"UNAUTHORIZED\"}]}");
+        }
+    }
+    let last = path.rsplit('/').next().unwrap_or("").to_owned();
+    if path == "/v2/" {
+        return answer(&mut stream, 200, "application/json", "", b"{}");
+    }
+    if path.contains("/manifests/") {
+        let found = state.manifests.lock().unwrap().get(&last).cloned();
+        return match found {
+            Some((media_type, bytes)) => answer(&mut stream, 200, &media_type, "", &bytes),
+            None => answer(&mut stream, 404, "application/json", "", b"{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\"}]}"),
+        };
+    }
+    let found = state.blobs.lock().unwrap().get(&last).cloned();
+    match found {
+        Some(bytes) => blob(state, &mut stream, &last, bytes, &range),
+        None => answer(&mut stream, 404, "application/json", "", b"{\"errors\":[{\"code\":\"BLOB_UNKNOWN\"}]}"),
+    }
+}
+
+fn blob(state: &State, stream: &mut TcpStream, digest: &str, mut bytes: Vec<u8>, range: &str) -> std::io::Result<()> {
+    let fault = {
+        let mut faults = state.faults.lock().unwrap();
+        faults.get_mut(digest).filter(|all| !all.is_empty()).map(|all| all.remove(0))
+    };
+    if let Some(Fault::Status(code)) = fault {
+        return answer(stream, code, "text/plain", "", b"not now");
+    }
+    if matches!(fault, Some(Fault::Flip)) {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    }
+    let whole = bytes.len();
+    let from: usize = range.strip_prefix("bytes=").and_then(|r| r.split('-').next()?.parse().ok()).unwrap_or(0);
+    let partial = from > 0 && !matches!(fault, Some(Fault::NoRange));
+    let bytes = if partial { &bytes[from.min(whole)..] } else { &bytes[..] };
+    let head = match partial {
+        true => format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{}/{whole}\r\n", whole - 1),
+        false => "HTTP/1.1 200 OK\r\n".to_owned(),
+    };
+    write!(
+        stream,
+        "{head}Content-Type: application/octet-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        bytes.len()
+    )?;
+    match fault {
+        Some(Fault::Cut(after)) => stream.write_all(&bytes[..after.min(bytes.len())]),
+        Some(Fault::Stall(after)) => {
+            stream.write_all(&bytes[..after.min(bytes.len())])?;
+            for _ in 0..300 {
+                if state.end.load(Ordering::Relaxed) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Ok(())
+        }
+        _ => stream.write_all(bytes),
+    }
+}
+
+fn answer(stream: &mut TcpStream, code: u16, kind: &str, more: &str, body: &[u8]) -> std::io::Result<()> {
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {code} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{more}Connection: close\r\n\r\n"
+    )?;
+    stream.write_all(body)?;
+    stream.flush()?;
+    // The other side closes when it has read everything.
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let _ = stream.read(&mut [0; 64]);
+    Ok(())
+}
+
+/// Debian's docker-registry in a host's namespace, on 127.0.0.1:5000. It ends with this.
+pub struct Real {
+    child: Child,
+    pub name: &'static str,
+    pub folder: PathBuf,
+}
+
+impl Real {
+    /// `htpasswd`: user and password that it wants.
+    pub fn start(host: &Host, htpasswd: Option<(&str, &str)>) -> Self {
+        let folder = host.scratch().join("registry");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+             http: {{addr: \"127.0.0.1:5000\"}}\n",
+            folder.display()
+        );
+        if let Some((user, password)) = htpasswd {
+            let file = host.scratch().join("htpasswd");
+            let line = host.netns.run(&format!("htpasswd -Bbn {user} {password}"));
+            std::fs::write(&file, line).unwrap();
+            config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
+        }
+        let file = host.scratch().join("registry.yml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = host.netns.command("docker-registry");
+        command.arg("serve").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("docker-registry is needed: make setup-test");
+        eventually("the registry answers", || host.netns.tcp("127.0.0.1:5000", "GET /v2/ HTTP/1.0\r\n\r\n").is_ok());
+        Self { child, name: "localhost:5000", folder }
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use netd_api::{
-    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, Mac, NetworkId, NetworkName, PublishedPort,
+    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, IpvlanMode, Mac, NetworkId, NetworkName, PublishedPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +19,9 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
     /// The host's interface; absent for drivers without one.
     pub interface: Option<IfName>,
+    /// What the containers' links sit on (macvlan and ipvlan).
+    #[serde(default)]
+    pub parent: Option<Parent>,
     /// The bridge's own address, fixed so that it doesn't follow the lowest port's (bridge(4) behaviour).
     pub mac: Mac,
     pub labels: BTreeMap<String, String>,
@@ -32,8 +35,18 @@ impl Network {
     pub fn bridge(&self) -> Option<&BridgeOptions> {
         match &self.driver {
             DriverSpec::Bridge(options) => Some(options),
-            DriverSpec::Host | DriverSpec::None => None,
+            _ => None,
         }
+    }
+
+    /// Whether its containers get a link of their own, with addresses and names.
+    pub fn linked(&self) -> bool {
+        !matches!(self.driver, DriverSpec::Host | DriverSpec::None)
+    }
+
+    /// Whether containers have no neighbours: packets are routed to them, and all leave by the link itself.
+    pub fn routed_only(&self) -> bool {
+        matches!(&self.driver, DriverSpec::Ipvlan(options) if options.mode != IpvlanMode::L2)
     }
 
     /// How packets of `subnet`'s family leave.
@@ -42,6 +55,27 @@ impl Network {
             (Some(o), IpNet::V4(_)) => o.gateway_mode_ipv4,
             (Some(o), IpNet::V6(_)) => o.gateway_mode_ipv6,
             (None, _) => GatewayMode::Nat,
+        }
+    }
+}
+
+/// The link that macvlan and ipvlan links sit on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parent {
+    /// One of the host's.
+    Given(IfName),
+    /// A VLAN link that we make on one of the host's, and share between networks.
+    Vlan { name: IfName, on: IfName, id: u16 },
+    /// A dummy of our own, for a network that leads nowhere.
+    Own(IfName),
+}
+
+impl Parent {
+    /// Its name.
+    pub fn name(&self) -> &IfName {
+        match self {
+            Parent::Given(name) | Parent::Vlan { name, .. } | Parent::Own(name) => name,
         }
     }
 }
@@ -70,7 +104,7 @@ pub struct Attachment {
     pub mac: Mac,
     /// With their subnets' prefix lengths.
     pub addresses: Vec<IpNet>,
-    /// Gateways by family; empty where there is no way out.
+    /// Gateways by family; empty where there is no way out. The unspecified address stands for the link itself, as in the kernel.
     pub gateways: Vec<IpAddr>,
     pub aliases: Vec<String>,
     pub gw_priority: i32,

@@ -152,6 +152,7 @@ fn static_addresses_macs_names_and_several_networks() {
     let subnet = |net: &str| SubnetRequest {
         subnet: net.parse().unwrap(),
         gateway: None,
+        no_gateway: false,
         ip_range: None,
         aux_addresses: Default::default(),
     };
@@ -265,6 +266,7 @@ fn bad_input_is_refused_and_leaves_nothing() {
     let subnet = |net: &str| SubnetRequest {
         subnet: net.parse().unwrap(),
         gateway: None,
+        no_gateway: false,
         ip_range: None,
         aux_addresses: Default::default(),
     };
@@ -291,6 +293,7 @@ fn a_full_network_says_so_and_freed_addresses_come_back_oldest_first() {
         spec.subnets = vec![SubnetRequest {
             subnet: "10.9.0.0/29".parse().unwrap(),
             gateway: None,
+            no_gateway: false,
             ip_range: None,
             aux_addresses,
         }];

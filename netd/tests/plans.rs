@@ -4,8 +4,8 @@
 
 use ipnet::IpNet;
 use netd::drivers;
-use netd::model::{Attachment, Facts, Network, Subnet};
-use netd::plan::{Plan, show};
+use netd::model::{Attachment, Facts, Network, Parent, Subnet};
+use netd::plan::{Child, LinkSeen, Plan, show};
 use netd_api::*;
 use std::net::IpAddr;
 use std::path::Path;
@@ -31,6 +31,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         ipv6: true,
         subnets: vec![subnet("10.4.0.0/24", "10.4.0.1"), subnet("fd00:4::/64", "fd00:4::1")],
         interface: Some("br-bbbbbbbbbbbb".parse().unwrap()),
+        parent: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
         labels: Default::default(),
         created: 0,
@@ -153,6 +154,74 @@ fn attachments() {
             }),
         ),
     );
+}
+
+/// `blue` on a parent; `driver` says which.
+fn on_parent(driver: DriverSpec, parent: Parent) -> Network {
+    let mut network = network(|_, _| {});
+    network.interface = Some(parent.name().clone());
+    (network.driver, network.parent) = (driver, Some(parent));
+    network
+}
+
+fn name(name: &str) -> IfName {
+    name.parse().unwrap()
+}
+
+#[test]
+fn macvlan_and_ipvlan() {
+    let made = |network: &Network| drivers::of(&network.driver).network(network, &facts(true));
+    let attached = |network: &Network, attachment: &Attachment| {
+        drivers::of(&network.driver).attach(network, attachment, &facts(true))
+    };
+    let vlan = Parent::Vlan { name: name("eth0.50"), on: name("eth0"), id: 50 };
+    let macvlan = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), vlan);
+    golden("macvlan-vlan.txt", "create blue (macvlan on eth0.50)", &made(&macvlan));
+    golden("macvlan-attach.txt", "attach web to blue (macvlan)", &attached(&macvlan, &attachment(&macvlan, |_| {})));
+    let given = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), Parent::Given(name("eth0")));
+    assert!(made(&given).steps.is_empty(), "the host's own link is left as it is");
+    let passthru = MacvlanOptions { mode: MacvlanMode::Passthru, ..MacvlanOptions::default() };
+    let passthru = on_parent(DriverSpec::Macvlan(passthru), Parent::Given(name("eth0")));
+    golden(
+        "macvlan-passthru-attach.txt",
+        "attach web to blue (macvlan passthru), a gateway outside the subnet",
+        &attached(&passthru, &attachment(&passthru, |a| a.default_via = vec!["192.0.2.1".parse().unwrap()])),
+    );
+    let lan = LanOptions { parent: None, mtu: Some(9000) };
+    let l3 = IpvlanOptions { lan, mode: IpvlanMode::L3, flag: IpvlanFlag::Private };
+    let l3 = on_parent(DriverSpec::Ipvlan(l3), Parent::Own(name("dm-bbbbbbbbbbbb")));
+    golden("ipvlan-own.txt", "create blue (ipvlan l3, no parent)", &made(&l3));
+    let direct = |a: &mut Attachment| a.default_via = vec!["0.0.0.0".parse().unwrap(), "::".parse().unwrap()];
+    golden("ipvlan-l3-attach.txt", "attach web to blue (ipvlan l3 private)", &attached(&l3, &attachment(&l3, direct)));
+}
+
+#[test]
+fn what_cannot_be_on_one_parent() {
+    use drivers::lan::{Claim, fits_link, fits_others};
+    let l2 = Child::Ipvlan { mode: IpvlanMode::L2, flag: IpvlanFlag::Bridge };
+    let l3 = Child::Ipvlan { mode: IpvlanMode::L3, flag: IpvlanFlag::Bridge };
+    let mac = |mode| Child::Macvlan { mode };
+    let fits = |kind, theirs| {
+        let other = Claim { network: "lan".into(), parent: name("eth0"), kind: theirs };
+        assert_eq!(fits_others(&name("eth1"), kind, std::slice::from_ref(&other)), Ok(()), "another parent");
+        fits_others(&name("eth0"), kind, &[other])
+    };
+    assert_eq!(fits(l2, l2), Ok(()));
+    assert_eq!(fits(mac(MacvlanMode::Bridge), mac(MacvlanMode::Private)), Ok(()));
+    assert!(fits(l2, l3).unwrap_err().why.contains("one ipvlan mode"));
+    assert!(fits(mac(MacvlanMode::Bridge), l3).unwrap_err().why.contains("carries ipvlan links (network `lan`)"));
+    assert!(fits(l2, mac(MacvlanMode::Bridge)).unwrap_err().hint.unwrap().contains("-d macvlan"));
+    assert!(fits(mac(MacvlanMode::Passthru), mac(MacvlanMode::Bridge)).is_err());
+
+    let up = LinkSeen { up: true, ..LinkSeen::default() };
+    let link = |seen: Option<&LinkSeen>, wireless, kind| fits_link(&name("eth0"), seen, wireless, kind);
+    assert_eq!(link(Some(&up), false, l2), Ok(()));
+    assert_eq!(link(Some(&up), true, l2), Ok(()), "ipvlan is what works on a wireless parent");
+    assert!(link(Some(&up), true, mac(MacvlanMode::Bridge)).unwrap_err().why.contains("wireless"));
+    assert!(link(None, false, l2).unwrap_err().why.contains("no link `eth0`"));
+    assert!(link(Some(&LinkSeen::default()), false, l2).unwrap_err().why.contains("down"));
+    let port = LinkSeen { up: true, controller: Some(7), ..LinkSeen::default() };
+    assert!(link(Some(&port), false, l2).unwrap_err().why.contains("port"));
 }
 
 #[test]

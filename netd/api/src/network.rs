@@ -1,6 +1,6 @@
 //! Networks: what a user asks for, and what a listing shows.
 
-use crate::{IfName, NetworkId, NetworkName};
+use crate::{IfName, IpvlanOptions, LanOptions, MacvlanOptions, NetworkId, NetworkName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +39,9 @@ pub struct SubnetRequest {
     pub subnet: IpNet,
     #[serde(default)]
     pub gateway: Option<IpAddr>,
+    /// `--gateway none`: containers get no default route (macvlan and ipvlan).
+    #[serde(default)]
+    pub no_gateway: bool,
     /// Addresses are chosen from here; static ones may lie anywhere in the subnet.
     #[serde(default)]
     pub ip_range: Option<IpNet>,
@@ -52,6 +55,8 @@ pub struct SubnetRequest {
 #[serde(tag = "driver", rename_all = "lowercase")]
 pub enum DriverSpec {
     Bridge(BridgeOptions),
+    Macvlan(MacvlanOptions),
+    Ipvlan(IpvlanOptions),
     Host,
     None,
 }
@@ -61,8 +66,19 @@ impl DriverSpec {
     pub fn name(&self) -> &'static str {
         match self {
             DriverSpec::Bridge(_) => "bridge",
+            DriverSpec::Macvlan(_) => "macvlan",
+            DriverSpec::Ipvlan(_) => "ipvlan",
             DriverSpec::Host => "host",
             DriverSpec::None => "null",
+        }
+    }
+
+    /// What macvlan and ipvlan have in common.
+    pub fn lan(&self) -> Option<&LanOptions> {
+        match self {
+            DriverSpec::Macvlan(options) => Some(&options.lan),
+            DriverSpec::Ipvlan(options) => Some(&options.lan),
+            DriverSpec::Bridge(_) | DriverSpec::Host | DriverSpec::None => None,
         }
     }
 }

@@ -145,7 +145,7 @@ impl Daemon {
 
     /// What all networks share stays while one is up.
     fn settle_base(&mut self) {
-        let wanted = self.networks.values().any(|n| n.journal.is_some());
+        let wanted = self.networks.values().any(|n| n.journal.is_some() && n.network.bridge().is_some());
         let whole = self.base.as_ref().is_some_and(|j| j.state == JournalState::Up);
         if !(wanted && whole)
             && let Some(journal) = self.base.take()

@@ -16,6 +16,9 @@ use std::net::{IpAddr, Ipv4Addr};
 pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
     let hint = match error.errno() {
         Some(nix::errno::Errno::EPERM) => Some("netd needs CAP_NET_ADMIN and CAP_SYS_ADMIN: start it as root"),
+        Some(nix::errno::Errno::EBUSY) => {
+            Some("the parent carries links of another kind or mode, which somebody else made: `ip -d link` shows them")
+        }
         Some(nix::errno::Errno::EXFULL) => Some("a bridge has at most 1023 ports: use a second network"),
         _ => None,
     };
@@ -153,16 +156,17 @@ impl Daemon {
         let one = |attached: &super::sandbox::Attached| {
             let a = &attached.attachment;
             let network = &self.networks.get(&a.network)?.network;
-            let linked = matches!(network.driver, DriverSpec::Bridge(_));
+            let linked = network.linked();
+            let own_mac = linked && !matches!(network.driver, DriverSpec::Ipvlan(_));
             Some(AttachmentInfo {
                 network: network.name.clone(),
                 network_id: a.network.clone(),
                 container: a.container.clone(),
                 container_name: sandbox.record.name.clone(),
                 ifname: linked.then(|| a.ifname.clone()),
-                mac: linked.then_some(a.mac),
+                mac: own_mac.then_some(a.mac),
                 addresses: a.addresses.clone(),
-                gateways: a.gateways.clone(),
+                gateways: a.gateways.iter().copied().filter(|gateway| !gateway.is_unspecified()).collect(),
                 aliases: a.aliases.clone(),
             })
         };

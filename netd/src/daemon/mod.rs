@@ -6,6 +6,7 @@
 mod adopt;
 mod answer;
 mod claim;
+mod lan;
 mod log;
 mod networks;
 mod options;

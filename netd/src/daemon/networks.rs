@@ -52,7 +52,7 @@ fn new_id() -> Result<NetworkId, ApiError> {
     hex(&random::<32>()).parse().map_err(|error| ApiError::new(ErrorKind::System, format!("make an id: {error}")))
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
@@ -68,7 +68,8 @@ impl NetworkState {
             Op::Bridge { mtu, .. } => Some(*mtu),
             _ => None,
         });
-        bridge.or_else(|| self.network.bridge().and_then(|o| o.mtu))
+        let asked = || self.network.bridge().and_then(|o| o.mtu).or(self.network.driver.lan().and_then(|o| o.mtu));
+        bridge.or_else(asked)
     }
 }
 
@@ -120,7 +121,7 @@ impl Daemon {
         let seen =
             observe(&mut self.kernel.route, table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
         let mut plan = Plan::default();
-        if self.base.is_none() {
+        if self.base.is_none() && network.bridge().is_some() {
             plan.steps.extend(drivers::base(&self.facts).steps);
         }
         plan.steps.extend(drivers::of(&network.driver).network(network, &self.facts).steps);
@@ -169,18 +170,37 @@ impl Daemon {
                 if self.networks.values().any(|n| n.network.interface.as_ref() == Some(&own)) {
                     return refuse(ErrorKind::InUse, format!("another network has the bridge `{own}`"));
                 }
-                (self.choose_subnets(&spec, &what)?, Some(own))
+                if spec.subnets.iter().any(|s| s.no_gateway) {
+                    return refuse(
+                        ErrorKind::Invalid,
+                        "a bridge network always has a gateway; `--internal` leads nowhere".into(),
+                    );
+                }
+                let strange = spec.subnets.iter().find_map(|s| s.gateway.filter(|g| !s.subnet.contains(g)));
+                if let Some(gateway) = strange {
+                    return refuse(ErrorKind::Invalid, format!("the gateway `{gateway}` lies in none of the subnets"));
+                }
+                (self.choose_subnets(&spec, None, &what)?, Some(own))
             }
+            DriverSpec::Macvlan(_) | DriverSpec::Ipvlan(_) => return self.design_lan(spec, id, &what),
             DriverSpec::Host | DriverSpec::None => (Vec::new(), None),
         };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
         let (mac, created) = (random_mac(), now());
-        Ok(Network { id, name, driver, internal, ipv6, subnets, interface, mac, labels, created, predefined: false })
+        let (parent, predefined) = (None, false);
+        Ok(Network { id, name, driver, internal, ipv6, subnets, interface, parent, mac, labels, created, predefined })
     }
 
-    fn choose_subnets(&mut self, spec: &NetworkCreate, what: &str) -> Result<Vec<Subnet>, ApiError> {
-        let routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
+    /// `lan`: a link of the host whose networks this one may be in.
+    pub(super) fn choose_subnets(
+        &mut self,
+        spec: &NetworkCreate,
+        lan: Option<&IfName>,
+        what: &str,
+    ) -> Result<Vec<Subnet>, ApiError> {
+        let mut routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
+        routes.retain(|(_, link)| lan.is_none_or(|lan| lan.as_str() != link));
         let mut taken: Vec<(IpNet, String)> =
             routes.into_iter().map(|(net, link)| (net, format!("the host's route to `{net}` (`{link}`)"))).collect();
         for state in self.networks.values() {
@@ -212,12 +232,18 @@ impl Daemon {
         for pool in pools {
             let nets: Vec<IpNet> = taken.iter().map(|(net, _)| *net).collect();
             let subnet = ipam::choose_subnet(&pool, &nets).map_err(|error| ipam_failed(what, &error))?;
-            let asked = SubnetRequest { subnet, gateway: None, ip_range: None, aux_addresses: BTreeMap::new() };
+            let asked = SubnetRequest {
+                subnet,
+                gateway: None,
+                no_gateway: false,
+                ip_range: None,
+                aux_addresses: BTreeMap::new(),
+            };
             taken.push((subnet, "another subnet of this network".into()));
             chosen.push(complete(&asked).map_err(|error| ipam_failed(what, &error))?);
         }
         if chosen.is_empty() {
-            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("a bridge network needs a subnet"));
+            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("a network needs a subnet"));
         }
         Ok(chosen)
     }
@@ -256,17 +282,21 @@ impl Daemon {
             return Ok(());
         };
         state.idle = None;
-        if state.journal.is_some() || state.network.bridge().is_none() {
+        if state.journal.is_some() || !state.network.linked() {
             return Ok(());
         }
         let network = state.network.clone();
         let what = format!("cannot set network `{}` up", network.name);
         self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
-        if self.base.is_none() {
+        if self.base.is_none() && network.bridge().is_some() {
             let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);
         }
-        let plan = drivers::of(&network.driver).network(&network, &self.facts);
+        let mut plan = drivers::of(&network.driver).network(&network, &self.facts);
+        if self.shares_parent(&network) {
+            // The other network's journal has it.
+            plan.steps.clear();
+        }
         match self.apply_journaled(&format!("journal/network/{id}"), plan, &what) {
             Ok(journal) => {
                 if let Some(state) = self.networks.get_mut(id) {
@@ -308,12 +338,13 @@ impl Daemon {
         let Some(journal) = self.networks.get_mut(id).and_then(|state| state.journal.take()) else {
             return Ok(Vec::new());
         };
+        let journal = self.bequeath(id, journal)?;
         let left = self.undo_journaled(&format!("journal/network/{id}"), journal);
         Ok([left, self.base_down_if_unused()].concat())
     }
 
     fn base_down_if_unused(&mut self) -> Vec<String> {
-        if self.networks.values().any(|n| n.journal.is_some()) {
+        if self.networks.values().any(|n| n.journal.is_some() && n.network.bridge().is_some()) {
             return Vec::new();
         }
         let base = self.base.take();
@@ -414,10 +445,16 @@ impl Daemon {
 }
 
 fn complete(asked: &SubnetRequest) -> Result<Subnet, ipam::IpamError> {
-    ipam::complete_subnet(Subnet {
+    // A router of the LAN may lie elsewhere; a bridge carries its gateway and is refused one outside before.
+    let outside = asked.gateway.filter(|gateway| !asked.subnet.contains(gateway));
+    let mut subnet = ipam::complete_subnet(Subnet {
         subnet: asked.subnet,
-        gateway: asked.gateway,
+        gateway: asked.gateway.filter(|_| outside.is_none()),
         ip_range: asked.ip_range,
         aux_addresses: asked.aux_addresses.clone(),
-    })
+    })?;
+    if outside.is_some() || asked.no_gateway {
+        subnet.gateway = outside;
+    }
+    Ok(subnet)
 }

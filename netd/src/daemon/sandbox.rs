@@ -18,7 +18,7 @@ use netd_api::{
     SandboxRequest,
 };
 use serde::{Deserialize, Serialize};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -280,7 +280,7 @@ impl Daemon {
     }
 
     pub(super) fn announce_names(&self, record: &Record, attachment: &Attachment) {
-        let Some(state) = self.networks.get(&attachment.network).filter(|n| n.network.bridge().is_some()) else {
+        let Some(state) = self.networks.get(&attachment.network).filter(|n| n.network.linked()) else {
             return;
         };
         let mut names = vec![record.name.clone(), record.id.short().to_owned()];
@@ -291,8 +291,7 @@ impl Daemon {
     }
 
     pub(super) fn view(&self, sandbox: &Sandbox) -> View {
-        let named =
-            |a: &&Attached| self.networks.get(&a.attachment.network).is_some_and(|n| n.network.bridge().is_some());
+        let named = |a: &&Attached| self.networks.get(&a.attachment.network).is_some_and(|n| n.network.linked());
         let networks: Vec<NetworkId> =
             sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
         let out = |id: &NetworkId| self.networks.get(id).is_some_and(|n| !n.network.internal);
@@ -389,7 +388,7 @@ impl Daemon {
         for Attached { attachment, mut journal } in attached.into_iter().rev() {
             self.dns.remove_endpoint(&attachment.network, &record.id);
             self.leave_to_namespace(&mut journal, netns.is_some());
-            left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, None));
+            left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, lan_netns(&journal, netns.as_ref())));
             if attachment.ports.iter().any(|p| p.proto != Proto::Tcp) {
                 for address in &attachment.addresses {
                     let _ = self.kernel.forget_flows(address.addr());
@@ -426,4 +425,11 @@ impl Daemon {
             }
         }
     }
+}
+
+/// The namespace, where a link in it must be deleted now: one on a parent has nothing on the host to be silenced by, and would
+/// answer for its address until the namespace has gone.
+fn lan_netns<'a>(journal: &Journal, netns: Option<&'a OwnedFd>) -> Option<BorrowedFd<'a>> {
+    let child = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Child { .. }));
+    netns.filter(|_| child).map(AsFd::as_fd)
 }

@@ -12,11 +12,11 @@
 //! Containers of one network meet on the bridge (`icc=false`: isolated ports, no firewall rule involved). Everything else
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
-use super::Driver;
+use super::{Driver, default_routes};
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
 use crate::plan::{Op, Plan};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use netd_api::{BridgeOptions, GatewayMode, IfName, Proto, PublishedPort};
 use std::net::IpAddr;
 
@@ -104,17 +104,6 @@ impl Driver for Bridge {
             plan.host(Op::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
         }
         plan
-    }
-}
-
-/// The default routes of an attachment: also by themselves, for when another one carried them before.
-pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
-    for via in &attachment.default_via {
-        let to = match via {
-            IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
-            IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
-        };
-        plan.container(Op::Route { to, via: *via, link: attachment.ifname.clone() }, "the way out");
     }
 }
 

@@ -5,13 +5,18 @@
 
 mod bridge;
 mod host;
+mod ipvlan;
+pub mod lan;
+mod macvlan;
 mod none;
 
 use crate::model::{Attachment, Facts, Network};
-use crate::plan::Plan;
+use crate::plan::{Op, Plan};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netd_api::DriverSpec;
+use std::net::IpAddr;
 
-pub use bridge::{base, default_routes, proto_number};
+pub use bridge::{base, proto_number};
 
 /// What a driver knows how to do.
 pub trait Driver {
@@ -25,7 +30,26 @@ pub trait Driver {
 pub fn of(spec: &DriverSpec) -> &'static dyn Driver {
     match spec {
         DriverSpec::Bridge(_) => &bridge::Bridge,
+        DriverSpec::Macvlan(_) => &macvlan::Macvlan,
+        DriverSpec::Ipvlan(_) => &ipvlan::Ipvlan,
         DriverSpec::Host => &host::Host,
         DriverSpec::None => &none::None,
+    }
+}
+
+/// The default routes of an attachment: also by themselves, for when another one carried them before.
+pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
+    let link = &attachment.ifname;
+    for gateway in &attachment.default_via {
+        let via = Some(*gateway).filter(|gateway| !gateway.is_unspecified());
+        if let Some(gateway) = via.filter(|gateway| !attachment.addresses.iter().any(|net| net.contains(gateway))) {
+            let step = Op::Route { to: IpNet::from(gateway), via: None, link: link.clone() };
+            plan.container(step, "the gateway lies outside the subnet");
+        }
+        let to = match gateway {
+            IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
+            IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
+        };
+        plan.container(Op::Route { to, via, link: link.clone() }, "the way out");
     }
 }

@@ -7,7 +7,7 @@
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::Nft;
-use super::{KernelError, addr, conntrack, link, route, sysctl};
+use super::{KernelError, addr, conntrack, lan, link, route, sysctl};
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::Mac;
 use nix::errno::Errno;
@@ -115,6 +115,22 @@ impl Kernel {
                 link::add_veth(&mut self.route, &spec, netns.ok_or(KernelError::NoNetns)?)?;
                 Ok(Outcome::Created)
             }
+            Op::Vlan { name, parent, id, alias } => {
+                let index = link::find(&mut self.route, parent.as_str())?.index;
+                let made = lan::add_vlan(&mut self.route, name, index, *id, alias);
+                // Another network's, or the host's own: that one is used, and stays.
+                made.map(|made| if made { Outcome::Created } else { Outcome::AlreadyThere })
+            }
+            Op::Dummy { name, mac, mtu, alias } => {
+                let made = lan::add_dummy(&mut self.route, name, *mac, *mtu, alias);
+                self.made_or_ours(made, name.as_str(), alias, *mac)
+            }
+            Op::Child { name, born, parent, kind, mac, mtu } => {
+                let netns = netns.ok_or(KernelError::NoNetns)?;
+                let spec = lan::ChildSpec { name: born, kind: *kind, mac: *mac, mtu: *mtu };
+                lan::add_child(&mut self.route, &spec, parent, netns)?;
+                within(netns, || lan::rename(&mut Netlink::route()?, born, name)).map(|()| Outcome::Created)
+            }
             Op::Table => {
                 let elements = std::collections::BTreeSet::new();
                 self.nft.write(elements).map(|()| Outcome::Created)
@@ -183,6 +199,26 @@ impl Kernel {
             (Op::Veth { host, alias, host_mac, .. }, _) => {
                 link::delete_marked(&mut self.route, host.as_str(), alias, Some(*host_mac)).map(|_| ())
             }
+            (Op::Vlan { name, alias, .. }, _) => {
+                link::delete_marked(&mut self.route, name.as_str(), alias, None).map(|_| ())
+            }
+            (Op::Dummy { name, alias, mac, .. }, _) => {
+                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
+            }
+            (Op::Child { name, born, .. }, _) => match netns {
+                Some(netns) => within(netns, || {
+                    let mut inside = Netlink::route()?;
+                    // Under its first name after a crash before the second.
+                    let first = lan::delete_child(&mut inside, born);
+                    if first.as_ref().is_err_and(KernelError::is_gone) {
+                        lan::delete_child(&mut inside, name)
+                    } else {
+                        first
+                    }
+                }),
+                // It goes with the namespace.
+                None => Ok(()),
+            },
             (Op::Table, _) => self.nft.delete(),
             // One that was there before and only intended may be somebody's: it goes only while it is empty, as always.
             (Op::UserTable, _) => self.nft.delete_user_table(),
@@ -263,6 +299,9 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         // The host's alone; plans never ask for them in a container.
         Op::Bridge { .. }
         | Op::Veth { .. }
+        | Op::Vlan { .. }
+        | Op::Dummy { .. }
+        | Op::Child { .. }
         | Op::Table
         | Op::UserTable
         | Op::Elements { .. }
@@ -274,8 +313,10 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
     let command = match op {
         Op::Bridge { name, .. } => format!("ip link del {name}"),
         Op::Veth { host, .. } => format!("ip link del {host}"),
+        Op::Vlan { name, .. } | Op::Dummy { name, .. } => format!("ip link del {name}"),
+        Op::Child { name, .. } => format!("ip -n NETNS link del {name}"),
         Op::Address { link, address } => format!("ip addr del {address} dev {link}"),
-        Op::Route { to, via, link } => format!("ip route del {to} via {via} dev {link}"),
+        Op::Route { to, link, .. } => format!("ip route del {to} dev {link}"),
         Op::Sysctl { key, undo, .. } => {
             format!("sysctl -w {key}={}", undo.as_deref().unwrap_or("0"))
         }

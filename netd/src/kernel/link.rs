@@ -13,8 +13,8 @@ use netlink_packet_route::link::{
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+pub(super) const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 /// include/uapi/linux/if_link.h and if_bridge.h.
@@ -77,7 +77,7 @@ pub fn add_bridge(socket: &mut Netlink, name: &IfName, mac: Mac, mtu: u32, alias
 }
 
 /// Gives a link its alias, which the kernel ignores in the message that creates it. Until then its MAC tells that it is ours.
-fn mark(socket: &mut Netlink, name: &IfName, alias: &str, port: bool) -> Result<(), KernelError> {
+pub(super) fn mark(socket: &mut Netlink, name: &IfName, alias: &str, port: bool) -> Result<(), KernelError> {
     let mut request = LinkMessage::default();
     request.attributes = vec![LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(alias.to_owned())];
     if port {

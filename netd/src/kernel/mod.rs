@@ -7,6 +7,7 @@ mod addr;
 mod apply;
 mod conntrack;
 mod journal;
+mod lan;
 mod link;
 mod netlink;
 mod netns;
@@ -23,6 +24,7 @@ mod watch;
 
 pub use apply::{ApplyError, Failpoint, Kernel, LeftBehind};
 pub use journal::{Journal, JournalState};
+pub use lan::{is_wireless, knows_kind};
 pub use link::delete_marked;
 pub use netns::{Netns, Resolver, replace_dns};
 pub use nft::Protection;

@@ -23,30 +23,33 @@ pub struct RouteSeen {
 }
 
 /// Adds a route, in place of another one to the same destination.
-pub fn replace(socket: &mut Netlink, index: u32, to: IpNet, via: IpAddr) -> Result<(), KernelError> {
+pub fn replace(socket: &mut Netlink, index: u32, to: IpNet, via: Option<IpAddr>) -> Result<(), KernelError> {
     socket.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &emit(&message(index, to, via)))
 }
 
 /// Deletes a route; one that isn't there is deleted.
-pub fn delete(socket: &mut Netlink, index: u32, to: IpNet, via: IpAddr) -> Result<(), KernelError> {
+pub fn delete(socket: &mut Netlink, index: u32, to: IpNet, via: Option<IpAddr>) -> Result<(), KernelError> {
     match socket.request(RTM_DELROUTE, 0, &emit(&message(index, to, via))) {
         Err(error) if error.is_gone() => Ok(()),
         other => other,
     }
 }
 
-fn message(index: u32, to: IpNet, via: IpAddr) -> RouteMessage {
+fn message(index: u32, to: IpNet, via: Option<IpAddr>) -> RouteMessage {
     let mut request = RouteMessage::default();
     request.header.address_family = family(&to);
     request.header.destination_prefix_length = to.prefix_len();
     request.header.table = MAIN;
     request.header.protocol = RouteProtocol::Static;
-    request.header.scope = RouteScope::Universe;
+    // A gateway is looked up among routes of a narrower scope (net/ipv4/fib_semantics.c, fib_check_nh): one to the link has it.
+    request.header.scope = if via.is_none() && to.addr().is_ipv4() { RouteScope::Link } else { RouteScope::Universe };
     request.header.kind = RouteType::Unicast;
     if to.prefix_len() > 0 {
         request.attributes.push(RouteAttribute::Destination(to.network().into()));
     }
-    request.attributes.push(RouteAttribute::Gateway(via.into()));
+    if let Some(via) = via {
+        request.attributes.push(RouteAttribute::Gateway(via.into()));
+    }
     request.attributes.push(RouteAttribute::Oif(index));
     request
 }

@@ -43,7 +43,11 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
             continue;
         }
         let lacking = match &step.op {
-            Op::Bridge { name, .. } => !observed.links.contains_key(name),
+            Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } => {
+                !observed.links.contains_key(name)
+            }
+            // It is in the container, or it went with its parent.
+            Op::Child { .. } => false,
             Op::Veth { host, .. } => !observed.links.contains_key(host),
             Op::Address { link, address } => !observed.addresses.contains(&(link.clone(), *address)),
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
@@ -56,7 +60,9 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
         if !lacking {
             continue;
         }
-        if let Op::Bridge { name, .. } | Op::Veth { host: name, .. } = &step.op {
+        if let Op::Bridge { name, .. } | Op::Veth { host: name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } =
+            &step.op
+        {
             fresh.insert(name.clone());
         }
         out.steps.push(step.clone());

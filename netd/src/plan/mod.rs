@@ -5,5 +5,5 @@ mod op;
 mod show;
 
 pub use diff::{LinkSeen, Observed, missing};
-pub use op::{Op, Outcome, Plan, Scope, Step};
+pub use op::{Child, Op, Outcome, Plan, Scope, Step};
 pub use show::show;

@@ -2,8 +2,9 @@
 
 use crate::firewall::Element;
 use ipnet::IpNet;
-use netd_api::{IfName, Mac};
+use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::IpAddr;
 
 /// One effect. Links are named, never numbered. Every `Op` that creates something has an inverse (see `kernel::apply`);
@@ -15,6 +16,13 @@ pub enum Op {
     Bridge { name: IfName, mac: Mac, mtu: u32, alias: String },
     /// A veth pair in one message: host end on `bridge`, peer in the container. Inverse: delete the host end, if it carries `alias`.
     Veth { host: IfName, host_mac: Mac, peer: IfName, mac: Mac, mtu: u32, bridge: IfName, alias: String },
+    /// A VLAN link on `parent`, which networks share. Inverse: delete it, if it carries `alias`.
+    Vlan { name: IfName, parent: IfName, id: u16, alias: String },
+    /// A dummy link. Inverse: delete it, if it carries `alias`.
+    Dummy { name: IfName, mac: Mac, mtu: u32, alias: String },
+    /// A macvlan or ipvlan link on `parent`, made in the container's namespace at once as `born`, since the kernel looks a new
+    /// link's name up among the host's, and renamed there. Its MTU is the parent's unless one is given. Inverse: delete it there.
+    Child { name: IfName, born: IfName, parent: IfName, kind: Child, mac: Option<Mac>, mtu: Option<u32> },
     /// Puts a link onto a bridge again, when the bridge had gone under it.
     Join { link: IfName, bridge: IfName },
     /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
@@ -24,8 +32,8 @@ pub enum Op {
     Address { link: IfName, address: IpNet },
     /// Sets the link up.
     Up { link: IfName },
-    /// A route. Inverse: delete it.
-    Route { to: IpNet, via: IpAddr, link: IfName },
+    /// A route; without `via` to the link itself. Inverse: delete it.
+    Route { to: IpNet, via: Option<IpAddr>, link: IfName },
     /// A value below `/proc/sys`. Inverse: write `undo`, where it is set; else the value goes with its link.
     Sysctl { key: String, value: String, undo: Option<String> },
     /// The table `inet rcr` with its chains, sets and rules. Inverse: delete it.
@@ -40,7 +48,7 @@ pub enum Op {
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 15] = [
         "bridge",
         "veth",
         "join",
@@ -53,6 +61,9 @@ impl Op {
         "user_table",
         "elements",
         "forget_flows",
+        "vlan",
+        "dummy",
+        "child",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -70,6 +81,9 @@ impl Op {
             Op::UserTable => 9,
             Op::Elements { .. } => 10,
             Op::ForgetFlows { .. } => 11,
+            Op::Vlan { .. } => 12,
+            Op::Dummy { .. } => 13,
+            Op::Child { .. } => 14,
         }]
     }
 
@@ -87,16 +101,48 @@ impl Op {
         match self {
             Op::Bridge { name, .. } => format!("create bridge `{name}`"),
             Op::Veth { host, bridge, .. } => format!("create veth `{host}` on bridge `{bridge}`"),
+            Op::Vlan { name, parent, .. } => format!("create VLAN link `{name}` on `{parent}`"),
+            Op::Dummy { name, .. } => format!("create dummy link `{name}`"),
+            Op::Child { name, parent, kind, .. } => format!("create {} `{name}` on parent `{parent}`", kind.name()),
             Op::Join { link, bridge } => format!("put `{link}` onto bridge `{bridge}`"),
             Op::Port { link, .. } => format!("set the flags of bridge port `{link}`"),
             Op::Address { link, address } => format!("add address `{address}` to `{link}`"),
             Op::Up { link } => format!("set `{link}` up"),
-            Op::Route { to, via, link } => format!("add route `{to}` via `{via}` on `{link}`"),
+            Op::Route { to, via: Some(via), link } => format!("add route `{to}` via `{via}` on `{link}`"),
+            Op::Route { to, via: None, link } => format!("add route `{to}` on `{link}`"),
             Op::Sysctl { key, value, .. } => format!("set sysctl `{key}` to `{value}`"),
             Op::Table => "write nftables table `inet rcr`".to_owned(),
             Op::UserTable => "write nftables table `inet rcr-user`".to_owned(),
             Op::Elements { .. } => "add elements to nftables table `inet rcr`".to_owned(),
             Op::ForgetFlows { address, .. } => format!("forget the flows of `{address}`"),
+        }
+    }
+}
+
+/// A link that sits on another one and shares its wire.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Child {
+    Macvlan { mode: MacvlanMode },
+    Ipvlan { mode: IpvlanMode, flag: IpvlanFlag },
+}
+
+impl Child {
+    /// The kernel's name of the link kind (`IFLA_INFO_KIND`).
+    pub fn name(&self) -> &'static str {
+        match self {
+            Child::Macvlan { .. } => "macvlan",
+            Child::Ipvlan { .. } => "ipvlan",
+        }
+    }
+}
+
+impl fmt::Display for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Child::Macvlan { mode } => write!(f, "macvlan {}", mode.name()),
+            Child::Ipvlan { mode, flag: IpvlanFlag::Bridge } => write!(f, "ipvlan {}", mode.name()),
+            Child::Ipvlan { mode, flag } => write!(f, "ipvlan {} {}", mode.name(), flag.name()),
         }
     }
 }
@@ -156,7 +202,8 @@ impl Plan {
     /// Whether it creates this link.
     pub fn makes(&self, link: &IfName) -> bool {
         self.steps.iter().any(|step| match &step.op {
-            Op::Bridge { name, .. } | Op::Veth { host: name, .. } => name == link,
+            Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } => name == link,
+            Op::Veth { host: name, .. } => name == link,
             _ => false,
         })
     }

@@ -35,6 +35,13 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
         Op::Veth { host, peer, mac, mtu, bridge, .. } => {
             one('+', "link", host, format!("veth on {bridge}, peer {peer} in the container, mac {mac}, mtu {mtu}"))
         }
+        Op::Vlan { name, parent, id, .. } => one('+', "link", name, format!("vlan {id} on {parent}")),
+        Op::Dummy { name, mac, mtu, .. } => one('+', "link", name, format!("dummy, mac {mac}, mtu {mtu}")),
+        Op::Child { name, parent, kind, mac, mtu, .. } => {
+            let mac = mac.map(|mac| format!(", mac {mac}")).unwrap_or_default();
+            let mtu = mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
+            one('+', "link", name, format!("{kind} on {parent}, in the container{mac}{mtu}"))
+        }
         Op::Join { link, bridge } => one('~', "port", link, format!("of {bridge}")),
         Op::Port { link, isolated, hairpin } => {
             let flags = [(isolated, "isolated"), (hairpin, "hairpin")];
@@ -43,10 +50,11 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
         }
         Op::Address { link, address } => one('+', "addr", link, address.to_string()),
         Op::Up { link } => one('~', "link", link, "up".into()),
-        Op::Route { to, via, link } if to.prefix_len() == 0 => {
-            one('+', "route", &"default", format!("via {via} dev {link}"))
+        Op::Route { to, via, link } => {
+            let to = if to.prefix_len() == 0 { "default".to_owned() } else { to.to_string() };
+            let via = via.map(|via| format!("via {via} ")).unwrap_or_default();
+            one('+', "route", &to, format!("{via}dev {link}"))
         }
-        Op::Route { to, via, link } => one('+', "route", to, format!("via {via} dev {link}")),
         Op::Sysctl { key, value, .. } => {
             vec![('~', "sysctl", key.replace('/', "."), format!("= {value}"))]
         }

@@ -39,7 +39,7 @@ pub struct CreateArgs {
     /// Subnet; repeat for more, IPv4 or IPv6
     #[arg(long, value_name = "CIDR")]
     pub subnet: Vec<String>,
-    /// Gateway of a subnet
+    /// Gateway of a subnet; `none`: containers get no default route
     #[arg(long, value_name = "ADDRESS")]
     pub gateway: Vec<String>,
     /// Part of a subnet that addresses are chosen from

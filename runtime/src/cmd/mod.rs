@@ -7,6 +7,7 @@ mod exec;
 mod image;
 mod info;
 mod inspect;
+mod lan_options;
 mod logs;
 mod network;
 mod progress;

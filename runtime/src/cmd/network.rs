@@ -1,6 +1,6 @@
 //! `network …`.
 
-use super::{each, inspect, table};
+use super::{each, inspect, lan_options, table};
 use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
 };
@@ -73,9 +73,11 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
 }
 
 fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
-    const KNOWN: [&str; 3] = ["bridge", "host", "none"];
+    const KNOWN: [&str; 5] = ["bridge", "macvlan", "ipvlan", "host", "none"];
     match name {
         "bridge" => Ok(DriverSpec::Bridge(bridge_options(options)?)),
+        "macvlan" => Ok(DriverSpec::Macvlan(lan_options::macvlan(options)?)),
+        "ipvlan" => Ok(DriverSpec::Ipvlan(lan_options::ipvlan(options)?)),
         // As with Docker there is one of each, from the start.
         "host" | "none" | "null" => Err(Failure::new(format!("only one network of driver `{name}` can exist"))
             .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
@@ -140,7 +142,8 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
                 .because("it has bits set beyond its prefix")
                 .hint(format!("did you mean {}?", subnet.trunc())));
         }
-        all.push(SubnetRequest { subnet, gateway: None, ip_range: None, aux_addresses: BTreeMap::new() });
+        let (ip_range, aux_addresses) = (None, BTreeMap::new());
+        all.push(SubnetRequest { subnet, gateway: None, no_gateway: false, ip_range, aux_addresses });
     }
     let outside = |flag: &str, text: &str| {
         Failure::new(format!("cannot use `{flag} {text}`"))
@@ -148,8 +151,16 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
             .hint("name its subnet with --subnet")
     };
     for text in &args.gateway {
+        if text == "none" {
+            all.iter_mut().for_each(|s| s.no_gateway = true);
+            continue;
+        }
         let gateway: IpAddr = parse("--gateway", text)?;
-        let subnet = all.iter_mut().find(|s| s.subnet.contains(&gateway)).ok_or_else(|| outside("--gateway", text))?;
+        let inside = all.iter().position(|s| s.subnet.contains(&gateway));
+        // A router of the LAN may lie outside the containers' subnet; a bridge carries its gateway itself.
+        let same = |s: &SubnetRequest| s.gateway.is_none() && s.subnet.addr().is_ipv4() == gateway.is_ipv4();
+        let at = inside.or_else(|| if args.driver == "bridge" { None } else { all.iter().position(same) });
+        let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", text))?;
         if subnet.gateway.replace(gateway).is_some() {
             return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
         }

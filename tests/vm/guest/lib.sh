@@ -49,8 +49,8 @@ same() {
 
 # eventually COMMAND...: again and again for ten seconds, until it succeeds.
 eventually() {
-  local turn
-  for turn in $(seq 40); do
+  local until=$((SECONDS + 10))
+  while [ $SECONDS -lt $until ]; do
     "$@" && return 0
     sleep 0.25
   done

@@ -10,7 +10,7 @@ use netd_api::{
     ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName, NetnsSource, NetworkId,
     SandboxRequest,
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Daemon {
     /// All attachments of a new container.
@@ -73,6 +73,7 @@ impl Daemon {
             Some(wanted) => wanted.clone(),
             None => free_ifname(beside)?,
         };
+        self.check_lan_attachment(&network, request, what)?;
         let mac = request.mac.unwrap_or_else(random_mac);
         let host_link: IfName = format!("ve{}", hex(&random::<5>()))
             .parse()
@@ -171,6 +172,12 @@ fn choose(state: &mut NetworkState, prefer: &[IpAddr], v6: bool) -> Result<Optio
 
 fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
     let network = &state.network;
+    if network.routed_only() && !network.internal {
+        // No neighbour carries packets on: all leave by the link itself.
+        let any = |v6| if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        let has = |v6: bool| leases.iter().any(|l| l.address.is_ipv6() == v6);
+        return [false, true].into_iter().filter(|v6| has(*v6)).map(any).collect();
+    }
     let leads_out =
         |subnet: &&crate::model::Subnet| !network.internal && network.gateway_mode(subnet) != GatewayMode::Isolated;
     let holds = |subnet: &&crate::model::Subnet| leases.iter().any(|l| subnet.subnet.contains(&l.address));

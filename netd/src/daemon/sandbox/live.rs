@@ -25,14 +25,14 @@ impl Daemon {
         let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
         let (name, access) = (sandbox.record.name.clone(), sandbox.record.host_gateway);
         let target = self.find_network(&request.network)?;
-        let bridged = |a: &Attachment| self.networks.get(&a.network).is_some_and(|n| n.network.bridge().is_some());
-        let unfit = self.networks.get(&target).is_some_and(|n| n.network.bridge().is_none());
+        let linked = |a: &Attachment| self.networks.get(&a.network).is_some_and(|n| n.network.linked());
+        let unfit = self.networks.get(&target).is_some_and(|n| !n.network.linked());
         if unfit || sandbox.record.source == NetnsSource::Host {
             return Err(
                 ApiError::new(ErrorKind::Invalid, what).caused_by("networks `host` and `none` go with no other")
             );
         }
-        all.retain(|a| bridged(a));
+        all.retain(|a| linked(a));
         let attachment = self.design_attachment(id, &name, access, &request, &all, &what)?;
         all.push(attachment);
         choose_default_routes(&mut all);
@@ -99,9 +99,9 @@ impl Daemon {
         };
         let what = format!("cannot disconnect `{}` from network `{asked}`", sandbox.record.name);
         let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
-        let bridged = self.networks.get(&network).is_some_and(|n| n.network.bridge().is_some());
-        let Some(at) = at.filter(|_| bridged) else {
-            let why = if bridged { "it is not on it" } else { "networks `host` and `none` can't be left" };
+        let linked = self.networks.get(&network).is_some_and(|n| n.network.linked());
+        let Some(at) = at.filter(|_| linked) else {
+            let why = if linked { "it is not on it" } else { "networks `host` and `none` can't be left" };
             self.sandboxes.insert(id.clone(), sandbox);
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         };

@@ -1,0 +1,113 @@
+//! Options of the drivers whose containers sit on a link of the host beside the host itself: macvlan and ipvlan.
+
+use crate::IfName;
+use serde::{Deserialize, Serialize};
+
+/// What macvlan and ipvlan have in common.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanOptions {
+    /// `parent`: the host's link; `NAME.ID` makes a VLAN link when there is none. Absent: an internal network on a link of our own.
+    #[serde(default)]
+    pub parent: Option<IfName>,
+    /// `mtu` in bytes; absent: the parent's.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+}
+
+/// Options of the macvlan driver.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MacvlanOptions {
+    #[serde(default)]
+    pub lan: LanOptions,
+    /// `mode`, `macvlan_mode`.
+    #[serde(default)]
+    pub mode: MacvlanMode,
+}
+
+/// Options of the ipvlan driver.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IpvlanOptions {
+    #[serde(default)]
+    pub lan: LanOptions,
+    /// `mode`, `ipvlan_mode`.
+    #[serde(default)]
+    pub mode: IpvlanMode,
+    /// `flag`, `ipvlan_flag`.
+    #[serde(default)]
+    pub flag: IpvlanFlag,
+}
+
+/// How macvlan links of one parent see each other (drivers/net/macvlan.c; values of `IFLA_MACVLAN_MODE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MacvlanMode {
+    /// Directly.
+    #[default]
+    Bridge,
+    /// Not at all.
+    Private,
+    /// Over a switch that sends frames back on the port they came from.
+    Vepa,
+    /// There is one only, which has the parent's MAC.
+    Passthru,
+}
+
+/// At which layer ipvlan passes packets on (Documentation/networking/ipvlan.rst). One parent serves one mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpvlanMode {
+    /// As a switch: containers are in the LAN, with the parent's MAC.
+    #[default]
+    L2,
+    /// As a router without netfilter: no broadcast, no ARP; the LAN needs a route to the subnet by way of this host.
+    L3,
+    /// As `L3`, and packets pass the host's netfilter.
+    L3s,
+}
+
+/// How ipvlan links of one parent see each other. One parent serves one flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpvlanFlag {
+    #[default]
+    Bridge,
+    Private,
+    Vepa,
+}
+
+impl MacvlanMode {
+    /// The mode's name, as the user writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            MacvlanMode::Bridge => "bridge",
+            MacvlanMode::Private => "private",
+            MacvlanMode::Vepa => "vepa",
+            MacvlanMode::Passthru => "passthru",
+        }
+    }
+}
+
+impl IpvlanMode {
+    /// The mode's name, as the user writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            IpvlanMode::L2 => "l2",
+            IpvlanMode::L3 => "l3",
+            IpvlanMode::L3s => "l3s",
+        }
+    }
+}
+
+impl IpvlanFlag {
+    /// The flag's name, as the user writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            IpvlanFlag::Bridge => "bridge",
+            IpvlanFlag::Private => "private",
+            IpvlanFlag::Vepa => "vepa",
+        }
+    }
+}

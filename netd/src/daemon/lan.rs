@@ -1,0 +1,206 @@
+//! Networks on a link of the host (macvlan, ipvlan): designed, refused where they cannot be, their parents shared.
+
+use super::answer::kernel_failed;
+use super::networks::{now, random_mac};
+use super::state::Daemon;
+use crate::drivers::lan::{self, Claim, Refusal};
+use crate::kernel::{Journal, is_wireless, knows_kind, observe};
+use crate::model::{Network, Parent};
+use crate::plan::{Child, Observed, Op};
+use crate::store::{Change, Durability};
+use ipnet::IpNet;
+use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, MacvlanMode, NetworkCreate, NetworkId};
+
+/// The name of an address that a host has itself, in a network's auxiliary addresses.
+const HOST: &str = "host";
+
+fn refused(what: &str, refusal: Refusal) -> ApiError {
+    let failed = ApiError::new(ErrorKind::Invalid, what).caused_by(refusal.why);
+    match refusal.hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+impl Daemon {
+    /// Checks what is asked for and chooses the rest. Nothing is changed.
+    pub(super) fn design_lan(
+        &mut self,
+        mut spec: NetworkCreate,
+        id: NetworkId,
+        what: &str,
+    ) -> Result<Network, ApiError> {
+        let Some(kind) = lan::child(&spec.driver) else {
+            return Err(ApiError::new(ErrorKind::Invalid, what));
+        };
+        if spec.driver.lan().and_then(|o| o.mtu).is_some_and(|mtu| !(68..=65535).contains(&mtu)) {
+            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("the MTU must lie between 68 and 65535"));
+        }
+        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;
+        let parent = self.choose_parent(&spec.driver, kind, &id, &seen, what)?;
+        self.check_kinds(kind, &parent, what)?;
+        // Without a parent, or inside: no way out.
+        let internal = spec.internal || matches!(parent, Parent::Own(_));
+        let joined = lan::joins_lan(kind).then(|| parent.name().clone());
+        if let Some(name) = &joined {
+            reserve_host_addresses(&mut spec, name, &seen);
+        }
+        if kind_is_routed(kind) {
+            // Nobody carries a gateway: it would only take an address.
+            spec.subnets.iter_mut().for_each(|s| s.no_gateway = s.gateway.is_none());
+        }
+        let subnets = self.choose_subnets(&spec, joined.as_ref(), what)?;
+        let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
+        let (interface, parent) = (Some(parent.name().clone()), Some(parent));
+        let NetworkCreate { name, driver, labels, .. } = spec;
+        let (mac, created, predefined) = (random_mac(), now(), false);
+        Ok(Network { id, name, driver, internal, ipv6, subnets, interface, parent, mac, labels, created, predefined })
+    }
+
+    fn choose_parent(
+        &self,
+        driver: &DriverSpec,
+        kind: Child,
+        id: &NetworkId,
+        seen: &Observed,
+        what: &str,
+    ) -> Result<Parent, ApiError> {
+        let Some(wanted) = driver.lan().and_then(|o| o.parent.clone()) else {
+            let name = format!("dm-{}", id.short());
+            let name =
+                name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
+            return Ok(Parent::Own(name));
+        };
+        let foreign = seen.links.get(&wanted).filter(|l| l.alias.as_deref() != Some(lan::vlan_alias(&wanted).as_str()));
+        let parent = match lan::vlan_of(&wanted) {
+            Some((on, id)) if foreign.is_none() => Parent::Vlan { name: wanted.clone(), on, id },
+            _ => Parent::Given(wanted.clone()),
+        };
+        let on = match &parent {
+            Parent::Vlan { on, .. } => on,
+            _ => &wanted,
+        };
+        // A VLAN's frames are the card's own.
+        let wireless = is_wireless(on);
+        lan::fits_link(on, seen.links.get(on), wireless, kind).map_err(|why| refused(what, why))?;
+        lan::fits_others(&wanted, kind, &self.claims()).map_err(|why| refused(what, why))?;
+        Ok(parent)
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let claim = |network: &Network| {
+            let (parent, kind) = (network.parent.as_ref()?.name().clone(), lan::child(&network.driver)?);
+            Some(Claim { network: network.name.to_string(), parent, kind })
+        };
+        self.networks.values().filter_map(|state| claim(&state.network)).collect()
+    }
+
+    /// Whether the kernel has all the link kinds that the network needs.
+    fn check_kinds(&mut self, kind: Child, parent: &Parent, what: &str) -> Result<(), ApiError> {
+        let of_parent = match parent {
+            Parent::Given(_) => None,
+            Parent::Vlan { .. } => Some("vlan"),
+            Parent::Own(_) => Some("dummy"),
+        };
+        for kind in of_parent.into_iter().chain([kind.name()]) {
+            let known = knows_kind(&mut self.kernel.route, kind).map_err(|error| kernel_failed(what, &error))?;
+            if !known {
+                let option = lan::config_option(kind);
+                return Err(ApiError::new(ErrorKind::System, what)
+                    .caused_by(format!("this kernel has no links of kind `{kind}` ({option})"))
+                    .hint(format!(
+                        "load the module, `modprobe {}`, or take a kernel that has {option}",
+                        module(kind)
+                    )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a driver can't give to an attachment.
+    pub(super) fn check_lan_attachment(
+        &self,
+        id: &NetworkId,
+        request: &AttachmentRequest,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let Some(state) = self.networks.get(id) else {
+            return Ok(());
+        };
+        let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
+        match lan::child(&state.network.driver) {
+            Some(Child::Ipvlan { .. }) if request.mac.is_some() => {
+                refuse("ipvlan links have their parent's MAC address".into())
+            }
+            Some(Child::Macvlan { mode: MacvlanMode::Passthru }) => {
+                let mut attached = self.sandboxes.values().flat_map(|s| s.attached.iter().map(move |a| (s, a)));
+                match attached.find(|(_, a)| a.attachment.network == *id) {
+                    Some((other, _)) => {
+                        refuse(format!("passthru serves one container: `{}` has the parent", other.record.name))
+                    }
+                    None if request.mac.is_some() => {
+                        refuse("in passthru mode a link has its parent's MAC address".into())
+                    }
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether another network that is up has made this one's VLAN link.
+    pub(super) fn shares_parent(&self, network: &Network) -> bool {
+        self.heir(network).is_some()
+    }
+
+    /// Another network that is up on the same VLAN link of ours.
+    fn heir(&self, network: &Network) -> Option<NetworkId> {
+        let Some(parent @ Parent::Vlan { .. }) = &network.parent else {
+            return None;
+        };
+        let same = |other: &Network| other.id != network.id && other.parent.as_ref() == Some(parent);
+        let found = self.networks.values().find(|state| state.journal.is_some() && same(&state.network));
+        found.map(|state| state.network.id.clone())
+    }
+
+    /// Before a network goes down: a VLAN link that others sit on goes over to one of them, with its place in the journal.
+    pub(super) fn bequeath(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
+        let makes = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Vlan { .. }));
+        let heir = self.networks.get(id).and_then(|state| self.heir(&state.network));
+        let Some((heir, state)) = heir.filter(|_| makes).and_then(|h| Some((h.clone(), self.networks.get_mut(&h)?)))
+        else {
+            return Ok(journal);
+        };
+        let handed = std::mem::take(&mut journal.plan.steps);
+        let outcomes = std::mem::take(&mut journal.outcomes);
+        if let Some(theirs) = &mut state.journal {
+            theirs.plan.steps.splice(0..0, handed);
+            theirs.outcomes.splice(0..0, outcomes);
+            let change = Change::put(format!("journal/network/{heir}"), &*theirs);
+            change
+                .and_then(|change| self.store.txn(&[change], Durability::Durable))
+                .map_err(|error| super::answer::store_failed("cannot hand a VLAN link over", &error))?;
+        }
+        Ok(journal)
+    }
+}
+
+fn kind_is_routed(kind: Child) -> bool {
+    !lan::joins_lan(kind)
+}
+
+fn module(kind: &str) -> &str {
+    if kind == "vlan" { "8021q" } else { kind }
+}
+
+/// The host's own addresses on the parent are not for containers.
+fn reserve_host_addresses(spec: &mut NetworkCreate, parent: &IfName, seen: &Observed) {
+    let own: Vec<_> = seen.addresses.iter().filter(|(link, _)| link == parent).map(|(_, net)| net.addr()).collect();
+    for asked in &mut spec.subnets {
+        let mut here = own.iter().filter(|address| asked.subnet.contains(*address)).enumerate();
+        asked.aux_addresses.extend(
+            here.by_ref()
+                .map(|(i, address)| (if i == 0 { HOST.to_owned() } else { format!("{HOST}{}", i + 1) }, *address)),
+        );
+    }
+}

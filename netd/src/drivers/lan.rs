@@ -1,0 +1,187 @@
+//! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
+
+use super::default_routes;
+use crate::model::{Attachment, Facts, Network, Parent};
+use crate::plan::{Child, LinkSeen, Op, Plan};
+use ipnet::IpNet;
+use netd_api::{DriverSpec, IfName, IpvlanMode, MacvlanMode};
+
+/// A dummy's MTU where the user names none, in bytes.
+const ETHERNET_MTU: u32 = 1500;
+
+/// The alias of VLAN links that we made: networks share them.
+pub fn vlan_alias(name: &IfName) -> String {
+    format!("rcr:vlan:{name}")
+}
+
+/// The kind of a driver's links.
+pub fn child(driver: &DriverSpec) -> Option<Child> {
+    match driver {
+        DriverSpec::Macvlan(options) => Some(Child::Macvlan { mode: options.mode }),
+        DriverSpec::Ipvlan(options) => Some(Child::Ipvlan { mode: options.mode, flag: options.flag }),
+        DriverSpec::Bridge(_) | DriverSpec::Host | DriverSpec::None => None,
+    }
+}
+
+/// Makes the parent, where it is ours.
+pub fn network(network: &Network, facts: &Facts) -> Plan {
+    let mut plan = Plan::default();
+    let name = match &network.parent {
+        Some(Parent::Vlan { name, on, id }) => {
+            let link = Op::Vlan { name: name.clone(), parent: on.clone(), id: *id, alias: vlan_alias(name) };
+            plan.host(link, "shared by all networks on it, gone with the last");
+            name
+        }
+        Some(Parent::Own(name)) => {
+            let mtu = network.driver.lan().and_then(|o| o.mtu).unwrap_or(ETHERNET_MTU);
+            let alias = format!("rcr:{}", network.name);
+            plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
+            name
+        }
+        Some(Parent::Given(_)) | None => return plan,
+    };
+    if facts.ipv6 {
+        let key = format!("net/ipv6/conf/{name}/disable_ipv6");
+        plan.host(Op::Sysctl { key, value: "1".into(), undo: None }, "the host itself has no business there");
+    }
+    plan.host(Op::Up { link: name.clone() }, "");
+    plan
+}
+
+/// Makes a container's link with its addresses and routes.
+pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
+    let mut plan = Plan::default();
+    let (Some(parent), Some(kind)) = (&network.parent, child(&network.driver)) else {
+        return plan;
+    };
+    let a = attachment;
+    // ipvlan links and the one in passthru mode have their parent's MAC.
+    let own = !matches!(kind, Child::Ipvlan { .. } | Child::Macvlan { mode: MacvlanMode::Passthru });
+    let mtu = network.driver.lan().and_then(|o| o.mtu);
+    let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
+    plan.host(Op::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu }, "made in place, not moved");
+    if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
+        let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
+        let step = Op::Sysctl { key, value: "0".into(), undo: None };
+        plan.container(step, "off by default: a v4-only network has no IPv6");
+    }
+    for address in &a.addresses {
+        plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
+    }
+    plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+    default_routes(&mut plan, a);
+    plan
+}
+
+/// A parent that another network of ours sits on.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The network's name.
+    pub network: String,
+    pub parent: IfName,
+    pub kind: Child,
+}
+
+/// Why a network cannot sit on a parent, and the way out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub why: String,
+    pub hint: Option<String>,
+}
+
+fn refusal(why: String, hint: impl Into<Option<String>>) -> Result<(), Refusal> {
+    Err(Refusal { why, hint: hint.into() })
+}
+
+/// Whether the host's link `name` can be a parent; `seen`: what it looks like, `wireless`: it is a Wi-Fi card.
+pub fn fits_link(name: &IfName, seen: Option<&LinkSeen>, wireless: bool, kind: Child) -> Result<(), Refusal> {
+    let Some(seen) = seen else {
+        return refusal(
+            format!("there is no link `{name}` on this host"),
+            "`ip link` lists them; `NAME.ID` makes a VLAN link on `NAME`".to_owned(),
+        );
+    };
+    if name.as_str() == "lo" {
+        return refusal(
+            "`lo` leads nowhere".into(),
+            "leave `-o parent` out for a network that leads nowhere".to_owned(),
+        );
+    }
+    if !seen.up {
+        return refusal(format!("the parent `{name}` is down"), format!("`ip link set {name} up`"));
+    }
+    if seen.controller.is_some() {
+        return refusal(
+            format!("`{name}` is a port of another link, which gets all its frames"),
+            "take the bridge or bond that it belongs to as the parent".to_owned(),
+        );
+    }
+    if wireless && matches!(kind, Child::Macvlan { .. }) {
+        return refusal(
+            format!("`{name}` is wireless: an access point refuses MAC addresses other than the card's own"),
+            "ipvlan shares the card's MAC: `-d ipvlan`".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a network of this kind can sit on `parent` beside those that do already.
+pub fn fits_others(parent: &IfName, kind: Child, others: &[Claim]) -> Result<(), Refusal> {
+    for other in others.iter().filter(|o| o.parent == *parent) {
+        let name = &other.network;
+        match (kind, other.kind) {
+            (Child::Ipvlan { mode, flag }, Child::Ipvlan { mode: theirs, flag: their_flag }) => {
+                if (mode, flag) != (theirs, their_flag) {
+                    return refusal(
+                        format!(
+                            "one parent serves one ipvlan mode: network `{name}` has `{}` on `{parent}`",
+                            other.kind
+                        ),
+                        format!("take the same mode, or another parent, as `{parent}.VLAN`"),
+                    );
+                }
+            }
+            (Child::Macvlan { mode }, Child::Macvlan { mode: theirs }) => {
+                if [mode, theirs].contains(&MacvlanMode::Passthru) {
+                    return refusal(
+                        format!("passthru takes the whole parent: network `{name}` is on `{parent}` too"),
+                        None,
+                    );
+                }
+            }
+            _ => {
+                return refusal(
+                    format!(
+                        "`{parent}` carries {} links (network `{name}`): one parent cannot serve both kinds",
+                        other.kind.name()
+                    ),
+                    format!("take `-d {}`, or another parent, as `{parent}.VLAN`", other.kind.name()),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `NAME.ID` as a VLAN of a link.
+pub fn vlan_of(name: &IfName) -> Option<(IfName, u16)> {
+    let (on, id) = name.as_str().rsplit_once('.')?;
+    // 0 and 4095 are reserved (IEEE 802.1Q).
+    let id = id.parse::<u16>().ok().filter(|id| (1..=4094).contains(id))?;
+    Some((on.parse().ok()?, id))
+}
+
+/// The kernel's build option for a link kind.
+pub fn config_option(kind: &str) -> &'static str {
+    match kind {
+        "macvlan" => "CONFIG_MACVLAN",
+        "ipvlan" => "CONFIG_IPVLAN",
+        "vlan" => "CONFIG_VLAN_8021Q",
+        _ => "CONFIG_DUMMY",
+    }
+}
+
+/// Whether containers are in the LAN that their parent is in, so that its subnet is the host's too.
+pub fn joins_lan(kind: Child) -> bool {
+    !matches!(kind, Child::Ipvlan { mode: IpvlanMode::L3 | IpvlanMode::L3s, .. })
+}

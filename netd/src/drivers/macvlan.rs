@@ -1,0 +1,28 @@
+//! The macvlan driver: containers are in the host's LAN, each with a MAC of its own.
+//!
+//! ```text
+//!   container                host
+//!   eth0 (macvlan) ══╗
+//!                    ╠══ parent eth0 (or eth0.50, or a dummy) ──▶ LAN: router, other hosts
+//!   eth0 (macvlan) ══╝        ╳
+//!                             host's own addresses: the kernel never passes frames between a parent and its children
+//! ```
+//!
+//! No address, port or packet of the host is involved. `lan` holds the steps, which ipvlan has in common.
+
+use super::{Driver, lan};
+use crate::model::{Attachment, Facts, Network};
+use crate::plan::Plan;
+
+/// See the file's head.
+pub struct Macvlan;
+
+impl Driver for Macvlan {
+    fn network(&self, network: &Network, facts: &Facts) -> Plan {
+        lan::network(network, facts)
+    }
+
+    fn attach(&self, network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
+        lan::attach(network, attachment, facts)
+    }
+}

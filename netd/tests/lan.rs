@@ -1,0 +1,149 @@
+//! macvlan networks end to end on this machine's kernel: in the LAN, beside the host, refused where they cannot be, nothing left.
+//! ipvlan, VLAN and dummy links are tried in `tests/vm`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod lab;
+
+use lab::*;
+use netd_api::*;
+
+/// `lan` on `up0`, in the subnet that the outside is in; its router is the outside.
+fn lan(mode: MacvlanMode, change: impl FnOnce(&mut NetworkCreate)) -> NetworkCreate {
+    let mut spec = network_spec("lan", |_, _| {});
+    let options = LanOptions { parent: Some("up0".parse().unwrap()), mtu: None };
+    spec.driver = DriverSpec::Macvlan(MacvlanOptions { lan: options, mode });
+    spec.subnets.push(SubnetRequest {
+        subnet: "192.0.2.0/24".parse().unwrap(),
+        gateway: Some(OUTSIDE.parse().unwrap()),
+        no_gateway: false,
+        ip_range: Some("192.0.2.128/25".parse().unwrap()),
+        aux_addresses: Default::default(),
+    });
+    change(&mut spec);
+    spec
+}
+
+fn create(lab: &mut Lab, spec: NetworkCreate) -> Result<NetworkInfo, ApiError> {
+    match lab.try_call(Call::NetworkCreate { spec, dry_run: false })? {
+        Reply::Network(info) => Ok(info),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn containers_are_in_the_lan_and_nothing_is_left() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let net = create(&mut lab, lan(MacvlanMode::Bridge, |_| {})).unwrap();
+    assert_eq!(net.subnets[0].aux_addresses.get("host"), Some(&HOST.parse().unwrap()), "the host's own is reserved");
+    let (a, b) = (lab.container("a", "lan"), lab.container("b", "lan"));
+    assert_eq!(a.ip(false).to_string(), "192.0.2.128");
+    assert!(a.netns.ping(OUTSIDE) && a.netns.ping(b.ip(false)) && lab.outside.ping(a.ip(false)));
+    assert!(!a.netns.ping(HOST), "the kernel keeps a parent and its children apart");
+    assert!(a.netns.sh("ip route").contains(&format!("default via {OUTSIDE} dev eth0")));
+    assert!(a.netns.sh("ip -o link show eth0").contains("mtu 1400"), "the parent's");
+    assert!(a.netns.sh("ip -o link show eth0").contains(&a.info.attachments[0].mac.unwrap().to_string()));
+    let (gone, kept) = (a.ip(false), a.netns.clone());
+    lab.end(a);
+    lab.outside.sh("ip neigh flush all");
+    assert!(!lab.outside.ping(gone), "it is silent at once, though somebody keeps its namespace");
+    drop(kept);
+    lab.end(b);
+    lab.call(Call::NetworkRemove { network: "lan".into() });
+    lab.clean(&before);
+}
+
+#[test]
+fn private_ones_do_not_see_each_other_and_passthru_serves_one() {
+    let mut lab = Lab::new();
+    create(&mut lab, lan(MacvlanMode::Private, |_| {})).unwrap();
+    let (a, b) = (lab.container("a", "lan"), lab.container("b", "lan"));
+    assert!(a.netns.ping(OUTSIDE) && b.netns.ping(OUTSIDE));
+    assert!(!a.netns.ping(b.ip(false)));
+    let passthru = lan(MacvlanMode::Passthru, |spec| {
+        spec.name = "whole".parse().unwrap();
+        spec.subnets[0].subnet = "198.51.100.0/24".parse().unwrap();
+        (spec.subnets[0].gateway, spec.subnets[0].ip_range) = (None, None);
+    });
+    let error = create(&mut lab, passthru.clone()).unwrap_err();
+    assert!(causes(&error).contains("network `lan` is on `up0` too"), "{}", causes(&error));
+    lab.end(a);
+    lab.end(b);
+    lab.call(Call::NetworkRemove { network: "lan".into() });
+    create(&mut lab, passthru).unwrap();
+    let c = lab.container("c", "whole");
+    let error = lab.try_container("d", "whole", |_| {}).err().unwrap();
+    assert!(causes(&error).contains("`c` has the parent"), "{}", causes(&error));
+    lab.end(c);
+}
+
+#[test]
+fn names_and_live_changes_work_as_on_a_bridge() {
+    let mut lab = Lab::new();
+    create(&mut lab, lan(MacvlanMode::Bridge, |_| {})).unwrap();
+    lab.network("blue");
+    let (a, b) = (lab.container("a", "blue"), lab.container("b", "lan"));
+    let before = a.netns.sh("ip route; ip -o addr");
+    let mut request = AttachmentRequest::to("lan");
+    request.gw_priority = 10;
+    lab.call(Call::Connect { id: a.info.id.clone(), attachment: request });
+    assert!(a.netns.ping(b.ip(false)));
+    assert!(a.netns.sh("ip route").contains(&format!("default via {OUTSIDE} dev eth1")), "the default route follows");
+    assert!(a.netns.ask_udp("127.0.0.11:53").is_ok() || a.netns.sh("nft list ruleset").contains("127.0.0.11"));
+    lab.call(Call::Disconnect { id: a.info.id.clone(), network: "lan".into() });
+    assert_eq!(a.netns.sh("ip route; ip -o addr"), before);
+    assert!(a.netns.ping(OUTSIDE), "over the bridge again");
+}
+
+#[test]
+fn what_cannot_be_is_said_before_anything_is_touched() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let mut refused = |change: &dyn Fn(&mut LanOptions), says: &str| {
+        let spec = lan(MacvlanMode::Bridge, |spec| {
+            if let DriverSpec::Macvlan(options) = &mut spec.driver {
+                change(&mut options.lan);
+            }
+        });
+        let error = create(&mut lab, spec).unwrap_err();
+        assert!(causes(&error).contains(says), "{}", causes(&error));
+        assert!(error.hint.is_some(), "{}", causes(&error));
+    };
+    refused(&|o| o.parent = Some("nowhere0".parse().unwrap()), "there is no link `nowhere0`");
+    refused(&|o| o.parent = Some("lo".parse().unwrap()), "`lo` leads nowhere");
+    refused(&|o| o.parent = Some("nowhere0.50".parse().unwrap()), "there is no link `nowhere0`");
+    lab.clean(&before);
+    lab.host.sh("ip link add d0 type veth peer name d1");
+    let spec = lan(MacvlanMode::Bridge, |spec| {
+        let options = LanOptions { parent: Some("d0".parse().unwrap()), mtu: None };
+        spec.driver = DriverSpec::Macvlan(MacvlanOptions { lan: options, mode: MacvlanMode::Bridge });
+        spec.subnets.clear();
+    });
+    let error = create(&mut lab, spec).unwrap_err();
+    assert!(causes(&error).contains("`d0` is down"), "{}", causes(&error));
+    // The machine's kernel may have ipvlan or not: either it works, or the option is named.
+    let mut spec = lan(MacvlanMode::Bridge, |_| {});
+    let options = LanOptions { parent: Some("up0".parse().unwrap()), mtu: None };
+    spec.driver = DriverSpec::Ipvlan(IpvlanOptions { lan: options, ..IpvlanOptions::default() });
+    match create(&mut lab, spec) {
+        Ok(_) => {}
+        Err(error) => assert!(causes(&error).contains("CONFIG_IPVLAN"), "{}", causes(&error)),
+    }
+}
+
+#[test]
+fn netd_killed_and_started_again_knows_its_macvlan_networks() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    create(&mut lab, lan(MacvlanMode::Bridge, |_| {})).unwrap();
+    let a = lab.container("a", "lan");
+    lab.kill();
+    assert!(a.netns.ping(OUTSIDE), "the data path does not need netd");
+    lab.start();
+    let Reply::Network(info) = lab.call(Call::NetworkInspect { network: "lan".into() }) else { panic!() };
+    assert_eq!(info.driver.name(), "macvlan");
+    drop(a);
+    lab.call(Call::NetworkRemove { network: "lan".into() });
+    lab.clean(&before);
+}

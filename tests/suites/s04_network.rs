@@ -385,3 +385,40 @@ fn a_plan_shows_what_would_be_done() {
     host.ok(&["network", "rm", "blue"]);
     before.assert_restored(&host);
 }
+
+#[test]
+fn the_long_form_of_network_says_everything_about_one_attachment() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--subnet", "10.77.0.0/24", "--subnet", "fd77::/64", "blue"]);
+    host.ok(&["network", "create", "--subnet", "10.78.0.0/24", "green"]);
+    let long = "name=blue,ip=10.77.0.9,ip6=fd77::9,mac-address=02:11:22:33:44:66,alias=one,alias=two";
+    sleeper(&host, "c1", &["--network", long, "--network", "name=green,ip=10.78.0.7,alias=three"]);
+    let addresses = host.ok(&["exec", "c1", "ip", "addr"]);
+    for part in ["10.77.0.9/24", "fd77::9/64", "02:11:22:33:44:66", "10.78.0.7/24"] {
+        assert!(addresses.contains(part), "{part}: {addresses}");
+    }
+    sleeper(&host, "c2", &["--network", "blue"]);
+    assert!(pings(&host, "c2", "one") && pings(&host, "c2", "two") && !pings(&host, "c2", "three"));
+    let unknown = host.refused(&["run", "--rm", "--network", "name=blue,adress=10.77.0.10", "alpine", "true"]);
+    assert!(unknown.contains("adress"), "{unknown}");
+}
+
+#[test]
+fn an_isolated_gateway_mode_leaves_the_host_out() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--internal", "-o", "gateway_mode=isolated", "--subnet", "10.79.0.0/24", "alone"]);
+    sleeper(&host, "c1", &["--network", "alone"]);
+    sleeper(&host, "c2", &["--network", "alone"]);
+    assert!(pings(&host, "c1", "c2"));
+    let address = host.address("c1", "alone");
+    assert!(
+        !host.netns.try_run(&format!("ping -c 1 -W 1 {address}")).status.success(),
+        "the host has no address there"
+    );
+    let bridges = host.netns.run("ip -4 -br addr");
+    assert!(!bridges.contains("10.79.0."), "{bridges}");
+    let docker = host.ok(&["network", "create", "-o", "com.docker.network.driver.mtu=1234", "named"]);
+    assert!(!docker.is_empty());
+    sleeper(&host, "c3", &["--network", "named"]);
+    assert!(host.ok(&["exec", "c3", "ip", "link", "show", "eth0"]).contains("mtu 1234"));
+}

@@ -207,3 +207,41 @@ fn members_of_the_group_may_look_and_nothing_else() {
     let snapshot = host.root().join("containers").join(id).join("snapshot");
     assert_eq!(std::fs::metadata(snapshot).unwrap().permissions().mode() & 0o777, 0o700);
 }
+
+#[test]
+fn every_namespace_and_mount_is_the_containers_own() {
+    let host = Host::new();
+    host.ok(&["run", "-d", "--name", "c", "--network", "none", "alpine", "sleep", "1000"]);
+    for kind in ["mnt", "pid", "uts", "ipc", "net", "cgroup"] {
+        let own = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        let theirs = host.ok(&["exec", "c", "readlink", &format!("/proc/self/ns/{kind}")]);
+        assert!(theirs.trim().starts_with(kind), "{theirs}");
+        assert_ne!(theirs.trim(), own.to_str().unwrap(), "{kind}");
+    }
+    let mounts = host.ok(&["exec", "c", "cat", "/proc/self/mounts"]);
+    let mount = |target: &str| {
+        let line = mounts.lines().rev().find(|line| line.split(' ').nth(1) == Some(target));
+        let line = line.unwrap_or_else(|| panic!("no {target} in {mounts}"));
+        (line.split(' ').nth(2).unwrap().to_owned(), line.split(' ').nth(3).unwrap().to_owned())
+    };
+    for (target, kind) in [
+        ("/", "overlay"),
+        ("/proc", "proc"),
+        ("/sys", "sysfs"),
+        ("/dev", "tmpfs"),
+        ("/dev/pts", "devpts"),
+        ("/dev/mqueue", "mqueue"),
+        ("/dev/shm", "tmpfs"),
+    ] {
+        assert_eq!(mount(target).0, kind, "{target}");
+    }
+    assert!(mount("/sys").1.starts_with("ro"), "{mounts}");
+    assert!(mount("/dev/shm").1.contains("size=65536k"), "{mounts}");
+    // No path of the host, in no layer, in no mount.
+    assert!(!mounts.contains(host.root().to_str().unwrap()), "{mounts}");
+    let devices = host.ok(&["exec", "c", "sh", "-c", "cd /dev && find . -type b -o -type c | sort | tr '\\n' ' '"]);
+    assert_eq!(
+        devices.split_whitespace().filter(|d| !d.starts_with("./pts/")).collect::<Vec<_>>(),
+        ["./full", "./null", "./random", "./tty", "./urandom", "./zero"],
+    );
+}

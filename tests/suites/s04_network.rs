@@ -421,4 +421,6 @@ fn an_isolated_gateway_mode_leaves_the_host_out() {
     assert!(!docker.is_empty());
     sleeper(&host, "c3", &["--network", "named"]);
     assert!(host.ok(&["exec", "c3", "ip", "link", "show", "eth0"]).contains("mtu 1234"));
+    let small = host.refused(&["network", "create", "--ipv6", "-o", "mtu=1000", "small"]);
+    assert!(small.contains("1280"), "{small}");
 }

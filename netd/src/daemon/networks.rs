@@ -163,6 +163,10 @@ impl Daemon {
                 if options.mtu.is_some_and(|mtu| !(68..=65535).contains(&mtu)) {
                     return refuse(ErrorKind::Invalid, "the MTU must lie between 68 and 65535".into());
                 }
+                let v6 = spec.ipv6 || spec.subnets.iter().any(|s| s.subnet.addr().is_ipv6());
+                if v6 && options.mtu.is_some_and(|mtu| mtu < drivers::IPV6_MIN_MTU) {
+                    return refuse(ErrorKind::Invalid, "IPv6 needs an MTU of 1280 or more (RFC 8200)".into());
+                }
                 let name = options.bridge_name.clone();
                 let own = name.map_or_else(|| format!("br-{}", id.short()).parse::<IfName>(), Ok);
                 let own =

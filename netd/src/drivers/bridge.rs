@@ -12,7 +12,7 @@
 //! Containers of one network meet on the bridge (`icc=false`: isolated ports, no firewall rule involved). Everything else
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
-use super::{Driver, default_routes};
+use super::{Driver, IPV6_MIN_MTU, default_routes};
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
 use crate::plan::{Op, Plan};
@@ -39,7 +39,8 @@ impl Driver for Bridge {
             alias: format!("rcr:{}", network.name),
         };
         plan.host(bridge, "its MAC is fixed, or it would follow the lowest port's");
-        if facts.ipv6 {
+        // Below that the kernel takes IPv6 off a link, its sysctls included.
+        if facts.ipv6 && mtu(options, facts) >= IPV6_MIN_MTU {
             v6_sysctls(&mut plan, network, &name);
         }
         plan.host(

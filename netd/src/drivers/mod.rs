@@ -16,6 +16,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netd_api::DriverSpec;
 use std::net::IpAddr;
 
+/// Bytes that every link must carry for IPv6 (RFC 8200, section 5).
+pub const IPV6_MIN_MTU: u32 = 1280;
+
 pub use bridge::{base, proto_number};
 
 /// What a driver knows how to do.

@@ -40,7 +40,15 @@ pub fn print(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<Value
     Ok(code)
 }
 
+fn could_be_an_id(name: &str) -> bool {
+    name.len() < 12 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
+    let missing = |_: Failure| {
+        Failure::new(format!("no such object: `{name}`"))
+            .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
+    };
     match kind {
         Some("container") => container(instance, name),
         Some("image") => image::describe(instance, name),
@@ -49,14 +57,16 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
         _ => match container(instance, name) {
             // Not allowed to look is not the same as not there.
             Err(failure) if !failure.message().starts_with("no such") => Err(failure),
+            // What could be the beginning of an image's id is perhaps a name: that goes first.
+            Err(_) if could_be_an_id(name) => network::describe(instance, name)
+                .or_else(|_| volume::describe(instance, name))
+                .or_else(|_| image::describe(instance, name))
+                .map_err(missing),
             found => found
                 .or_else(|_| image::describe(instance, name))
                 .or_else(|_| network::describe(instance, name))
                 .or_else(|_| volume::describe(instance, name))
-                .map_err(|_| {
-                    Failure::new(format!("no such object: `{name}`"))
-                        .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
-                }),
+                .map_err(missing),
         },
     }
 }

@@ -123,8 +123,19 @@ fn spawn(dirs: &Dirs, config: Option<&Path>) -> Outcome<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let causes =
-        said.lines().map(|line| line.trim().trim_start_matches("error: ").trim_start_matches("caused by: ").to_owned());
-    Err(causes.filter(|line| !line.is_empty()).fold(Failure::new("cannot start netd"), Failure::because))
+    Err(what_netd_said(&String::from_utf8_lossy(&output.stderr)))
+}
+
+/// netd's last words in our form: its `caused by:` and `hint:` lines are ours.
+fn what_netd_said(text: &str) -> Failure {
+    let mut failure = Failure::new("cannot start netd");
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        failure = match line.split_once(": ") {
+            Some(("error", "cannot start netd")) => failure,
+            Some(("error" | "caused by", why)) => failure.because(why),
+            Some(("hint", way_out)) => failure.hint(way_out),
+            _ => failure.because(line),
+        };
+    }
+    failure
 }

@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::io;
 
+/// The way out for everybody else.
+const FOR_ROOT: &str = "containers and networks are root's: run it with sudo; members of the group `rcr` may list";
+
 /// rcr itself failed.
 pub const EXIT_RCR: i32 = 125;
 /// The command can't be executed.
@@ -85,6 +88,14 @@ impl Failure {
     /// Prints to stderr.
     pub fn print(&self) {
         eprint!("{}", self.text());
+        if self.hint.is_none() && self.is_refused() && !rustix::process::geteuid().is_root() {
+            eprintln!("hint: {FOR_ROOT}");
+        }
+    }
+
+    /// The kernel said that we may not.
+    fn is_refused(&self) -> bool {
+        self.causes.iter().any(|cause| cause.ends_with("(EACCES)") || cause.ends_with("(EPERM)"))
     }
 }
 

@@ -155,7 +155,7 @@ fn members_of_the_group_may_look_and_nothing_else() {
     let scratch = host.scratch();
     // The way to the state is open, as /var/lib and /run are; the programs lie where everybody can execute it.
     std::fs::set_permissions(scratch.parent().unwrap(), PermissionsExt::from_mode(0o755)).unwrap();
-    for program in ["rcr", "rcr-shim", "netd"] {
+    for program in ["rcr", "rcr-shim", "rcr-unpack", "netd"] {
         std::fs::copy(tests::bin().join(program), scratch.join(program)).unwrap();
     }
     std::fs::write(scratch.join("group"), "root:x:0:\nrcr:x:4711:\n").unwrap();
@@ -165,6 +165,14 @@ fn members_of_the_group_may_look_and_nothing_else() {
         let (code, text) = rcr_as(&host, root, args);
         assert_eq!(code, 0, "{text}");
     };
+    // Nothing is there yet, and somebody who is not root asks for it.
+    for args in [&["run", "--rm", "alpine", "true"][..], &["network", "create", "blue"], &["image", "ls"]] {
+        let (code, text) = rcr_as(&host, stranger, args);
+        assert!(
+            code == 125 && text.contains("(EACCES)") && text.contains("hint: containers and networks are root's"),
+            "{text}"
+        );
+    }
     root_does(&["image", "import", tests::rootfs("alpine").to_str().unwrap(), "alpine"]);
     root_does(&["network", "create", "blue"]);
     root_does(&["run", "-d", "--name", "c1", "--network", "blue", "alpine", "sh", "-c", "echo hello; sleep 1000"]);

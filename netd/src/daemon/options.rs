@@ -7,6 +7,7 @@ use crate::dns::Dns;
 use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, watch};
 use crate::store::Embedded;
 use netd_api::Config;
+use nix::errno::Errno;
 use nix::fcntl::Flock;
 use std::error::Error;
 use std::fs::{DirBuilder, File};
@@ -143,10 +144,18 @@ fn open_folders(options: &Options) -> Result<Log, String> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     for dir in [&options.run, &options.root.join("netd")] {
-        builder.create(dir).map_err(|error| format!("create folder `{}`: {error}", dir.display()))?;
+        builder.create(dir).map_err(|error| format!("create folder `{}`: {}", dir.display(), why(&error)))?;
     }
     let path = options.run.join(netd_api::LOG_NAME);
-    Log::open(&path).map_err(|error| format!("open log `{}`: {error}", path.display()))
+    Log::open(&path).map_err(|error| format!("open log `{}`: {}", path.display(), why(&error)))
+}
+
+/// `permission denied (EACCES)`.
+pub(super) fn why(error: &std::io::Error) -> String {
+    error
+        .raw_os_error()
+        .map(Errno::from_raw)
+        .map_or_else(|| error.to_string(), |errno| format!("{} ({errno:?})", errno.desc().to_lowercase()))
 }
 
 type Failed = (Option<Ready>, String);
@@ -179,7 +188,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     if options.daemon
         && let Err(error) = ready.detach()
     {
-        return Err((Some(ready), format!("leave the terminal: {error}")));
+        return Err((Some(ready), format!("leave the terminal: {}", why(&error))));
     }
     server::accept_forever(listener, sender, log.clone());
     ready.say();
@@ -198,7 +207,7 @@ fn lock_or_find(options: &Options) -> Result<Option<Flock<File>>, String> {
             Ok(Some(lock)) => return Ok(Some(lock)),
             Ok(None) if server::answers(&options.run) => return Ok(None),
             Ok(None) => std::thread::sleep(BETWEEN_TRIES),
-            Err(error) => return Err(format!("lock `{}`: {error}", path.display())),
+            Err(error) => return Err(format!("lock `{}`: {}", path.display(), why(&error))),
         }
     }
     Err(format!("another netd has locked `{}`, but does not answer", path.display()))

@@ -46,7 +46,7 @@ pub fn answers(run: &Path) -> bool {
 pub fn bind(run: &Path) -> Result<UnixListener, String> {
     let path = run.join(netd_api::SOCKET_NAME);
     let _ = std::fs::remove_file(&path);
-    let failed = |error: io::Error| format!("bind socket `{}`: {error}", path.display());
+    let failed = |error: io::Error| format!("bind socket `{}`: {}", path.display(), super::options::why(&error));
     let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let bound = with_short_path(&path, |path| UnixListener::bind(path));
     nix::sys::stat::umask(old);

@@ -49,13 +49,12 @@ pub fn connect(instance: &Instance, container: &Container, stdin: bool) -> Outco
 pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
     let name = &container.config.name;
     let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
-    let stream = with_short_path(&socket, UnixStream::connect).map_err(|error| {
-        let failure = Failure::new(format!("container `{name}` is not running"));
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                failure.hint(format!("start it with `rcr start {name}`"))
-            }
-            _ => failure.because(crate::report::io_text(&error)),
+    let stream = with_short_path(&socket, UnixStream::connect).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Failure::new(format!("container `{name}` is not running")).hint(format!("start it with `rcr start {name}`"))
+        }
+        _ => {
+            Failure::new(format!("cannot reach the shim of container `{name}`")).because(crate::report::io_text(&error))
         }
     })?;
     let mut line =

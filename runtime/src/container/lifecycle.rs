@@ -356,7 +356,9 @@ pub fn kill_by_force(state: &State) -> bool {
 
 fn kill_and_wait(process: &ProcessId) -> bool {
     let Some(pidfd) = process.open() else { return true };
-    let _ = crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
+    if crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL) == Err(nix::errno::Errno::EPERM) {
+        return false;
+    }
     let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
     let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
     rustix::event::poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready == 1)

@@ -23,6 +23,10 @@ cleanup() {
   local status=$?
   for id in $("$rcr" ps -aq 2>/dev/null); do "$rcr" rm -f "$id" >/dev/null 2>&1 || true; done
   "$rcr" network rm -f eui_bridge >/dev/null 2>&1 || true
+  # The default network's bridge goes a moment after its last container, and netd is what removes it.
+  if [ "${DEMO_HOST:-0}" = 1 ]; then
+    for _ in $(seq 50); do ip link show rcr0 >/dev/null 2>&1 || break; sleep 0.1; done
+  fi
   if [ -s "$RCR_RUN/netd.pid" ]; then kill "$(cat "$RCR_RUN/netd.pid")" 2>/dev/null || true; fi
   if [ -n "$outside" ]; then kill "$outside" 2>/dev/null || true; fi
   rm -rf "$state"

@@ -22,6 +22,9 @@ pub struct Network {
     /// What the containers' links sit on (macvlan and ipvlan).
     #[serde(default)]
     pub parent: Option<Parent>,
+    /// The host's own way to the containers (`host_access` of macvlan and ipvlan).
+    #[serde(default)]
+    pub shim: Option<Shim>,
     /// The bridge's own address, fixed so that it doesn't follow the lowest port's (bridge(4) behaviour).
     pub mac: Mac,
     pub labels: BTreeMap<String, String>,
@@ -44,6 +47,11 @@ impl Network {
         !matches!(self.driver, DriverSpec::Host | DriverSpec::None)
     }
 
+    /// Whether the host's table `inet rcr` has a part in it: then ports can be published on it.
+    pub fn filtered(&self) -> bool {
+        self.bridge().is_some() || self.shim.is_some()
+    }
+
     /// Whether containers have no neighbours: packets are routed to them, and all leave by the link itself.
     pub fn routed_only(&self) -> bool {
         matches!(&self.driver, DriverSpec::Ipvlan(options) if options.mode != IpvlanMode::L2)
@@ -57,6 +65,16 @@ impl Network {
             (None, _) => GatewayMode::Nat,
         }
     }
+}
+
+/// A link of the host beside the containers' ones, since the kernel keeps these from their parent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shim {
+    pub name: IfName,
+    /// Its addresses, one per subnet: the host, as the containers reach it.
+    pub addresses: Vec<IpAddr>,
+    /// Addresses that the host has on the parent: containers reach these by way of the shim.
+    pub of_host: Vec<IpAddr>,
 }
 
 /// The link that macvlan and ipvlan links sit on.

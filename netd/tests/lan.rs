@@ -11,7 +11,7 @@ use netd_api::*;
 /// `lan` on `up0`, in the subnet that the outside is in; its router is the outside.
 fn lan(mode: MacvlanMode, change: impl FnOnce(&mut NetworkCreate)) -> NetworkCreate {
     let mut spec = network_spec("lan", |_, _| {});
-    let options = LanOptions { parent: Some("up0".parse().unwrap()), mtu: None };
+    let options = LanOptions { parent: Some("up0".parse().unwrap()), ..LanOptions::default() };
     spec.driver = DriverSpec::Macvlan(MacvlanOptions { lan: options, mode });
     spec.subnets.push(SubnetRequest {
         subnet: "192.0.2.0/24".parse().unwrap(),
@@ -116,7 +116,7 @@ fn what_cannot_be_is_said_before_anything_is_touched() {
     lab.clean(&before);
     lab.host.sh("ip link add d0 type veth peer name d1");
     let spec = lan(MacvlanMode::Bridge, |spec| {
-        let options = LanOptions { parent: Some("d0".parse().unwrap()), mtu: None };
+        let options = LanOptions { parent: Some("d0".parse().unwrap()), ..LanOptions::default() };
         spec.driver = DriverSpec::Macvlan(MacvlanOptions { lan: options, mode: MacvlanMode::Bridge });
         spec.subnets.clear();
     });
@@ -124,7 +124,7 @@ fn what_cannot_be_is_said_before_anything_is_touched() {
     assert!(causes(&error).contains("`d0` is down"), "{}", causes(&error));
     // The machine's kernel may have ipvlan or not: either it works, or the option is named.
     let mut spec = lan(MacvlanMode::Bridge, |_| {});
-    let options = LanOptions { parent: Some("up0".parse().unwrap()), mtu: None };
+    let options = LanOptions { parent: Some("up0".parse().unwrap()), ..LanOptions::default() };
     spec.driver = DriverSpec::Ipvlan(IpvlanOptions { lan: options, ..IpvlanOptions::default() });
     match create(&mut lab, spec) {
         Ok(_) => {}
@@ -146,4 +146,57 @@ fn netd_killed_and_started_again_knows_its_macvlan_networks() {
     drop(a);
     lab.call(Call::NetworkRemove { network: "lan".into() });
     lab.clean(&before);
+}
+
+#[test]
+fn with_host_access_the_host_and_its_containers_meet_and_ports_are_published() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let spec = lan(MacvlanMode::Bridge, |spec| {
+        if let DriverSpec::Macvlan(options) = &mut spec.driver {
+            options.lan.host_access = true;
+        }
+    });
+    let net = create(&mut lab, spec).unwrap();
+    let shim = net.subnets[0].aux_addresses["shim"];
+    assert_eq!(shim.to_string(), "192.0.2.254", "the last one of the range");
+    let a = lab.container_with("a", "lan", |spec| spec.publish = vec![publish(8080, 80)]);
+    assert!(lab.host.ping(a.ip(false)) && a.netns.ping(HOST) && a.netns.ping(shim));
+    assert!(lab.outside.ping(a.ip(false)) && a.netns.ping(OUTSIDE));
+    let _host_server = Server::tcp(&lab.host, "0.0.0.0:7000");
+    assert_eq!(a.netns.fetch(&format!("{HOST}:7000")).unwrap(), format!("{} at 7000", a.ip(false)));
+    assert_eq!(a.info.host_gateway, [shim], "what host-gateway stands for");
+    let _server = Server::tcp(&a.netns, "0.0.0.0:80");
+    for (who, from) in [(&lab.outside, HOST), (&lab.host, "127.0.0.1"), (&lab.host, HOST)] {
+        let answer = who.fetch(&format!("{from}:8080")).unwrap();
+        assert_eq!(answer, format!("{shim} at 80"), "the answer must come back by the host");
+    }
+    assert!(lab.outside.fetch(&format!("{}:80", a.ip(false))).unwrap().starts_with(OUTSIDE), "in the LAN, as itself");
+    // The LAN hears of the host's address from the parent alone.
+    lab.outside.sh("ip neigh flush all");
+    assert!(lab.outside.ping(HOST));
+    let neighbour = lab.outside.sh(&format!("ip neigh show {HOST}"));
+    let parent = lab.host.sh("ip -o link show up0 | sed 's/.*ether //; s/ .*//'");
+    assert!(neighbour.contains(parent.trim()), "{neighbour}");
+    // Somebody deletes the shim: it comes back with its routes.
+    lab.host.sh(&format!("ip link del sh-{}", net.id.short()));
+    eventually("the shim is back", || lab.host.ping(a.ip(false)));
+    lab.kill();
+    lab.start();
+    assert!(lab.outside.fetch(&format!("{HOST}:8080")).is_ok(), "adopted");
+    lab.end(a);
+    lab.call(Call::NetworkRemove { network: "lan".into() });
+    lab.clean(&before);
+}
+
+#[test]
+fn host_access_is_refused_where_links_do_not_see_each_other() {
+    let mut lab = Lab::new();
+    let spec = lan(MacvlanMode::Private, |spec| {
+        if let DriverSpec::Macvlan(options) = &mut spec.driver {
+            options.lan.host_access = true;
+        }
+    });
+    let error = create(&mut lab, spec).unwrap_err();
+    assert!(causes(&error).contains("do not see each other"), "{}", causes(&error));
 }

@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 use netd::drivers;
-use netd::model::{Attachment, Facts, Network, Parent, Subnet};
+use netd::model::{Attachment, Facts, Network, Parent, Shim, Subnet};
 use netd::plan::{Child, LinkSeen, Plan, show};
 use netd_api::*;
 use std::net::IpAddr;
@@ -32,6 +32,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         subnets: vec![subnet("10.4.0.0/24", "10.4.0.1"), subnet("fd00:4::/64", "fd00:4::1")],
         interface: Some("br-bbbbbbbbbbbb".parse().unwrap()),
         parent: None,
+        shim: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
         labels: Default::default(),
         created: 0,
@@ -187,7 +188,18 @@ fn macvlan_and_ipvlan() {
         "attach web to blue (macvlan passthru), a gateway outside the subnet",
         &attached(&passthru, &attachment(&passthru, |a| a.default_via = vec!["192.0.2.1".parse().unwrap()])),
     );
-    let lan = LanOptions { parent: None, mtu: Some(9000) };
+    let mut seen = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), Parent::Given(name("eth0")));
+    let addresses = |all: &[&str]| all.iter().map(|a| a.parse().unwrap()).collect();
+    let (own, of_host) = (addresses(&["10.4.0.254", "fd00:4::ff"]), addresses(&["10.4.0.3"]));
+    seen.shim = Some(Shim { name: name("sh-bbbbbbbbbbbb"), addresses: own, of_host });
+    golden("macvlan-host-access.txt", "create blue (macvlan, host_access)", &made(&seen));
+    let publish = |a: &mut Attachment| a.ports = vec![port("0.0.0.0", 5353, 53, 1, Proto::Udp)];
+    golden(
+        "macvlan-host-access-attach.txt",
+        "attach web to blue (macvlan, host_access), a port",
+        &attached(&seen, &attachment(&seen, publish)),
+    );
+    let lan = LanOptions { mtu: Some(9000), ..LanOptions::default() };
     let l3 = IpvlanOptions { lan, mode: IpvlanMode::L3, flag: IpvlanFlag::Private };
     let l3 = on_parent(DriverSpec::Ipvlan(l3), Parent::Own(name("dm-bbbbbbbbbbbb")));
     golden("ipvlan-own.txt", "create blue (ipvlan l3, no parent)", &made(&l3));

@@ -13,6 +13,10 @@ pub struct LanOptions {
     /// `mtu` in bytes; absent: the parent's.
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// `host_access`: the host and the containers reach each other, over a link that the host gets for it; and ports can be
+    /// published.
+    #[serde(default)]
+    pub host_access: bool,
 }
 
 /// Options of the macvlan driver.

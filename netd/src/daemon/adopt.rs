@@ -145,7 +145,7 @@ impl Daemon {
 
     /// What all networks share stays while one is up.
     fn settle_base(&mut self) {
-        let wanted = self.networks.values().any(|n| n.journal.is_some() && n.network.bridge().is_some());
+        let wanted = self.networks.values().any(|n| n.journal.is_some() && n.network.filtered());
         let whole = self.base.as_ref().is_some_and(|j| j.state == JournalState::Up);
         if !(wanted && whole)
             && let Some(journal) = self.base.take()
@@ -178,7 +178,9 @@ impl Daemon {
         let bridges =
             self.networks.values().filter(|n| n.journal.is_some()).filter_map(|n| n.network.interface.clone());
         let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
-        let known: BTreeSet<_> = bridges.chain(veths).collect();
+        let shims = self.networks.values().filter(|n| n.journal.is_some());
+        let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
+        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).collect();
         for (name, seen) in observe(&mut self.kernel.route, false)?.links {
             let Some(alias) = seen.alias.filter(|a| a.starts_with("rcr:")) else {
                 continue;

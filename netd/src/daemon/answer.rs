@@ -185,9 +185,15 @@ impl Daemon {
     pub(super) fn describe_sandbox(&self, sandbox: &Sandbox) -> SandboxInfo {
         let attachments = self.attachments_of(sandbox);
         let named = attachments.iter().any(|a| a.ifname.is_some());
-        // The first gateway of each family: the host's own address on that bridge.
+        // The host's own address of each family, on the first network that it has one on.
         let mut host_gateway: Vec<IpAddr> = Vec::new();
-        for gateway in attachments.iter().flat_map(|a| &a.gateways) {
+        let networks = attachments.iter().filter_map(|a| Some((a, &self.networks.get(&a.network_id)?.network)));
+        let of_host = networks.flat_map(|(a, network)| match (&network.shim, network.bridge()) {
+            (Some(shim), _) => shim.addresses.as_slice(),
+            (None, Some(_)) => a.gateways.as_slice(),
+            (None, None) => &[],
+        });
+        for gateway in of_host {
             if !host_gateway.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
                 host_gateway.push(*gateway);
             }

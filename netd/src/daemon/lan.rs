@@ -5,14 +5,17 @@ use super::networks::{now, random_mac};
 use super::state::Daemon;
 use crate::drivers::lan::{self, Claim, Refusal};
 use crate::kernel::{Journal, is_wireless, knows_kind, observe};
-use crate::model::{Network, Parent};
+use crate::model::{Network, Parent, Shim, Subnet};
 use crate::plan::{Child, Observed, Op};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, MacvlanMode, NetworkCreate, NetworkId};
+use std::net::IpAddr;
 
 /// The name of an address that a host has itself, in a network's auxiliary addresses.
 const HOST: &str = "host";
+/// The name of the host's link's own address there.
+const SHIM: &str = "shim";
 
 fn refused(what: &str, refusal: Refusal) -> ApiError {
     let failed = ApiError::new(ErrorKind::Invalid, what).caused_by(refusal.why);
@@ -49,12 +52,31 @@ impl Daemon {
             // Nobody carries a gateway: it would only take an address.
             spec.subnets.iter_mut().for_each(|s| s.no_gateway = s.gateway.is_none());
         }
-        let subnets = self.choose_subnets(&spec, joined.as_ref(), what)?;
+        let access = spec.driver.lan().is_some_and(|o| o.host_access);
+        if access {
+            lan::fits_host(kind).map_err(|why| refused(what, why))?;
+        }
+        let mut subnets = self.choose_subnets(&spec, joined.as_ref(), what)?;
+        let shim = if access { Some(make_shim(&id, &mut subnets, what)?) } else { None };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
         let NetworkCreate { name, driver, labels, .. } = spec;
         let (mac, created, predefined) = (random_mac(), now(), false);
-        Ok(Network { id, name, driver, internal, ipv6, subnets, interface, parent, mac, labels, created, predefined })
+        Ok(Network {
+            id,
+            name,
+            driver,
+            internal,
+            ipv6,
+            subnets,
+            interface,
+            parent,
+            shim,
+            mac,
+            labels,
+            created,
+            predefined,
+        })
     }
 
     fn choose_parent(
@@ -171,8 +193,11 @@ impl Daemon {
         else {
             return Ok(journal);
         };
-        let handed = std::mem::take(&mut journal.plan.steps);
-        let outcomes = std::mem::take(&mut journal.outcomes);
+        let parent = state.network.parent.as_ref().map(|parent| parent.name().clone());
+        let all = std::mem::take(&mut journal.plan.steps).into_iter().zip(std::mem::take(&mut journal.outcomes));
+        let (handed, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| lan::makes_parent(step, parent.as_ref()));
+        (journal.plan.steps, journal.outcomes) = kept.into_iter().unzip();
+        let (handed, outcomes): (Vec<_>, Vec<_>) = handed.into_iter().unzip();
         if let Some(theirs) = &mut state.journal {
             theirs.plan.steps.splice(0..0, handed);
             theirs.outcomes.splice(0..0, outcomes);
@@ -191,6 +216,31 @@ fn kind_is_routed(kind: Child) -> bool {
 
 fn module(kind: &str) -> &str {
     if kind == "vlan" { "8021q" } else { kind }
+}
+
+/// The host's link beside the containers', with the last free address of each subnet, which is then nobody else's.
+fn make_shim(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<Shim, ApiError> {
+    let name = format!("sh-{}", id.short());
+    let name = name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
+    let (mut addresses, mut of_host) = (Vec::new(), Vec::new());
+    for subnet in subnets {
+        of_host.extend(subnet.aux_addresses.iter().filter(|(name, _)| name.starts_with(HOST)).map(|(_, a)| *a));
+        let taken = |a: &IpAddr| subnet.gateway == Some(*a) || subnet.aux_addresses.values().any(|other| other == a);
+        let Some(own) = last_free(subnet.ip_range.unwrap_or(subnet.subnet), taken) else {
+            return Err(ApiError::new(ErrorKind::Exhausted, what)
+                .caused_by(format!("subnet `{}` has no address left for the host's own link", subnet.subnet)));
+        };
+        subnet.aux_addresses.insert(SHIM.to_owned(), own);
+        addresses.push(own);
+    }
+    Ok(Shim { name, addresses, of_host })
+}
+
+fn last_free(range: IpNet, taken: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
+    match range {
+        IpNet::V4(net) => net.hosts().rev().map(IpAddr::V4).find(|a| !taken(a)),
+        IpNet::V6(net) => net.hosts().rev().map(IpAddr::V6).find(|a| !taken(a)),
+    }
 }
 
 /// The host's own addresses on the parent are not for containers.

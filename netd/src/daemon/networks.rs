@@ -2,7 +2,7 @@
 
 use super::answer::{apply_failed, ipam_failed, kernel_failed, store_failed};
 use super::state::{Daemon, NetworkState};
-use crate::drivers;
+use crate::drivers::{self, lan};
 use crate::ipam::{self, Leases};
 use crate::kernel::{Journal, JournalState, facts, host_networks, observe};
 use crate::model::{Network, Subnet};
@@ -121,7 +121,7 @@ impl Daemon {
         let seen =
             observe(&mut self.kernel.route, table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
         let mut plan = Plan::default();
-        if self.base.is_none() && network.bridge().is_some() {
+        if self.base.is_none() && network.filtered() {
             plan.steps.extend(drivers::base(&self.facts).steps);
         }
         plan.steps.extend(drivers::of(&network.driver).network(network, &self.facts).steps);
@@ -192,8 +192,22 @@ impl Daemon {
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
         let (mac, created) = (random_mac(), now());
-        let (parent, predefined) = (None, false);
-        Ok(Network { id, name, driver, internal, ipv6, subnets, interface, parent, mac, labels, created, predefined })
+        let (parent, shim, predefined) = (None, None, false);
+        Ok(Network {
+            id,
+            name,
+            driver,
+            internal,
+            ipv6,
+            subnets,
+            interface,
+            parent,
+            shim,
+            mac,
+            labels,
+            created,
+            predefined,
+        })
     }
 
     /// `lan`: a link of the host whose networks this one may be in.
@@ -292,14 +306,15 @@ impl Daemon {
         let network = state.network.clone();
         let what = format!("cannot set network `{}` up", network.name);
         self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
-        if self.base.is_none() && network.bridge().is_some() {
+        if self.base.is_none() && network.filtered() {
             let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);
         }
         let mut plan = drivers::of(&network.driver).network(&network, &self.facts);
         if self.shares_parent(&network) {
             // The other network's journal has it.
-            plan.steps.clear();
+            let parent = network.parent.as_ref().map(|parent| parent.name());
+            plan.steps.retain(|step| !lan::makes_parent(step, parent));
         }
         match self.apply_journaled(&format!("journal/network/{id}"), plan, &what) {
             Ok(journal) => {
@@ -348,7 +363,7 @@ impl Daemon {
     }
 
     fn base_down_if_unused(&mut self) -> Vec<String> {
-        if self.networks.values().any(|n| n.journal.is_some() && n.network.bridge().is_some()) {
+        if self.networks.values().any(|n| n.journal.is_some() && n.network.filtered()) {
             return Vec::new();
         }
         let base = self.base.take();
@@ -398,10 +413,11 @@ impl Daemon {
 
     /// Somebody deleted a link of ours: a bridge comes back with its addresses and ports.
     pub(super) fn link_gone(&mut self, name: &str) {
-        let ours = self
-            .networks
-            .iter()
-            .find(|(_, s)| s.journal.is_some() && s.network.interface.as_ref().is_some_and(|i| i.as_str() == name));
+        let of = |network: &Network| {
+            let shim = network.shim.as_ref().map(|shim| &shim.name);
+            network.interface.iter().chain(shim).any(|link| link.as_str() == name)
+        };
+        let ours = self.networks.iter().find(|(_, s)| s.journal.is_some() && of(&s.network));
         let Some(id) = ours.map(|(id, _)| id.clone()) else {
             return;
         };

@@ -100,10 +100,7 @@ impl Driver for Bridge {
         if !elements.is_empty() {
             plan.host(Op::Elements { elements }, "published when everything else stands");
         }
-        for port in a.ports.iter().filter(|p| p.proto != Proto::Tcp) {
-            let ports = (proto_number(port.proto), port.host_port, port.host_port + (port.count - 1));
-            plan.host(Op::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
-        }
+        forget_port_flows(&mut plan, a);
         plan
     }
 }
@@ -136,7 +133,15 @@ pub fn base(facts: &Facts) -> Plan {
     plan
 }
 
-fn sysctl(key: impl Into<String>, value: &str) -> Op {
+/// Flows of published ports without connections go on for minutes.
+pub(super) fn forget_port_flows(plan: &mut Plan, attachment: &Attachment) {
+    for port in attachment.ports.iter().filter(|p| p.proto != Proto::Tcp) {
+        let ports = (proto_number(port.proto), port.host_port, port.host_port + (port.count - 1));
+        plan.host(Op::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
+    }
+}
+
+pub(super) fn sysctl(key: impl Into<String>, value: &str) -> Op {
     Op::Sysctl { key: key.into(), value: value.to_owned(), undo: None }
 }
 
@@ -211,7 +216,8 @@ fn attach_elements(network: &Network, attachment: &Attachment, bridge: &IfName) 
     elements
 }
 
-fn publish_elements(port: &PublishedPort, target: IpAddr, routed: bool, elements: &mut Vec<Element>) {
+/// The elements that bring a published port to `target`; `routed`: also for those who ask it by its own address.
+pub(super) fn publish_elements(port: &PublishedPort, target: IpAddr, routed: bool, elements: &mut Vec<Element>) {
     let v4 = target.is_ipv4();
     let proto = proto_number(port.proto);
     let span = port.count - 1;

@@ -1,10 +1,10 @@
 //! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
 
-use super::default_routes;
+use super::{default_routes, shim};
 use crate::model::{Attachment, Facts, Network, Parent};
-use crate::plan::{Child, LinkSeen, Op, Plan};
+use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
-use netd_api::{DriverSpec, IfName, IpvlanMode, MacvlanMode};
+use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode};
 
 /// A dummy's MTU where the user names none, in bytes.
 const ETHERNET_MTU: u32 = 1500;
@@ -38,13 +38,14 @@ pub fn network(network: &Network, facts: &Facts) -> Plan {
             plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
             name
         }
-        Some(Parent::Given(_)) | None => return plan,
+        Some(Parent::Given(_)) | None => return shim::network(network, facts),
     };
     if facts.ipv6 {
         let key = format!("net/ipv6/conf/{name}/disable_ipv6");
         plan.host(Op::Sysctl { key, value: "1".into(), undo: None }, "the host itself has no business there");
     }
     plan.host(Op::Up { link: name.clone() }, "");
+    plan.steps.extend(shim::network(network, facts).steps);
     plan
 }
 
@@ -70,7 +71,17 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
     }
     plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
     default_routes(&mut plan, a);
+    shim::attach(&mut plan, network, a);
     plan
+}
+
+/// Whether a network's step is about its parent link, which networks share.
+pub fn makes_parent(step: &Step, parent: Option<&IfName>) -> bool {
+    match &step.op {
+        Op::Vlan { .. } => true,
+        Op::Sysctl { key, .. } => parent.is_some_and(|name| key.split('/').any(|part| part == name.as_str())),
+        op => op.link().is_some() && op.link() == parent,
+    }
 }
 
 /// A parent that another network of ours sits on.
@@ -87,6 +98,17 @@ pub struct Claim {
 pub struct Refusal {
     pub why: String,
     pub hint: Option<String>,
+}
+
+/// Whether the host can have a link of its own beside such links.
+pub fn fits_host(kind: Child) -> Result<(), Refusal> {
+    match kind {
+        Child::Macvlan { mode: MacvlanMode::Bridge } | Child::Ipvlan { flag: IpvlanFlag::Bridge, .. } => Ok(()),
+        other => refusal(
+            format!("links of kind `{other}` do not see each other, and so not the host's either"),
+            "`host_access` goes with mode `bridge` of macvlan, and with flag `bridge` of ipvlan".to_owned(),
+        ),
+    }
 }
 
 fn refusal(why: String, hint: impl Into<Option<String>>) -> Result<(), Refusal> {

@@ -9,6 +9,7 @@ mod ipvlan;
 pub mod lan;
 mod macvlan;
 mod none;
+mod shim;
 
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Op, Plan};

@@ -125,10 +125,18 @@ impl Kernel {
                 let made = lan::add_dummy(&mut self.route, name, *mac, *mtu, alias);
                 self.made_or_ours(made, name.as_str(), alias, *mac)
             }
+            Op::Shim { name, parent, kind, mac, mtu, alias } => {
+                let spec = lan::ChildSpec { name, kind: *kind, mac: *mac, mtu: *mtu };
+                let made = lan::add_child(&mut self.route, &spec, parent, None);
+                if made.is_ok() {
+                    link::mark(&mut self.route, name, alias, false)?;
+                }
+                self.made_or_ours(made, name.as_str(), alias, mac.unwrap_or(Mac([0; 6])))
+            }
             Op::Child { name, born, parent, kind, mac, mtu } => {
                 let netns = netns.ok_or(KernelError::NoNetns)?;
                 let spec = lan::ChildSpec { name: born, kind: *kind, mac: *mac, mtu: *mtu };
-                lan::add_child(&mut self.route, &spec, parent, netns)?;
+                lan::add_child(&mut self.route, &spec, parent, Some(netns))?;
                 within(netns, || lan::rename(&mut Netlink::route()?, born, name)).map(|()| Outcome::Created)
             }
             Op::Table => {
@@ -204,6 +212,9 @@ impl Kernel {
             }
             (Op::Dummy { name, alias, mac, .. }, _) => {
                 link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
+            }
+            (Op::Shim { name, alias, mac, .. }, _) => {
+                link::delete_marked(&mut self.route, name.as_str(), alias, *mac).map(|_| ())
             }
             (Op::Child { name, born, .. }, _) => match netns {
                 Some(netns) => within(netns, || {
@@ -302,6 +313,7 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         | Op::Vlan { .. }
         | Op::Dummy { .. }
         | Op::Child { .. }
+        | Op::Shim { .. }
         | Op::Table
         | Op::UserTable
         | Op::Elements { .. }
@@ -313,7 +325,7 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
     let command = match op {
         Op::Bridge { name, .. } => format!("ip link del {name}"),
         Op::Veth { host, .. } => format!("ip link del {host}"),
-        Op::Vlan { name, .. } | Op::Dummy { name, .. } => format!("ip link del {name}"),
+        Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => format!("ip link del {name}"),
         Op::Child { name, .. } => format!("ip -n NETNS link del {name}"),
         Op::Address { link, address } => format!("ip addr del {address} dev {link}"),
         Op::Route { to, link, .. } => format!("ip route del {to} dev {link}"),

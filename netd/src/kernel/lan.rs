@@ -65,13 +65,13 @@ pub struct ChildSpec<'a> {
     pub mtu: Option<u32>,
 }
 
-/// Creates a link on `parent` in `netns`, down: the kernel looks the parent up here and makes the link there
+/// Creates a link on `parent`, in `netns` or here, down: the kernel looks the parent up here and makes the link there
 /// (net/core/rtnetlink.c, rtnl_newlink_create). `EEXIST` also when the host has a link of that name.
 pub fn add_child(
     socket: &mut Netlink,
     spec: &ChildSpec<'_>,
     parent: &IfName,
-    netns: BorrowedFd<'_>,
+    netns: Option<BorrowedFd<'_>>,
 ) -> Result<(), KernelError> {
     let index = find(socket, parent.as_str())?.index;
     let (kind, data) = match spec.kind {
@@ -83,11 +83,8 @@ pub fn add_child(
         }
     };
     let mut request = LinkMessage::default();
-    request.attributes = vec![
-        LinkAttribute::IfName(spec.name.to_string()),
-        LinkAttribute::Link(index),
-        LinkAttribute::NetNsFd(netns.as_raw_fd()),
-    ];
+    request.attributes = vec![LinkAttribute::IfName(spec.name.to_string()), LinkAttribute::Link(index)];
+    request.attributes.extend(netns.map(|netns| LinkAttribute::NetNsFd(netns.as_raw_fd())));
     request.attributes.extend(spec.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     request.attributes.extend(spec.mtu.map(LinkAttribute::Mtu));
     request.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]));

@@ -43,7 +43,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
             continue;
         }
         let lacking = match &step.op {
-            Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } => {
+            Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => {
                 !observed.links.contains_key(name)
             }
             // It is in the container, or it went with its parent.
@@ -60,11 +60,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
         if !lacking {
             continue;
         }
-        if let Op::Bridge { name, .. } | Op::Veth { host: name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } =
-            &step.op
-        {
-            fresh.insert(name.clone());
-        }
+        fresh.extend(step.op.makes().cloned());
         out.steps.push(step.clone());
     }
     out

@@ -23,6 +23,8 @@ pub enum Op {
     /// A macvlan or ipvlan link on `parent`, made in the container's namespace at once as `born`, since the kernel looks a new
     /// link's name up among the host's, and renamed there. Its MTU is the parent's unless one is given. Inverse: delete it there.
     Child { name: IfName, born: IfName, parent: IfName, kind: Child, mac: Option<Mac>, mtu: Option<u32> },
+    /// A macvlan or ipvlan link on `parent` for the host itself. Inverse: delete it, if it carries `alias`.
+    Shim { name: IfName, parent: IfName, kind: Child, mac: Option<Mac>, mtu: Option<u32>, alias: String },
     /// Puts a link onto a bridge again, when the bridge had gone under it.
     Join { link: IfName, bridge: IfName },
     /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
@@ -48,7 +50,7 @@ pub enum Op {
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 16] = [
         "bridge",
         "veth",
         "join",
@@ -64,6 +66,7 @@ impl Op {
         "vlan",
         "dummy",
         "child",
+        "shim",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -84,7 +87,17 @@ impl Op {
             Op::Vlan { .. } => 12,
             Op::Dummy { .. } => 13,
             Op::Child { .. } => 14,
+            Op::Shim { .. } => 15,
         }]
+    }
+
+    /// The host's link that it makes, if it makes one.
+    pub fn makes(&self) -> Option<&IfName> {
+        match self {
+            Op::Bridge { name, .. } | Op::Veth { host: name, .. } => Some(name),
+            Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => Some(name),
+            _ => None,
+        }
     }
 
     /// The link that it changes, if it changes one.
@@ -104,6 +117,7 @@ impl Op {
             Op::Vlan { name, parent, .. } => format!("create VLAN link `{name}` on `{parent}`"),
             Op::Dummy { name, .. } => format!("create dummy link `{name}`"),
             Op::Child { name, parent, kind, .. } => format!("create {} `{name}` on parent `{parent}`", kind.name()),
+            Op::Shim { name, parent, .. } => format!("create the host's own link `{name}` on parent `{parent}`"),
             Op::Join { link, bridge } => format!("put `{link}` onto bridge `{bridge}`"),
             Op::Port { link, .. } => format!("set the flags of bridge port `{link}`"),
             Op::Address { link, address } => format!("add address `{address}` to `{link}`"),
@@ -201,11 +215,7 @@ impl Plan {
 
     /// Whether it creates this link.
     pub fn makes(&self, link: &IfName) -> bool {
-        self.steps.iter().any(|step| match &step.op {
-            Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } => name == link,
-            Op::Veth { host: name, .. } => name == link,
-            _ => false,
-        })
+        self.steps.iter().any(|step| step.op.makes() == Some(link))
     }
 
     /// All elements that the plan puts into `inet rcr`.

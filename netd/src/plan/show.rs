@@ -42,6 +42,9 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             let mtu = mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
             one('+', "link", name, format!("{kind} on {parent}, in the container{mac}{mtu}"))
         }
+        Op::Shim { name, parent, kind, .. } => {
+            one('+', "link", name, format!("{kind} on {parent}, for the host itself"))
+        }
         Op::Join { link, bridge } => one('~', "port", link, format!("of {bridge}")),
         Op::Port { link, isolated, hairpin } => {
             let flags = [(isolated, "isolated"), (hairpin, "hairpin")];

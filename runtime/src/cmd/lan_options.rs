@@ -12,6 +12,13 @@ fn common(lan: &mut LanOptions, option: &str, key: &str, value: &str) -> Outcome
             let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
             lan.mtu = Some(mtu.ok_or_else(|| wrong(option, "an MTU lies between 68 and 65535"))?);
         }
+        "host_access" => {
+            lan.host_access = match value {
+                "true" | "1" | "" => true,
+                "false" | "0" => false,
+                _ => return Err(wrong(option, "neither true nor false")),
+            };
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -40,7 +47,7 @@ pub fn macvlan(options: &[String]) -> Outcome<MacvlanOptions> {
                 let mode = modes.into_iter().find(|mode| mode.name() == value);
                 all.mode = mode.ok_or_else(|| wrong(option, "known modes are bridge, private, vepa, passthru"))?;
             }
-            _ => return Err(unknown("macvlan", key, &["parent", "mode", "mtu"])),
+            _ => return Err(unknown("macvlan", key, &["parent", "mode", "mtu", "host_access"])),
         }
     }
     Ok(all)
@@ -65,7 +72,7 @@ pub fn ipvlan(options: &[String]) -> Outcome<IpvlanOptions> {
                 let flag = flags.into_iter().find(|flag| flag.name() == value);
                 all.flag = flag.ok_or_else(|| wrong(option, "known flags are bridge, private, vepa"))?;
             }
-            _ => return Err(unknown("ipvlan", key, &["parent", "mode", "flag", "mtu"])),
+            _ => return Err(unknown("ipvlan", key, &["parent", "mode", "flag", "mtu", "host_access"])),
         }
     }
     Ok(all)

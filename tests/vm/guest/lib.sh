@@ -57,12 +57,12 @@ eventually() {
   "$@"
 }
 
-# mark NAME / await VM NAME: one machine waits until another one has come to a point, for a minute at most.
+# mark NAME / await VM NAME: one machine waits until another one has come to a point, for 90 seconds at most.
 mark() { : > "/run/marks/$1"; }
 await() {
-  local turn
-  for turn in $(seq 120); do
-    /bin/busybox wget -q -O /dev/null "http://$1:7777/$2" 2>/dev/null && return 0
+  local until=$((SECONDS + 90))
+  while [ $SECONDS -lt $until ]; do
+    timeout 3 /bin/busybox wget -q -O /dev/null "http://$1:7777/$2" 2>/dev/null && return 0
     sleep 0.5
   done
   echo "FAIL $1 never came to \`$2\`"

@@ -108,8 +108,7 @@ impl Daemon {
 
     /// Which attachment publishes ports: the one with the default route, else the first that leads out.
     pub(super) fn carrier(&self, attachments: &[Attachment]) -> Option<usize> {
-        let open =
-            |id: &NetworkId| self.networks.get(id).is_some_and(|n| n.network.bridge().is_some() && !n.network.internal);
+        let open = |id: &NetworkId| self.networks.get(id).is_some_and(|n| n.network.filtered() && !n.network.internal);
         let default = attachments.iter().position(|a| !a.default_via.is_empty() && open(&a.network));
         default.or_else(|| attachments.iter().position(|a| open(&a.network)))
     }

@@ -24,7 +24,7 @@ build: ## Build rcr and its helpers
 
 images: ## Make the root file systems of the demo's and the tests' images
 	@test -s $(RCR_CACHE)/alpine.tar.gz || images/mkalpine
-	@test -s $(RCR_CACHE)/nginx.tar.gz || images/mknginx
+	@test -s $(RCR_CACHE)/nginx.image.tar || images/mknginx
 
 demo: setup build images ## Run the main job: two containers find each other by name, a published port answers
 	@tests/demo.sh

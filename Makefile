@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test demo test vm-test lint deny bench install uninstall clean images
+.PHONY: help build setup setup-test demo test vm-test lint deny fuzz bench install uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,7 +24,7 @@ build: ## Build rcr and its helpers
 
 images: ## Make the root file systems of the demo's and the tests' images
 	@test -s $(RCR_CACHE)/alpine.tar.gz || images/mkalpine
-	@test -s $(RCR_CACHE)/nginx.tar.gz || images/mknginx
+	@test -s $(RCR_CACHE)/nginx.image.tar || images/mknginx
 
 demo: setup build images ## Run the main job: two containers find each other by name, a published port answers
 	@tests/demo.sh
@@ -41,6 +41,9 @@ lint: ## Format and clippy, warnings as errors
 
 deny: ## Licences, bans and sources of all dependencies
 	@tests/deny.sh
+
+fuzz: ## Fuzz what reads other people's bytes, ten minutes per target (FUZZ_SECONDS)
+	@tests/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 bench: setup-test build images ## Measure against the floor and the peers
 	$(CARGO) run --release --locked -p tests --bin bench

@@ -87,8 +87,13 @@ FILE
   echo localhost > "$root/etc/hostname"
 }
 
-# pack ROOT OUTPUT: the same tree makes the same bytes.
+# layer FOLDER OUTPUT: the same tree makes the same bytes.
+layer() {
+  tar -C "$1" --sort=name --mtime=@0 --numeric-owner --owner=0 --group=0 -cf "$2" .
+}
+
+# pack ROOT OUTPUT: a layer, packed.
 pack() {
-  tar -C "$1" --sort=name --mtime=@0 --numeric-owner --owner=0 --group=0 -cf - . | gzip -n -6 > "$2.part"
+  layer "$1" - | gzip -n -6 > "$2.part"
   mv "$2.part" "$2"
 }

@@ -59,9 +59,9 @@ else
   address=127.0.0.1
 fi
 
-say "an image, from a root file system made on this machine"
+say "images made on this machine: one of a root file system, one of layers that share it"
 run "$rcr" image import "$cache/alpine.tar.gz" alpine
-run "$rcr" image import -c 'CMD ["nginx","-g","daemon off;"]' -c 'EXPOSE 80' "$cache/nginx.tar.gz" nginx
+run "$rcr" load -i "$cache/nginx.image.tar"
 run "$rcr" images
 
 say "a network, and a container on it"

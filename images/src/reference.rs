@@ -53,15 +53,15 @@ fn has_upper(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_uppercase())
 }
 
-/// `docker.io/library/x` and `docker.io/x/y` without what goes without saying.
-fn shorten(repository: &str) -> &str {
+/// `docker.io/library/x` and `docker.io/x/y` without what goes without saying. `docker.io/x.y/z` stays: without its host it would
+/// be something at a registry `x.y`.
+fn shorten(repository: &str) -> String {
     let hub = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
-    match hub.iter().find_map(|hub| repository.strip_prefix(hub)) {
-        Some(path) => match path.strip_prefix("library/") {
-            Some(name) if !name.contains('/') && !name.is_empty() => name,
-            _ => path,
-        },
-        None => repository,
+    let Some(path) = hub.iter().find_map(|hub| repository.strip_prefix(hub)) else { return repository.to_owned() };
+    match path.strip_prefix("library/") {
+        Some(name) if !name.contains('/') && !name.is_empty() => name.to_owned(),
+        _ if split_host(path).0.is_some() => format!("{DOCKER_HUB}/{path}"),
+        _ => path.to_owned(),
     }
 }
 
@@ -97,7 +97,7 @@ impl FromStr for Reference {
         {
             return Err(refuse("a tag holds letters, digits, `_`, `.` and `-`, 128 at most"));
         }
-        Ok(Self { repository: shorten(repository).to_owned(), tag: tag.to_owned(), digest })
+        Ok(Self { repository: shorten(repository), tag: tag.to_owned(), digest })
     }
 }
 
@@ -148,6 +148,8 @@ mod tests {
         assert_eq!(parsed("docker.io/library/alpine:3"), Some("alpine:3".into()));
         assert_eq!(parsed("docker.io/a/b"), Some("a/b:latest".into()));
         assert_eq!(parsed("[::1]:5000/a"), Some("[::1]:5000/a:latest".into()));
+        // Found by fuzzing: it must not become something at a registry `evil.example`.
+        assert_eq!(parsed("docker.io/evil.example/x"), Some("docker.io/evil.example/x:latest".into()));
         let digest = Digest::of(b"");
         assert_eq!(parsed(&format!("a:1@{digest}")), Some(format!("a@{digest}")));
         let at = |name: &str| name.parse::<Reference>().map(|r| format!("{} {}", r.host(), r.path())).ok();

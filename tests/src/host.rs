@@ -85,10 +85,9 @@ impl Host {
         dir
     }
 
-    /// Imports the nginx image.
+    /// Loads the nginx image.
     pub fn import_nginx(&self) {
-        let cmd = r#"CMD ["nginx","-g","daemon off;"]"#;
-        self.ok(&["image", "import", "-c", cmd, "-c", "EXPOSE 80", rootfs("nginx").to_str().unwrap(), "nginx"]);
+        self.ok(&["load", "-i", crate::cached("nginx", "image.tar").to_str().unwrap()]);
     }
 
     /// `rcr` on this host, to be run.

@@ -1,22 +1,34 @@
 //! Carries file operations out below a folder, by descriptor.
 
 use super::entry::{Checker, FileOp, Limits, Meta};
+use super::place::{is, is_whiteout, open_by, open_in, remove, split};
 use crate::{Doing, Error};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Unpacks a tar stream into the folder `root`, which must be empty and of our own making. Reads to the end of the archive, not of the stream.
 ///
 /// Returns the folders that are opaque: marking them (`trusted.overlay.opaque`) takes a power that unpacking should not have.
 pub fn unpack(stream: impl Read, root: &Path, limits: Limits) -> Result<Vec<Vec<u8>>, Error> {
+    let mut tree = Tree::open(root, &limits)?;
+    walk(stream, limits, &mut |op, content| tree.apply(op, content))?;
+    tree.finish()
+}
+
+/// The pure half: bytes to checked file operations, each handed on with the content that belongs to it.
+pub fn walk(
+    stream: impl Read,
+    limits: Limits,
+    act: &mut dyn FnMut(&FileOp, &mut dyn Read) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut archive = tar::Archive::new(stream);
     let mut checker = Checker::new(limits);
-    let mut tree = Tree::open(root)?;
     let broken = |error: io::Error| match error.raw_os_error() {
         None => Error::Hostile(error.to_string()),
         Some(_) => Error::Io { doing: "cannot read the layer".into(), source: error },
@@ -24,28 +36,47 @@ pub fn unpack(stream: impl Read, root: &Path, limits: Limits) -> Result<Vec<Vec<
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         if let Some(op) = checker.check(&mut entry)? {
-            tree.apply(&op, &mut entry)?;
+            act(&op, &mut entry)?;
         }
     }
-    tree.finish()
+    Ok(())
+}
+
+/// A folder that entries are put into.
+struct Parent {
+    fd: OwnedFd,
+    /// What is made in it gets its group, not ours (inode(7)).
+    setgid: bool,
+}
+
+impl AsFd for Parent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 /// A tree that is being filled.
 struct Tree {
     root: OwnedFd,
     /// The folder that the last entry lay in: the next one mostly does, too.
-    last: Option<(Vec<u8>, OwnedFd)>,
+    last: Option<(Vec<u8>, Rc<Parent>)>,
     /// Folders get their times when nothing more is put in them.
-    folders: Vec<(Vec<u8>, i64)>,
+    folders: Vec<(Vec<u8>, Timestamps)>,
     opaque: Vec<Vec<u8>>,
+    /// Folders made on the way to others, and how many of them there may be; the deepest that a folder may lie.
+    made: u64,
+    entries: u64,
+    depth: usize,
     buffer: Vec<u8>,
 }
 
 impl Tree {
-    fn open(root: &Path) -> Result<Self, Error> {
+    fn open(root: &Path, limits: &Limits) -> Result<Self, Error> {
         let fd = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = fd.doing(|| format!("cannot open `{}`", root.display()))?;
-        Ok(Self { root, last: None, folders: Vec::new(), opaque: Vec::new(), buffer: vec![0; 256 << 10] })
+        let (entries, depth) = (limits.entries, limits.depth);
+        let buffer = vec![0; 256 << 10];
+        Ok(Self { root, last: None, folders: Vec::new(), opaque: Vec::new(), made: 0, entries, depth, buffer })
     }
 
     fn apply(&mut self, op: &FileOp, content: &mut dyn Read) -> Result<(), Error> {
@@ -59,7 +90,7 @@ impl Tree {
             | FileOp::Fifo { path, .. }
             | FileOp::Whiteout { path } => path,
         };
-        let shown = String::from_utf8_lossy(path).into_owned();
+        let shown = shorten(path);
         self.try_apply(op, content).map_err(|error| match error.raw_os_error() {
             Some(_) => Error::Io { doing: format!("cannot unpack `{shown}`"), source: error },
             None => Error::Hostile(format!("`{shown}`: {error}")),
@@ -70,14 +101,15 @@ impl Tree {
         match op {
             FileOp::Folder { path, meta } if path.is_empty() => {
                 let root = open_in(self.root.as_fd(), b".", OFlags::RDONLY | OFlags::DIRECTORY)?;
-                set_meta(root.as_fd(), meta)
+                self.folders.push((b".".to_vec(), times(meta)));
+                set_meta(root.as_fd(), meta, true)
             }
             FileOp::Folder { path, meta } => self.folder(path, meta),
-            FileOp::File { path, meta, size } => self.file(path, meta, *size, content),
+            FileOp::File { path, meta, size, sparse } => self.file(path, meta, (*size, *sparse), content),
             FileOp::Symlink { path, target, meta } => {
-                let (parent, name) = self.place(path)?;
-                rustix::fs::symlinkat(target.as_slice(), &parent, name.as_c_str())?;
-                set_owner_and_time(parent.as_fd(), &name, meta)
+                let (parent, name, ()) =
+                    self.make(path, |parent, name| rustix::fs::symlinkat(target.as_slice(), parent, name))?;
+                set_owner_and_time(&parent, &name, meta)
             }
             FileOp::HardLink { path, target } => self.hard_link(path, target),
             FileOp::Device { path, meta, block, major, minor } => {
@@ -86,66 +118,121 @@ impl Tree {
             }
             FileOp::Fifo { path, meta } => self.node(path, meta, FileType::Fifo, 0),
             // overlayfs's own form of a whiteout (Documentation/filesystems/overlayfs.rst).
-            FileOp::Whiteout { path } => {
-                let (parent, name) = self.place(path)?;
-                Ok(rustix::fs::mknodat(&parent, name.as_c_str(), FileType::CharacterDevice, Mode::empty(), 0)?)
-            }
+            FileOp::Whiteout { path } => self.whiteout(path),
             FileOp::Opaque { folder } => {
-                self.parents(folder)?;
+                self.parent(folder)?;
                 self.opaque.push(folder.clone());
                 Ok(())
             }
         }
     }
 
-    /// The folder a path lies in, and its last name, with whatever had that name removed.
-    fn place(&mut self, path: &[u8]) -> io::Result<(OwnedFd, CString)> {
+    /// Makes something new under a path's last name, in the folder it lies in. What had that name is removed first; as there mostly
+    /// is nothing, that is found out by trying.
+    fn make<T>(
+        &mut self,
+        path: &[u8],
+        make: impl Fn(&Parent, &CStr) -> rustix::io::Result<T>,
+    ) -> io::Result<(Rc<Parent>, CString, T)> {
         let (parent, name) = split(path);
         let folder = self.parent(parent)?;
         let name = CString::new(name)?;
-        match rustix::fs::statat(&folder, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-            Ok(stat) => {
-                // What is replaced may be a folder that the cache or a later time setting knows by this path.
-                self.last = None;
-                remove(folder.as_fd(), &name, FileType::from_raw_mode(stat.st_mode))?;
-                self.folders.retain(|(known, _)| {
-                    !(known.starts_with(path) && matches!(known.get(path.len()), None | Some(b'/')))
-                });
-            }
+        match make(&folder, &name) {
+            Err(Errno::EXIST) => {}
+            other => return other.map(|made| (folder, name, made)).map_err(Into::into),
         }
-        Ok((folder, name))
+        let stat = rustix::fs::statat(&*folder, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        // What is replaced may be a folder that the cache or a later time setting knows by this path.
+        self.last = None;
+        remove(folder.as_fd(), &name, FileType::from_raw_mode(stat.st_mode))?;
+        self.folders
+            .retain(|(known, _)| !(known.starts_with(path) && matches!(known.get(path.len()), None | Some(b'/'))));
+        let made = make(&folder, &name)?;
+        Ok((folder, name, made))
     }
 
-    fn parent(&mut self, parent: &[u8]) -> io::Result<OwnedFd> {
-        if let Some((known, fd)) = &self.last
+    fn parent(&mut self, parent: &[u8]) -> io::Result<Rc<Parent>> {
+        if let Some((known, folder)) = &self.last
             && known == parent
         {
-            return fd.try_clone();
+            return Ok(folder.clone());
         }
-        self.parents(parent)?;
-        let folder = open_in(
-            self.root.as_fd(),
-            if parent.is_empty() { b"." } else { parent },
-            OFlags::PATH | OFlags::DIRECTORY,
-        )?;
-        self.last = Some((parent.to_vec(), folder.try_clone()?));
+        let fd = match self.open_folder(parent) {
+            Err(error) if [Errno::NOENT, Errno::NOTDIR].iter().any(|e| is(&error, *e)) => {
+                self.parents(parent)?;
+                self.open_folder(parent)?
+            }
+            other => other?,
+        };
+        let setgid = rustix::fs::fstat(&fd)?.st_mode & 0o2000 != 0;
+        let folder = Rc::new(Parent { fd, setgid });
+        self.last = Some((parent.to_vec(), folder.clone()));
         Ok(folder)
     }
 
-    /// Makes missing parents, as tar does.
-    fn parents(&self, path: &[u8]) -> io::Result<()> {
-        match open_in(self.root.as_fd(), if path.is_empty() { b"." } else { path }, OFlags::PATH | OFlags::DIRECTORY) {
+    /// A folder, wherever symlinks lead inside the root. Through symlinks a layer could build a tree deeper than any path is long,
+    /// which nobody could remove again: there the depth is counted.
+    fn open_folder(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        let path = if path.is_empty() { b"." } else { path };
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let straight = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        let folder = match open_by(self.root.as_fd(), path, flags, straight) {
+            Err(error) if is(&error, Errno::LOOP) => open_in(self.root.as_fd(), path, flags)?,
+            other => return other,
+        };
+        let root = rustix::fs::fstat(&self.root)?;
+        let mut above = folder.try_clone()?;
+        for _ in 0..=self.depth {
+            let stat = rustix::fs::fstat(&above)?;
+            if (stat.st_dev, stat.st_ino) == (root.st_dev, root.st_ino) {
+                return Ok(folder);
+            }
+            above = rustix::fs::openat(&above, "..", flags | OFlags::CLOEXEC, Mode::empty())?;
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("it lies deeper than {} folders", self.depth)))
+    }
+
+    /// Makes missing parents, as tar does. One that this layer's whiteout hides is made anew, and hides what lies below it.
+    fn parents(&mut self, path: &[u8]) -> io::Result<()> {
+        match self.open_folder(path) {
             Ok(_) => return Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc_enoent()) => {}
+            Err(error) if is(&error, Errno::NOENT) => {}
+            Err(error) if is(&error, Errno::NOTDIR) => {}
             Err(error) => return Err(error),
         }
         let (above, name) = split(path);
         self.parents(above)?;
-        let folder =
-            open_in(self.root.as_fd(), if above.is_empty() { b"." } else { above }, OFlags::PATH | OFlags::DIRECTORY)?;
-        Ok(rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755))?)
+        self.made += 1;
+        if self.made > self.entries {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many folders are made on the way to files"));
+        }
+        let folder = self.open_folder(above)?;
+        match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
+            Err(Errno::EXIST) if is_whiteout(folder.as_fd(), name) => {
+                rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
+                self.opaque.push(path.to_vec());
+                Ok(rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755))?)
+            }
+            Err(Errno::EXIST) => Err(Errno::NOTDIR.into()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Whiteouts are about the layers below alone (OCI image-spec, layer.md): what this layer has under the same name stays. A folder
+    /// then hides what the layers below have in it.
+    fn whiteout(&mut self, path: &[u8]) -> io::Result<()> {
+        let (parent, name) = split(path);
+        let folder = self.parent(parent)?;
+        match rustix::fs::mknodat(&*folder, name, FileType::CharacterDevice, Mode::empty(), 0) {
+            Err(Errno::EXIST) => {
+                let stat = rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    self.opaque.push(path.to_vec());
+                }
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     fn folder(&mut self, path: &[u8], meta: &Meta) -> io::Result<()> {
@@ -153,21 +240,33 @@ impl Tree {
         let folder = self.parent(parent)?;
         let is_folder = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         // A folder that is there stays, with what is in it; a symlink in its place is replaced, never followed.
-        if !rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(is_folder) {
-            let (folder, name) = self.place(path)?;
-            rustix::fs::mkdirat(&folder, name.as_c_str(), Mode::from_raw_mode(0o700))?;
+        if !rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(is_folder) {
+            if is_whiteout(folder.as_fd(), name) {
+                self.opaque.push(path.to_vec());
+            }
+            self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)))?;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
-        set_meta(opened.as_fd(), meta)?;
-        self.folders.push((path.to_vec(), meta.mtime));
+        let opened = rustix::fs::openat(&*folder, name, flags, Mode::empty())?;
+        set_meta(opened.as_fd(), meta, true)?;
+        // What the cache knows of this folder's mode may be wrong now.
+        self.last = None;
+        self.folders.push((path.to_vec(), times(meta)));
         Ok(())
     }
 
-    fn file(&mut self, path: &[u8], meta: &Meta, size: u64, content: &mut dyn Read) -> io::Result<()> {
-        let (parent, name) = self.place(path)?;
+    fn file(
+        &mut self,
+        path: &[u8],
+        meta: &Meta,
+        (size, sparse): (u64, bool),
+        content: &mut dyn Read,
+    ) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(&parent, name.as_c_str(), flags, Mode::from_raw_mode(0o600))?);
+        // With its permissions from the beginning: the umask is empty. Set-id bits come last, as writing and chown(2) clear them.
+        let mode = Mode::from_raw_mode(meta.mode & 0o777);
+        let (parent, _, fd) = self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, mode))?;
+        let file = File::from(fd);
         let mut left = size;
         while left > 0 {
             let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -175,16 +274,23 @@ impl Tree {
             if got == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends within this file"));
             }
-            io::Write::write_all(&mut &file, &self.buffer[..got])?;
+            // What is all zeros in a sparse file is a hole, or as good as one.
+            if sparse && self.buffer[..got].iter().all(|b| *b == 0) {
+                io::Seek::seek_relative(&mut &file, got as i64)?;
+            } else {
+                io::Write::write_all(&mut &file, &self.buffer[..got])?;
+            }
             left -= got as u64;
         }
-        set_meta(file.as_fd(), meta)
+        if sparse {
+            file.set_len(size)?;
+        }
+        set_meta(file.as_fd(), meta, parent.setgid || meta.mode & 0o7000 != 0)
     }
 
     fn hard_link(&mut self, path: &[u8], target: &[u8]) -> io::Result<()> {
         let (above, name) = split(target);
-        let source =
-            open_in(self.root.as_fd(), if above.is_empty() { b"." } else { above }, OFlags::PATH | OFlags::DIRECTORY)?;
+        let source = self.open_folder(above)?;
         let stat = rustix::fs::statat(&source, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a hard link to a folder"));
@@ -193,108 +299,67 @@ impl Tree {
         if path == target {
             return Ok(());
         }
-        let (parent, new) = self.place(path)?;
         // Without AT_SYMLINK_FOLLOW: a symlink is linked itself.
-        Ok(rustix::fs::linkat(&source, name.as_c_str(), &parent, new.as_c_str(), AtFlags::empty())?)
+        self.make(path, |parent, new| rustix::fs::linkat(&source, name.as_c_str(), parent, new, AtFlags::empty()))
+            .map(drop)
     }
 
     fn node(&mut self, path: &[u8], meta: &Meta, kind: FileType, device: u64) -> io::Result<()> {
-        let (parent, name) = self.place(path)?;
-        rustix::fs::mknodat(&parent, name.as_c_str(), kind, Mode::empty(), device)?;
-        rustix::fs::chownat(
-            &parent,
-            name.as_c_str(),
-            Some(Uid::from_raw(meta.uid)),
-            Some(Gid::from_raw(meta.gid)),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?;
+        let (parent, name, ()) =
+            self.make(path, |parent, name| rustix::fs::mknodat(parent, name, kind, Mode::empty(), device))?;
+        set_owner_and_time(&parent, &name, meta)?;
         // It was made just now under a name that nobody else can touch: it is no symlink.
-        rustix::fs::chmodat(&parent, name.as_c_str(), Mode::from_raw_mode(meta.mode), AtFlags::empty())?;
-        set_owner_and_time(parent.as_fd(), &name, meta)
+        Ok(rustix::fs::chmodat(&*parent, name.as_c_str(), Mode::from_raw_mode(meta.mode), AtFlags::empty())?)
     }
 
-    fn finish(mut self) -> Result<Vec<Vec<u8>>, Error> {
-        for (path, mtime) in std::mem::take(&mut self.folders).into_iter().rev() {
-            let (parent, name) = split(&path);
-            let folder =
-                self.parent(parent).doing(|| format!("cannot find `{}` again", String::from_utf8_lossy(&path)))?;
+    fn finish(self) -> Result<Vec<Vec<u8>>, Error> {
+        for (path, time) in self.folders.iter().rev() {
+            let (parent, name) = split(path);
             // A folder that was replaced by something else later has lost its claim.
-            let _ = rustix::fs::utimensat(&folder, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW);
+            let Ok(folder) = self.open_folder(parent) else { continue };
+            let _ = rustix::fs::utimensat(&folder, name, time, AtFlags::SYMLINK_NOFOLLOW);
         }
         Ok(self.opaque)
     }
 }
 
-/// Marks folders of an unpacked layer opaque, in overlayfs's form (Documentation/filesystems/overlayfs.rst). A path that leads to
-/// no folder any more has lost its mark.
-pub fn mark_opaque(root: &Path, folders: &[Vec<u8>]) -> io::Result<()> {
-    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    for folder in folders {
-        let path = if folder.is_empty() { b"." } else { folder.as_slice() };
-        match open_in(root.as_fd(), path, OFlags::RDONLY | OFlags::DIRECTORY) {
-            Ok(folder) => rustix::fs::fsetxattr(&folder, "trusted.overlay.opaque", b"y", XattrFlags::empty())?,
-            Err(error)
-                if [Errno::NOENT, Errno::NOTDIR].map(|e| Some(e.raw_os_error())).contains(&error.raw_os_error()) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn libc_enoent() -> i32 {
-    Errno::NOENT.raw_os_error()
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (&path[..0], path),
+/// A path for people: of a long one, its end.
+fn shorten(path: &[u8]) -> String {
+    const MOST: usize = 120;
+    match path.len().checked_sub(MOST) {
+        Some(cut @ 1..) => format!("…{}", String::from_utf8_lossy(&path[cut..])),
+        _ => String::from_utf8_lossy(path).into_owned(),
     }
 }
 
-/// Opens below the root: symlinks are resolved inside it, magic links are refused (openat2(2)).
-fn open_in(root: BorrowedFd, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    loop {
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => continue,
-            other => return Ok(other?),
-        }
+/// Owner first: chown(2) clears set-id bits and file capabilities. `all`: owner and mode are not yet what they should be, whatever
+/// they are; else only an owner other than root has to be set.
+fn set_meta(fd: BorrowedFd, meta: &Meta, all: bool) -> io::Result<()> {
+    if all || (meta.uid, meta.gid) != (0, 0) {
+        rustix::fs::fchown(fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
     }
-}
-
-/// Removes what has a name, with all below it if it is a folder.
-fn remove(folder: BorrowedFd, name: &CString, kind: FileType) -> io::Result<()> {
-    if kind != FileType::Directory {
-        return Ok(rustix::fs::unlinkat(folder, name.as_c_str(), AtFlags::empty())?);
+    if all {
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(meta.mode))?;
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let inner = rustix::fs::openat(folder, name.as_c_str(), flags, Mode::empty())?;
-    let entries = rustix::fs::Dir::read_from(&inner)?.collect::<Result<Vec<_>, _>>()?;
-    for entry in entries.iter().filter(|e| ![&b"."[..], b".."].contains(&e.file_name().to_bytes())) {
-        let stat = rustix::fs::statat(&inner, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
-        remove(inner.as_fd(), &entry.file_name().to_owned(), FileType::from_raw_mode(stat.st_mode))?;
-    }
-    Ok(rustix::fs::unlinkat(folder, name.as_c_str(), AtFlags::REMOVEDIR)?)
-}
-
-/// Owner first: chown(2) clears set-id bits and file capabilities.
-fn set_meta(fd: BorrowedFd, meta: &Meta) -> io::Result<()> {
-    rustix::fs::fchown(fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(meta.mode))?;
     for (name, value) in &meta.xattrs {
-        rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty())?;
+        match rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty()) {
+            // Some file systems have none for users; a layer does not depend on them.
+            Err(Errno::OPNOTSUPP) if name.starts_with(b"user.") => {}
+            other => other?,
+        }
     }
-    Ok(rustix::fs::futimens(fd, &times(meta.mtime))?)
+    Ok(rustix::fs::futimens(fd, &times(meta))?)
 }
 
-fn set_owner_and_time(parent: BorrowedFd, name: &CString, meta: &Meta) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
-    rustix::fs::chownat(parent, name.as_c_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(rustix::fs::utimensat(parent, name.as_c_str(), &times(meta.mtime), AtFlags::SYMLINK_NOFOLLOW)?)
+fn set_owner_and_time(parent: &Parent, name: &CStr, meta: &Meta) -> io::Result<()> {
+    if parent.setgid || (meta.uid, meta.gid) != (0, 0) {
+        let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+        rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(rustix::fs::utimensat(parent, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-fn times(mtime: i64) -> Timestamps {
-    let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
+fn times(meta: &Meta) -> Timestamps {
+    let time = Timespec { tv_sec: meta.mtime, tv_nsec: meta.nanos.into() };
     Timestamps { last_access: time, last_modification: time }
 }

@@ -12,8 +12,9 @@ pub struct Meta {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    /// Seconds since the epoch.
+    /// Seconds since the epoch, and nanoseconds on top.
     pub mtime: i64,
+    pub nanos: u32,
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -29,6 +30,8 @@ pub enum FileOp {
         path: Vec<u8>,
         meta: Meta,
         size: u64,
+        /// It has holes.
+        sparse: bool,
     },
     Symlink {
         path: Vec<u8>,
@@ -62,7 +65,9 @@ pub enum FileOp {
 }
 
 /// Extended attributes a layer may set: the user's own, and file capabilities. `trusted.overlay.*` would forge overlayfs's own marks.
-const XATTRS: [&[u8]; 2] = [b"user.", b"security.capability"];
+fn allowed(xattr: &[u8]) -> bool {
+    (xattr.starts_with(b"user.") && xattr.len() > b"user.".len()) || xattr == b"security.capability"
+}
 
 /// Counts what has been asked for.
 #[derive(Debug)]
@@ -89,10 +94,20 @@ impl Checker {
         if let Some(op) = whiteout(&path)? {
             return Ok(Some(op));
         }
-        if path.is_empty() && kind != EntryType::Directory {
+        if path.is_empty() && !matches!(kind, EntryType::Directory | EntryType::XGlobalHeader) {
             return Err(Error::Hostile("an entry other than a folder has the root's path".into()));
         }
         let meta = self.meta(entry)?;
+        // The oldest form of tar has no kind for folders: their names end in a slash.
+        let kind = match kind {
+            EntryType::Regular if entry.path_bytes().ends_with(b"/") => EntryType::Directory,
+            other => other,
+        };
+        // Some readers skip such content and some take it for the next header: two readers, two archives.
+        let bodiless = !matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse);
+        if bodiless && kind != EntryType::XGlobalHeader && entry.size() > 0 {
+            return Err(Error::Hostile(format!("`{}` is no file, but has content", shown())));
+        }
         Ok(Some(match kind {
             EntryType::Directory => FileOp::Folder { path, meta },
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
@@ -101,7 +116,7 @@ impl Checker {
                     self.bytes.checked_add(size).filter(|bytes| *bytes <= self.limits.bytes).ok_or_else(|| {
                         Error::limit("bytes", format!("its files have more than {} bytes", self.limits.bytes))
                     })?;
-                FileOp::File { path, meta, size }
+                FileOp::File { path, meta, size, sparse: kind == EntryType::GNUSparse }
             }
             EntryType::Symlink => {
                 let target = link_target(entry, &path)?;
@@ -118,10 +133,17 @@ impl Checker {
                 FileOp::HardLink { path, target }
             }
             EntryType::Char | EntryType::Block => {
-                let number = |n: std::io::Result<Option<u32>>| {
-                    n.ok().flatten().ok_or_else(|| Error::Hostile(format!("the device `{}` has no number", shown())))
+                let header = entry.header();
+                let number = |n: std::io::Result<Option<u32>>, field: Option<&[u8; 8]>| {
+                    // A field that was left empty is a zero, as in every other.
+                    let empty = field.is_some_and(|bytes| bytes.iter().all(|b| *b == 0 || *b == b' '));
+                    let number = n.ok().flatten().or(empty.then_some(0));
+                    number.ok_or_else(|| Error::Hostile(format!("the device `{}` has no number", shown())))
                 };
-                let (major, minor) = (number(entry.header().device_major())?, number(entry.header().device_minor())?);
+                let fields = header.as_ustar().map(|u| (&u.dev_major, &u.dev_minor));
+                let fields = fields.or(header.as_gnu().map(|g| (&g.dev_major, &g.dev_minor)));
+                let major = number(header.device_major(), fields.map(|f| f.0))?;
+                let minor = number(header.device_minor(), fields.map(|f| f.1))?;
                 FileOp::Device { meta, block: kind == EntryType::Block, major, minor, path }
             }
             EntryType::Fifo => FileOp::Fifo { path, meta },
@@ -163,8 +185,8 @@ impl Checker {
         };
         let mode = header.mode().map_err(|_| wrong("mode"))? & 0o7777;
         let (uid, gid) = (id(header.uid(), "owner")?, id(header.gid(), "group")?);
-        let mtime = header.mtime().ok().and_then(|t| i64::try_from(t).ok()).unwrap_or(0);
-        let mut meta = Meta { mode, uid, gid, mtime, xattrs: Vec::new() };
+        let mtime = time_field(header);
+        let mut meta = Meta { mode, uid, gid, mtime, nanos: 0, xattrs: Vec::new() };
         self.pax(entry, &mut meta)?;
         Ok(meta)
     }
@@ -173,13 +195,24 @@ impl Checker {
     fn pax<R: Read>(&self, entry: &mut tar::Entry<R>, meta: &mut Meta) -> Result<(), Error> {
         let Ok(Some(extensions)) = entry.pax_extensions() else { return Ok(()) };
         let mut total = 0;
-        for extension in extensions.filter_map(Result::ok) {
+        for extension in extensions {
+            let extension = extension.map_err(|_| Error::Hostile("a pax header is malformed".into()))?;
             let (key, value) = (extension.key_bytes(), extension.value_bytes());
-            let number = || std::str::from_utf8(value).ok().and_then(|text| text.parse::<f64>().ok());
             match key {
                 b"uid" => meta.uid = pax_id(value)?,
                 b"gid" => meta.gid = pax_id(value)?,
-                b"mtime" => meta.mtime = number().map_or(meta.mtime, |t| t.floor() as i64),
+                b"size" if std::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok()).is_none() => {
+                    return Err(Error::Hostile("a pax header has a size that is no number".into()));
+                }
+                b"mtime" => {
+                    let time = std::str::from_utf8(value).ok().and_then(pax_time);
+                    (meta.mtime, meta.nanos) = time.unwrap_or((meta.mtime, 0));
+                }
+                key if key.starts_with(b"GNU.sparse.") => {
+                    return Err(Error::Hostile(
+                        "it has sparse files in the pax form, which is not understood (GNU's own form is)".into(),
+                    ));
+                }
                 key => {
                     let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { continue };
                     total += name.len() + value.len();
@@ -189,13 +222,41 @@ impl Checker {
                             format!("an entry has more than {} bytes of extended attributes", self.limits.xattrs),
                         ));
                     }
-                    if XATTRS.iter().any(|known| name.starts_with(known)) && !name.contains(&0) {
+                    if allowed(name) && !name.contains(&0) {
                         meta.xattrs.push((name.to_vec(), value.to_vec()));
                     }
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// The time of a header: octal, or GNU's binary form, which may lie before the epoch. One that cannot be understood is the epoch.
+fn time_field(header: &tar::Header) -> i64 {
+    let field = &header.as_old().mtime;
+    match field {
+        [0x80 | 0xff, rest @ ..] => {
+            let sign = if field[0] == 0xff { 0xff } else { 0 };
+            let (high, low) = rest.split_at(3);
+            let fits = high.iter().all(|b| *b == sign);
+            low.try_into().ok().map(i64::from_be_bytes).filter(|_| fits).unwrap_or(0)
+        }
+        _ => header.mtime().ok().and_then(|t| i64::try_from(t).ok()).unwrap_or(0),
+    }
+}
+
+/// `1350244992.023960108`, also before the epoch (pax(1), "mtime").
+fn pax_time(text: &str) -> Option<(i64, u32)> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole: i64 = seconds.parse().ok()?;
+    let digits: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    let nanos: u32 = digits.parse().ok()?;
+    match (seconds.starts_with('-'), nanos) {
+        (_, 0) => Some((whole, 0)),
+        (false, nanos) => Some((whole, nanos)),
+        // The fraction counts away from zero, timespec's nanoseconds count upwards.
+        (true, nanos) => Some((whole.checked_sub(1)?, 1_000_000_000 - nanos)),
     }
 }
 

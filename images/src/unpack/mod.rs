@@ -8,9 +8,11 @@ pub mod apply;
 pub mod entry;
 mod packed;
 mod pipe;
+mod place;
 pub mod sandbox;
 pub mod wire;
 pub mod worker;
 
-pub use apply::{mark_opaque, unpack};
+pub use apply::{unpack, walk};
 pub use entry::{FileOp, Limits, Meta};
+pub use place::mark_opaque;

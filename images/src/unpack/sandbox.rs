@@ -34,7 +34,10 @@ pub fn for_files(memory: u64) -> io::Result<()> {
     // In a chroot the kernel also refuses new user namespaces, through which powers could come back (user_namespaces(7)).
     rustix::process::chroot(".")?;
     rustix::process::chdir("/")?;
-    limits(memory, 64)?;
+    // Files get the modes that the layer says.
+    rustix::process::umask(rustix::fs::Mode::empty());
+    // Removing a folder takes a descriptor per level.
+    limits(memory, 1024)?;
     drop_powers(FILE_POWERS)
 }
 

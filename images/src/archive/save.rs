@@ -127,8 +127,10 @@ fn names(image: &Image, wanted: &str) -> Vec<Reference> {
     names.into_iter().filter(|name| name.digest.is_none()).collect()
 }
 
+/// By way of a value, whose keys are in order: annotations come out of a hash map, and the same images are to make the same bytes.
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|e| Error::Hostile(e.to_string()))
+    let value = serde_json::to_value(value).map_err(|e| Error::Hostile(e.to_string()))?;
+    serde_json::to_vec(&value).map_err(|e| Error::Hostile(e.to_string()))
 }
 
 fn path(digest: &Digest) -> String {

@@ -218,7 +218,8 @@ fn on_parents(lab: &mut Lab) -> Result<(), String> {
     for parent in [Some("up0"), Some("up0.50"), None] {
         let mut spec = network_spec("sweep", |_, _| {});
         let parent = parent.map(|name| name.parse().unwrap());
-        let options = MacvlanOptions { lan: LanOptions { parent, ..LanOptions::default() }, mode: MacvlanMode::Bridge };
+        let lan = LanOptions { parent, host_access: true, ..LanOptions::default() };
+        let options = MacvlanOptions { lan, mode: MacvlanMode::Bridge };
         spec.driver = DriverSpec::Macvlan(options);
         match call(Call::NetworkCreate { spec, dry_run: false }) {
             Err(why) if why.contains("CONFIG_") => continue,

@@ -57,10 +57,10 @@ eventually() {
   "$@"
 }
 
-# mark NAME / await VM NAME: one machine waits until another one has come to a point, for 90 seconds at most.
+# mark NAME / await VM NAME: one machine waits until another one has come to a point. The scenario's own time limits it.
 mark() { : > "/run/marks/$1"; }
 await() {
-  local until=$((SECONDS + 90))
+  local until=$((SECONDS + 600))
   while [ $SECONDS -lt $until ]; do
     timeout 3 /bin/busybox wget -q -O /dev/null "http://$1:7777/$2" 2>/dev/null && return 0
     sleep 0.5

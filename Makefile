@@ -20,7 +20,7 @@ setup-test: ## Install what the tests need
 	@tests/setup.sh test
 
 build: ## Build rcr and its helpers
-	$(CARGO) build --release --locked --bins -p rcr -p netd -p rcr-images -p rcr-registry
+	$(CARGO) build --release --locked --workspace --bins
 
 images: ## Make the root file systems of the demo's and the tests' images
 	@test -s $(RCR_CACHE)/alpine.tar.gz || images/mkalpine

@@ -6,6 +6,7 @@ use crate::remote::document::digest_of;
 use crate::store::REF_NAME;
 use crate::{Digest, Doing, Error, Image, Reference, Store};
 use oci_spec::image::{Descriptor, ImageIndexBuilder, ImageManifest, MediaType};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -127,10 +128,22 @@ fn names(image: &Image, wanted: &str) -> Vec<Reference> {
     names.into_iter().filter(|name| name.digest.is_none()).collect()
 }
 
-/// By way of a value, whose keys are in order: annotations come out of a hash map, and the same images are to make the same bytes.
+/// With keys in order: annotations come out of a hash map, and the same images are to make the same bytes.
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let value = serde_json::to_value(value).map_err(|e| Error::Hostile(e.to_string()))?;
-    serde_json::to_vec(&value).map_err(|e| Error::Hostile(e.to_string()))
+    serde_json::to_vec(&ordered(value)).map_err(|e| Error::Hostile(e.to_string()))
+}
+
+/// serde_json's maps keep the order of insertion where any crate of the build asks for it.
+fn ordered(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let map: BTreeMap<_, _> = map.into_iter().map(|(key, value)| (key, ordered(value))).collect();
+            Value::Object(map.into_iter().collect())
+        }
+        Value::Array(all) => all.into_iter().map(ordered).collect(),
+        other => other,
+    }
 }
 
 fn path(digest: &Digest) -> String {

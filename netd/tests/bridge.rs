@@ -311,3 +311,28 @@ fn a_full_network_says_so_and_freed_addresses_come_back_oldest_first() {
     assert_eq!((x.ip(false), y.ip(false)), (ip3, ip1));
     assert!(all[0].netns.ping(x.ip(false)), "the new MAC is known at once");
 }
+
+#[test]
+fn a_caller_may_bring_a_namespace_of_its_own() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    lab.network("blue");
+    let b = lab.container("b", "blue");
+    let given = Netns::new();
+    let file = std::fs::File::open(given.path()).unwrap();
+    let spec = sandbox_spec("a", "blue", |spec| spec.netns = NetnsSource::Given);
+    let id = spec.id.clone();
+    let missing = Call::SandboxCreate { spec: spec.clone(), dry_run: false };
+    assert!(causes(&lab.try_call(missing).unwrap_err()).contains("no network namespace came with the request"));
+    let call = Call::SandboxCreate { spec, dry_run: false };
+    let (reply, _) = lab.request_with(call, &[std::os::fd::AsRawFd::as_raw_fd(&file)]).unwrap();
+    assert!(matches!(reply, Reply::Sandbox(_)), "{reply:?}");
+    assert!(given.ping(OUTSIDE) && given.ping(b.ip(false)));
+    assert!(given.sh("cat /proc/net/udp").contains("0B00007F"), "its resolver listens on 127.0.0.11");
+    // The caller keeps its namespace; what netd put into it goes.
+    lab.call(Call::SandboxRelease { id });
+    eventually("the link is gone", || !given.sh("ip link").contains("eth0"));
+    lab.end(b);
+    let Reply::Done = lab.call(Call::NetworkRemove { network: "blue".into() }) else { panic!() };
+    lab.clean(&before);
+}

@@ -273,7 +273,16 @@ fn a_second_netd_in_one_network_namespace_is_refused() {
         // SAFETY: integers; the system call changes this thread alone.
         unsafe { nix::libc::syscall(nix::libc::SYS_setresuid, 1000, 1000, 1000) };
         let name = std::os::unix::net::SocketAddr::from_abstract_name(b"rcr/netd").unwrap();
-        std::os::unix::net::UnixListener::bind_addr(&name).unwrap()
+        // The name is free when the last thread of the killed netd has gone, not the first.
+        loop {
+            match std::os::unix::net::UnixListener::bind_addr(&name) {
+                Ok(socket) => return socket,
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     });
     let squatter = squatter.join().unwrap();
     lab.start();

@@ -37,7 +37,7 @@ pub struct Lab {
 pub struct Netns(Arc<OwnedFd>);
 
 impl Netns {
-    fn new() -> Self {
+    pub fn new() -> Self {
         std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("root is needed");
             sh("ip link set lo up && sysctl -qw net.ipv4.ip_forward=0");
@@ -362,8 +362,13 @@ impl Lab {
     }
 
     pub fn request(&mut self, call: Call) -> Result<(Reply, Vec<OwnedFd>), FrameError> {
+        self.request_with(call, &[])
+    }
+
+    /// A request with descriptors beside it.
+    pub fn request_with(&mut self, call: Call, fds: &[i32]) -> Result<(Reply, Vec<OwnedFd>), FrameError> {
         let client = self.client.as_ref().expect("netd runs");
-        send_frame(client, &Request::new(call), &[])?;
+        send_frame(client, &Request::new(call), fds)?;
         recv_frame(client)
     }
 

@@ -55,7 +55,7 @@ impl Header {
             b"minor" => self.minor = Some(number(value)?),
             b"map" => self.map = value.split(|b| *b == b',').map(number).collect::<Result<_, _>>()?,
             b"offset" | b"numbytes" => {
-                if (self.map.len() % 2 == 0) != (key == b"offset") {
+                if self.map.len().is_multiple_of(2) != (key == b"offset") {
                     return Err(wrong("has an offset without a length"));
                 }
                 self.map.push(number(value)?);

@@ -82,6 +82,15 @@ fn every_form_of_tar_comes_out_as_gnu_tar_makes_it() {
     sh(&small, "mkdir d; echo x > d/f; tar --format=v7 -cf ../v7.tar .");
     host.ok(&["image", "import", host.scratch().join("v7.tar").to_str().unwrap(), "t"]);
     assert_eq!(std::fs::read_to_string(layer(&host).join("d/f")).unwrap(), "x\n");
+    host.ok(&["rmi", "t"]);
+    // Numbers that were left out are zeros.
+    let mut bytes = Archive::new().file("f", b"x").end();
+    bytes[108..124].fill(0);
+    let sum: u32 =
+        bytes[..512].iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { (*b).into() }).sum();
+    bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    assert_eq!(import(&host, bytes).code, 0);
+    assert_eq!(std::fs::metadata(layer(&host).join("f")).unwrap().uid(), 0);
 }
 
 #[test]

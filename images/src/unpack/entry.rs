@@ -154,9 +154,7 @@ impl Checker {
             EntryType::Char | EntryType::Block => {
                 let header = entry.header();
                 let number = |n: std::io::Result<Option<u32>>, field: Option<&[u8; 8]>| {
-                    // A field that was left empty is a zero, as in every other.
-                    let empty = field.is_some_and(|bytes| bytes.iter().all(|b| *b == 0 || *b == b' '));
-                    let number = n.ok().flatten().or(empty.then_some(0));
+                    let number = n.ok().flatten().or(field.is_some_and(is_empty).then_some(0));
                     number.ok_or_else(|| Error::Hostile(format!("the device `{}` has no number", shown())))
                 };
                 let fields = header.as_ustar().map(|u| (&u.dev_major, &u.dev_minor));
@@ -199,11 +197,13 @@ impl Checker {
         let wrong = |what: &str| {
             Error::Hostile(format!("`{}` has no usable {what}", String::from_utf8_lossy(&entry.path_bytes())))
         };
-        let id = |value: std::io::Result<u64>, what: &str| {
-            value.ok().and_then(|v| u32::try_from(v).ok()).filter(|v| *v != u32::MAX).ok_or_else(|| wrong(what))
+        let old = header.as_old();
+        let id = |value: std::io::Result<u64>, field: &[u8; 8], what: &str| {
+            let value = value.ok().and_then(|v| u32::try_from(v).ok()).filter(|v| *v != u32::MAX);
+            value.or(is_empty(field).then_some(0)).ok_or_else(|| wrong(what))
         };
-        let mode = header.mode().map_err(|_| wrong("mode"))? & 0o7777;
-        let (uid, gid) = (id(header.uid(), "owner")?, id(header.gid(), "group")?);
+        let mode = header.mode().ok().or(is_empty(&old.mode).then_some(0)).ok_or_else(|| wrong("mode"))? & 0o7777;
+        let (uid, gid) = (id(header.uid(), &old.uid, "owner")?, id(header.gid(), &old.gid, "group")?);
         let mtime = time_field(header);
         let mut meta = Meta { mode, uid, gid, mtime, nanos: 0, xattrs: Vec::new() };
         self.pax(entry, &mut meta)?;
@@ -244,6 +244,11 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+/// A number that was left out is a zero, for every reader of tar.
+fn is_empty(field: &[u8; 8]) -> bool {
+    field.iter().all(|b| *b == 0 || *b == b' ')
 }
 
 /// The time of a header: octal, or GNU's binary form, which may lie before the epoch. One that cannot be understood is the epoch.

@@ -9,7 +9,7 @@ use super::server::ShimLink;
 use super::state::{Answer, Daemon, Dying, Input};
 use crate::dns::{Endpoint, Service, View};
 use crate::drivers;
-use crate::kernel::{Journal, JournalState, Netns, Resolver, replace_dns};
+use crate::kernel::{Journal, JournalState, Netns, Resolver, delete_marked, replace_dns};
 use crate::model::Attachment;
 use crate::plan::{Op, Outcome, Plan, show};
 use crate::store::{Change, Durability};
@@ -118,7 +118,10 @@ impl Daemon {
         let netns = match spec.netns {
             NetnsSource::New => Some(self.ready_netns()),
             NetnsSource::Given => match fds.into_iter().next() {
-                Some(fd) => Some(Netns::adopt(fd)),
+                Some(fd) => {
+                    self.bury_links_of(&spec.id);
+                    Some(Netns::adopt(fd))
+                }
                 None => {
                     return Err(
                         ApiError::new(ErrorKind::Invalid, what).caused_by("no network namespace came with the request")
@@ -387,7 +390,7 @@ impl Daemon {
         let mut left = Vec::new();
         for Attached { attachment, mut journal } in attached.into_iter().rev() {
             self.dns.remove_endpoint(&attachment.network, &record.id);
-            self.leave_to_namespace(&mut journal, netns.is_some());
+            self.leave_to_namespace(&record.id, &mut journal, netns.is_some());
             left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, lan_netns(&journal, netns.as_ref())));
             if attachment.ports.iter().any(|p| p.proto != Proto::Tcp) {
                 for address in &attachment.addresses {
@@ -410,7 +413,18 @@ impl Daemon {
         left.iter().map(ToString::to_string).inspect(|one| self.log.line(format!("left behind: {one}"))).collect()
     }
 
-    fn leave_to_namespace(&mut self, journal: &mut Journal, dying: bool) {
+    /// The links of a container's last run, where its namespace is used again: they would be in the way.
+    fn bury_links_of(&mut self, id: &ContainerId) {
+        let (due, rest) = std::mem::take(&mut self.dying).into_iter().partition(|d: &Dying| d.of == *id);
+        self.dying = rest;
+        for Dying { link, alias, .. } in due {
+            if let Err(error) = delete_marked(&mut self.kernel.route, &link, &alias, None) {
+                self.log.line(format!("cannot delete link `{link}`: {error}"));
+            }
+        }
+    }
+
+    fn leave_to_namespace(&mut self, id: &ContainerId, journal: &mut Journal, dying: bool) {
         if !dying {
             return;
         }
@@ -420,7 +434,8 @@ impl Daemon {
                     self.log.line(format!("cannot close the port of `{host}`: {error}"));
                 }
                 let due = Instant::now() + GRACE;
-                self.dying.push(Dying { link: host.to_string(), alias: alias.clone(), due });
+                let (link, alias, of) = (host.to_string(), alias.clone(), id.clone());
+                self.dying.push(Dying { link, alias, of, due });
                 *outcome = Outcome::Skipped;
             }
         }

@@ -49,6 +49,7 @@ pub struct NetworkState {
 pub struct Dying {
     pub link: String,
     pub alias: String,
+    pub of: ContainerId,
     pub due: Instant,
 }
 

@@ -195,7 +195,8 @@ pub fn exposed(text: &str) -> Parsed<Exposed> {
 
 /// One `--network`: a name, or `key=value,…`.
 pub fn network(text: &str) -> Parsed<AttachmentRequest> {
-    if !text.contains('=') {
+    // A path may hold anything.
+    if !text.contains('=') || text.starts_with("ns:") {
         return Ok(AttachmentRequest::to(text));
     }
     let mut request = AttachmentRequest::to("");

@@ -10,6 +10,7 @@ mod inspect;
 mod lan_options;
 mod logs;
 mod network;
+mod network_flags;
 mod progress;
 mod ps;
 mod registry;

@@ -5,7 +5,7 @@ use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
 };
 use crate::cli::value;
-use crate::container::config::NetworkMode;
+use crate::container::config::{Config, NetworkMode};
 use crate::container::lifecycle::Instance;
 use crate::net::{Netd, unexpected};
 use crate::report::{Failure, Outcome};
@@ -319,9 +319,7 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.container)?;
     let mut config = container.config;
     let NetworkMode::Networks(list) = &mut config.network.mode else {
-        return Err(Failure::new(format!("cannot connect container `{}` to a network", config.name))
-            .because("it runs on the host's network, or without any")
-            .hint("create it with `--network` naming a network"));
+        return Err(not_its_own(&config).during(format!("cannot connect container `{}` to a network", config.name)));
     };
     let mut attachment = AttachmentRequest::to(&args.network);
     attachment.aliases.clone_from(&args.alias);
@@ -342,6 +340,22 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     Ok(0)
 }
 
+/// Why the networks of a container can't be changed.
+fn not_its_own(config: &Config) -> Failure {
+    match &config.network.mode {
+        NetworkMode::Container(id) => {
+            Failure::new(format!("it shares the network namespace of container `{}`", id.short()))
+                .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
+        }
+        NetworkMode::Path(path) => {
+            Failure::new(format!("it runs in the network namespace `{}`, which is yours", path.display()))
+                .hint("change that namespace by `ip -n`, or create the container with `--network` naming a network")
+        }
+        _ => Failure::new("it runs on the host's network, or without any")
+            .hint("create it with `--network` naming a network"),
+    }
+}
+
 fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.container)?;
     let mut config = container.config;
@@ -352,6 +366,9 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
             let before = list.len();
             list.retain(|a| !is_network(&a.network, &info));
             list.len() < before
+        }
+        NetworkMode::Container(_) | NetworkMode::Path(_) => {
+            return Err(not_its_own(&config).during(format!("cannot disconnect container `{}`", config.name)));
         }
         NetworkMode::Host | NetworkMode::None => false,
     };

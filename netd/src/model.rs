@@ -132,6 +132,9 @@ pub struct Attachment {
     pub reused: Vec<IpAddr>,
     /// The container may open connections to the host.
     pub host_access: bool,
+    /// Sysctls of the container's end, as paths below `/proc/sys`.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
     /// What is published through this attachment.
     pub ports: Vec<PublishedPort>,
 }

@@ -176,7 +176,8 @@ fn life(lab: &mut Lab) -> Result<(), String> {
     });
     let id = spec.id.clone();
     let (_, _netns) = call(Call::SandboxCreate { spec, dry_run: false })?;
-    call(Call::Connect { id: id.clone(), attachment: AttachmentRequest::to("bridge") })?;
+    let attachment = AttachmentRequest { gw_priority: 1, ..AttachmentRequest::to("bridge") };
+    call(Call::Connect { id: id.clone(), attachment })?;
     call(Call::Disconnect { id: id.clone(), network: "bridge".into() })?;
     call(Call::SandboxRelease { id })?;
     call(Call::NetworkRemove { network: "sweep".into() })?;

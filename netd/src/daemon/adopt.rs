@@ -5,7 +5,7 @@ use super::sandbox::{Attached, Record, Sandbox, journal_key};
 use super::server::reach_shim;
 use super::state::{Daemon, NetworkState};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, JournalState, delete_marked, observe};
+use crate::kernel::{Journal, JournalState, delete_marked, facts, observe};
 use crate::model::Network;
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::NetworkId;
@@ -19,6 +19,7 @@ impl Daemon {
     pub fn adopt(&mut self) -> Result<(), Box<dyn Error>> {
         self.new_boot()?;
         self.host_bits = self.host_number()?;
+        self.facts = facts(&mut self.kernel.route)?;
         self.load_networks()?;
         let journals: Journals = records(&*self.store, "journal/")?.into_iter().collect();
         let found = records::<Record>(&*self.store, "sandbox/")?;

@@ -187,15 +187,10 @@ impl Daemon {
         let named = attachments.iter().any(|a| a.ifname.is_some());
         // The host's own address of each family, on the first network that it has one on.
         let mut host_gateway: Vec<IpAddr> = Vec::new();
-        let networks = attachments.iter().filter_map(|a| Some((a, &self.networks.get(&a.network_id)?.network)));
-        let of_host = networks.flat_map(|(a, network)| match (&network.shim, network.bridge()) {
-            (Some(shim), _) => shim.addresses.as_slice(),
-            (None, Some(_)) => a.gateways.as_slice(),
-            (None, None) => &[],
-        });
-        for gateway in of_host {
+        let networks = attachments.iter().filter_map(|a| Some(&self.networks.get(&a.network_id)?.network));
+        for gateway in networks.flat_map(super::host_names::addresses) {
             if !host_gateway.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
-                host_gateway.push(*gateway);
+                host_gateway.push(gateway);
             }
         }
         if sandbox.record.source == netd_api::NetnsSource::Host {

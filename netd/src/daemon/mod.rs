@@ -6,6 +6,7 @@
 mod adopt;
 mod answer;
 mod claim;
+mod host_names;
 mod lan;
 mod log;
 mod networks;

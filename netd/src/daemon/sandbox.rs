@@ -267,6 +267,7 @@ impl Daemon {
         for attached in &sandbox.attached {
             self.announce_names(&sandbox.record, &attached.attachment);
         }
+        self.announce_host_container(&sandbox.record);
         let view = self.view(sandbox);
         let Some(netns) = sandbox.netns.as_ref().filter(|_| !view.networks.is_empty()) else {
             return;
@@ -386,6 +387,7 @@ impl Daemon {
         let Sandbox { attached, service, kept, netns, .. } = sandbox;
         drop((service, kept));
         self.ports.remove(&record.id);
+        self.forget_host_container(&record);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
         let mut left = Vec::new();
         for Attached { attachment, mut journal } in attached.into_iter().rev() {

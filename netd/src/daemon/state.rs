@@ -22,7 +22,7 @@ pub type Answer = (Reply, Vec<OwnedFd>);
 /// What the writer works off.
 pub enum Input {
     Call {
-        call: Call,
+        call: Box<Call>,
         fds: Vec<OwnedFd>,
         shim: Option<ShimLink>,
         connection: u64,
@@ -128,7 +128,7 @@ impl Daemon {
     fn take(&mut self, input: Input) {
         match input {
             Input::Call { call, fds, shim, connection, answer } => {
-                let reply = self.call(call, fds, shim, connection);
+                let reply = self.call(*call, fds, shim, connection);
                 let reply = reply.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
                 // The caller may have gone; its connection's end follows.
                 let _ = answer.send(reply);

@@ -1,6 +1,6 @@
 //! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
 
-use super::{default_routes, shim};
+use super::{default_routes, endpoint_sysctls, shim};
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
@@ -66,6 +66,7 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
         let step = Op::Sysctl { key, value: "0".into(), undo: None };
         plan.container(step, "off by default: a v4-only network has no IPv6");
     }
+    endpoint_sysctls(&mut plan, a);
     for address in &a.addresses {
         plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
     }

@@ -7,7 +7,7 @@
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::Nft;
-use super::{KernelError, addr, conntrack, lan, link, route, sysctl};
+use super::{KernelError, addr, conntrack, lan, link, route, rule, sysctl};
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::Mac;
 use nix::errno::Errno;
@@ -155,6 +155,7 @@ impl Kernel {
             | Op::Address { .. }
             | Op::Up { .. }
             | Op::Route { .. }
+            | Op::ReplyRoute { .. }
             | Op::Sysctl { .. } => ensure_inside(&mut self.route, op),
         }
     }
@@ -251,6 +252,14 @@ impl Kernel {
                 let index = link::find(&mut self.route, link.as_str())?.index;
                 route::delete(&mut self.route, index, *to, *via)
             }
+            (Op::ReplyRoute { address, via, link }, _) => match netns {
+                Some(netns) => within(netns, || {
+                    let mut inside = Netlink::route()?;
+                    let index = link::find(&mut inside, link.as_str()).ok().map(|link| link.index);
+                    rule::delete(&mut inside, index, *address, *via)
+                }),
+                None => Ok(()),
+            },
             // Addresses, flags, states and link sysctls go with their link; elements with their table; flows are gone.
             (Op::Join { .. } | Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
             (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
@@ -303,6 +312,10 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
             let index = link::find(socket, link.as_str())?.index;
             route::replace(socket, index, *to, *via).map(|()| Outcome::Created)
         }
+        Op::ReplyRoute { address, via, link } => {
+            let index = link::find(socket, link.as_str())?.index;
+            rule::add(socket, index, *address, *via).map(|()| Outcome::Created)
+        }
         Op::Sysctl { key, value, .. } => {
             let old = sysctl::write(key, value)?;
             Ok(old.map_or(Outcome::AlreadyThere, Outcome::Replaced))
@@ -333,6 +346,7 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
             format!("sysctl -w {key}={}", undo.as_deref().unwrap_or("0"))
         }
         Op::UserTable => "nft delete table inet rcr-user".to_owned(),
+        Op::ReplyRoute { address, .. } => format!("ip -n NETNS rule del from {}", address.addr()),
         Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
         Op::Join { link, .. } | Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),

@@ -18,6 +18,7 @@ mod peer;
 mod process;
 mod rights;
 mod route;
+mod rule;
 mod sockdiag;
 mod sysctl;
 mod watch;

@@ -46,11 +46,13 @@ pub enum Op {
     Elements { elements: Vec<Element> },
     /// Forgets the conntrack entries of an address or of a published UDP/SCTP port, so that old flows don't outlive a change.
     ForgetFlows { address: IpAddr, port: Option<(u8, u16, u16)> },
+    /// What comes from `address` leaves by `via`, whatever carries the default route. Inverse: delete the rule and its routes.
+    ReplyRoute { address: IpNet, via: IpAddr, link: IfName },
 }
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 17] = [
         "bridge",
         "veth",
         "join",
@@ -67,6 +69,7 @@ impl Op {
         "dummy",
         "child",
         "shim",
+        "reply_route",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -88,6 +91,7 @@ impl Op {
             Op::Dummy { .. } => 13,
             Op::Child { .. } => 14,
             Op::Shim { .. } => 15,
+            Op::ReplyRoute { .. } => 16,
         }]
     }
 
@@ -104,7 +108,7 @@ impl Op {
     pub fn link(&self) -> Option<&IfName> {
         match self {
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
-            Op::Route { link, .. } => Some(link),
+            Op::Route { link, .. } | Op::ReplyRoute { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -129,6 +133,7 @@ impl Op {
             Op::UserTable => "write nftables table `inet rcr-user`".to_owned(),
             Op::Elements { .. } => "add elements to nftables table `inet rcr`".to_owned(),
             Op::ForgetFlows { address, .. } => format!("forget the flows of `{address}`"),
+            Op::ReplyRoute { address, link, .. } => format!("route answers from `{}` by `{link}`", address.addr()),
         }
     }
 }

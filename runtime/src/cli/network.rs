@@ -124,6 +124,15 @@ pub struct ConnectArgs {
     /// The highest one gives the default route
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
     pub gw_priority: i32,
+    /// The interface's name in the container (default: eth0, eth1, …)
+    #[arg(long, value_name = "NAME")]
+    pub interface_name: Option<String>,
+    /// Sysctl of the interface, whose name IFNAME stands for
+    #[arg(long, value_name = "net.….IFNAME.…=VALUE")]
+    pub sysctl: Vec<String>,
+    /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub driver_opt: Vec<String>,
     /// Network, by name or id
     pub network: String,
     /// Container, by name or id

@@ -4,7 +4,7 @@ use super::{each, inspect, lan_options, table};
 use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
 };
-use crate::cli::value;
+use crate::cli::{attachment as endpoint, value};
 use crate::container::config::{Config, NetworkMode};
 use crate::container::lifecycle::Instance;
 use crate::net::{Netd, unexpected};
@@ -327,6 +327,7 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     attachment.ip6 = args.ip6.as_deref().map(|text| parse("--ip6", text)).transpose()?;
     attachment.mac = args.mac_address.as_deref().map(|text| parse("--mac-address", text)).transpose()?;
     attachment.gw_priority = args.gw_priority;
+    endpoint_options(&mut attachment, args)?;
     let mut netd = instance.netd()?;
     let info = resolve(&mut netd, &args.network)?;
     if list.iter().any(|a| is_network(&a.network, &info)) {
@@ -338,6 +339,21 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     }
     instance.containers().save(&config)?;
     Ok(0)
+}
+
+fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> Outcome<()> {
+    let wrong =
+        |flag: &str, text: &str, why: String| Failure::new(format!("cannot understand `{flag} {text}`")).because(why);
+    if let Some(name) = &args.interface_name {
+        endpoint::interface_name(attachment, name).map_err(|why| wrong("--interface-name", name, why))?;
+    }
+    for text in &args.sysctl {
+        endpoint::sysctl(attachment, text).map_err(|why| wrong("--sysctl", text, why))?;
+    }
+    for text in &args.driver_opt {
+        endpoint::driver_opt(attachment, text).map_err(|why| wrong("--driver-opt", text, why))?;
+    }
+    Ok(())
 }
 
 /// Why the networks of a container can't be changed.

@@ -2,7 +2,7 @@
 
 use super::create::{flag, flags};
 use crate::cli::container::{CreateArgs, NetworkArgs};
-use crate::cli::value;
+use crate::cli::{attachment, value};
 use crate::container::config::{Network, NetworkMode};
 use crate::container::lifecycle::Instance;
 use crate::container::network::{open_netns, owner};
@@ -27,7 +27,7 @@ fn is_lone(name: &str) -> bool {
 
 /// Reads `--network`, and refuses what does not go with it. Nothing is touched.
 pub fn mode(instance: &Instance, args: &CreateArgs) -> Outcome<Mode> {
-    let attachments = flags("--network", &args.network.network, value::network)?;
+    let attachments = flags("--network", &args.network.network, attachment::network)?;
     let Some(lone) = attachments.iter().map(|a| a.network.as_str()).find(|name| is_lone(name)) else {
         return Ok(Mode { attachments, lone: None, shared: None });
     };

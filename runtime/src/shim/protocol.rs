@@ -1,7 +1,7 @@
 //! What is spoken on `shim.sock`.
 //!
 //! A client sends one line: the word `netns`, or a [`Request`] as JSON. `netns` is answered by one byte with the netns
-//! descriptor beside it; the connection then stays open until the container is gone. `attach` turns the connection into
+//! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone. `attach` turns the connection into
 //! frames: a kind (one byte), a little-endian `u32` length, the payload.
 
 use serde::{Deserialize, Serialize};

@@ -27,6 +27,9 @@ pub struct Network {
     pub shim: Option<Shim>,
     /// The bridge's own address, fixed so that it doesn't follow the lowest port's (bridge(4) behaviour).
     pub mac: Mac,
+    /// Servers for names outside, for containers without `--dns`.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
     /// Seconds since the epoch.
     pub created: i64,

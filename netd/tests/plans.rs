@@ -34,6 +34,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         parent: None,
         shim: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
+        dns: Vec::new(),
         labels: Default::default(),
         created: 0,
         predefined: false,

@@ -27,6 +27,7 @@ impl Daemon {
         for (_, record) in found {
             self.adopt_sandbox(record, &journals);
         }
+        self.undo_unfinished_updates()?;
         self.settle_base();
         self.settle_table()?;
         self.sweep()?;
@@ -45,7 +46,7 @@ impl Daemon {
             return Ok(());
         }
         let mut changes = vec![Change::put("boot", &boot)?];
-        for prefix in ["journal/", "sandbox/"] {
+        for prefix in ["journal/", "sandbox/", "update/"] {
             changes.extend(self.store.range(prefix)?.into_iter().map(|(key, _)| Change::Delete(key)));
         }
         Ok(self.store.txn(&changes, Durability::Durable)?)

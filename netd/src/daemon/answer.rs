@@ -145,6 +145,7 @@ impl Daemon {
             subnets: subnets.collect(),
             interface: network.interface.clone().filter(|_| state.journal.is_some()),
             mtu: state.mtu(),
+            dns: network.dns.clone(),
             labels: network.labels.clone(),
             created: network.created,
             predefined: network.predefined,

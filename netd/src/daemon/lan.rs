@@ -73,6 +73,7 @@ impl Daemon {
             parent,
             shim,
             mac,
+            dns: Vec::new(),
             labels,
             created,
             predefined,
@@ -244,7 +245,7 @@ fn last_free(range: IpNet, taken: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
 }
 
 /// The host's own addresses on the parent are not for containers.
-fn reserve_host_addresses(spec: &mut NetworkCreate, parent: &IfName, seen: &Observed) {
+pub(super) fn reserve_host_addresses(spec: &mut NetworkCreate, parent: &IfName, seen: &Observed) {
     let own: Vec<_> = seen.addresses.iter().filter(|(link, _)| link == parent).map(|(_, net)| net.addr()).collect();
     for asked in &mut spec.subnets {
         let mut here = own.iter().filter(|address| asked.subnet.contains(*address)).enumerate();

@@ -15,6 +15,7 @@ mod publish;
 mod sandbox;
 mod server;
 mod state;
+mod update;
 
 pub use log::Log;
 pub use options::{Options, main};

@@ -206,6 +206,7 @@ impl Daemon {
             parent,
             shim,
             mac,
+            dns: Vec::new(),
             labels,
             created,
             predefined,

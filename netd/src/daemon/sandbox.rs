@@ -3,6 +3,9 @@
 mod attach;
 mod live;
 
+pub use attach::choose_default_routes;
+pub(super) use attach::{choose, gateways};
+
 use super::answer::{kernel_failed, store_failed};
 use super::publish::Kept;
 use super::server::ShimLink;
@@ -299,7 +302,12 @@ impl Daemon {
         let networks: Vec<NetworkId> =
             sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
         let out = |id: &NetworkId| self.networks.get(id).is_some_and(|n| !n.network.internal);
-        View { forward: networks.iter().any(out), networks, servers: sandbox.record.dns.servers.clone() }
+        let mut servers = sandbox.record.dns.servers.clone();
+        if servers.is_empty() {
+            let own = networks.iter().filter_map(|id| self.networks.get(id)).flat_map(|n| &n.network.dns);
+            servers.extend(own.copied());
+        }
+        View { forward: networks.iter().any(out), networks, servers }
     }
 
     pub(super) fn sandbox_hold(

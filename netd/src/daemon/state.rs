@@ -165,6 +165,9 @@ impl Daemon {
             Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
             Call::Connect { id, attachment } => self.connect(&id, attachment).map(|info| plain(Reply::Sandbox(info))),
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
+            Call::NetworkUpdate { network, change, dry_run } => {
+                self.network_update(&network, &change, dry_run).map(plain)
+            }
             Call::Shutdown => {
                 self.ending = true;
                 self.log.line("asked to end; the data path stays");

@@ -156,6 +156,7 @@ impl Kernel {
             | Op::Up { .. }
             | Op::Route { .. }
             | Op::ReplyRoute { .. }
+            | Op::Mtu { .. }
             | Op::Sysctl { .. } => ensure_inside(&mut self.route, op),
         }
     }
@@ -252,6 +253,11 @@ impl Kernel {
                 let index = link::find(&mut self.route, link.as_str())?.index;
                 route::delete(&mut self.route, index, *to, *via)
             }
+            (Op::Mtu { .. } | Op::Address { .. }, Scope::Host) => undo_inside(&mut self.route, &step.op),
+            (Op::Mtu { .. } | Op::Address { .. }, Scope::Container) => match netns {
+                Some(netns) => within(netns, || undo_inside(&mut Netlink::route()?, &step.op)),
+                None => Ok(()),
+            },
             (Op::ReplyRoute { address, via, link }, _) => match netns {
                 Some(netns) => within(netns, || {
                     let mut inside = Netlink::route()?;
@@ -260,8 +266,8 @@ impl Kernel {
                 }),
                 None => Ok(()),
             },
-            // Addresses, flags, states and link sysctls go with their link; elements with their table; flows are gone.
-            (Op::Join { .. } | Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
+            // Flags, states and link sysctls go with their link; elements with their table; flows are gone.
+            (Op::Join { .. } | Op::Port { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
             (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
         }
     }
@@ -284,6 +290,23 @@ fn put_back(key: &str, ours: &str, old: &str) -> Result<(), KernelError> {
         sysctl::write(key, old)?;
     }
     Ok(())
+}
+
+fn undo_inside(socket: &mut Netlink, op: &Op) -> Result<(), KernelError> {
+    match op {
+        Op::Mtu { link, from, .. } => {
+            let index = link::find(socket, link.as_str())?.index;
+            link::set_mtu(socket, index, *from)
+        }
+        Op::Address { link, address } => {
+            let index = link::find(socket, link.as_str())?.index;
+            match addr::delete(socket, index, *address) {
+                Err(error) if error.errno() == Some(Errno::EADDRNOTAVAIL) => Ok(()),
+                other => other,
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
 fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> {
@@ -311,6 +334,10 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         Op::Route { to, via, link } => {
             let index = link::find(socket, link.as_str())?.index;
             route::replace(socket, index, *to, *via).map(|()| Outcome::Created)
+        }
+        Op::Mtu { link, to, .. } => {
+            let index = link::find(socket, link.as_str())?.index;
+            link::set_mtu(socket, index, *to).map(|()| Outcome::Created)
         }
         Op::ReplyRoute { address, via, link } => {
             let index = link::find(socket, link.as_str())?.index;
@@ -346,6 +373,7 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
             format!("sysctl -w {key}={}", undo.as_deref().unwrap_or("0"))
         }
         Op::UserTable => "nft delete table inet rcr-user".to_owned(),
+        Op::Mtu { link, from, .. } => format!("ip link set {link} mtu {from}"),
         Op::ReplyRoute { address, .. } => format!("ip -n NETNS rule del from {}", address.addr()),
         Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
         Op::Join { link, .. } | Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),

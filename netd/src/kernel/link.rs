@@ -141,6 +141,14 @@ pub fn set_up(socket: &mut Netlink, index: u32) -> Result<(), KernelError> {
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 
+/// Changes a link's MTU.
+pub fn set_mtu(socket: &mut Netlink, index: u32, mtu: u32) -> Result<(), KernelError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.attributes = vec![LinkAttribute::Mtu(mtu)];
+    socket.request(RTM_NEWLINK, 0, &emit(&request))
+}
+
 /// Puts a link onto a bridge.
 pub fn join(socket: &mut Netlink, index: u32, bridge: u32) -> Result<(), KernelError> {
     let mut request = LinkMessage::default();

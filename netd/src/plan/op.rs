@@ -30,7 +30,7 @@ pub enum Op {
     /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
     /// that it sent (`IFLA_BRPORT_ISOLATED`, `IFLA_BRPORT_MODE`).
     Port { link: IfName, isolated: bool, hairpin: bool },
-    /// An address. Goes with its link.
+    /// An address. Inverse: delete it, unless its link went before.
     Address { link: IfName, address: IpNet },
     /// Sets the link up.
     Up { link: IfName },
@@ -48,11 +48,13 @@ pub enum Op {
     ForgetFlows { address: IpAddr, port: Option<(u8, u16, u16)> },
     /// What comes from `address` leaves by `via`, whatever carries the default route. Inverse: delete the rule and its routes.
     ReplyRoute { address: IpNet, via: IpAddr, link: IfName },
+    /// Changes the MTU of a link that stands, in bytes. Inverse: the old one.
+    Mtu { link: IfName, from: u32, to: u32 },
 }
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 17] = [
+    pub const NAMES: [&str; 18] = [
         "bridge",
         "veth",
         "join",
@@ -70,6 +72,7 @@ impl Op {
         "child",
         "shim",
         "reply_route",
+        "mtu",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -92,6 +95,7 @@ impl Op {
             Op::Child { .. } => 14,
             Op::Shim { .. } => 15,
             Op::ReplyRoute { .. } => 16,
+            Op::Mtu { .. } => 17,
         }]
     }
 
@@ -108,7 +112,7 @@ impl Op {
     pub fn link(&self) -> Option<&IfName> {
         match self {
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
-            Op::Route { link, .. } | Op::ReplyRoute { link, .. } => Some(link),
+            Op::Route { link, .. } | Op::ReplyRoute { link, .. } | Op::Mtu { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -133,6 +137,7 @@ impl Op {
             Op::UserTable => "write nftables table `inet rcr-user`".to_owned(),
             Op::Elements { .. } => "add elements to nftables table `inet rcr`".to_owned(),
             Op::ForgetFlows { address, .. } => format!("forget the flows of `{address}`"),
+            Op::Mtu { link, to, .. } => format!("set the MTU of `{link}` to {to}"),
             Op::ReplyRoute { address, link, .. } => format!("route answers from `{}` by `{link}`", address.addr()),
         }
     }

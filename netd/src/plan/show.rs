@@ -58,6 +58,7 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             let via = via.map(|via| format!("via {via} ")).unwrap_or_default();
             one('+', "route", &to, format!("{via}dev {link}"))
         }
+        Op::Mtu { link, from, to } => one('~', "link", link, format!("mtu {from} -> {to}")),
         Op::ReplyRoute { address, via, link } => {
             one('+', "rule", &"from", format!("{}: via {via} dev {link}", address.addr()))
         }

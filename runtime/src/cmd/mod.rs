@@ -11,6 +11,7 @@ mod lan_options;
 mod logs;
 mod network;
 mod network_flags;
+mod network_update;
 mod progress;
 mod ps;
 mod registry;

@@ -1,8 +1,8 @@
 //! `network …`.
 
-use super::{each, inspect, lan_options, table};
+use super::{each, inspect, lan_options, network_update, table};
 use crate::cli::network::{
-    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
+    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
 use crate::cli::{attachment as endpoint, value};
 use crate::container::config::{Config, NetworkMode};
@@ -30,6 +30,7 @@ pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
         NetworkCommand::Connect(args) => connect(instance, &args),
         NetworkCommand::Disconnect(args) => disconnect(instance, &args),
         NetworkCommand::Plan(args) => plan(instance, &args),
+        NetworkCommand::Update(args) => network_update::update(instance, &args),
         NetworkCommand::Prune(_) => prune(instance),
     }
 }
@@ -39,7 +40,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
+pub(super) fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
 where
     T::Err: std::fmt::Display,
 {
@@ -54,7 +55,7 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
             Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
         })?,
         driver: driver(&args.driver, &args.opt)?,
-        subnets: subnets(args)?,
+        subnets: subnets(&args.subnets, args.driver == "bridge")?,
         ipv6: args.ipv6,
         ipv4: args.ipv4,
         internal: args.internal,
@@ -133,7 +134,7 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
 }
 
 /// Puts each gateway, range and auxiliary address with the subnet that it lies in.
-fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
+pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequest>> {
     let mut all = Vec::new();
     for text in &args.subnet {
         let subnet: IpNet = parse("--subnet", text)?;
@@ -159,7 +160,7 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
         let inside = all.iter().position(|s| s.subnet.contains(&gateway));
         // A router of the LAN may lie outside the containers' subnet; a bridge carries its gateway itself.
         let same = |s: &SubnetRequest| s.gateway.is_none() && s.subnet.addr().is_ipv4() == gateway.is_ipv4();
-        let at = inside.or_else(|| if args.driver == "bridge" { None } else { all.iter().position(same) });
+        let at = inside.or_else(|| if bridge { None } else { all.iter().position(same) });
         let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", text))?;
         if subnet.gateway.replace(gateway).is_some() {
             return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
@@ -282,7 +283,7 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
         "Name": info.name, "Id": info.id, "Created": jiff::Timestamp::from_second(info.created).map(|t| t.to_string()).unwrap_or_default(),
         "Scope": scope(info.scope), "Driver": info.driver.name(), "EnableIPv6": info.ipv6, "Internal": info.internal,
         "IPAM": { "Driver": "default", "Config": subnets }, "Containers": containers, "Options": info.driver,
-        "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu,
+        "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu, "DNS": info.dns,
     }))
 }
 
@@ -401,7 +402,7 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     Ok(0)
 }
 
-fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
+pub(super) fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
     match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
         Reply::Network(info) => Ok(info),
         other => Err(unexpected(&other)),

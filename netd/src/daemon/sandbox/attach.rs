@@ -177,7 +177,11 @@ fn take_static(state: &mut NetworkState, address: IpAddr) -> Result<Lease, IpamE
     }
 }
 
-fn choose(state: &mut NetworkState, prefer: &[IpAddr], v6: bool) -> Result<Option<Lease>, IpamError> {
+pub(in crate::daemon) fn choose(
+    state: &mut NetworkState,
+    prefer: &[IpAddr],
+    v6: bool,
+) -> Result<Option<Lease>, IpamError> {
     let mut full = None;
     for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
         if matches!(subnet.subnet, IpNet::V6(_)) != v6 {
@@ -191,7 +195,7 @@ fn choose(state: &mut NetworkState, prefer: &[IpAddr], v6: bool) -> Result<Optio
     full.map_or(Ok(None), Err)
 }
 
-fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
+pub(in crate::daemon) fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
     let network = &state.network;
     if network.routed_only() && !network.internal {
         // No neighbour carries packets on: all leave by the link itself.

@@ -20,9 +20,13 @@ pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
             Some("the parent carries links of another kind or mode, which somebody else made: `ip -d link` shows them")
         }
         Some(nix::errno::Errno::EXFULL) => Some("a bridge has at most 1023 ports: use a second network"),
+        _ if matches!(error, KernelError::Duplicate { .. }) => Some(
+            "choose another address, keep netd from choosing it by `--ip-range` or `--aux-address`, or ask nobody: `-o probe=false`",
+        ),
         _ => None,
     };
-    let kind = if matches!(error, KernelError::NotOurs(_)) { ErrorKind::InUse } else { ErrorKind::System };
+    let taken = matches!(error, KernelError::NotOurs(_) | KernelError::Duplicate { .. });
+    let kind = if taken { ErrorKind::InUse } else { ErrorKind::System };
     let failed = ApiError::new(kind, what).caused_by(error.to_string());
     match hint {
         Some(hint) => failed.hint(hint),

@@ -12,7 +12,7 @@ use super::server::ShimLink;
 use super::state::{Answer, Daemon, Dying, Input};
 use crate::dns::{Endpoint, Service, View};
 use crate::drivers;
-use crate::kernel::{Journal, JournalState, Netns, Resolver, delete_marked, replace_dns};
+use crate::kernel::{Journal, JournalState, KernelError, Netns, Resolver, delete_marked, replace_dns};
 use crate::model::Attachment;
 use crate::plan::{Op, Outcome, Plan, show};
 use crate::store::{Change, Durability};
@@ -25,6 +25,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How many addresses are tried on a LAN where others take what we choose.
+const CHOICES: usize = 4;
 /// How long a namespace that goes away may take to take its links along.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -79,7 +81,7 @@ pub fn journal_key(id: &ContainerId, network: &NetworkId) -> String {
 impl Daemon {
     pub(super) fn sandbox_create(
         &mut self,
-        spec: SandboxRequest,
+        mut spec: SandboxRequest,
         dry_run: bool,
         fds: Vec<OwnedFd>,
         connection: u64,
@@ -90,12 +92,24 @@ impl Daemon {
         }
         // A container that starts again before the end of its last shim was seen.
         self.sandbox_release(&spec.id)?;
-        let design = self.design_attachments(&spec, &what)?;
-        let result = self.build(&spec, design.clone(), fds, connection, &what);
-        if result.is_err() {
+        let mut tries = CHOICES;
+        let info = loop {
+            tries -= 1;
+            let design = self.design_attachments(&spec, &what)?;
+            let error = match self.build(&spec, design.clone(), &fds, connection, &what) {
+                Ok(info) => break info,
+                Err(error) => error,
+            };
             self.give_back(&design);
-        }
-        let info = result?;
+            match self.duplicate.take() {
+                // We chose it: the next one may be free.
+                Some(taken) if tries > 0 && !asks_for(&spec, taken) => {
+                    self.log.line(format!("somebody on the LAN has `{taken}`: `{}` gets another address", spec.name));
+                    spec.attachments.iter_mut().for_each(|a| a.prefer.clear());
+                }
+                _ => return Err(error),
+            }
+        };
         let netns = self.sandboxes.get(&spec.id).and_then(|s| s.netns.as_ref()).map(OwnedFd::try_clone).transpose();
         let netns = netns.map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
         Ok((info, netns.into_iter().collect()))
@@ -105,7 +119,7 @@ impl Daemon {
         &mut self,
         spec: &SandboxRequest,
         mut attachments: Vec<Attachment>,
-        fds: Vec<OwnedFd>,
+        fds: &[OwnedFd],
         connection: u64,
         what: &str,
     ) -> Result<Reply, ApiError> {
@@ -120,7 +134,7 @@ impl Daemon {
         }
         let netns = match spec.netns {
             NetnsSource::New => Some(self.ready_netns()),
-            NetnsSource::Given => match fds.into_iter().next() {
+            NetnsSource::Given => match fds.first().and_then(|fd| fd.try_clone().ok()) {
                 Some(fd) => {
                     self.bury_links_of(&spec.id);
                     Some(Netns::adopt(fd))
@@ -187,6 +201,9 @@ impl Daemon {
                     sandbox.attached[i].journal.state = JournalState::Up;
                 }
                 Err(error) => {
+                    if let KernelError::Duplicate { address, .. } = error.cause {
+                        self.duplicate = Some(address);
+                    }
                     let failed = super::answer::apply_failed(what, &error);
                     // What failed is undone already; what stood before goes the usual way.
                     sandbox.attached.truncate(i);
@@ -450,6 +467,13 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Whether the user named this address.
+fn asks_for(spec: &SandboxRequest, address: std::net::IpAddr) -> bool {
+    let named =
+        |a: &netd_api::AttachmentRequest| [a.ip.map(Into::into), a.ip6.map(Into::into)].contains(&Some(address));
+    spec.attachments.iter().any(named)
 }
 
 /// The namespace, where a link in it must be deleted now: one on a parent has nothing on the host to be silenced by, and would

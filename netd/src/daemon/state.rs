@@ -71,6 +71,8 @@ pub struct Daemon {
     pub(super) facts: Facts,
     pub(super) dying: Vec<Dying>,
     pub(super) generation: u64,
+    /// The address that somebody on a LAN turned out to have, in the last plan that failed for it.
+    pub(super) duplicate: Option<std::net::IpAddr>,
     /// Random bits of this host's IPv6 prefix.
     pub(super) host_bits: u64,
     ending: bool,
@@ -105,6 +107,7 @@ impl Daemon {
             facts: Facts::default(),
             dying: Vec::new(),
             generation: 0,
+            duplicate: None,
             host_bits: 0,
             ending: false,
         }

@@ -67,13 +67,31 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
         plan.container(step, "off by default: a v4-only network has no IPv6");
     }
     endpoint_sysctls(&mut plan, a);
+    let asked = asks(network, kind);
+    if asked {
+        plan.container(Op::Up { link: a.ifname.clone() }, "to be able to ask, without an address yet");
+        let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+        plan.container(Op::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
+    }
     for address in &a.addresses {
         plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
     }
-    plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+    if !asked {
+        plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+    }
     default_routes(&mut plan, a);
+    if joins_lan(kind) {
+        let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+        plan.container(Op::Announce { link: a.ifname.clone(), addresses }, "whoever had them before");
+    }
     shim::attach(&mut plan, network, a);
     plan
+}
+
+/// Whether the LAN is asked for addresses: not where there is nobody to ask.
+fn asks(network: &Network, kind: Child) -> bool {
+    let wanted = network.driver.lan().is_some_and(|o| o.probe);
+    wanted && joins_lan(kind) && !matches!(network.parent, Some(Parent::Own(_)))
 }
 
 /// Whether a network's step is about its parent link, which networks share.

@@ -7,7 +7,7 @@
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::Nft;
-use super::{KernelError, addr, conntrack, lan, link, route, rule, sysctl};
+use super::{KernelError, addr, conntrack, lan, link, probe, route, rule, sysctl};
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::Mac;
 use nix::errno::Errno;
@@ -157,6 +157,8 @@ impl Kernel {
             | Op::Route { .. }
             | Op::ReplyRoute { .. }
             | Op::Mtu { .. }
+            | Op::Probe { .. }
+            | Op::Announce { .. }
             | Op::Sysctl { .. } => ensure_inside(&mut self.route, op),
         }
     }
@@ -268,7 +270,7 @@ impl Kernel {
             },
             // Flags, states and link sysctls go with their link; elements with their table; flows are gone.
             (Op::Join { .. } | Op::Port { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
-            (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
+            (Op::Elements { .. } | Op::ForgetFlows { .. } | Op::Probe { .. } | Op::Announce { .. }, _) => Ok(()),
         }
     }
 
@@ -335,6 +337,10 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
             let index = link::find(socket, link.as_str())?.index;
             route::replace(socket, index, *to, *via).map(|()| Outcome::Created)
         }
+        Op::Probe { link, addresses } => probe::probe(socket, link.as_str(), addresses).map(|()| Outcome::Created),
+        Op::Announce { link, addresses } => {
+            probe::announce(socket, link.as_str(), addresses).map(|()| Outcome::Created)
+        }
         Op::Mtu { link, to, .. } => {
             let index = link::find(socket, link.as_str())?.index;
             link::set_mtu(socket, index, *to).map(|()| Outcome::Created)
@@ -376,7 +382,11 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         Op::Mtu { link, from, .. } => format!("ip link set {link} mtu {from}"),
         Op::ReplyRoute { address, .. } => format!("ip -n NETNS rule del from {}", address.addr()),
         Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
-        Op::Join { link, .. } | Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),
+        Op::Join { link, .. }
+        | Op::Port { link, .. }
+        | Op::Up { link }
+        | Op::Probe { link, .. }
+        | Op::Announce { link, .. } => format!("ip link show {link}"),
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
     };
     LeftBehind { what: format!("{}: {error}", op.describe()), command }

@@ -15,6 +15,7 @@ mod nft;
 mod nft_encode;
 mod observe;
 mod peer;
+mod probe;
 mod process;
 mod rights;
 mod route;
@@ -49,6 +50,8 @@ pub enum KernelError {
     NoLink(String),
     #[error("link `{0}` exists and does not carry rcr's mark: it belongs to somebody else")]
     NotOurs(String),
+    #[error("`{mac}` on the LAN has the address `{address}`")]
+    Duplicate { address: std::net::IpAddr, mac: netd_api::Mac },
     #[error("stopped by a failpoint")]
     Failpoint,
     #[error("the step needs the container's network namespace")]

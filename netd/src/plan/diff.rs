@@ -47,7 +47,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
                 !observed.links.contains_key(name)
             }
             // It is in the container, or it went with its parent.
-            Op::Child { .. } | Op::ReplyRoute { .. } | Op::Mtu { .. } => false,
+            Op::Child { .. } | Op::ReplyRoute { .. } | Op::Mtu { .. } | Op::Probe { .. } | Op::Announce { .. } => false,
             Op::Veth { host, .. } => !observed.links.contains_key(host),
             Op::Address { link, address } => !observed.addresses.contains(&(link.clone(), *address)),
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),

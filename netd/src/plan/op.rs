@@ -50,11 +50,15 @@ pub enum Op {
     ReplyRoute { address: IpNet, via: IpAddr, link: IfName },
     /// Changes the MTU of a link that stands, in bytes. Inverse: the old one.
     Mtu { link: IfName, from: u32, to: u32 },
+    /// Asks the LAN whether anybody has one of these addresses, and fails if so.
+    Probe { link: IfName, addresses: Vec<IpAddr> },
+    /// Tells the LAN who has these addresses now.
+    Announce { link: IfName, addresses: Vec<IpAddr> },
 }
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 18] = [
+    pub const NAMES: [&str; 20] = [
         "bridge",
         "veth",
         "join",
@@ -73,6 +77,8 @@ impl Op {
         "shim",
         "reply_route",
         "mtu",
+        "probe",
+        "announce",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -96,6 +102,8 @@ impl Op {
             Op::Shim { .. } => 15,
             Op::ReplyRoute { .. } => 16,
             Op::Mtu { .. } => 17,
+            Op::Probe { .. } => 18,
+            Op::Announce { .. } => 19,
         }]
     }
 
@@ -113,6 +121,7 @@ impl Op {
         match self {
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
             Op::Route { link, .. } | Op::ReplyRoute { link, .. } | Op::Mtu { link, .. } => Some(link),
+            Op::Probe { link, .. } | Op::Announce { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -137,6 +146,8 @@ impl Op {
             Op::UserTable => "write nftables table `inet rcr-user`".to_owned(),
             Op::Elements { .. } => "add elements to nftables table `inet rcr`".to_owned(),
             Op::ForgetFlows { address, .. } => format!("forget the flows of `{address}`"),
+            Op::Probe { link, .. } => format!("ask the LAN for the addresses of `{link}`"),
+            Op::Announce { link, .. } => format!("announce the addresses of `{link}`"),
             Op::Mtu { link, to, .. } => format!("set the MTU of `{link}` to {to}"),
             Op::ReplyRoute { address, link, .. } => format!("route answers from `{}` by `{link}`", address.addr()),
         }

@@ -63,6 +63,7 @@ fn attachment(network: &Network, change: impl FnOnce(&mut Attachment)) -> Attach
         reused: Vec::new(),
         host_access: false,
         sysctls: Default::default(),
+        lease: None,
         ports: Vec::new(),
     };
     change(&mut attachment);

@@ -20,6 +20,9 @@ pub struct LanOptions {
     /// `probe`: the LAN is asked whether anybody has an address before a container gets it (0.3 s).
     #[serde(default = "yes")]
     pub probe: bool,
+    /// `--ipam-driver dhcp`: addresses come from the LAN's own DHCP server.
+    #[serde(default)]
+    pub dhcp: bool,
 }
 
 fn yes() -> bool {
@@ -28,7 +31,7 @@ fn yes() -> bool {
 
 impl Default for LanOptions {
     fn default() -> Self {
-        Self { parent: None, mtu: None, host_access: false, probe: true }
+        Self { parent: None, mtu: None, host_access: false, probe: true, dhcp: false }
     }
 }
 

@@ -104,7 +104,7 @@ impl Daemon {
                 }
             }
             let journal = journal.unwrap_or_else(|| Journal::intend(crate::plan::Plan::default()));
-            attached.push(Attached { attachment: attachment.clone(), journal });
+            attached.push(Attached { attachment: attachment.clone(), journal, client: None });
         }
         self.generation += 1;
         let generation = self.generation;
@@ -116,6 +116,7 @@ impl Daemon {
                 sandbox.netns = shim.netns.take();
                 sandbox.kept = self.keep_again(&sandbox.record());
                 self.finish_connects(&mut sandbox);
+                self.resume_leases(&mut sandbox);
                 self.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
                 self.serve_names(&mut sandbox, None);
                 let id = sandbox.record.id.clone();
@@ -136,7 +137,7 @@ impl Daemon {
             .into_iter()
             .partition(|a| a.journal.state == JournalState::Up || a.journal.plan.steps.is_empty());
         sandbox.attached = up;
-        for Attached { attachment, journal } in broken {
+        for Attached { attachment, journal, .. } in broken {
             self.log.line(format!("undoing half a connection of container `{}`", sandbox.record.name));
             self.kernel.undo(&journal.plan.steps, &journal.outcomes, None);
             self.free_addresses(&attachment);

@@ -56,7 +56,11 @@ impl Daemon {
         if access {
             lan::fits_host(kind).map_err(|why| refused(what, why))?;
         }
-        let mut subnets = self.choose_subnets(&spec, joined.as_ref(), what)?;
+        let dhcp = spec.driver.lan().is_some_and(|o| o.dhcp);
+        if dhcp {
+            super::dhcp::refuse_network(&spec, joined.is_some(), matches!(parent, Parent::Own(_)), what)?;
+        }
+        let mut subnets = if dhcp { Vec::new() } else { self.choose_subnets(&spec, joined.as_ref(), what)? };
         let shim = if access { Some(make_shim(&id, &mut subnets, what)?) } else { None };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
@@ -151,6 +155,9 @@ impl Daemon {
             return Ok(());
         };
         let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
+        if self.leases_from_lan(id) {
+            super::dhcp::refuse_choice(request, what)?;
+        }
         match lan::child(&state.network.driver) {
             Some(Child::Ipvlan { .. }) if request.mac.is_some() => {
                 refuse("ipvlan links have their parent's MAC address".into())

@@ -6,6 +6,7 @@
 mod adopt;
 mod answer;
 mod claim;
+mod dhcp;
 mod host_names;
 mod lan;
 mod log;
@@ -18,5 +19,6 @@ mod state;
 mod update;
 
 pub use log::Log;
+pub(crate) use networks::random;
 pub use options::{Options, main};
 pub use state::{Daemon, Input};

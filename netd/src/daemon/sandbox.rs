@@ -7,12 +7,13 @@ pub use attach::choose_default_routes;
 pub(super) use attach::{choose, gateways};
 
 use super::answer::{kernel_failed, store_failed};
+use super::dhcp;
 use super::publish::Kept;
 use super::server::ShimLink;
 use super::state::{Answer, Daemon, Dying, Input};
 use crate::dns::{Endpoint, Service, View};
 use crate::drivers;
-use crate::kernel::{Journal, JournalState, KernelError, Netns, Resolver, delete_marked, replace_dns};
+use crate::kernel::{DhcpClient, Journal, JournalState, KernelError, Netns, Resolver, delete_marked, replace_dns};
 use crate::model::Attachment;
 use crate::plan::{Op, Outcome, Plan, show};
 use crate::store::{Change, Durability};
@@ -48,6 +49,8 @@ pub struct Record {
 pub struct Attached {
     pub attachment: Attachment,
     pub journal: Journal,
+    /// Who keeps the lease, where the LAN gives the addresses.
+    pub client: Option<DhcpClient>,
 }
 
 /// A sandbox as it lives.
@@ -169,7 +172,7 @@ impl Daemon {
     fn plan_all(&self, attachments: Vec<Attachment>) -> Vec<Attached> {
         let planned = |attachment: Attachment| {
             let journal = Journal::intend(self.attach_plan(&attachment));
-            Attached { attachment, journal }
+            Attached { attachment, journal, client: None }
         };
         attachments.into_iter().map(planned).collect()
     }
@@ -210,6 +213,12 @@ impl Daemon {
                     self.dismantle(sandbox);
                     return Err(failed);
                 }
+            }
+        }
+        for i in 0..sandbox.attached.len() {
+            if let Err(error) = self.lease_from_lan(&mut sandbox, i, what) {
+                self.dismantle(sandbox);
+                return Err(error);
             }
         }
         // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
@@ -415,7 +424,9 @@ impl Daemon {
         self.forget_host_container(&record);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
         let mut left = Vec::new();
-        for Attached { attachment, mut journal } in attached.into_iter().rev() {
+        for mut one in attached.into_iter().rev() {
+            dhcp::release(&mut one);
+            let Attached { attachment, mut journal, .. } = one;
             self.dns.remove_endpoint(&attachment.network, &record.id);
             self.leave_to_namespace(&record.id, &mut journal, netns.is_some());
             left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, lan_netns(&journal, netns.as_ref())));

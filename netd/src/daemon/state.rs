@@ -6,7 +6,7 @@ use super::server::ShimLink;
 use crate::dns::Dns;
 use crate::ipam::Leases;
 use crate::kernel::{Event, Journal, Kernel, KernelError, Netns, delete_marked};
-use crate::model::{Facts, Network};
+use crate::model::{Facts, LanLease, Network};
 use crate::ports::Registry;
 use crate::store::Store;
 use netd_api::{ApiError, Call, Config, ContainerId, NetworkId, Reply};
@@ -32,6 +32,8 @@ pub enum Input {
     /// The shim that held this sandbox in this generation is gone.
     ShimGone(ContainerId, u64),
     Kernel(Event),
+    /// A LAN's DHCP server gave a running container another address.
+    Leased(ContainerId, NetworkId, LanLease),
 }
 
 /// A network with what changes about it.
@@ -139,6 +141,7 @@ impl Daemon {
             Input::ConnectionClosed(connection) => self.connection_closed(connection),
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
             Input::Kernel(event) => self.kernel_event(event),
+            Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
         }
     }
 

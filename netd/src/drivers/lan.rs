@@ -5,6 +5,7 @@ use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
 use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode};
+use std::net::IpAddr;
 
 /// A dummy's MTU where the user names none, in bytes.
 const ETHERNET_MTU: u32 = 1500;
@@ -60,6 +61,7 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
     let own = !matches!(kind, Child::Ipvlan { .. } | Child::Macvlan { mode: MacvlanMode::Passthru });
     let mtu = network.driver.lan().and_then(|o| o.mtu);
     let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
+    let of = parent.clone();
     plan.host(Op::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu }, "made in place, not moved");
     if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
@@ -67,11 +69,17 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
         plan.container(step, "off by default: a v4-only network has no IPv6");
     }
     endpoint_sysctls(&mut plan, a);
-    let asked = asks(network, kind);
+    let asked = asks(network, kind) && !a.addresses.is_empty();
     if asked {
         plan.container(Op::Up { link: a.ifname.clone() }, "to be able to ask, without an address yet");
         let addresses = a.addresses.iter().map(|net| net.addr()).collect();
-        plan.container(Op::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
+        match kind {
+            // An answer goes to the address that was asked for, which the link doesn't have yet: with one MAC the parent hears it.
+            Child::Ipvlan { .. } => plan.host(Op::Probe { link: of, addresses }, "nobody else may have them"),
+            Child::Macvlan { .. } => {
+                plan.container(Op::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
+            }
+        }
     }
     for address in &a.addresses {
         plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
@@ -80,11 +88,32 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
         plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
     }
     default_routes(&mut plan, a);
-    if joins_lan(kind) {
+    if joins_lan(kind) && !a.addresses.is_empty() {
         let addresses = a.addresses.iter().map(|net| net.addr()).collect();
         plan.container(Op::Announce { link: a.ifname.clone(), addresses }, "whoever had them before");
     }
     shim::attach(&mut plan, network, a);
+    plan
+}
+
+/// What a container does with an address that the LAN gave it, beside its link.
+pub fn leased(network: &Network, attachment: &Attachment) -> Plan {
+    let mut plan = Plan::default();
+    let (Some(parent), Some(kind), Some(lease)) = (&network.parent, child(&network.driver), &attachment.lease) else {
+        return plan;
+    };
+    let link = attachment.ifname.clone();
+    let addresses = vec![IpAddr::V4(lease.address.addr())];
+    if asks(network, kind) {
+        let (addresses, why) = (addresses.clone(), "nobody may have it beside the server's word");
+        match kind {
+            Child::Ipvlan { .. } => plan.host(Op::Probe { link: parent.name().clone(), addresses }, why),
+            Child::Macvlan { .. } => plan.container(Op::Probe { link: link.clone(), addresses }, why),
+        }
+    }
+    plan.container(Op::Address { link: link.clone(), address: IpNet::V4(lease.address) }, "leased");
+    default_routes(&mut plan, attachment);
+    plan.container(Op::Announce { link, addresses }, "whoever had it before");
     plan
 }
 

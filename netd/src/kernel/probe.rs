@@ -6,10 +6,9 @@
 use super::KernelError;
 use super::link;
 use super::netlink::Netlink;
+use super::packet::{self, BROADCAST, ETH_P_ARP, ETH_P_IPV6, Packets};
 use netd_api::Mac;
-use nix::errno::Errno;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How often an address is asked for, how long after each other, and how long is listened after the last.
@@ -17,9 +16,6 @@ const PROBES: u32 = 3;
 const BETWEEN: Duration = Duration::from_millis(60);
 const LISTEN: Duration = Duration::from_millis(90);
 
-const ETH_P_ARP: u16 = 0x0806;
-const ETH_P_IPV6: u16 = 0x86dd;
-const BROADCAST: Mac = Mac([0xff; 6]);
 /// `ff02::1`, and its MAC.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_NODES_MAC: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
@@ -33,8 +29,8 @@ pub fn probe(socket: &mut Netlink, name: &str, addresses: &[IpAddr]) -> Result<(
     for _ in 0..PROBES {
         for address in addresses {
             match address {
-                IpAddr::V4(a) => wire.send_arp(&arp(wire.mac, Ipv4Addr::UNSPECIFIED, *a))?,
-                IpAddr::V6(a) => wire.send_ipv6(solicited_mac(*a), &solicitation(*a))?,
+                IpAddr::V4(a) => wire.arp.send(BROADCAST, &arp(wire.mac, Ipv4Addr::UNSPECIFIED, *a))?,
+                IpAddr::V6(a) => wire.ipv6.send(solicited_mac(*a), &solicitation(*a))?,
             }
         }
         wire.listen(BETWEEN, addresses)?;
@@ -47,35 +43,25 @@ pub fn announce(socket: &mut Netlink, name: &str, addresses: &[IpAddr]) -> Resul
     let wire = Wire::open(socket, name)?;
     for address in addresses {
         match address {
-            IpAddr::V4(a) => wire.send_arp(&arp(wire.mac, *a, *a))?,
-            IpAddr::V6(a) => wire.send_ipv6(ALL_NODES_MAC, &advertisement(wire.mac, *a))?,
+            IpAddr::V4(a) => wire.arp.send(BROADCAST, &arp(wire.mac, *a, *a))?,
+            IpAddr::V6(a) => wire.ipv6.send(ALL_NODES_MAC, &advertisement(wire.mac, *a))?,
         }
     }
     Ok(())
 }
 
-/// A link's frames of the two protocols (packet(7)).
+/// A link's packets of the two protocols.
 struct Wire {
-    index: i32,
     mac: Mac,
-    arp: OwnedFd,
-    ipv6: OwnedFd,
+    arp: Packets,
+    ipv6: Packets,
 }
 
 impl Wire {
     fn open(socket: &mut Netlink, name: &str) -> Result<Self, KernelError> {
         let seen = link::find(socket, name)?;
-        let index = seen.index as i32;
-        let (arp, ipv6) = (packet_socket(ETH_P_ARP, index)?, packet_socket(ETH_P_IPV6, index)?);
-        Ok(Self { index, mac: seen.mac.unwrap_or(Mac([0; 6])), arp, ipv6 })
-    }
-
-    fn send_arp(&self, packet: &[u8]) -> Result<(), KernelError> {
-        send(&self.arp, &address_of(self.index, ETH_P_ARP, BROADCAST), packet)
-    }
-
-    fn send_ipv6(&self, to: Mac, packet: &[u8]) -> Result<(), KernelError> {
-        send(&self.ipv6, &address_of(self.index, ETH_P_IPV6, to), packet)
+        let (arp, ipv6) = (Packets::open(seen.index, ETH_P_ARP)?, Packets::open(seen.index, ETH_P_IPV6)?);
+        Ok(Self { mac: seen.mac.unwrap_or(Mac([0; 6])), arp, ipv6 })
     }
 
     /// Listens for so long whether somebody has, or wants, one of the addresses.
@@ -83,22 +69,16 @@ impl Wire {
         let until = Instant::now() + span;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let mut fds =
-                [&self.arp, &self.ipv6].map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-            // SAFETY: two records of open descriptors, as the count says.
-            let ready = unsafe { libc::poll(fds.as_mut_ptr(), 2, left.as_millis() as libc::c_int) };
-            if ready <= 0 {
+            if left.is_zero() {
                 return Ok(());
             }
-            for (fd, claim) in [(&self.arp, claimed_by_arp as Claim), (&self.ipv6, claimed_by_ndp as Claim)] {
-                while let Some((from, packet)) = receive(fd) {
+            packet::wait(&self.arp, &self.ipv6, left);
+            for (packets, claim) in [(&self.arp, claimed_by_arp as Claim), (&self.ipv6, claimed_by_ndp as Claim)] {
+                while let Some((from, packet)) = packets.receive() {
                     if let Some(address) = claim(&packet).filter(|a| from != self.mac && addresses.contains(a)) {
                         return Err(KernelError::Duplicate { address, mac: from });
                     }
                 }
-            }
-            if left.is_zero() {
-                return Ok(());
             }
         }
     }
@@ -119,91 +99,6 @@ fn claimed_by_ndp(packet: &[u8]) -> Option<IpAddr> {
     let (next, kind) = (*packet.get(6)?, *packet.get(40)?);
     let wants = kind == SOLICITATION && at(8)?.is_unspecified();
     if next == NEXT_ICMPV6 && (kind == ADVERTISEMENT || wants) { at(48).map(IpAddr::V6) } else { None }
-}
-
-fn packet_socket(protocol: u16, index: i32) -> Result<OwnedFd, KernelError> {
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: makes a descriptor. Protocol 0: nothing is received before the link is named.
-    let fd = Errno::result(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })
-        .map_err(KernelError::call("open a packet socket"))?;
-    // SAFETY: fresh and ours alone.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let to = address_of(index, protocol, Mac([0; 6]));
-    // SAFETY: a sockaddr_ll of its own length.
-    Errno::result(unsafe { libc::bind(fd.as_raw_fd(), (&raw const to).cast(), size_of_val(&to) as libc::socklen_t) })
-        .map_err(KernelError::call("listen on a link"))?;
-    let all = libc::packet_mreq {
-        mr_ifindex: index,
-        mr_type: libc::PACKET_MR_ALLMULTI as libc::c_ushort,
-        mr_alen: 0,
-        mr_address: [0; 8],
-    };
-    // SAFETY: a packet_mreq of its own length. It ends with the socket.
-    Errno::result(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_ADD_MEMBERSHIP,
-            (&raw const all).cast(),
-            size_of_val(&all) as libc::socklen_t,
-        )
-    })
-    .map_err(KernelError::call("listen to a link's multicasts"))?;
-    Ok(fd)
-}
-
-fn address_of(index: i32, protocol: u16, mac: Mac) -> libc::sockaddr_ll {
-    let mut bytes = [0; 8];
-    bytes[..6].copy_from_slice(&mac.0);
-    libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as libc::c_ushort,
-        sll_protocol: protocol.to_be(),
-        sll_ifindex: index,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 6,
-        sll_addr: bytes,
-    }
-}
-
-fn send(fd: &OwnedFd, to: &libc::sockaddr_ll, packet: &[u8]) -> Result<(), KernelError> {
-    // SAFETY: both buffers are given with their own lengths.
-    let sent = unsafe {
-        libc::sendto(
-            fd.as_raw_fd(),
-            packet.as_ptr().cast(),
-            packet.len(),
-            libc::MSG_NOSIGNAL,
-            (&raw const *to).cast(),
-            size_of_val(to) as libc::socklen_t,
-        )
-    };
-    match Errno::result(sent) {
-        // A full queue, or a cable that is out: nobody hears us, and nobody has the address.
-        Ok(_) | Err(Errno::ENOBUFS | Errno::ENETDOWN | Errno::EAGAIN) => Ok(()),
-        Err(errno) => Err(KernelError::call("send a packet to the LAN")(errno)),
-    }
-}
-
-/// The next packet of somebody else's, with its sender's MAC.
-fn receive(fd: &OwnedFd) -> Option<(Mac, Vec<u8>)> {
-    let mut packet = vec![0u8; 256];
-    let mut from = address_of(0, 0, Mac([0; 6]));
-    let mut len = size_of_val(&from) as libc::socklen_t;
-    // SAFETY: both buffers are given with their own lengths.
-    let got = unsafe {
-        libc::recvfrom(
-            fd.as_raw_fd(),
-            packet.as_mut_ptr().cast(),
-            packet.len(),
-            libc::MSG_DONTWAIT,
-            (&raw mut from).cast(),
-            &raw mut len,
-        )
-    };
-    packet.truncate(usize::try_from(got).ok()?);
-    let mac = Mac(<[u8; 6]>::try_from(&from.sll_addr[..6]).ok()?);
-    Some((mac, packet))
 }
 
 /// An ARP request (RFC 826): with `from` unspecified a probe, with `from` = `to` an announcement.

@@ -55,6 +55,9 @@ pub struct CreateArgs {
     /// Label
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
+    /// Who gives addresses: default, or dhcp, the LAN's own server (macvlan, ipvlan)
+    #[arg(long, default_value = "default", value_parser = ["default", "dhcp"])]
+    pub ipam_driver: String,
     /// Option of the driver
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub opt: Vec<String>,

@@ -54,7 +54,7 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         name: args.name.parse::<NetworkName>().map_err(|e| {
             Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
         })?,
-        driver: driver(&args.driver, &args.opt)?,
+        driver: with_ipam(driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
         subnets: subnets(&args.subnets, args.driver == "bridge")?,
         ipv6: args.ipv6,
         ipv4: args.ipv4,
@@ -84,6 +84,24 @@ fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
             .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
         _ => Err(Failure::new(format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
     }
+}
+
+/// `--ipam-driver`.
+fn with_ipam(mut driver: DriverSpec, ipam: &str) -> Outcome<DriverSpec> {
+    match (&mut driver, ipam) {
+        (DriverSpec::Macvlan(options), "dhcp") => options.lan.dhcp = true,
+        (DriverSpec::Ipvlan(options), "dhcp") => options.lan.dhcp = true,
+        (other, "dhcp") => {
+            return Err(Failure::new(format!(
+                "`--ipam-driver dhcp` can't give addresses of a {} network",
+                other.name()
+            ))
+            .because("its containers are in no LAN with a server")
+            .hint("`-d macvlan -o parent=LINK --ipam-driver dhcp` puts them into one"));
+        }
+        _ => {}
+    }
+    Ok(driver)
 }
 
 /// `-o key=value`, under our names and Docker's.
@@ -282,7 +300,7 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
     Ok(json!({
         "Name": info.name, "Id": info.id, "Created": jiff::Timestamp::from_second(info.created).map(|t| t.to_string()).unwrap_or_default(),
         "Scope": scope(info.scope), "Driver": info.driver.name(), "EnableIPv6": info.ipv6, "Internal": info.internal,
-        "IPAM": { "Driver": "default", "Config": subnets }, "Containers": containers, "Options": info.driver,
+        "IPAM": { "Driver": if info.driver.lan().is_some_and(|o| o.dhcp) { "dhcp" } else { "default" }, "Config": subnets }, "Containers": containers, "Options": info.driver,
         "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu, "DNS": info.dns,
     }))
 }

@@ -107,6 +107,7 @@ impl Daemon {
             default_via: Vec::new(),
             host_access,
             sysctls,
+            lease: None,
             ports: Vec::new(),
         })
     }

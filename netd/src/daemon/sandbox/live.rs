@@ -58,11 +58,15 @@ impl Daemon {
             return Err(self.no_sandbox(id));
         };
         let result = self.keep_answers(&mut sandbox, &all, what).and_then(|()| {
-            sandbox.attached.push(Attached { attachment, journal });
-            self.apply_last(&mut sandbox, what)
+            sandbox.attached.push(Attached { attachment, journal, client: None });
+            self.apply_last(&mut sandbox, what)?;
+            let last = sandbox.attached.len() - 1;
+            self.lease_from_lan(&mut sandbox, last, what).inspect_err(|_| self.take_back_last(&mut sandbox))
         });
         if result.is_ok() {
-            for changed in all {
+            // A lease may have changed them again.
+            let leased = sandbox.attached.last().is_some_and(|a| a.client.is_some());
+            for changed in all.into_iter().filter(|_| !leased) {
                 if let Some(old) = sandbox.attached.iter_mut().find(|a| a.attachment.network == changed.network) {
                     old.attachment.default_via = changed.default_via;
                 }
@@ -95,7 +99,13 @@ impl Daemon {
     }
 
     /// Does more for an attachment that stands, and writes it into its journal, before as ever.
-    fn apply_more(&mut self, sandbox: &mut Sandbox, i: usize, plan: Plan, what: &str) -> Result<(), ApiError> {
+    pub(in crate::daemon) fn apply_more(
+        &mut self,
+        sandbox: &mut Sandbox,
+        i: usize,
+        plan: Plan,
+        what: &str,
+    ) -> Result<(), ApiError> {
         if plan.steps.is_empty() {
             return Ok(());
         }
@@ -152,6 +162,18 @@ impl Daemon {
         }
     }
 
+    /// A connection whose LAN gives no address.
+    fn take_back_last(&mut self, sandbox: &mut Sandbox) {
+        let Some(mut last) = sandbox.attached.pop() else { return };
+        crate::daemon::dhcp::release(&mut last);
+        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
+        for left in self.kernel.undo(&last.journal.plan.steps, &last.journal.outcomes, netns) {
+            self.log.line(format!("left behind: {left}"));
+        }
+        let key = journal_key(&sandbox.record.id, &last.attachment.network);
+        let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
+    }
+
     pub(in crate::daemon) fn disconnect(&mut self, id: &ContainerId, asked: &str) -> Result<SandboxInfo, ApiError> {
         let network = self.find_network(asked)?;
         let Some(mut sandbox) = self.sandboxes.remove(id) else {
@@ -165,7 +187,9 @@ impl Daemon {
             self.sandboxes.insert(id.clone(), sandbox);
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         };
-        let Attached { attachment, journal } = sandbox.attached.remove(at);
+        let mut leaving = sandbox.attached.remove(at);
+        crate::daemon::dhcp::release(&mut leaving);
+        let Attached { attachment, journal, .. } = leaving;
         let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
         let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, netns);
         self.dns.remove_endpoint(&network, id);

@@ -126,6 +126,23 @@ fn leased_used_resumed_and_given_back() {
 }
 
 #[test]
+fn an_address_that_somebody_has_beside_the_server_is_declined() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    // A pool of one address, which somebody took by hand.
+    let dnsmasq = Dnsmasq::start(&lab, "192.0.2.50,192.0.2.50", &[]);
+    lab.outside.sh("ip addr add 192.0.2.50/24 dev out0");
+    let mac = lab.outside.sh("ip -o link show out0 | sed 's/.*ether //; s/ .*//'").trim().to_owned();
+    create(&mut lab, spec(|_, _| {})).unwrap();
+    let error = lab.try_container("a", "lan", |_| {}).err().unwrap();
+    assert!(causes(&error).contains(&format!("`{mac}` on the LAN has the address `192.0.2.50`")), "{error:?}");
+    eventually("it is declined", || dnsmasq.log().contains("DHCPDECLINE(out0) 192.0.2.50"));
+    lab.outside.sh("ip addr del 192.0.2.50/24 dev out0");
+    lab.call(Call::NetworkRemove { network: "lan".into() });
+    lab.clean(&before);
+}
+
+#[test]
 fn renewed_in_time_and_changed_when_the_server_says_so() {
     let mut lab = Lab::new();
     let short = ["--dhcp-option-force=option:T1,2", "--dhcp-option-force=option:T2,4"];
@@ -177,7 +194,23 @@ fn without_a_server_and_with_what_does_not_go_together() {
     let error =
         lab.try_container("a", "lan", |s| s.attachments[0].ip = Some("192.0.2.9".parse().unwrap())).err().unwrap();
     assert!(causes(&error).contains("can't be chosen"), "{error:?}");
-    let error = lab.try_container("a", "lan", |_| {}).err().unwrap();
+    // While one waits in vain, netd works for everybody else.
+    let connection = lab.another_connection();
+    let waiting = std::thread::spawn(move || {
+        let spec = sandbox_spec("late", "lan", |_| {});
+        send_frame(&connection, &Request::new(Call::SandboxCreate { spec, dry_run: false }), &[]).unwrap();
+        match recv_frame(&connection).unwrap().0 {
+            Reply::Error(error) => error,
+            other => panic!("{other:?}"),
+        }
+    });
+    eventually("its link is made", || matches!(lab.call(Call::SandboxList), Reply::Sandboxes(list) if list.len() == 1));
+    lab.network("blue");
+    let b = lab.container("b", "blue");
+    assert!(!waiting.is_finished(), "the answer must still be waited for");
+    lab.end(b);
+    lab.call(Call::NetworkRemove { network: "blue".into() });
+    let error = waiting.join().unwrap();
     assert!(causes(&error).contains("no DHCP server") && error.hint.is_some(), "{error:?}");
     lab.call(Call::NetworkRemove { network: "lan".into() });
     lab.clean(&before);

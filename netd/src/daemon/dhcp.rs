@@ -8,10 +8,43 @@ use crate::drivers::lan;
 use crate::kernel::{DhcpClient, DhcpIdentity, KernelError};
 use crate::model::{Attachment, LanLease};
 use crate::plan::{Op, Outcome};
+use crate::store::Durability;
 use ipnet::IpNet;
-use netd_api::{ApiError, ContainerId, NetworkId};
+use netd_api::{ApiError, ContainerId, NetworkId, Reply};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// How long a start, or a connect, waits for an address.
+const PATIENCE: Duration = Duration::from_secs(10);
+const NO_SERVER: &str = "is there one on the parent's LAN? `tcpdump -i PARENT port 67` shows what is said; a `--subnet` in place of \
+    `--ipam-driver dhcp` needs none";
+
+/// An address that a connection's thread waits for.
+pub struct Wait {
+    id: ContainerId,
+    network: NetworkId,
+    fresh: bool,
+    lease: Receiver<LanLease>,
+}
+
+/// What came of it.
+pub struct Settled {
+    id: ContainerId,
+    network: NetworkId,
+    /// A new container's; else one that runs gets another network.
+    fresh: bool,
+    lease: Option<LanLease>,
+}
+
+impl Wait {
+    /// Waits.
+    pub fn settle(self) -> Settled {
+        let Self { id, network, fresh, lease } = self;
+        Settled { id, network, fresh, lease: lease.recv_timeout(PATIENCE).ok() }
+    }
+}
 
 impl Daemon {
     /// Whether a network's addresses come from its LAN.
@@ -19,22 +52,54 @@ impl Daemon {
         self.networks.get(network).and_then(|n| n.network.driver.lan()).is_some_and(|o| o.dhcp)
     }
 
-    /// Gets an address for the attachment `i`, whose link is up, and uses it.
-    pub(super) fn lease_from_lan(&mut self, sandbox: &mut Sandbox, i: usize, what: &str) -> Result<(), ApiError> {
-        if !self.leases_from_lan(&sandbox.attached[i].attachment.network) {
+    /// Asks for an address for the attachment `i`, whose link is up. Who called waits for it, not the writer.
+    pub(super) fn lease_from_lan(
+        &mut self,
+        sandbox: &mut Sandbox,
+        i: usize,
+        fresh: bool,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let network = sandbox.attached[i].attachment.network.clone();
+        if !self.leases_from_lan(&network) {
             return Ok(());
         }
-        let (client, lease) = self.dhcp_client(sandbox, i, None).map_err(|error| {
-            let failed = kernel_failed(what, &error);
-            match error {
-                KernelError::NoLease => failed.hint(
-                    "is there one on the parent's LAN? `tcpdump -i PARENT port 67` shows what is said; a subnet instead of `--ipam-driver dhcp` needs none",
-                ),
-                _ => failed,
-            }
-        })?;
+        let started = self.dhcp_client(sandbox, i, None);
+        let (client, lease) = started.map_err(|error| kernel_failed(what, &error))?;
         sandbox.attached[i].client = Some(client);
-        self.use_lease(sandbox, i, lease, what)
+        self.waits.push(Wait { id: sandbox.record.id.clone(), network, fresh, lease });
+        Ok(())
+    }
+
+    /// The wait for an address is over. Without one a new container is released, and a running one leaves the network again.
+    pub(super) fn settle_lease(&mut self, settled: Settled) -> Result<Reply, ApiError> {
+        let Settled { id, network, fresh, lease } = settled;
+        let Some(mut sandbox) = self.sandboxes.remove(&id) else {
+            return Err(self.no_sandbox(&id));
+        };
+        let what = format!("cannot attach `{}`", sandbox.record.name);
+        let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
+        let used = match (at, lease) {
+            (Some(i), Some(lease)) => self.use_lease(&mut sandbox, i, lease, &what),
+            (Some(_), None) => Err(kernel_failed(&what, &KernelError::NoLease).hint(NO_SERVER)),
+            (None, _) => Ok(()),
+        };
+        if let Err(error) = used {
+            if let (Some(i), Some(_)) = (at, self.duplicate.take())
+                && let Some(client) = sandbox.attached[i].client.take()
+            {
+                client.decline();
+            }
+            self.sandboxes.insert(id.clone(), sandbox);
+            let undone =
+                if fresh { self.sandbox_release(&id) } else { self.disconnect(&id, network.as_str()).map(drop) };
+            return Err(undone.err().map_or(error.clone(), |left| error.caused_by(left.message)));
+        }
+        sandbox.attached.iter().for_each(|a| self.announce_names(&sandbox.record, &a.attachment));
+        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
+        let info = self.describe_sandbox(&sandbox);
+        self.sandboxes.insert(id, sandbox);
+        written.map(|()| Reply::Sandbox(info))
     }
 
     /// The second plan: the address, its routes, and word to the neighbours.
@@ -48,6 +113,7 @@ impl Daemon {
         all[i].gateways = lease.router.map(IpAddr::V4).filter(|_| !network.internal).into_iter().collect();
         all[i].lease = Some(lease);
         choose_default_routes(&mut all);
+        self.keep_answers(sandbox, &all, what)?;
         let plan = lan::leased(&network, &all[i]);
         self.apply_more(sandbox, i, plan, what)?;
         for (attached, now) in sandbox.attached.iter_mut().zip(all) {
@@ -61,7 +127,7 @@ impl Daemon {
         sandbox: &Sandbox,
         i: usize,
         known: Option<LanLease>,
-    ) -> Result<(DhcpClient, LanLease), KernelError> {
+    ) -> Result<(DhcpClient, Receiver<LanLease>), KernelError> {
         let (a, netns) = (&sandbox.attached[i].attachment, sandbox.netns.as_ref().ok_or(KernelError::NoNetns)?);
         let mac = crate::kernel::mac_inside(netns, a.ifname.as_str())?;
         let who =
@@ -71,11 +137,15 @@ impl Daemon {
         DhcpClient::start(netns, a.ifname.as_str(), who, known, tell)
     }
 
-    /// After a restart: who has a lease goes on keeping it.
+    /// After a restart: who has a lease goes on keeping it. What comes is told.
     pub(super) fn resume_leases(&self, sandbox: &mut Sandbox) {
         for i in 0..sandbox.attached.len() {
-            let Some(lease) = sandbox.attached[i].attachment.lease.clone() else { continue };
-            match self.dhcp_client(sandbox, i, Some(lease)) {
+            let a = &sandbox.attached[i].attachment;
+            if !self.leases_from_lan(&a.network) {
+                continue;
+            }
+            // Without one it was about to get its first.
+            match self.dhcp_client(sandbox, i, a.lease.clone()) {
                 Ok((client, _)) => sandbox.attached[i].client = Some(client),
                 Err(error) => {
                     self.log.line(format!("container `{}` keeps its lease no longer: {error}", sandbox.record.name))
@@ -97,7 +167,7 @@ impl Daemon {
                 Ok(()) => self.announce_names(&sandbox.record, &sandbox.attached[i].attachment),
                 Err(error) => self.log.line(format!("{error}: {}", error.causes.join(": "))),
             }
-            let _ = self.write_sandbox(&sandbox, crate::store::Durability::Durable, &what);
+            let _ = self.write_sandbox(&sandbox, Durability::Durable, &what);
         }
         self.sandboxes.insert(id.clone(), sandbox);
     }

@@ -216,7 +216,7 @@ impl Daemon {
             }
         }
         for i in 0..sandbox.attached.len() {
-            if let Err(error) = self.lease_from_lan(&mut sandbox, i, what) {
+            if let Err(error) = self.lease_from_lan(&mut sandbox, i, true, what) {
                 self.dismantle(sandbox);
                 return Err(error);
             }

@@ -1,5 +1,6 @@
 //! The writer's state, and its loop.
 
+use super::dhcp::{Settled, Wait};
 use super::log::Log;
 use super::sandbox::Sandbox;
 use super::server::ShimLink;
@@ -18,6 +19,8 @@ use tokio::runtime::Runtime;
 
 /// A reply with its descriptors.
 pub type Answer = (Reply, Vec<OwnedFd>);
+/// An answer, and what is to be waited for before it holds.
+pub type Told = (Answer, Vec<Wait>);
 
 /// What the writer works off.
 pub enum Input {
@@ -26,8 +29,10 @@ pub enum Input {
         fds: Vec<OwnedFd>,
         shim: Option<ShimLink>,
         connection: u64,
-        answer: SyncSender<Answer>,
+        answer: SyncSender<Told>,
     },
+    /// The end of a wait that an answer named.
+    Settled(Box<Settled>, SyncSender<Told>),
     ConnectionClosed(u64),
     /// The shim that held this sandbox in this generation is gone.
     ShimGone(ContainerId, u64),
@@ -75,6 +80,8 @@ pub struct Daemon {
     pub(super) generation: u64,
     /// The address that somebody on a LAN turned out to have, in the last plan that failed for it.
     pub(super) duplicate: Option<std::net::IpAddr>,
+    /// What whoever called has to wait for.
+    pub(super) waits: Vec<Wait>,
     /// Random bits of this host's IPv6 prefix.
     pub(super) host_bits: u64,
     ending: bool,
@@ -110,6 +117,7 @@ impl Daemon {
             dying: Vec::new(),
             generation: 0,
             duplicate: None,
+            waits: Vec::new(),
             host_bits: 0,
             ending: false,
         }
@@ -135,8 +143,13 @@ impl Daemon {
             Input::Call { call, fds, shim, connection, answer } => {
                 let reply = self.call(*call, fds, shim, connection);
                 let reply = reply.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
+                let reply = (reply, std::mem::take(&mut self.waits));
                 // The caller may have gone; its connection's end follows.
                 let _ = answer.send(reply);
+            }
+            Input::Settled(settled, answer) => {
+                let reply = self.settle_lease(*settled).unwrap_or_else(Reply::Error);
+                let _ = answer.send(((reply, Vec::new()), Vec::new()));
             }
             Input::ConnectionClosed(connection) => self.connection_closed(connection),
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),

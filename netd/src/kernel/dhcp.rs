@@ -10,14 +10,12 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use super::dhcp_message::Identity;
 
-/// How long a start waits for an address.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two questions, doubled up to the longest.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(16);
@@ -26,27 +24,27 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The keeper of a lease. A drop ends it and leaves the lease to its time.
 pub struct Client {
-    /// `r`: give the lease back; its end: stop.
+    /// `r`: give the lease back; `d`: decline it; its end: stop.
     order: Option<UnixStream>,
     done: Receiver<()>,
     _thread: JoinHandle<()>,
 }
 
 impl Client {
-    /// Gets a lease for the link `name` and keeps it. `known`: the one that was had before. `tell` hears of every other one that
-    /// comes later. Fails when nobody answers.
+    /// Gets a lease for the link `name` and keeps it; the first one comes by the receiver, which is dropped by whoever has waited long
+    /// enough. `known`: the one that was had before. `tell` hears of every other one that comes later.
     pub fn start(
         netns: &OwnedFd,
         name: &str,
         who: Identity,
         known: Option<LanLease>,
         tell: impl Fn(LanLease) + Send + 'static,
-    ) -> Result<(Self, LanLease), KernelError> {
+    ) -> Result<(Self, Receiver<LanLease>), KernelError> {
         let failed = |error: std::io::Error| KernelError::io("start a DHCP client", &error);
         let (order, orders) = UnixStream::pair().map_err(failed)?;
         let (first, is_first) = channel();
         let (ended, done) = channel();
-        let (netns, name, at_once) = (netns.try_clone().map_err(failed)?, name.to_owned(), known.clone());
+        let (netns, name) = (netns.try_clone().map_err(failed)?, name.to_owned());
         let work = move || {
             let enter = setns(netns.as_fd(), CloneFlags::CLONE_NEWNET).is_ok();
             // Somebody who only waits must not keep the namespace.
@@ -63,21 +61,22 @@ impl Client {
         };
         let thread =
             std::thread::Builder::new().name("dhcp".into()).stack_size(192 << 10).spawn(work).map_err(failed)?;
-        let client = Self { order: Some(order), done, _thread: thread };
-        if let Some(lease) = at_once {
-            // It holds until somebody says otherwise.
-            return Ok((client, lease));
-        }
-        match is_first.recv_timeout(PATIENCE) {
-            Ok(lease) => Ok((client, lease)),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(KernelError::NoLease),
-        }
+        Ok((Self { order: Some(order), done, _thread: thread }, is_first))
+    }
+
+    /// Tells the server that somebody else has the address.
+    pub fn decline(self) {
+        self.end_by(b"d");
     }
 
     /// Gives the lease back.
-    pub fn release(mut self) {
+    pub fn release(self) {
+        self.end_by(b"r");
+    }
+
+    fn end_by(mut self, word: &[u8]) {
         if let Some(mut order) = self.order.take() {
-            let _ = order.write_all(b"r");
+            let _ = order.write_all(word);
         }
         let _ = self.done.recv_timeout(LAST_WORDS);
     }
@@ -242,15 +241,23 @@ impl Keeper {
         }
     }
 
-    /// Gives the lease back, if that is the order.
+    /// Gives the lease back or declines it, if that is the order.
     fn obey(&mut self, lease: &LanLease) -> Option<LanLease> {
         let mut order = [0; 1];
-        if self.orders.read(&mut order).is_ok_and(|got| got == 1) {
-            let (address, server) = (lease.address.addr(), lease.server);
-            let bytes = message(&self.who, fresh_xid(), Say::Release { address, server });
-            let socket =
-                UdpSocket::bind((address, CLIENT_PORT)).or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
-            let _ = socket.and_then(|socket| socket.send_to(&bytes, (server, SERVER_PORT)));
+        let got = self.orders.read(&mut order);
+        let (address, server) = (lease.address.addr(), lease.server);
+        match order {
+            _ if !got.is_ok_and(|got| got == 1) => {}
+            [b'd'] => {
+                let bytes = broadcast(&message(&self.who, fresh_xid(), Say::Decline { address, server }));
+                let _ = Packets::open(self.index, ETH_P_IP).and_then(|packets| packets.send(BROADCAST, &bytes));
+            }
+            _ => {
+                let bytes = message(&self.who, fresh_xid(), Say::Release { address, server });
+                let any = || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
+                let socket = UdpSocket::bind((address, CLIENT_PORT)).or_else(|_| any());
+                let _ = socket.and_then(|socket| socket.send_to(&bytes, (server, SERVER_PORT)));
+            }
         }
         None
     }

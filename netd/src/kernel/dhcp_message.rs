@@ -33,6 +33,8 @@ pub enum Say {
     Again { address: Ipv4Addr },
     /// I have this address: may I keep it?
     Keep { address: Ipv4Addr },
+    /// Somebody else has it.
+    Decline { address: Ipv4Addr, server: Ipv4Addr },
     /// I don't need it any more.
     Release { address: Ipv4Addr, server: Ipv4Addr },
 }
@@ -51,7 +53,7 @@ pub fn message(who: &Identity, xid: u32, say: Say) -> Vec<u8> {
     let none = Ipv4Addr::UNSPECIFIED;
     let own = match say {
         Say::Keep { address } | Say::Release { address, .. } => address,
-        Say::Discover | Say::Take { .. } | Say::Again { .. } => none,
+        Say::Discover | Say::Take { .. } | Say::Again { .. } | Say::Decline { .. } => none,
     };
     let mut message = Message::new_with_id(xid, own, none, none, none, &who.mac.0);
     if own == none {
@@ -61,6 +63,7 @@ pub fn message(who: &Identity, xid: u32, say: Say) -> Vec<u8> {
     let kind = match say {
         Say::Discover => MessageType::Discover,
         Say::Take { .. } | Say::Again { .. } | Say::Keep { .. } => MessageType::Request,
+        Say::Decline { .. } => MessageType::Decline,
         Say::Release { .. } => MessageType::Release,
     };
     let options = message.opts_mut();
@@ -68,13 +71,13 @@ pub fn message(who: &Identity, xid: u32, say: Say) -> Vec<u8> {
     let mut id = vec![0];
     id.extend(who.client_id.bytes());
     options.insert(DhcpOption::ClientIdentifier(id));
-    if let Say::Take { server, .. } | Say::Release { server, .. } = say {
+    if let Say::Take { server, .. } | Say::Decline { server, .. } | Say::Release { server, .. } = say {
         options.insert(DhcpOption::ServerIdentifier(server));
     }
-    if let Say::Take { address, .. } | Say::Again { address } = say {
+    if let Say::Take { address, .. } | Say::Decline { address, .. } | Say::Again { address } = say {
         options.insert(DhcpOption::RequestedIpAddress(address));
     }
-    if kind != MessageType::Release {
+    if matches!(kind, MessageType::Discover | MessageType::Request) {
         options.insert(DhcpOption::Hostname(who.hostname.clone()));
         options.insert(DhcpOption::ParameterRequestList(vec![
             OptionCode::SubnetMask,

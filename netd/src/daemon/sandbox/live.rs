@@ -5,7 +5,7 @@ use super::{Attached, Sandbox, journal_key};
 use crate::daemon::answer::{apply_failed, store_failed};
 use crate::daemon::state::Daemon;
 use crate::drivers;
-use crate::kernel::{Journal, JournalState};
+use crate::kernel::{Journal, JournalState, KernelError};
 use crate::model::Attachment;
 use crate::plan::{Op, Outcome, Plan};
 use crate::store::{Change, Durability};
@@ -61,12 +61,10 @@ impl Daemon {
             sandbox.attached.push(Attached { attachment, journal, client: None });
             self.apply_last(&mut sandbox, what)?;
             let last = sandbox.attached.len() - 1;
-            self.lease_from_lan(&mut sandbox, last, what).inspect_err(|_| self.take_back_last(&mut sandbox))
+            self.lease_from_lan(&mut sandbox, last, false, what)
         });
         if result.is_ok() {
-            // A lease may have changed them again.
-            let leased = sandbox.attached.last().is_some_and(|a| a.client.is_some());
-            for changed in all.into_iter().filter(|_| !leased) {
+            for changed in all {
                 if let Some(old) = sandbox.attached.iter_mut().find(|a| a.attachment.network == changed.network) {
                     old.attachment.default_via = changed.default_via;
                 }
@@ -82,7 +80,12 @@ impl Daemon {
     }
 
     /// The new attachment may take the default routes over. Answers of published ports go on leaving as they came.
-    fn keep_answers(&mut self, sandbox: &mut Sandbox, all: &[Attachment], what: &str) -> Result<(), ApiError> {
+    pub(in crate::daemon) fn keep_answers(
+        &mut self,
+        sandbox: &mut Sandbox,
+        all: &[Attachment],
+        what: &str,
+    ) -> Result<(), ApiError> {
         for i in 0..sandbox.attached.len() {
             let old = &sandbox.attached[i];
             let Some(changed) = all.iter().find(|a| a.network == old.attachment.network) else {
@@ -115,8 +118,14 @@ impl Daemon {
         journal.outcomes.resize(journal.plan.steps.len(), Outcome::Intended);
         let written = self.write_sandbox(sandbox, Durability::Durable, what);
         let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        let applied =
-            written.and_then(|()| self.kernel.apply(&plan, netns).map_err(|error| apply_failed(what, &error)));
+        let applied = written.and_then(|()| {
+            self.kernel.apply(&plan, netns).map_err(|error| {
+                if let KernelError::Duplicate { address, .. } = error.cause {
+                    self.duplicate = Some(address);
+                }
+                apply_failed(what, &error)
+            })
+        });
         let journal = &mut sandbox.attached[i].journal;
         journal.outcomes.truncate(before);
         match applied {
@@ -160,18 +169,6 @@ impl Daemon {
                 Err(apply_failed(what, &error))
             }
         }
-    }
-
-    /// A connection whose LAN gives no address.
-    fn take_back_last(&mut self, sandbox: &mut Sandbox) {
-        let Some(mut last) = sandbox.attached.pop() else { return };
-        crate::daemon::dhcp::release(&mut last);
-        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        for left in self.kernel.undo(&last.journal.plan.steps, &last.journal.outcomes, netns) {
-            self.log.line(format!("left behind: {left}"));
-        }
-        let key = journal_key(&sandbox.record.id, &last.attachment.network);
-        let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
     }
 
     pub(in crate::daemon) fn disconnect(&mut self, id: &ContainerId, asked: &str) -> Result<SandboxInfo, ApiError> {

@@ -4,7 +4,7 @@ use super::answer::kernel_failed;
 use super::networks::{now, random_mac};
 use super::state::Daemon;
 use crate::drivers::lan::{self, Claim, Refusal};
-use crate::kernel::{Journal, is_wireless, knows_kind, observe};
+use crate::kernel::{Journal, is_wireless, knows_kind, load_dummy_module, observe};
 use crate::model::{Network, Parent, Shim, Subnet};
 use crate::plan::{Child, Observed, Op};
 use crate::store::{Change, Durability};
@@ -98,7 +98,7 @@ impl Daemon {
                 name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
             return Ok(Parent::Own(name));
         };
-        let foreign = seen.links.get(&wanted).filter(|l| l.alias.as_deref() != Some(lan::vlan_alias(&wanted).as_str()));
+        let foreign = seen.links.get(&wanted).filter(|link| !lan::is_our_vlan(&wanted, link));
         let parent = match lan::vlan_of(&wanted) {
             Some((on, id)) if foreign.is_none() => Parent::Vlan { name: wanted.clone(), on, id },
             _ => Parent::Given(wanted.clone()),
@@ -129,6 +129,9 @@ impl Daemon {
             Parent::Vlan { .. } => Some("vlan"),
             Parent::Own(_) => Some("dummy"),
         };
+        if of_parent == Some("dummy") {
+            load_dummy_module();
+        }
         for kind in of_parent.into_iter().chain([kind.name()]) {
             let known = knows_kind(&mut self.kernel.route, kind).map_err(|error| kernel_failed(what, &error))?;
             if !known {

@@ -211,9 +211,7 @@ impl Kernel {
             (Op::Veth { host, alias, host_mac, .. }, _) => {
                 link::delete_marked(&mut self.route, host.as_str(), alias, Some(*host_mac)).map(|_| ())
             }
-            (Op::Vlan { name, alias, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias, None).map(|_| ())
-            }
+            (Op::Vlan { name, alias, .. }, _) => lan::delete_vlan(&mut self.route, name, alias),
             (Op::Dummy { name, alias, mac, .. }, _) => {
                 link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
             }

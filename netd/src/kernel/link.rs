@@ -54,6 +54,7 @@ fn parse(body: &[u8]) -> Option<(String, LinkSeen)> {
         match attribute {
             LinkAttribute::IfName(n) => name = Some(n),
             LinkAttribute::IfAlias(a) => link.alias = Some(a),
+            LinkAttribute::Group(g) => link.group = g,
             LinkAttribute::Mtu(m) => link.mtu = m,
             LinkAttribute::Address(a) => link.mac = <[u8; 6]>::try_from(a).ok().map(Mac),
             LinkAttribute::Controller(c) => link.controller = Some(c),

@@ -30,7 +30,7 @@ mod watch;
 pub use apply::{ApplyError, Failpoint, Kernel, LeftBehind};
 pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
 pub use journal::{Journal, JournalState};
-pub use lan::{is_wireless, knows_kind};
+pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
 pub use netns::{Netns, Resolver, mac_inside, replace_dns};
 pub use nft::Protection;

@@ -19,6 +19,8 @@ pub struct Observed {
 pub struct LinkSeen {
     pub index: u32,
     pub alias: Option<String>,
+    /// `IFLA_GROUP`; 0 for most.
+    pub group: u32,
     pub up: bool,
     pub mtu: u32,
     pub mac: Option<Mac>,

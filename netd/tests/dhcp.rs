@@ -104,6 +104,19 @@ fn leased_used_resumed_and_given_back() {
     }
     assert!(a.netns.ping(b.ip(false)));
     assert!(dnsmasq.leases().contains(" a ") && dnsmasq.leases().contains(" b "), "by name: {}", dnsmasq.leases());
+    // The links change under their leases; a subnet of ours would be none of the LAN's.
+    let update = |change: NetworkChange| Call::NetworkUpdate { network: "lan".into(), change, dry_run: false };
+    lab.call(update(NetworkChange { mtu: Some(1300), ..NetworkChange::default() }));
+    assert!(a.netns.sh("ip -o link show eth0").contains("mtu 1300") && a.netns.ping(OUTSIDE));
+    let subnets = vec![SubnetRequest {
+        subnet: "fd77::/64".parse().unwrap(),
+        gateway: None,
+        no_gateway: false,
+        ip_range: None,
+        aux_addresses: Default::default(),
+    }];
+    let error = lab.try_call(update(NetworkChange { subnets, ..NetworkChange::default() })).unwrap_err();
+    assert!(causes(&error).contains("DHCP server knows its subnet"), "{error:?}");
     // netd goes and comes: the lease is asked for again, and stays what it was.
     let ip = a.ip(false);
     let asked = dnsmasq.count("DHCPREQUEST(out0) 192.0.2.");

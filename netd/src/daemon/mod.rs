@@ -19,6 +19,5 @@ mod state;
 mod update;
 
 pub use log::Log;
-pub(crate) use networks::random;
 pub use options::{Options, main};
 pub use state::{Daemon, Input};

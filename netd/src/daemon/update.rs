@@ -112,6 +112,9 @@ impl Daemon {
             return Err(refused(what, "the host's own link has an address in each subnet, chosen when it is made")
                 .hint("create a network with this subnet and `host_access`"));
         }
+        if network.driver.lan().is_some_and(|o| o.dhcp) {
+            return Err(refused(what, "the LAN's DHCP server knows its subnet, gateway and addresses"));
+        }
         let mut spec = NetworkCreate {
             name: network.name.clone(),
             driver: network.driver.clone(),

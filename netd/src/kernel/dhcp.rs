@@ -6,6 +6,7 @@ use super::packet::{self, BROADCAST, ETH_P_IP, Packets};
 use super::{KernelError, link, netlink::Netlink};
 use crate::model::LanLease;
 use nix::sched::{CloneFlags, setns};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -87,7 +88,8 @@ fn index_of(name: &str) -> Result<u32, KernelError> {
 }
 
 fn fresh_xid() -> u32 {
-    u32::from_le_bytes(crate::daemon::random())
+    // The standard library seeds each of these anew from the kernel.
+    RandomState::new().build_hasher().finish() as u32
 }
 
 /// Why a wait ended.

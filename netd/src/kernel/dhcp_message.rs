@@ -10,8 +10,10 @@ use std::net::Ipv4Addr;
 pub const SERVER_PORT: u16 = 67;
 pub const CLIENT_PORT: u16 = 68;
 const UDP: u8 = 17;
-/// Without an answer's own times: RFC 2131, section 4.4.5.
+/// A lease of nothing would be asked for without a pause; in seconds.
 const SHORTEST: u32 = 1;
+/// No LAN is wider; the way to everything else must not become a neighbourhood.
+const WIDEST: u8 = 8;
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -157,7 +159,7 @@ fn lease(message: &Message) -> Option<LanLease> {
     }
     let rebind = number(OptionCode::Rebinding).filter(|t| *t < seconds).unwrap_or(seconds / 8 * 7);
     let renew = number(OptionCode::Renewal).filter(|t| *t <= rebind).unwrap_or(seconds / 2);
-    let address = Ipv4Net::with_netmask(address, mask).ok()?;
+    let address = Ipv4Net::with_netmask(address, mask).ok().filter(|net| net.prefix_len() >= WIDEST)?;
     Some(LanLease { address, router, server, seconds, renew: renew.max(SHORTEST), rebind: rebind.max(SHORTEST) })
 }
 
@@ -207,6 +209,12 @@ mod tests {
             });
             assert_eq!(answer(&packet, &who(), 7), None, "{address}");
         }
+        for mask in ["0.0.0.0", "192.0.0.0"] {
+            let packet = reply(MessageType::Ack, |m| {
+                m.opts_mut().insert(DhcpOption::SubnetMask(mask.parse().unwrap()));
+            });
+            assert_eq!(answer(&packet, &who(), 7), None, "{mask}");
+        }
         let odd = reply(MessageType::Ack, |m| {
             m.opts_mut().insert(DhcpOption::SubnetMask("255.0.255.0".parse().unwrap()));
         });
@@ -216,6 +224,19 @@ mod tests {
             let _ = answer(&whole[..end], &who(), 7);
         }
         assert_eq!(answer(&broadcast(&message(&who(), 7, Say::Discover)), &who(), 7), None, "our own");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_packet_brings_it_down(mut packet in proptest::collection::vec(proptest::num::u8::ANY, 0..700), cut in 0usize..400) {
+            let _ = answer(&packet, &who(), 7);
+            // One that passes the first looks.
+            let whole = reply(MessageType::Ack, |_| {});
+            packet.splice(0..0, whole[..cut.min(whole.len())].iter().copied());
+            if let Some(Answer::Granted(lease) | Answer::Offer(lease)) = answer(&packet, &who(), 7) {
+                proptest::prop_assert!(lease.renew <= lease.seconds.max(1) && lease.address.prefix_len() >= WIDEST);
+            }
+        }
     }
 
     #[test]

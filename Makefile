@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test demo test vm-test lint deny fuzz bench install uninstall clean images
+.PHONY: help build setup setup-test demo test vm-test lint deny fuzz bench bench-images install uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -47,6 +47,9 @@ fuzz: ## Fuzz what reads other people's bytes, ten minutes per target (FUZZ_SECO
 
 bench: setup-test build images ## Measure against the floor and the peers
 	$(CARGO) run --release --locked -p tests --bin bench
+
+bench-images: setup-test build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
+	$(CARGO) run --release --locked -p tests --bin bench images
 
 install: build ## Install into PREFIX
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(RCR_BIN)/rcr

@@ -154,13 +154,18 @@ fn ended(status: ExitStatus, noise: Option<String>, job: &Job) -> Error {
     }
 }
 
+/// Marks the opaque folders of an unpacked layer, whose `fs` lies in `folder`.
+pub(crate) fn mark(folder: &Path, passed: &Passed) -> io::Result<()> {
+    unpack::mark_opaque(&folder.join("fs"), &passed.opaque)
+}
+
 impl Store {
     /// Makes an unpacked layer visible: marked, synced, then renamed. `folder` holds its `fs`.
     pub(crate) fn commit_layer(&self, folder: &Path, passed: &Passed) -> Result<(), Error> {
         let target = self.layer(&passed.diff_id);
         let target = target.parent().unwrap_or(&target);
         let commit = || -> io::Result<()> {
-            unpack::mark_opaque(&folder.join("fs"), &passed.opaque)?;
+            mark(folder, passed)?;
             rustix::fs::syncfs(File::open(folder)?)?;
             match fs::rename(folder, target) {
                 // The same layer is there already; one copy is enough.

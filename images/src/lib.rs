@@ -27,4 +27,4 @@ pub use digest::Digest;
 pub use error::{Doing, Error, errno_text};
 pub use import::ImportOptions;
 pub use reference::Reference;
-pub use store::{Image, ImageSummary, Pruned, Removed, Store, Users};
+pub use store::{Check, Image, ImageSummary, Pruned, Removed, Store, Users};

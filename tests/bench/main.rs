@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod floor;
+mod images;
 mod netlink;
 mod peers;
 
@@ -24,6 +25,14 @@ struct Candidate {
 }
 
 fn main() {
+    match std::env::args().nth(1).as_deref() {
+        None => run(),
+        Some("images") => images::main(),
+        Some(other) => panic!("`{other}` is no bench: `images`, or nothing"),
+    }
+}
+
+fn run() {
     let host = Host::new();
     host.ok(&["network", "create", "bench"]);
     let mut candidates = vec![

@@ -34,6 +34,11 @@ pub struct Peer {
 
 impl Peers {
     pub fn new() -> Self {
+        Self::in_netns(Netns::new())
+    }
+
+    /// Peers that share a network with somebody.
+    pub fn in_netns(netns: Netns) -> Self {
         let mounts = std::thread::spawn(|| {
             unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).expect("a mount namespace needs root");
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
@@ -44,7 +49,7 @@ impl Peers {
         });
         let mounts = Arc::new(mounts.join().expect("thread"));
         let folder = tempfile::Builder::new().prefix("rcr-bench").tempdir_in("/tmp").expect("a folder in /tmp");
-        Self { netns: Netns::new(), mounts, folder, docker: None }
+        Self { netns, mounts, folder, docker: None }
     }
 
     /// Those that can run a container here; the others say why they can't.
@@ -55,8 +60,27 @@ impl Peers {
         all
     }
 
-    fn inside(&self, program: &str) -> Command {
+    pub fn inside(&self, program: &str) -> Command {
         inside(&self.netns, &self.mounts, program)
+    }
+
+    /// Makes commands of a program, also when the peers are out of reach.
+    pub fn maker(&self, program: &'static str) -> impl Fn(&[&str]) -> Command + Clone + use<> {
+        let (netns, mounts) = (self.netns.clone(), self.mounts.clone());
+        move |args| {
+            let mut command = inside(&netns, &mounts, program);
+            command.args(args);
+            command
+        }
+    }
+
+    /// podman with its state in the folder it is given.
+    pub fn podman_maker(&self) -> impl Fn(&Path, &[&str]) -> Command + Clone + use<> {
+        let podman = self.maker("podman");
+        move |state, args| {
+            let (root, run) = (state.join("podman").display().to_string(), state.join("run").display().to_string());
+            podman(&[&["--root", &root, "--runroot", &run], args].concat())
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -170,7 +194,7 @@ fn inside(netns: &Netns, mounts: &Arc<File>, program: &str) -> Command {
     command
 }
 
-fn works(command: &mut Command) -> bool {
+pub fn works(command: &mut Command) -> bool {
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

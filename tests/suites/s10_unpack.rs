@@ -57,6 +57,9 @@ fn every_form_of_tar_comes_out_as_gnu_tar_makes_it() {
         ("gnu", ""),
         ("gnu", "--sparse"),
         ("oldgnu", ""),
+        ("posix", "--sparse --sparse-version=0.0"),
+        ("posix", "--sparse --sparse-version=0.1"),
+        ("posix", "--sparse --sparse-version=1.0"),
         ("posix", "--xattrs --xattrs-include=*"),
         ("posix", "--xattrs --xattrs-include=* -b 1"),
     ] {
@@ -67,7 +70,7 @@ fn every_form_of_tar_comes_out_as_gnu_tar_makes_it() {
         sh(&theirs, &format!("tar --xattrs --xattrs-include='*' --numeric-owner -xpf {}", tar.display()));
         host.ok(&["image", "import", tar.to_str().unwrap(), "t"]);
         same(&listing(&theirs), &listing(&layer(&host)), &format!("{format} {flags}"));
-        if flags == "--sparse" {
+        if flags.contains("--sparse") {
             let holes = std::fs::metadata(layer(&host).join("holes")).unwrap();
             assert!(holes.blocks() * 512 < 1 << 20, "{} blocks", holes.blocks());
         }
@@ -203,7 +206,19 @@ fn forged_marks_sizes_and_owners_are_refused_or_ignored() {
         ("a device with content", Archive::new().entry("d", b'3', "", &[0; 512]).end()),
         ("a file larger than its archive", Archive::new().raw(b"f", b'0', "", b"", 1 << 32, "0000644").end()),
         ("a pax size that is no size", pax("size", b"99999999999999999999")),
-        ("a sparse file in a form that is not understood", pax("GNU.sparse.major", b"1")),
+        ("a sparse file without a size", pax("GNU.sparse.major", b"1")),
+        ("a sparse file of a version to come", pax("GNU.sparse.minor", b"7")),
+        (
+            "a sparse file whose extents overlap",
+            Archive::new().pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,3,1,3")]).file("f", b"abcdef").end(),
+        ),
+        (
+            "a sparse file with a name that leaves",
+            Archive::new()
+                .pax(&[("GNU.sparse.size", b"6"), ("GNU.sparse.map", b"0,6"), ("GNU.sparse.name", b"../../x")])
+                .file("f", b"abcdef")
+                .end(),
+        ),
         ("a hard link to nothing", Archive::new().entry("l", b'1', "nothing", b"").end()),
         ("a hard link to a folder", Archive::new().folder("d").entry("l", b'1', "d", b"").end()),
         ("a file below a file", Archive::new().file("f", b"").file("f/g", b"").end()),

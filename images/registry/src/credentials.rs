@@ -61,14 +61,21 @@ impl Store {
         }
         for key in keys(host) {
             let Some(entry) = config.get("auths").and_then(|auths| auths.get(&key)) else { continue };
-            if let Some(auth) = entry.get("auth").and_then(Value::as_str).filter(|auth| !auth.is_empty()) {
+            let text = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            if text("identitytoken").is_some() {
+                let what =
+                    format!("docker's configuration has an identity token for `{host}`, which cannot be used yet");
+                return Err(Refusal {
+                    causes: vec!["`rcr login` with a password or an access token replaces it".into()],
+                    ..other(what)
+                });
+            }
+            if let Some(auth) = text("auth") {
                 return decode(auth).ok_or_else(|| {
                     other(format!("the credentials for `{host}` in docker's configuration are damaged"))
                 });
             }
-            if let (Some(user), Some(password)) =
-                (entry.get("username").and_then(Value::as_str), entry.get("password").and_then(Value::as_str))
-            {
+            if let (Some(user), Some(password)) = (text("username"), text("password")) {
                 return Ok(RegistryAuth::Basic(user.into(), password.into()));
             }
         }
@@ -233,5 +240,7 @@ mod tests {
         assert!(store().lookup("docker.io").is_err());
         fs::write(&path, r#"{"credHelpers":{"x.example":"../evil"}}"#).unwrap();
         assert!(store().lookup("x.example").unwrap_err().causes[0].contains("no path"));
+        fs::write(&path, r#"{"auths":{"x.example":{"auth":"PHRva2VuPjo=","identitytoken":"t"}}}"#).unwrap();
+        assert!(store().lookup("x.example").unwrap_err().causes[0].contains("rcr login"), "never the wrong user");
     }
 }

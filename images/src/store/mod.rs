@@ -9,9 +9,11 @@
 //! ```
 //! Readers take no lock: every file is replaced whole. [`work`] says what writers take.
 
+mod check;
 mod gc;
 mod work;
 
+pub use check::{Check, Fault};
 pub use gc::{Pruned, Users};
 pub use work::{Busy, Claim, WriteLock};
 

@@ -35,8 +35,10 @@ pub fn walk(
     };
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        if let Some(op) = checker.check(&mut entry)? {
-            act(&op, &mut entry)?;
+        match checker.check(&mut entry)? {
+            None => {}
+            Some((op, None)) => act(&op, &mut entry)?,
+            Some((op, Some(map))) => act(&op, &mut map.expand(&mut entry))?,
         }
     }
     Ok(())

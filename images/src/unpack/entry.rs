@@ -1,5 +1,6 @@
 //! One tar entry as a checked file operation. Pure: no file is touched here.
 
+use super::sparse::{Header, Map};
 use crate::Error;
 use std::io::Read;
 use tar::EntryType;
@@ -82,13 +83,34 @@ impl Checker {
         Self { limits, entries: 0, bytes: 0 }
     }
 
-    /// The operation of one entry; `None`: nothing to do (a global header, an entry for the archive itself).
-    pub fn check<R: Read>(&mut self, entry: &mut tar::Entry<R>) -> Result<Option<FileOp>, Error> {
+    /// The operation of one entry, and how its content is to be read if it is sparse in the pax form; `None`: nothing to do (a
+    /// global header, an entry for the archive itself).
+    pub fn check<R: Read>(&mut self, entry: &mut tar::Entry<R>) -> Result<Option<(FileOp, Option<Map>)>, Error> {
+        let sparse = Header::of(entry)?;
+        let Some(mut op) = self.operation(entry, sparse.as_ref().and_then(|header| header.name.as_deref()))? else {
+            return Ok(None);
+        };
+        let (Some(header), FileOp::File { size, sparse, .. }) = (sparse, &mut op) else { return Ok(Some((op, None))) };
+        let stored = *size;
+        let map = header.map(entry, stored)?;
+        self.count(map.size.saturating_sub(stored))?;
+        (*size, *sparse) = (map.size, true);
+        Ok(Some((op, Some(map))))
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<(), Error> {
+        let all = self.bytes.checked_add(bytes).filter(|bytes| *bytes <= self.limits.bytes);
+        self.bytes =
+            all.ok_or_else(|| Error::limit("bytes", format!("its files have more than {} bytes", self.limits.bytes)))?;
+        Ok(())
+    }
+
+    fn operation<R: Read>(&mut self, entry: &mut tar::Entry<R>, name: Option<&[u8]>) -> Result<Option<FileOp>, Error> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             return Err(Error::limit("entries", format!("it has more than {} entries", self.limits.entries)));
         }
-        let path = self.path(&entry.path_bytes())?;
+        let path = self.path(name.unwrap_or(&entry.path_bytes()))?;
         let shown = || String::from_utf8_lossy(&path).into_owned();
         let kind = entry.header().entry_type();
         if let Some(op) = whiteout(&path)? {
@@ -112,10 +134,7 @@ impl Checker {
             EntryType::Directory => FileOp::Folder { path, meta },
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let size = entry.size();
-                self.bytes =
-                    self.bytes.checked_add(size).filter(|bytes| *bytes <= self.limits.bytes).ok_or_else(|| {
-                        Error::limit("bytes", format!("its files have more than {} bytes", self.limits.bytes))
-                    })?;
+                self.count(size)?;
                 FileOp::File { path, meta, size, sparse: kind == EntryType::GNUSparse }
             }
             EntryType::Symlink => {
@@ -207,11 +226,6 @@ impl Checker {
                 b"mtime" => {
                     let time = std::str::from_utf8(value).ok().and_then(pax_time);
                     (meta.mtime, meta.nanos) = time.unwrap_or((meta.mtime, 0));
-                }
-                key if key.starts_with(b"GNU.sparse.") => {
-                    return Err(Error::Hostile(
-                        "it has sparse files in the pax form, which is not understood (GNU's own form is)".into(),
-                    ));
                 }
                 key => {
                     let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { continue };

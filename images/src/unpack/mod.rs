@@ -10,6 +10,7 @@ mod packed;
 mod pipe;
 mod place;
 pub mod sandbox;
+mod sparse;
 pub mod wire;
 pub mod worker;
 

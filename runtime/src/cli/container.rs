@@ -149,6 +149,9 @@ pub struct CreateArgs {
     /// When to pull the image: always, missing, never
     #[arg(long, default_value = "missing", value_parser = ["always", "missing", "never"])]
     pub pull: String,
+    /// The image for another platform than this machine's
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<String>,
     /// Image
     pub image: String,
     /// Command and its arguments

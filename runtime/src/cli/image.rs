@@ -20,6 +20,9 @@ pub enum ImageCommand {
     /// Remove images without a name that no container stands on
     #[command(after_help = "Example: rcr image prune -a")]
     Prune(PruneArgs),
+    /// Find what has changed on the disk since it was written, and put it right
+    #[command(after_help = "Example: rcr image check --repair")]
+    Check(CheckArgs),
 }
 
 /// Verbs that stand alone (`rcr pull`) and below `rcr image`.
@@ -96,6 +99,16 @@ pub struct PruneArgs {
     /// Don't ask
     #[arg(short, long)]
     pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Make damaged layers anew; what was packed and is damaged is pulled again
+    #[arg(long)]
+    pub repair: bool,
+    /// Images, by name or id (default: all)
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<String>,
 }
 
 #[derive(Debug, Args)]

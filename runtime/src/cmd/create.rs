@@ -40,7 +40,7 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let parsed = Parsed::from(args, instance)?;
     let restart = refuse_early(args)?;
     let images = super::image::store(instance)?;
-    let image = super::registry::image_for(instance, &args.image, &args.pull)?;
+    let image = super::registry::image_for(instance, &args.image, &args.pull, args.platform.as_deref())?;
     let layers = images.layers(&image)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let defaults = image.config.config().clone().unwrap_or_default();

@@ -1,12 +1,12 @@
 //! `image …`, `images`, `rmi`.
 
 use super::{archive, inspect, registry, table};
-use crate::cli::image::{ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
+use crate::cli::image::{CheckArgs, ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
 use crate::cli::value;
 use crate::container::lifecycle::Instance;
 use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
-use rcr_images::{Digest, ImportOptions, Removed, Store, Users};
+use rcr_images::{Check, Digest, ImportOptions, Removed, Store, Users};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -26,6 +26,7 @@ pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
         ImageCommand::Inspect(args) => inspect::print(&args.images, false, |name| describe(instance, name)),
         ImageCommand::Rm(args) => remove(instance, &args),
         ImageCommand::Prune(args) => prune(instance, &args),
+        ImageCommand::Check(args) => check(instance, &args),
     }
 }
 
@@ -216,4 +217,38 @@ fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
     pruned.removed.into_iter().for_each(say);
     println!("Total reclaimed space: {}", table::size(pruned.bytes));
     Ok(0)
+}
+
+/// `rcr image check`: 1 if something is damaged and stays so.
+fn check(instance: &Instance, args: &CheckArgs) -> Outcome<i32> {
+    let store = store(instance)?;
+    let wanted = match args.images.as_slice() {
+        [] => store.list()?.into_iter().map(|image| image.id.to_string()).collect(),
+        some => some.to_vec(),
+    };
+    let running = Containers::of(instance, true)?;
+    let mounted = running.all.iter().filter(|c| c.state.status.is_alive());
+    let mounted: Vec<PathBuf> = mounted.flat_map(|c| c.config.image.layers.clone()).collect();
+    let how = Check { repair: args.repair, mounted: &mounted };
+    let (mut seen, mut damaged, mut repaired) = (Vec::new(), 0, 0);
+    for name in &wanted {
+        let image = store.resolve(name)?;
+        let faults = store.check(&image, &how, &mut seen)?;
+        let fetched = args.repair
+            && faults.iter().any(|fault| !fault.repaired)
+            && registry::fetch_again(instance, &image, name).map_err(|failure| failure.print()).is_ok()
+            && store.check(&image, &how, &mut Vec::new())?.is_empty();
+        for fault in faults {
+            let now_good = fault.repaired || fetched;
+            println!("{}: {}", if now_good { "repaired" } else { "damaged" }, fault.what);
+            if now_good { repaired += 1 } else { damaged += 1 }
+        }
+    }
+    println!("{} images, {} layers: {damaged} damaged, {repaired} repaired", wanted.len(), seen.len());
+    if damaged > 0 && !args.repair {
+        eprintln!(
+            "hint: `rcr image check --repair` makes layers anew, and pulls what cannot be made from what is here"
+        );
+    }
+    Ok(i32::from(damaged > 0))
 }

@@ -62,10 +62,14 @@ fn fetch(instance: &Instance, name: &Reference, how: &Fetch) -> Outcome<Pulled> 
 }
 
 /// The image of a new container, pulled as `--pull` says.
-pub fn image_for(instance: &Instance, wanted: &str, policy: &str) -> Outcome<Image> {
+pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&str>) -> Outcome<Image> {
     let store = store(instance)?;
+    let platform = platform(wish)?;
     let here = || -> Result<Image, rcr_images::Error> {
         let image = store.resolve(wanted)?;
+        if platform.as_ref().is_some_and(|wish| !fits(wish, &platform_of(&image))) {
+            return Err(rcr_images::Error::NotFound { name: wanted.to_owned(), near: Vec::new() });
+        }
         // An image of which layers are missing is as good as none.
         store.layers(&image).map(|_| image)
     };
@@ -74,7 +78,13 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str) -> Outcome<Ima
         _ => Some(here()),
     };
     let missing = match local {
-        Some(Ok(image)) => return Ok(image),
+        Some(Ok(image)) => {
+            let (has, own) = (platform_of(&image), Platform::default());
+            if platform.is_none() && !fits(&own, &has) {
+                eprintln!("warning: `{wanted}` is an image for {has}, this machine is {own}");
+            }
+            return Ok(image);
+        }
         Some(Err(error)) => Some(error),
         None => None,
     };
@@ -86,10 +96,32 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str) -> Outcome<Ima
         (Ok(name), _) => name,
     };
     // What was missing is the error; that it could not be pulled, either, is why it stays one.
-    fetch(instance, &name, &Fetch::default()).map(|pulled| pulled.image).map_err(|failure| match missing {
+    let how = Fetch { platform: platform.clone(), ..Fetch::default() };
+    fetch(instance, &name, &how).map(|pulled| pulled.image).map_err(|failure| match missing {
         Some(missing) => failure.during(missing.to_string()),
         None => failure,
     })
+}
+
+/// Pulls an image whose packed layers were damaged, for its own platform, by the first name that it has.
+pub fn fetch_again(instance: &Instance, image: &Image, wanted: &str) -> Outcome<()> {
+    let name = image.names.first().ok_or_else(|| {
+        Failure::new(format!("cannot pull `{wanted}` again"))
+            .because("it has no name")
+            .hint("import or load it once more")
+    })?;
+    let platform = Some(platform_of(image));
+    fetch(instance, &name.parse()?, &Fetch { platform, ..Fetch::default() }).map(drop)
+}
+
+fn fits(wish: &Platform, has: &Platform) -> bool {
+    (&wish.os, &wish.architecture) == (&has.os, &has.architecture)
+        && (wish.variant.is_none() || wish.variant == has.variant)
+}
+
+fn platform_of(image: &Image) -> Platform {
+    let (os, architecture) = (image.config.os().to_string(), image.config.architecture().to_string());
+    Platform { os, architecture, variant: image.config.variant().clone() }
 }
 
 /// Missing or damaged, and no id: ids are not known to registries.

@@ -27,6 +27,9 @@ pub struct Network {
     pub shim: Option<Shim>,
     /// The bridge's own address, fixed so that it doesn't follow the lowest port's (bridge(4) behaviour).
     pub mac: Mac,
+    /// Servers for names outside, for containers without `--dns`.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
     /// Seconds since the epoch.
     pub created: i64,
@@ -132,8 +135,26 @@ pub struct Attachment {
     pub reused: Vec<IpAddr>,
     /// The container may open connections to the host.
     pub host_access: bool,
+    /// Sysctls of the container's end, as paths below `/proc/sys`.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// What the LAN's DHCP server gave (`--ipam-driver dhcp`).
+    #[serde(default)]
+    pub lease: Option<LanLease>,
     /// What is published through this attachment.
     pub ports: Vec<PublishedPort>,
+}
+
+/// An address from the LAN's DHCP server (RFC 2131).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LanLease {
+    pub address: ipnet::Ipv4Net,
+    pub router: Option<std::net::Ipv4Addr>,
+    pub server: std::net::Ipv4Addr,
+    /// How long it was given for, when its own server is asked again (T1), and when every server is (T2), in seconds.
+    pub seconds: u32,
+    pub renew: u32,
+    pub rebind: u32,
 }
 
 /// What plans need to know about the host. Collected by `kernel::observe`.

@@ -143,7 +143,7 @@ fn netd_killed_and_started_again_knows_its_macvlan_networks() {
     lab.start();
     let Reply::Network(info) = lab.call(Call::NetworkInspect { network: "lan".into() }) else { panic!() };
     assert_eq!(info.driver.name(), "macvlan");
-    drop(a);
+    lab.end(a);
     lab.call(Call::NetworkRemove { network: "lan".into() });
     lab.clean(&before);
 }
@@ -199,4 +199,76 @@ fn host_access_is_refused_where_links_do_not_see_each_other() {
     });
     let error = create(&mut lab, spec).unwrap_err();
     assert!(causes(&error).contains("do not see each other"), "{}", causes(&error));
+}
+
+#[test]
+fn an_address_that_somebody_on_the_lan_has_is_not_used() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let spec = lan(MacvlanMode::Bridge, |spec| {
+        let mut v6 = spec.subnets[0].clone();
+        (v6.subnet, v6.gateway, v6.ip_range) = ("2001:db8::/64".parse().unwrap(), None, None);
+        v6.no_gateway = true;
+        spec.subnets.push(v6);
+    });
+    create(&mut lab, spec.clone()).unwrap();
+    let mac = lab.outside.sh("ip -o link show out0 | sed 's/.*ether //; s/ .*//'").trim().to_owned();
+    lab.outside.sh("ip addr add 192.0.2.77/24 dev out0; ip addr add 2001:db8::77/64 dev out0 nodad");
+    lab.outside.sh("ip addr add 192.0.2.128/24 dev out0; ip addr add 2001:db8::3/64 dev out0 nodad");
+    let refused = |lab: &mut Lab, change: &dyn Fn(&mut AttachmentRequest), address: &str| {
+        let error = lab.try_container("a", "lan", |spec| change(&mut spec.attachments[0])).err().expect("refused");
+        let says = format!("`{mac}` on the LAN has the address `{address}`");
+        assert!(causes(&error).contains(&says) && error.hint.is_some(), "{error:?}");
+        assert_eq!(error.kind, ErrorKind::InUse);
+    };
+    refused(&mut lab, &|a| a.ip = Some("192.0.2.77".parse().unwrap()), "192.0.2.77");
+    refused(&mut lab, &|a| a.ip6 = Some("2001:db8::77".parse().unwrap()), "2001:db8::77");
+    // What netd would choose first is somebody's in both families: the next ones are free.
+    let a = lab.container("a", "lan");
+    assert_ne!(a.ip(false).to_string(), "192.0.2.128");
+    assert_ne!(a.ip(true).to_string(), "2001:db8::3");
+    assert!(lab.log().contains("somebody on the LAN has `192.0.2.128`"), "{}", lab.log());
+    assert!(a.netns.ping(OUTSIDE) && lab.outside.ping(a.ip(true)));
+    // A running container is not touched by a connect that is refused.
+    lab.network("blue");
+    let b = lab.container("b", "blue");
+    let seen = b.netns.sh("ip -o addr; ip route");
+    let request = AttachmentRequest { ip: Some("192.0.2.77".parse().unwrap()), ..AttachmentRequest::to("lan") };
+    let error = lab.try_call(Call::Connect { id: b.id.clone(), attachment: request.clone() }).unwrap_err();
+    assert!(causes(&error).contains(&mac), "{error:?}");
+    assert_eq!(b.netns.sh("ip -o addr; ip route"), seen);
+    lab.outside.sh("ip addr del 192.0.2.77/24 dev out0");
+    lab.call(Call::Connect { id: b.id.clone(), attachment: request });
+    for container in [a, b] {
+        lab.end(container);
+    }
+    lab.call(Call::NetworkRemove { network: "lan".into() });
+    // Whoever knows better switches it off.
+    let trusting = lan(MacvlanMode::Bridge, |spec| {
+        if let DriverSpec::Macvlan(options) = &mut spec.driver {
+            options.lan.probe = false;
+        }
+    });
+    create(&mut lab, trusting).unwrap();
+    let c = lab.container("c", "lan");
+    assert_eq!(c.ip(false).to_string(), "192.0.2.128");
+    lab.end(c);
+    for network in ["lan", "blue"] {
+        lab.call(Call::NetworkRemove { network: network.into() });
+    }
+    lab.outside.sh("ip addr del 192.0.2.128/24 dev out0");
+    lab.clean(&before);
+}
+
+#[test]
+fn an_address_that_changes_hands_is_announced() {
+    let mut lab = Lab::new();
+    create(&mut lab, lan(MacvlanMode::Bridge, |_| {})).unwrap();
+    // A neighbour that remembers a former owner, and takes what it hears as new only if it hears it.
+    lab.outside.sh("sysctl -qw net.ipv4.conf.out0.arp_accept=1");
+    lab.outside.sh("ip neigh add 192.0.2.200 lladdr 02:00:00:00:00:99 dev out0 nud stale");
+    let a = lab.container_with("a", "lan", |spec| spec.attachments[0].ip = Some("192.0.2.200".parse().unwrap()));
+    let mac = a.info.attachments[0].mac.unwrap().to_string();
+    eventually("the neighbour knows the new owner", || lab.outside.sh("ip neigh show 192.0.2.200").contains(&mac));
+    lab.end(a);
 }

@@ -34,6 +34,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         parent: None,
         shim: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
+        dns: Vec::new(),
         labels: Default::default(),
         created: 0,
         predefined: false,
@@ -61,6 +62,8 @@ fn attachment(network: &Network, change: impl FnOnce(&mut Attachment)) -> Attach
         gw_priority: 0,
         reused: Vec::new(),
         host_access: false,
+        sysctls: Default::default(),
+        lease: None,
         ports: Vec::new(),
     };
     change(&mut attachment);
@@ -120,6 +123,19 @@ fn attachments() {
     };
     let blue = network(|_, _| {});
     golden("attach.txt", "attach web to blue (bridge)", &plan(&blue, &attachment(&blue, |_| {})));
+    golden(
+        "attach-beside.txt",
+        "attach web to blue (bridge), a port, another network with the default route, a name and a sysctl of its interface",
+        &plan(
+            &blue,
+            &attachment(&blue, |a| {
+                a.default_via.clear();
+                a.ifname = "lan0".parse().unwrap();
+                a.sysctls.insert("net/ipv4/conf/lan0/log_martians".into(), "1".into());
+                a.ports = vec![port("0.0.0.0", 8080, 80, 1, Proto::Tcp)];
+            }),
+        ),
+    );
     golden(
         "attach-publish.txt",
         "attach web to blue (bridge), ports, host-gateway, a reused address",

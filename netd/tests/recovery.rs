@@ -176,8 +176,11 @@ fn life(lab: &mut Lab) -> Result<(), String> {
     });
     let id = spec.id.clone();
     let (_, _netns) = call(Call::SandboxCreate { spec, dry_run: false })?;
-    call(Call::Connect { id: id.clone(), attachment: AttachmentRequest::to("bridge") })?;
+    let attachment = AttachmentRequest { gw_priority: 1, ..AttachmentRequest::to("bridge") };
+    call(Call::Connect { id: id.clone(), attachment })?;
     call(Call::Disconnect { id: id.clone(), network: "bridge".into() })?;
+    let change = NetworkChange { mtu: Some(1300), ..NetworkChange::default() };
+    call(Call::NetworkUpdate { network: "sweep".into(), change, dry_run: false })?;
     call(Call::SandboxRelease { id })?;
     call(Call::NetworkRemove { network: "sweep".into() })?;
     Ok(())

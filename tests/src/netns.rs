@@ -34,6 +34,11 @@ impl Netns {
         Self { file: Arc::new(File::open(format!("/proc/{pid}/ns/net")).expect("the process runs")) }
     }
 
+    /// The number of the descriptor in this process, which others reach as `/proc/PID/fd/NUMBER`.
+    pub fn fd(&self) -> i32 {
+        self.file.as_raw_fd()
+    }
+
     /// A program that will run in here.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

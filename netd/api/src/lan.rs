@@ -4,7 +4,7 @@ use crate::IfName;
 use serde::{Deserialize, Serialize};
 
 /// What macvlan and ipvlan have in common.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LanOptions {
     /// `parent`: the host's link; `NAME.ID` makes a VLAN link when there is none. Absent: an internal network on a link of our own.
@@ -17,6 +17,22 @@ pub struct LanOptions {
     /// published.
     #[serde(default)]
     pub host_access: bool,
+    /// `probe`: the LAN is asked whether anybody has an address before a container gets it (0.3 s).
+    #[serde(default = "yes")]
+    pub probe: bool,
+    /// `--ipam-driver dhcp`: addresses come from the LAN's own DHCP server.
+    #[serde(default)]
+    pub dhcp: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for LanOptions {
+    fn default() -> Self {
+        Self { parent: None, mtu: None, host_access: false, probe: true, dhcp: false }
+    }
 }
 
 /// Options of the macvlan driver.

@@ -15,6 +15,7 @@ mod readers;
 mod reply;
 mod request;
 mod sandbox;
+mod update;
 
 pub use config::{Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
@@ -30,6 +31,7 @@ pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,
     SandboxInfo, SandboxRequest,
 };
+pub use update::NetworkChange;
 
 /// The version of this protocol. A daemon refuses a request of another major version by name.
 pub const API_VERSION: u16 = 1;

@@ -153,6 +153,9 @@ pub struct NetworkInfo {
     /// The host's interface of this network, while it exists.
     pub interface: Option<IfName>,
     pub mtu: Option<u32>,
+    /// Servers for names outside, of the network's own.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
     /// Seconds since the epoch.
     pub created: i64,

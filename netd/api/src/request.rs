@@ -1,6 +1,6 @@
 //! Requests.
 
-use crate::{AttachmentRequest, ContainerId, NetworkCreate, SandboxRequest};
+use crate::{AttachmentRequest, ContainerId, NetworkChange, NetworkCreate, SandboxRequest};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -57,4 +57,6 @@ pub enum Call {
     Disconnect { id: ContainerId, network: String },
     /// Ends netd: the data path stays, state is synced. → `Done`.
     Shutdown,
+    /// Changes a network, in use or not; all of it or nothing. → `Network`. With `dry_run`: → `Plan`, nothing is changed.
+    NetworkUpdate { network: String, change: NetworkChange, dry_run: bool },
 }

@@ -57,6 +57,10 @@ pub struct AttachmentRequest {
     /// The attachment with the highest priority gives the default route (Docker's `gw-priority`).
     #[serde(default)]
     pub gw_priority: i32,
+    /// Sysctls of the interface, as paths below `/proc/sys` with `IFNAME` for its name (Docker's
+    /// `com.docker.network.endpoint.sysctls`), e.g. `net/ipv4/conf/IFNAME/log_martians`.
+    #[serde(default)]
+    pub sysctls: std::collections::BTreeMap<String, String>,
     /// Addresses to take if they are free (the ones this container had before): a wish, never refused.
     #[serde(default)]
     pub prefer: Vec<IpAddr>,
@@ -73,6 +77,7 @@ impl AttachmentRequest {
             mac: None,
             ifname: None,
             gw_priority: 0,
+            sysctls: Default::default(),
             prefer: Vec::new(),
         }
     }

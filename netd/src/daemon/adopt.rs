@@ -5,7 +5,7 @@ use super::sandbox::{Attached, Record, Sandbox, journal_key};
 use super::server::reach_shim;
 use super::state::{Daemon, NetworkState};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, JournalState, delete_marked, observe};
+use crate::kernel::{Journal, JournalState, delete_marked, facts, observe};
 use crate::model::Network;
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::NetworkId;
@@ -19,6 +19,7 @@ impl Daemon {
     pub fn adopt(&mut self) -> Result<(), Box<dyn Error>> {
         self.new_boot()?;
         self.host_bits = self.host_number()?;
+        self.facts = facts(&mut self.kernel.route)?;
         self.load_networks()?;
         let journals: Journals = records(&*self.store, "journal/")?.into_iter().collect();
         let found = records::<Record>(&*self.store, "sandbox/")?;
@@ -26,6 +27,7 @@ impl Daemon {
         for (_, record) in found {
             self.adopt_sandbox(record, &journals);
         }
+        self.undo_unfinished_updates()?;
         self.settle_base();
         self.settle_table()?;
         self.sweep()?;
@@ -44,7 +46,7 @@ impl Daemon {
             return Ok(());
         }
         let mut changes = vec![Change::put("boot", &boot)?];
-        for prefix in ["journal/", "sandbox/"] {
+        for prefix in ["journal/", "sandbox/", "update/"] {
             changes.extend(self.store.range(prefix)?.into_iter().map(|(key, _)| Change::Delete(key)));
         }
         Ok(self.store.txn(&changes, Durability::Durable)?)
@@ -102,7 +104,7 @@ impl Daemon {
                 }
             }
             let journal = journal.unwrap_or_else(|| Journal::intend(crate::plan::Plan::default()));
-            attached.push(Attached { attachment: attachment.clone(), journal });
+            attached.push(Attached { attachment: attachment.clone(), journal, client: None });
         }
         self.generation += 1;
         let generation = self.generation;
@@ -114,6 +116,7 @@ impl Daemon {
                 sandbox.netns = shim.netns.take();
                 sandbox.kept = self.keep_again(&sandbox.record());
                 self.finish_connects(&mut sandbox);
+                self.resume_leases(&mut sandbox);
                 self.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
                 self.serve_names(&mut sandbox, None);
                 let id = sandbox.record.id.clone();
@@ -134,7 +137,7 @@ impl Daemon {
             .into_iter()
             .partition(|a| a.journal.state == JournalState::Up || a.journal.plan.steps.is_empty());
         sandbox.attached = up;
-        for Attached { attachment, journal } in broken {
+        for Attached { attachment, journal, .. } in broken {
             self.log.line(format!("undoing half a connection of container `{}`", sandbox.record.name));
             self.kernel.undo(&journal.plan.steps, &journal.outcomes, None);
             self.free_addresses(&attachment);

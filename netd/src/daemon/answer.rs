@@ -20,9 +20,13 @@ pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
             Some("the parent carries links of another kind or mode, which somebody else made: `ip -d link` shows them")
         }
         Some(nix::errno::Errno::EXFULL) => Some("a bridge has at most 1023 ports: use a second network"),
+        _ if matches!(error, KernelError::Duplicate { .. }) => Some(
+            "choose another address, keep netd from choosing it by `--ip-range` or `--aux-address`, or ask nobody: `-o probe=false`",
+        ),
         _ => None,
     };
-    let kind = if matches!(error, KernelError::NotOurs(_)) { ErrorKind::InUse } else { ErrorKind::System };
+    let taken = matches!(error, KernelError::NotOurs(_) | KernelError::Duplicate { .. });
+    let kind = if taken { ErrorKind::InUse } else { ErrorKind::System };
     let failed = ApiError::new(kind, what).caused_by(error.to_string());
     match hint {
         Some(hint) => failed.hint(hint),
@@ -145,6 +149,7 @@ impl Daemon {
             subnets: subnets.collect(),
             interface: network.interface.clone().filter(|_| state.journal.is_some()),
             mtu: state.mtu(),
+            dns: network.dns.clone(),
             labels: network.labels.clone(),
             created: network.created,
             predefined: network.predefined,
@@ -187,15 +192,10 @@ impl Daemon {
         let named = attachments.iter().any(|a| a.ifname.is_some());
         // The host's own address of each family, on the first network that it has one on.
         let mut host_gateway: Vec<IpAddr> = Vec::new();
-        let networks = attachments.iter().filter_map(|a| Some((a, &self.networks.get(&a.network_id)?.network)));
-        let of_host = networks.flat_map(|(a, network)| match (&network.shim, network.bridge()) {
-            (Some(shim), _) => shim.addresses.as_slice(),
-            (None, Some(_)) => a.gateways.as_slice(),
-            (None, None) => &[],
-        });
-        for gateway in of_host {
+        let networks = attachments.iter().filter_map(|a| Some(&self.networks.get(&a.network_id)?.network));
+        for gateway in networks.flat_map(super::host_names::addresses) {
             if !host_gateway.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
-                host_gateway.push(*gateway);
+                host_gateway.push(gateway);
             }
         }
         if sandbox.record.source == netd_api::NetnsSource::Host {

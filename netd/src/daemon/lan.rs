@@ -4,7 +4,7 @@ use super::answer::kernel_failed;
 use super::networks::{now, random_mac};
 use super::state::Daemon;
 use crate::drivers::lan::{self, Claim, Refusal};
-use crate::kernel::{Journal, is_wireless, knows_kind, observe};
+use crate::kernel::{Journal, is_wireless, knows_kind, load_dummy_module, observe};
 use crate::model::{Network, Parent, Shim, Subnet};
 use crate::plan::{Child, Observed, Op};
 use crate::store::{Change, Durability};
@@ -56,7 +56,11 @@ impl Daemon {
         if access {
             lan::fits_host(kind).map_err(|why| refused(what, why))?;
         }
-        let mut subnets = self.choose_subnets(&spec, joined.as_ref(), what)?;
+        let dhcp = spec.driver.lan().is_some_and(|o| o.dhcp);
+        if dhcp {
+            super::dhcp::refuse_network(&spec, joined.is_some(), matches!(parent, Parent::Own(_)), what)?;
+        }
+        let mut subnets = if dhcp { Vec::new() } else { self.choose_subnets(&spec, joined.as_ref(), what)? };
         let shim = if access { Some(make_shim(&id, &mut subnets, what)?) } else { None };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
@@ -73,6 +77,7 @@ impl Daemon {
             parent,
             shim,
             mac,
+            dns: Vec::new(),
             labels,
             created,
             predefined,
@@ -93,7 +98,7 @@ impl Daemon {
                 name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
             return Ok(Parent::Own(name));
         };
-        let foreign = seen.links.get(&wanted).filter(|l| l.alias.as_deref() != Some(lan::vlan_alias(&wanted).as_str()));
+        let foreign = seen.links.get(&wanted).filter(|link| !lan::is_our_vlan(&wanted, link));
         let parent = match lan::vlan_of(&wanted) {
             Some((on, id)) if foreign.is_none() => Parent::Vlan { name: wanted.clone(), on, id },
             _ => Parent::Given(wanted.clone()),
@@ -124,6 +129,9 @@ impl Daemon {
             Parent::Vlan { .. } => Some("vlan"),
             Parent::Own(_) => Some("dummy"),
         };
+        if of_parent == Some("dummy") {
+            load_dummy_module();
+        }
         for kind in of_parent.into_iter().chain([kind.name()]) {
             let known = knows_kind(&mut self.kernel.route, kind).map_err(|error| kernel_failed(what, &error))?;
             if !known {
@@ -150,6 +158,9 @@ impl Daemon {
             return Ok(());
         };
         let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
+        if self.leases_from_lan(id) {
+            super::dhcp::refuse_choice(request, what)?;
+        }
         match lan::child(&state.network.driver) {
             Some(Child::Ipvlan { .. }) if request.mac.is_some() => {
                 refuse("ipvlan links have their parent's MAC address".into())
@@ -244,7 +255,7 @@ fn last_free(range: IpNet, taken: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
 }
 
 /// The host's own addresses on the parent are not for containers.
-fn reserve_host_addresses(spec: &mut NetworkCreate, parent: &IfName, seen: &Observed) {
+pub(super) fn reserve_host_addresses(spec: &mut NetworkCreate, parent: &IfName, seen: &Observed) {
     let own: Vec<_> = seen.addresses.iter().filter(|(link, _)| link == parent).map(|(_, net)| net.addr()).collect();
     for asked in &mut spec.subnets {
         let mut here = own.iter().filter(|address| asked.subnet.contains(*address)).enumerate();

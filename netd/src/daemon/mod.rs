@@ -6,6 +6,8 @@
 mod adopt;
 mod answer;
 mod claim;
+mod dhcp;
+mod host_names;
 mod lan;
 mod log;
 mod networks;
@@ -14,6 +16,7 @@ mod publish;
 mod sandbox;
 mod server;
 mod state;
+mod update;
 
 pub use log::Log;
 pub use options::{Options, main};

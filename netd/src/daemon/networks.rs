@@ -136,12 +136,14 @@ impl Daemon {
             .and_then(|change| self.store.txn(&[change], Durability::Durable))
             .map_err(|error| store_failed(format!("cannot write network `{}` down", network.name), &error))?;
         let leases = network.subnets.iter().map(|_| Leases::default()).collect();
+        self.announce_host_on(&network);
         self.networks.insert(id.clone(), NetworkState::new(network, leases));
         Ok(id)
     }
 
     fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
         self.networks.remove(id);
+        self.forget_host_on(id);
         let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
         self.store.txn(&changes, Durability::Durable).map_err(|error| store_failed("cannot forget a network", &error))
     }
@@ -204,6 +206,7 @@ impl Daemon {
             parent,
             shim,
             mac,
+            dns: Vec::new(),
             labels,
             created,
             predefined,

@@ -3,13 +3,17 @@
 mod attach;
 mod live;
 
+pub use attach::choose_default_routes;
+pub(super) use attach::{choose, gateways};
+
 use super::answer::{kernel_failed, store_failed};
+use super::dhcp;
 use super::publish::Kept;
 use super::server::ShimLink;
 use super::state::{Answer, Daemon, Dying, Input};
 use crate::dns::{Endpoint, Service, View};
 use crate::drivers;
-use crate::kernel::{Journal, JournalState, Netns, Resolver, replace_dns};
+use crate::kernel::{DhcpClient, Journal, JournalState, KernelError, Netns, Resolver, delete_marked, replace_dns};
 use crate::model::Attachment;
 use crate::plan::{Op, Outcome, Plan, show};
 use crate::store::{Change, Durability};
@@ -22,6 +26,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How many addresses are tried on a LAN where others take what we choose.
+const CHOICES: usize = 4;
 /// How long a namespace that goes away may take to take its links along.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -43,6 +49,8 @@ pub struct Record {
 pub struct Attached {
     pub attachment: Attachment,
     pub journal: Journal,
+    /// Who keeps the lease, where the LAN gives the addresses.
+    pub client: Option<DhcpClient>,
 }
 
 /// A sandbox as it lives.
@@ -76,7 +84,7 @@ pub fn journal_key(id: &ContainerId, network: &NetworkId) -> String {
 impl Daemon {
     pub(super) fn sandbox_create(
         &mut self,
-        spec: SandboxRequest,
+        mut spec: SandboxRequest,
         dry_run: bool,
         fds: Vec<OwnedFd>,
         connection: u64,
@@ -87,12 +95,24 @@ impl Daemon {
         }
         // A container that starts again before the end of its last shim was seen.
         self.sandbox_release(&spec.id)?;
-        let design = self.design_attachments(&spec, &what)?;
-        let result = self.build(&spec, design.clone(), fds, connection, &what);
-        if result.is_err() {
+        let mut tries = CHOICES;
+        let info = loop {
+            tries -= 1;
+            let design = self.design_attachments(&spec, &what)?;
+            let error = match self.build(&spec, design.clone(), &fds, connection, &what) {
+                Ok(info) => break info,
+                Err(error) => error,
+            };
             self.give_back(&design);
-        }
-        let info = result?;
+            match self.duplicate.take() {
+                // We chose it: the next one may be free.
+                Some(taken) if tries > 0 && !asks_for(&spec, taken) => {
+                    self.log.line(format!("somebody on the LAN has `{taken}`: `{}` gets another address", spec.name));
+                    spec.attachments.iter_mut().for_each(|a| a.prefer.clear());
+                }
+                _ => return Err(error),
+            }
+        };
         let netns = self.sandboxes.get(&spec.id).and_then(|s| s.netns.as_ref()).map(OwnedFd::try_clone).transpose();
         let netns = netns.map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
         Ok((info, netns.into_iter().collect()))
@@ -102,7 +122,7 @@ impl Daemon {
         &mut self,
         spec: &SandboxRequest,
         mut attachments: Vec<Attachment>,
-        fds: Vec<OwnedFd>,
+        fds: &[OwnedFd],
         connection: u64,
         what: &str,
     ) -> Result<Reply, ApiError> {
@@ -117,8 +137,11 @@ impl Daemon {
         }
         let netns = match spec.netns {
             NetnsSource::New => Some(self.ready_netns()),
-            NetnsSource::Given => match fds.into_iter().next() {
-                Some(fd) => Some(Netns::adopt(fd)),
+            NetnsSource::Given => match fds.first().and_then(|fd| fd.try_clone().ok()) {
+                Some(fd) => {
+                    self.bury_links_of(&spec.id);
+                    Some(Netns::adopt(fd))
+                }
                 None => {
                     return Err(
                         ApiError::new(ErrorKind::Invalid, what).caused_by("no network namespace came with the request")
@@ -149,7 +172,7 @@ impl Daemon {
     fn plan_all(&self, attachments: Vec<Attachment>) -> Vec<Attached> {
         let planned = |attachment: Attachment| {
             let journal = Journal::intend(self.attach_plan(&attachment));
-            Attached { attachment, journal }
+            Attached { attachment, journal, client: None }
         };
         attachments.into_iter().map(planned).collect()
     }
@@ -181,12 +204,21 @@ impl Daemon {
                     sandbox.attached[i].journal.state = JournalState::Up;
                 }
                 Err(error) => {
+                    if let KernelError::Duplicate { address, .. } = error.cause {
+                        self.duplicate = Some(address);
+                    }
                     let failed = super::answer::apply_failed(what, &error);
                     // What failed is undone already; what stood before goes the usual way.
                     sandbox.attached.truncate(i);
                     self.dismantle(sandbox);
                     return Err(failed);
                 }
+            }
+        }
+        for i in 0..sandbox.attached.len() {
+            if let Err(error) = self.lease_from_lan(&mut sandbox, i, true, what) {
+                self.dismantle(sandbox);
+                return Err(error);
             }
         }
         // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
@@ -264,6 +296,7 @@ impl Daemon {
         for attached in &sandbox.attached {
             self.announce_names(&sandbox.record, &attached.attachment);
         }
+        self.announce_host_container(&sandbox.record);
         let view = self.view(sandbox);
         let Some(netns) = sandbox.netns.as_ref().filter(|_| !view.networks.is_empty()) else {
             return;
@@ -295,7 +328,12 @@ impl Daemon {
         let networks: Vec<NetworkId> =
             sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
         let out = |id: &NetworkId| self.networks.get(id).is_some_and(|n| !n.network.internal);
-        View { forward: networks.iter().any(out), networks, servers: sandbox.record.dns.servers.clone() }
+        let mut servers = sandbox.record.dns.servers.clone();
+        if servers.is_empty() {
+            let own = networks.iter().filter_map(|id| self.networks.get(id)).flat_map(|n| &n.network.dns);
+            servers.extend(own.copied());
+        }
+        View { forward: networks.iter().any(out), networks, servers }
     }
 
     pub(super) fn sandbox_hold(
@@ -383,11 +421,14 @@ impl Daemon {
         let Sandbox { attached, service, kept, netns, .. } = sandbox;
         drop((service, kept));
         self.ports.remove(&record.id);
+        self.forget_host_container(&record);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
         let mut left = Vec::new();
-        for Attached { attachment, mut journal } in attached.into_iter().rev() {
+        for mut one in attached.into_iter().rev() {
+            dhcp::release(&mut one);
+            let Attached { attachment, mut journal, .. } = one;
             self.dns.remove_endpoint(&attachment.network, &record.id);
-            self.leave_to_namespace(&mut journal, netns.is_some());
+            self.leave_to_namespace(&record.id, &mut journal, netns.is_some());
             left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, lan_netns(&journal, netns.as_ref())));
             if attachment.ports.iter().any(|p| p.proto != Proto::Tcp) {
                 for address in &attachment.addresses {
@@ -410,7 +451,18 @@ impl Daemon {
         left.iter().map(ToString::to_string).inspect(|one| self.log.line(format!("left behind: {one}"))).collect()
     }
 
-    fn leave_to_namespace(&mut self, journal: &mut Journal, dying: bool) {
+    /// The links of a container's last run, where its namespace is used again: they would be in the way.
+    fn bury_links_of(&mut self, id: &ContainerId) {
+        let (due, rest) = std::mem::take(&mut self.dying).into_iter().partition(|d: &Dying| d.of == *id);
+        self.dying = rest;
+        for Dying { link, alias, .. } in due {
+            if let Err(error) = delete_marked(&mut self.kernel.route, &link, &alias, None) {
+                self.log.line(format!("cannot delete link `{link}`: {error}"));
+            }
+        }
+    }
+
+    fn leave_to_namespace(&mut self, id: &ContainerId, journal: &mut Journal, dying: bool) {
         if !dying {
             return;
         }
@@ -420,11 +472,19 @@ impl Daemon {
                     self.log.line(format!("cannot close the port of `{host}`: {error}"));
                 }
                 let due = Instant::now() + GRACE;
-                self.dying.push(Dying { link: host.to_string(), alias: alias.clone(), due });
+                let (link, alias, of) = (host.to_string(), alias.clone(), id.clone());
+                self.dying.push(Dying { link, alias, of, due });
                 *outcome = Outcome::Skipped;
             }
         }
     }
+}
+
+/// Whether the user named this address.
+fn asks_for(spec: &SandboxRequest, address: std::net::IpAddr) -> bool {
+    let named =
+        |a: &netd_api::AttachmentRequest| [a.ip.map(Into::into), a.ip6.map(Into::into)].contains(&Some(address));
+    spec.attachments.iter().any(named)
 }
 
 /// The namespace, where a link in it must be deleted now: one on a parent has nothing on the host to be silenced by, and would

@@ -124,12 +124,27 @@ impl Connection {
             _ => None,
         };
         let (sender, answer) = sync_channel(1);
-        let input = Input::Call { call, fds, shim: held, connection: self.number, answer: sender };
+        let input = Input::Call { call: Box::new(call), fds, shim: held, connection: self.number, answer: sender };
         let gone = || (Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")), Vec::new());
         if self.inbox.send(input).is_err() {
             return gone();
         }
-        answer.recv().unwrap_or_else(|_| gone())
+        let Ok((mut answer, waits)) = answer.recv() else {
+            return gone();
+        };
+        for wait in waits {
+            // Here, so that the writer goes on with everybody else's.
+            let (sender, settled) = sync_channel(1);
+            if self.inbox.send(Input::Settled(Box::new(wait.settle()), sender)).is_err() {
+                return gone();
+            }
+            answer.0 = match settled.recv() {
+                Ok(((Reply::Error(error), _), _)) => return (Reply::Error(error), Vec::new()),
+                Ok(((reply, _), _)) => reply,
+                Err(_) => return gone(),
+            };
+        }
+        answer
     }
 }
 

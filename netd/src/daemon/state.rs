@@ -1,12 +1,13 @@
 //! The writer's state, and its loop.
 
+use super::dhcp::{Settled, Wait};
 use super::log::Log;
 use super::sandbox::Sandbox;
 use super::server::ShimLink;
 use crate::dns::Dns;
 use crate::ipam::Leases;
 use crate::kernel::{Event, Journal, Kernel, KernelError, Netns, delete_marked};
-use crate::model::{Facts, Network};
+use crate::model::{Facts, LanLease, Network};
 use crate::ports::Registry;
 use crate::store::Store;
 use netd_api::{ApiError, Call, Config, ContainerId, NetworkId, Reply};
@@ -18,20 +19,26 @@ use tokio::runtime::Runtime;
 
 /// A reply with its descriptors.
 pub type Answer = (Reply, Vec<OwnedFd>);
+/// An answer, and what is to be waited for before it holds.
+pub type Told = (Answer, Vec<Wait>);
 
 /// What the writer works off.
 pub enum Input {
     Call {
-        call: Call,
+        call: Box<Call>,
         fds: Vec<OwnedFd>,
         shim: Option<ShimLink>,
         connection: u64,
-        answer: SyncSender<Answer>,
+        answer: SyncSender<Told>,
     },
+    /// The end of a wait that an answer named.
+    Settled(Box<Settled>, SyncSender<Told>),
     ConnectionClosed(u64),
     /// The shim that held this sandbox in this generation is gone.
     ShimGone(ContainerId, u64),
     Kernel(Event),
+    /// A LAN's DHCP server gave a running container another address.
+    Leased(ContainerId, NetworkId, LanLease),
 }
 
 /// A network with what changes about it.
@@ -49,6 +56,7 @@ pub struct NetworkState {
 pub struct Dying {
     pub link: String,
     pub alias: String,
+    pub of: ContainerId,
     pub due: Instant,
 }
 
@@ -70,6 +78,10 @@ pub struct Daemon {
     pub(super) facts: Facts,
     pub(super) dying: Vec<Dying>,
     pub(super) generation: u64,
+    /// The address that somebody on a LAN turned out to have, in the last plan that failed for it.
+    pub(super) duplicate: Option<std::net::IpAddr>,
+    /// What whoever called has to wait for.
+    pub(super) waits: Vec<Wait>,
     /// Random bits of this host's IPv6 prefix.
     pub(super) host_bits: u64,
     ending: bool,
@@ -104,6 +116,8 @@ impl Daemon {
             facts: Facts::default(),
             dying: Vec::new(),
             generation: 0,
+            duplicate: None,
+            waits: Vec::new(),
             host_bits: 0,
             ending: false,
         }
@@ -127,14 +141,20 @@ impl Daemon {
     fn take(&mut self, input: Input) {
         match input {
             Input::Call { call, fds, shim, connection, answer } => {
-                let reply = self.call(call, fds, shim, connection);
+                let reply = self.call(*call, fds, shim, connection);
                 let reply = reply.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
+                let reply = (reply, std::mem::take(&mut self.waits));
                 // The caller may have gone; its connection's end follows.
                 let _ = answer.send(reply);
+            }
+            Input::Settled(settled, answer) => {
+                let reply = self.settle_lease(*settled).unwrap_or_else(Reply::Error);
+                let _ = answer.send(((reply, Vec::new()), Vec::new()));
             }
             Input::ConnectionClosed(connection) => self.connection_closed(connection),
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
             Input::Kernel(event) => self.kernel_event(event),
+            Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
         }
     }
 
@@ -164,6 +184,9 @@ impl Daemon {
             Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
             Call::Connect { id, attachment } => self.connect(&id, attachment).map(|info| plain(Reply::Sandbox(info))),
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
+            Call::NetworkUpdate { network, change, dry_run } => {
+                self.network_update(&network, &change, dry_run).map(plain)
+            }
             Call::Shutdown => {
                 self.ending = true;
                 self.log.line("asked to end; the data path stays");

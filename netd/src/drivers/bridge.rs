@@ -12,7 +12,7 @@
 //! Containers of one network meet on the bridge (`icc=false`: isolated ports, no firewall rule involved). Everything else
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
-use super::{Driver, IPV6_MIN_MTU, default_routes};
+use super::{Driver, IPV6_MIN_MTU, default_routes, endpoint_sysctls, reply_routes};
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
 use crate::plan::{Op, Plan};
@@ -88,11 +88,13 @@ impl Driver for Bridge {
             let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
             plan.container(sysctl(key, "0"), "off by default: a v4-only network has no IPv6");
         }
+        endpoint_sysctls(&mut plan, a);
         for address in &a.addresses {
             plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
         }
         plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
         default_routes(&mut plan, a);
+        reply_routes(&mut plan, a);
         for address in &a.reused {
             plan.host(Op::ForgetFlows { address: *address, port: None }, "they were another container's");
         }

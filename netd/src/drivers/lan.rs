@@ -1,10 +1,11 @@
 //! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
 
-use super::{default_routes, shim};
+use super::{default_routes, endpoint_sysctls, shim};
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
 use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode};
+use std::net::IpAddr;
 
 /// A dummy's MTU where the user names none, in bytes.
 const ETHERNET_MTU: u32 = 1500;
@@ -12,6 +13,17 @@ const ETHERNET_MTU: u32 = 1500;
 /// The alias of VLAN links that we made: networks share them.
 pub fn vlan_alias(name: &IfName) -> String {
     format!("rcr:vlan:{name}")
+}
+
+/// The group that a VLAN link of ours is in from its creation until it has its alias, which the kernel takes only in a message of its own.
+pub const UNFINISHED: u32 = 0x0072_6372;
+
+/// Whether a VLAN link is one that we made.
+pub fn is_our_vlan(name: &IfName, seen: &LinkSeen) -> bool {
+    match &seen.alias {
+        Some(alias) => *alias == vlan_alias(name),
+        None => seen.group == UNFINISHED,
+    }
 }
 
 /// The kind of a driver's links.
@@ -60,19 +72,66 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
     let own = !matches!(kind, Child::Ipvlan { .. } | Child::Macvlan { mode: MacvlanMode::Passthru });
     let mtu = network.driver.lan().and_then(|o| o.mtu);
     let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
+    let of = parent.clone();
     plan.host(Op::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu }, "made in place, not moved");
     if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
         let step = Op::Sysctl { key, value: "0".into(), undo: None };
         plan.container(step, "off by default: a v4-only network has no IPv6");
     }
+    endpoint_sysctls(&mut plan, a);
+    let asked = asks(network, kind) && !a.addresses.is_empty();
+    if asked {
+        plan.container(Op::Up { link: a.ifname.clone() }, "to be able to ask, without an address yet");
+        let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+        match kind {
+            // An answer goes to the address that was asked for, which the link doesn't have yet: with one MAC the parent hears it.
+            Child::Ipvlan { .. } => plan.host(Op::Probe { link: of, addresses }, "nobody else may have them"),
+            Child::Macvlan { .. } => {
+                plan.container(Op::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
+            }
+        }
+    }
     for address in &a.addresses {
         plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
     }
-    plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+    if !asked {
+        plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+    }
     default_routes(&mut plan, a);
+    if joins_lan(kind) && !a.addresses.is_empty() {
+        let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+        plan.container(Op::Announce { link: a.ifname.clone(), addresses }, "whoever had them before");
+    }
     shim::attach(&mut plan, network, a);
     plan
+}
+
+/// What a container does with an address that the LAN gave it, beside its link.
+pub fn leased(network: &Network, attachment: &Attachment) -> Plan {
+    let mut plan = Plan::default();
+    let (Some(parent), Some(kind), Some(lease)) = (&network.parent, child(&network.driver), &attachment.lease) else {
+        return plan;
+    };
+    let link = attachment.ifname.clone();
+    let addresses = vec![IpAddr::V4(lease.address.addr())];
+    if asks(network, kind) {
+        let (addresses, why) = (addresses.clone(), "nobody may have it beside the server's word");
+        match kind {
+            Child::Ipvlan { .. } => plan.host(Op::Probe { link: parent.name().clone(), addresses }, why),
+            Child::Macvlan { .. } => plan.container(Op::Probe { link: link.clone(), addresses }, why),
+        }
+    }
+    plan.container(Op::Address { link: link.clone(), address: IpNet::V4(lease.address) }, "leased");
+    default_routes(&mut plan, attachment);
+    plan.container(Op::Announce { link, addresses }, "whoever had it before");
+    plan
+}
+
+/// Whether the LAN is asked for addresses: not where there is nobody to ask.
+fn asks(network: &Network, kind: Child) -> bool {
+    let wanted = network.driver.lan().is_some_and(|o| o.probe);
+    wanted && joins_lan(kind) && !matches!(network.parent, Some(Parent::Own(_)))
 }
 
 /// Whether a network's step is about its parent link, which networks share.

@@ -41,6 +41,29 @@ pub fn of(spec: &DriverSpec) -> &'static dyn Driver {
     }
 }
 
+/// What the user set for the container's end, before it has addresses: some keys matter to these.
+pub fn endpoint_sysctls(plan: &mut Plan, attachment: &Attachment) {
+    for (key, value) in &attachment.sysctls {
+        let step = Op::Sysctl { key: key.clone(), value: value.clone(), undo: None };
+        plan.container(step, "asked for");
+    }
+}
+
+/// Answers of published ports, where another attachment carries the default route: they leave as they came, or the client would
+/// hear from a stranger.
+pub fn reply_routes(plan: &mut Plan, attachment: &Attachment) {
+    let a = attachment;
+    if a.ports.is_empty() {
+        return;
+    }
+    for gateway in a.gateways.iter().filter(|g| !a.default_via.contains(g) && !g.is_unspecified()) {
+        for address in a.addresses.iter().filter(|n| n.addr().is_ipv4() == gateway.is_ipv4()) {
+            let step = Op::ReplyRoute { address: *address, via: *gateway, link: a.ifname.clone() };
+            plan.container(step, "answers of published ports leave as they came");
+        }
+    }
+}
+
 /// The default routes of an attachment: also by themselves, for when another one carried them before.
 pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
     let link = &attachment.ifname;

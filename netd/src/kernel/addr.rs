@@ -9,6 +9,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, Addres
 use std::net::{IpAddr, Ipv4Addr};
 
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
 
 /// Adds an address, without duplicate address detection: netd hands each out once.
@@ -30,6 +31,16 @@ pub fn add(socket: &mut Netlink, index: u32, address: IpNet) -> Result<(), Kerne
         }
     }
     socket.request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))
+}
+
+/// Deletes an address. `EADDRNOTAVAIL`: it is not there.
+pub fn delete(socket: &mut Netlink, index: u32, address: IpNet) -> Result<(), KernelError> {
+    let mut request = AddressMessage::default();
+    request.header.index = index;
+    request.header.prefix_len = address.prefix_len();
+    request.header.family = if address.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    request.attributes = vec![AddressAttribute::Local(address.addr())];
+    socket.request(RTM_DELADDR, 0, &emit(&request))
 }
 
 /// All addresses, with the index of their link.

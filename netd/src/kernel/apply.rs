@@ -7,7 +7,7 @@
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::Nft;
-use super::{KernelError, addr, conntrack, lan, link, route, sysctl};
+use super::{KernelError, addr, conntrack, lan, link, probe, route, rule, sysctl};
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::Mac;
 use nix::errno::Errno;
@@ -155,6 +155,10 @@ impl Kernel {
             | Op::Address { .. }
             | Op::Up { .. }
             | Op::Route { .. }
+            | Op::ReplyRoute { .. }
+            | Op::Mtu { .. }
+            | Op::Probe { .. }
+            | Op::Announce { .. }
             | Op::Sysctl { .. } => ensure_inside(&mut self.route, op),
         }
     }
@@ -207,9 +211,7 @@ impl Kernel {
             (Op::Veth { host, alias, host_mac, .. }, _) => {
                 link::delete_marked(&mut self.route, host.as_str(), alias, Some(*host_mac)).map(|_| ())
             }
-            (Op::Vlan { name, alias, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias, None).map(|_| ())
-            }
+            (Op::Vlan { name, alias, .. }, _) => lan::delete_vlan(&mut self.route, name, alias),
             (Op::Dummy { name, alias, mac, .. }, _) => {
                 link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
             }
@@ -251,9 +253,22 @@ impl Kernel {
                 let index = link::find(&mut self.route, link.as_str())?.index;
                 route::delete(&mut self.route, index, *to, *via)
             }
-            // Addresses, flags, states and link sysctls go with their link; elements with their table; flows are gone.
-            (Op::Join { .. } | Op::Port { .. } | Op::Address { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
-            (Op::Elements { .. } | Op::ForgetFlows { .. }, _) => Ok(()),
+            (Op::Mtu { .. } | Op::Address { .. }, Scope::Host) => undo_inside(&mut self.route, &step.op),
+            (Op::Mtu { .. } | Op::Address { .. }, Scope::Container) => match netns {
+                Some(netns) => within(netns, || undo_inside(&mut Netlink::route()?, &step.op)),
+                None => Ok(()),
+            },
+            (Op::ReplyRoute { address, via, link }, _) => match netns {
+                Some(netns) => within(netns, || {
+                    let mut inside = Netlink::route()?;
+                    let index = link::find(&mut inside, link.as_str()).ok().map(|link| link.index);
+                    rule::delete(&mut inside, index, *address, *via)
+                }),
+                None => Ok(()),
+            },
+            // Flags, states and link sysctls go with their link; elements with their table; flows are gone.
+            (Op::Join { .. } | Op::Port { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
+            (Op::Elements { .. } | Op::ForgetFlows { .. } | Op::Probe { .. } | Op::Announce { .. }, _) => Ok(()),
         }
     }
 
@@ -275,6 +290,23 @@ fn put_back(key: &str, ours: &str, old: &str) -> Result<(), KernelError> {
         sysctl::write(key, old)?;
     }
     Ok(())
+}
+
+fn undo_inside(socket: &mut Netlink, op: &Op) -> Result<(), KernelError> {
+    match op {
+        Op::Mtu { link, from, .. } => {
+            let index = link::find(socket, link.as_str())?.index;
+            link::set_mtu(socket, index, *from)
+        }
+        Op::Address { link, address } => {
+            let index = link::find(socket, link.as_str())?.index;
+            match addr::delete(socket, index, *address) {
+                Err(error) if error.errno() == Some(Errno::EADDRNOTAVAIL) => Ok(()),
+                other => other,
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
 fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> {
@@ -302,6 +334,18 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         Op::Route { to, via, link } => {
             let index = link::find(socket, link.as_str())?.index;
             route::replace(socket, index, *to, *via).map(|()| Outcome::Created)
+        }
+        Op::Probe { link, addresses } => probe::probe(socket, link.as_str(), addresses).map(|()| Outcome::Created),
+        Op::Announce { link, addresses } => {
+            probe::announce(socket, link.as_str(), addresses).map(|()| Outcome::Created)
+        }
+        Op::Mtu { link, to, .. } => {
+            let index = link::find(socket, link.as_str())?.index;
+            link::set_mtu(socket, index, *to).map(|()| Outcome::Created)
+        }
+        Op::ReplyRoute { address, via, link } => {
+            let index = link::find(socket, link.as_str())?.index;
+            rule::add(socket, index, *address, *via).map(|()| Outcome::Created)
         }
         Op::Sysctl { key, value, .. } => {
             let old = sysctl::write(key, value)?;
@@ -333,8 +377,14 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
             format!("sysctl -w {key}={}", undo.as_deref().unwrap_or("0"))
         }
         Op::UserTable => "nft delete table inet rcr-user".to_owned(),
+        Op::Mtu { link, from, .. } => format!("ip link set {link} mtu {from}"),
+        Op::ReplyRoute { address, .. } => format!("ip -n NETNS rule del from {}", address.addr()),
         Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
-        Op::Join { link, .. } | Op::Port { link, .. } | Op::Up { link } => format!("ip link show {link}"),
+        Op::Join { link, .. }
+        | Op::Port { link, .. }
+        | Op::Up { link }
+        | Op::Probe { link, .. }
+        | Op::Announce { link, .. } => format!("ip link show {link}"),
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
     };
     LeftBehind { what: format!("{}: {error}", op.describe()), command }

@@ -1,8 +1,9 @@
 //! Links of macvlan and ipvlan networks: VLAN and dummy parents, and the children in containers (include/uapi/linux/if_link.h).
 
 use super::KernelError;
-use super::link::{RTM_DELLINK, RTM_NEWLINK, find, mark};
+use super::link::{RTM_DELLINK, RTM_NEWLINK, delete_marked, find, mark};
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
+use crate::drivers::lan::{UNFINISHED, is_our_vlan};
 use crate::plan::Child;
 use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode};
 use netlink_packet_core::DefaultNla;
@@ -12,6 +13,7 @@ use netlink_packet_route::link::{
 };
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::process::Stdio;
 use std::time::Duration;
 
 /// `IFLA_IPVLAN_FLAGS` and its bits.
@@ -28,19 +30,43 @@ pub fn add_vlan(socket: &mut Netlink, name: &IfName, on: u32, id: u16, alias: &s
     request.attributes = vec![
         LinkAttribute::IfName(name.to_string()),
         LinkAttribute::Link(on),
+        LinkAttribute::Group(UNFINISHED),
         LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Vlan),
             LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(id)])),
         ]),
     ];
     match socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request)) {
-        Ok(()) => mark(socket, name, alias, false).map(|()| true),
+        Ok(()) => finish_vlan(socket, name, alias).map(|()| true),
         // Ours from before a crash or of another network, or the host's own: the alias tells which when it is undone.
         Err(error) if error.errno() == Some(Errno::EEXIST) => {
-            Ok(find(socket, name.as_str())?.alias.as_deref() == Some(alias))
+            let ours = is_our_vlan(name, &find(socket, name.as_str())?);
+            if ours {
+                finish_vlan(socket, name, alias)?;
+            }
+            Ok(ours)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Gives a VLAN link of ours its alias, in place of the group that has told so far.
+fn finish_vlan(socket: &mut Netlink, name: &IfName, alias: &str) -> Result<(), KernelError> {
+    let mut request = LinkMessage::default();
+    let (name, alias) = (LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(alias.to_owned()));
+    request.attributes = vec![name, alias, LinkAttribute::Group(0)];
+    socket.request(RTM_NEWLINK, 0, &emit(&request))
+}
+
+/// Deletes a VLAN link, if it is ours: also one that a crash left without its alias.
+pub fn delete_vlan(socket: &mut Netlink, name: &IfName, alias: &str) -> Result<(), KernelError> {
+    match find(socket, name.as_str()) {
+        Ok(seen) if is_our_vlan(name, &seen) => finish_vlan(socket, name, alias)?,
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_gone() => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    delete_marked(socket, name.as_str(), alias, None).map(|_| ())
 }
 
 /// Creates a dummy link, down. `EEXIST` when the name is taken.
@@ -111,6 +137,18 @@ pub fn delete_child(socket: &mut Netlink, name: &IfName) -> Result<(), KernelErr
     let mut request = LinkMessage::default();
     request.header.index = find(socket, name.as_str())?.index;
     socket.request(RTM_DELLINK, 0, &emit(&request))
+}
+
+/// Loads the module of dummy links without the `dummy0` that it makes when the kernel loads it by itself. Where this may not be, or
+/// there are no modules, the kernel does what it does.
+pub fn load_dummy_module() {
+    if std::path::Path::new("/sys/module/dummy").exists() {
+        return;
+    }
+    let mut modprobe = std::process::Command::new("modprobe");
+    let path = std::env::var("PATH").unwrap_or_default();
+    modprobe.args(["--quiet", "dummy", "numdummies=0"]).env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    let _ = modprobe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 /// Whether the kernel has a link kind (loading its module, where there are modules): a request that no kind accepts is answered

@@ -54,6 +54,7 @@ fn parse(body: &[u8]) -> Option<(String, LinkSeen)> {
         match attribute {
             LinkAttribute::IfName(n) => name = Some(n),
             LinkAttribute::IfAlias(a) => link.alias = Some(a),
+            LinkAttribute::Group(g) => link.group = g,
             LinkAttribute::Mtu(m) => link.mtu = m,
             LinkAttribute::Address(a) => link.mac = <[u8; 6]>::try_from(a).ok().map(Mac),
             LinkAttribute::Controller(c) => link.controller = Some(c),
@@ -138,6 +139,14 @@ pub fn set_up(socket: &mut Netlink, index: u32) -> Result<(), KernelError> {
     request.header.index = index;
     request.header.flags = LinkFlags::Up;
     request.header.change_mask = LinkFlags::Up;
+    socket.request(RTM_NEWLINK, 0, &emit(&request))
+}
+
+/// Changes a link's MTU.
+pub fn set_mtu(socket: &mut Netlink, index: u32, mtu: u32) -> Result<(), KernelError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.attributes = vec![LinkAttribute::Mtu(mtu)];
     socket.request(RTM_NEWLINK, 0, &emit(&request))
 }
 

@@ -6,6 +6,8 @@
 mod addr;
 mod apply;
 mod conntrack;
+mod dhcp;
+mod dhcp_message;
 mod journal;
 mod lan;
 mod link;
@@ -14,19 +16,23 @@ mod netns;
 mod nft;
 mod nft_encode;
 mod observe;
+mod packet;
 mod peer;
+mod probe;
 mod process;
 mod rights;
 mod route;
+mod rule;
 mod sockdiag;
 mod sysctl;
 mod watch;
 
 pub use apply::{ApplyError, Failpoint, Kernel, LeftBehind};
+pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
 pub use journal::{Journal, JournalState};
-pub use lan::{is_wireless, knows_kind};
+pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
-pub use netns::{Netns, Resolver, replace_dns};
+pub use netns::{Netns, Resolver, mac_inside, replace_dns};
 pub use nft::Protection;
 pub use observe::{facts, host_networks, observe};
 pub use peer::{Held, hold_port};
@@ -48,6 +54,10 @@ pub enum KernelError {
     NoLink(String),
     #[error("link `{0}` exists and does not carry rcr's mark: it belongs to somebody else")]
     NotOurs(String),
+    #[error("`{mac}` on the LAN has the address `{address}`")]
+    Duplicate { address: std::net::IpAddr, mac: netd_api::Mac },
+    #[error("no DHCP server of the LAN answered within 10 s")]
+    NoLease,
     #[error("stopped by a failpoint")]
     Failpoint,
     #[error("the step needs the container's network namespace")]

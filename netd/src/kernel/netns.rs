@@ -113,6 +113,12 @@ pub fn replace_dns(netns: BorrowedFd<'_>) -> Result<Resolver, KernelError> {
     within(netns, open_resolver)
 }
 
+/// The MAC of a link inside a namespace.
+pub fn mac_inside(netns: &OwnedFd, name: &str) -> Result<netd_api::Mac, KernelError> {
+    let seen = within(netns.as_fd(), || link::find(&mut Netlink::route()?, name))?;
+    seen.mac.ok_or_else(|| KernelError::NoLink(name.to_owned()))
+}
+
 /// Runs `work` on a thread inside the namespace; the thread then ends.
 pub fn within<T: Send>(
     netns: BorrowedFd<'_>,

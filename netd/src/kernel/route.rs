@@ -8,8 +8,8 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use std::net::IpAddr;
 
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
+pub(super) const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 /// `RT_TABLE_MAIN`.
 const MAIN: u8 = 254;
@@ -35,7 +35,7 @@ pub fn delete(socket: &mut Netlink, index: u32, to: IpNet, via: Option<IpAddr>) 
     }
 }
 
-fn message(index: u32, to: IpNet, via: Option<IpAddr>) -> RouteMessage {
+pub(super) fn message(index: u32, to: IpNet, via: Option<IpAddr>) -> RouteMessage {
     let mut request = RouteMessage::default();
     request.header.address_family = family(&to);
     request.header.destination_prefix_length = to.prefix_len();

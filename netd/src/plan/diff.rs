@@ -19,6 +19,8 @@ pub struct Observed {
 pub struct LinkSeen {
     pub index: u32,
     pub alias: Option<String>,
+    /// `IFLA_GROUP`; 0 for most.
+    pub group: u32,
     pub up: bool,
     pub mtu: u32,
     pub mac: Option<Mac>,
@@ -47,7 +49,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
                 !observed.links.contains_key(name)
             }
             // It is in the container, or it went with its parent.
-            Op::Child { .. } => false,
+            Op::Child { .. } | Op::ReplyRoute { .. } | Op::Mtu { .. } | Op::Probe { .. } | Op::Announce { .. } => false,
             Op::Veth { host, .. } => !observed.links.contains_key(host),
             Op::Address { link, address } => !observed.addresses.contains(&(link.clone(), *address)),
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),

@@ -30,7 +30,7 @@ pub enum Op {
     /// Flags of a bridge port: `isolated` talks to the bridge only, not to other isolated ports; `hairpin` gets frames back
     /// that it sent (`IFLA_BRPORT_ISOLATED`, `IFLA_BRPORT_MODE`).
     Port { link: IfName, isolated: bool, hairpin: bool },
-    /// An address. Goes with its link.
+    /// An address. Inverse: delete it, unless its link went before.
     Address { link: IfName, address: IpNet },
     /// Sets the link up.
     Up { link: IfName },
@@ -46,11 +46,19 @@ pub enum Op {
     Elements { elements: Vec<Element> },
     /// Forgets the conntrack entries of an address or of a published UDP/SCTP port, so that old flows don't outlive a change.
     ForgetFlows { address: IpAddr, port: Option<(u8, u16, u16)> },
+    /// What comes from `address` leaves by `via`, whatever carries the default route. Inverse: delete the rule and its routes.
+    ReplyRoute { address: IpNet, via: IpAddr, link: IfName },
+    /// Changes the MTU of a link that stands, in bytes. Inverse: the old one.
+    Mtu { link: IfName, from: u32, to: u32 },
+    /// Asks the LAN whether anybody has one of these addresses, and fails if so.
+    Probe { link: IfName, addresses: Vec<IpAddr> },
+    /// Tells the LAN who has these addresses now.
+    Announce { link: IfName, addresses: Vec<IpAddr> },
 }
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 20] = [
         "bridge",
         "veth",
         "join",
@@ -67,6 +75,10 @@ impl Op {
         "dummy",
         "child",
         "shim",
+        "reply_route",
+        "mtu",
+        "probe",
+        "announce",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -88,6 +100,10 @@ impl Op {
             Op::Dummy { .. } => 13,
             Op::Child { .. } => 14,
             Op::Shim { .. } => 15,
+            Op::ReplyRoute { .. } => 16,
+            Op::Mtu { .. } => 17,
+            Op::Probe { .. } => 18,
+            Op::Announce { .. } => 19,
         }]
     }
 
@@ -104,7 +120,8 @@ impl Op {
     pub fn link(&self) -> Option<&IfName> {
         match self {
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
-            Op::Route { link, .. } => Some(link),
+            Op::Route { link, .. } | Op::ReplyRoute { link, .. } | Op::Mtu { link, .. } => Some(link),
+            Op::Probe { link, .. } | Op::Announce { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -129,6 +146,10 @@ impl Op {
             Op::UserTable => "write nftables table `inet rcr-user`".to_owned(),
             Op::Elements { .. } => "add elements to nftables table `inet rcr`".to_owned(),
             Op::ForgetFlows { address, .. } => format!("forget the flows of `{address}`"),
+            Op::Probe { link, .. } => format!("ask the LAN for the addresses of `{link}`"),
+            Op::Announce { link, .. } => format!("announce the addresses of `{link}`"),
+            Op::Mtu { link, to, .. } => format!("set the MTU of `{link}` to {to}"),
+            Op::ReplyRoute { address, link, .. } => format!("route answers from `{}` by `{link}`", address.addr()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a plan reads: the one text of dry runs and golden files. `=` is there, `+` made, `~` changed.
+//! How a plan reads: the one text of dry runs and golden files. `=` is there, `+` made, `~` changed, `?` asked for, `!` announced.
 
 use super::{Observed, Op, Plan, Scope, Step, missing};
 use std::fmt::Write;
@@ -25,6 +25,10 @@ fn line(text: &mut String, step: &Step, there: bool) {
         // Writing to a String can't fail.
         let _ = writeln!(text, "  {scope:<10} {mark} {kind:<7} {name:<15} {what}{why}");
     }
+}
+
+fn list(addresses: &[std::net::IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// (mark, kind, name, the rest), one per object.
@@ -57,6 +61,12 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             let to = if to.prefix_len() == 0 { "default".to_owned() } else { to.to_string() };
             let via = via.map(|via| format!("via {via} ")).unwrap_or_default();
             one('+', "route", &to, format!("{via}dev {link}"))
+        }
+        Op::Probe { link, addresses } => one('?', "addr", link, list(addresses)),
+        Op::Announce { link, addresses } => one('!', "addr", link, list(addresses)),
+        Op::Mtu { link, from, to } => one('~', "link", link, format!("mtu {from} -> {to}")),
+        Op::ReplyRoute { address, via, link } => {
+            one('+', "rule", &"from", format!("{}: via {via} dev {link}", address.addr()))
         }
         Op::Sysctl { key, value, .. } => {
             vec![('~', "sysctl", key.replace('/', "."), format!("= {value}"))]

@@ -7,6 +7,7 @@
 //! network/<id>               model::Network
 //! leases/<id>                ipam::Leases by subnet
 //! sandbox/<container>        daemon::sandbox::Record
+//! update/<id>                daemon::update::Part, while a change of a network goes on
 //! journal/host, journal/network/<id>, journal/attach/<container>/<id>
 //! ```
 

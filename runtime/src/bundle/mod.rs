@@ -15,8 +15,10 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 pub struct Facts {
     /// The container's folder below the state root: `upper` and `work` lie there.
     pub container_dir: PathBuf,
-    /// The container's folder below the run folder: `hosts`, `resolv.conf`, `hostname` and the mount point lie there.
+    /// The container's folder below the run folder: the mount point lies there.
     pub run_dir: PathBuf,
+    /// Where `hosts`, `resolv.conf` and `hostname` lie: in `run_dir`, or in that of the container whose network it shares.
+    pub files_dir: PathBuf,
     pub cgroup: CgroupKind,
     /// The capabilities that this process could pass on, as a bit mask.
     pub capabilities: u64,

@@ -189,7 +189,7 @@ fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
 }
 
 fn is_file(source: &PathBuf, facts: &Facts) -> bool {
-    source.parent() == Some(&facts.run_dir) || *source == facts.init_program || facts.bound_files.contains(source)
+    source.parent() == Some(&facts.files_dir) || *source == facts.init_program || facts.bound_files.contains(source)
 }
 
 fn device_ops(spec: &Spec) -> Vec<InitOp> {

@@ -2,7 +2,7 @@
 
 use super::caps;
 use super::{BundleError, CgroupKind, Facts};
-use crate::container::config::{Config, Mount as UserMount, MountKind, NetworkMode, Propagation};
+use crate::container::config::{Config, Mount as UserMount, MountKind, Propagation};
 use crate::init::plan::UserPlan;
 use crate::shim::tiny_init;
 use oci_spec::runtime::{
@@ -128,7 +128,7 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
     for (target, file) in [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")]
     {
         if !user.iter().any(|m| m.target == target) {
-            all.push(bind(target, facts.run_dir.join(file), &["bind", "nosuid", "nodev", "noexec", "rprivate"])?);
+            all.push(bind(target, facts.files_dir.join(file), &["bind", "nosuid", "nodev", "noexec", "rprivate"])?);
         }
     }
     Ok(all)
@@ -190,7 +190,7 @@ fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, Bun
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Cgroup,
     ];
-    if config.network.mode != NetworkMode::Host {
+    if !facts.host_network {
         spaces.push(LinuxNamespaceType::Network);
     }
     let namespaces = spaces.into_iter().map(|typ| LinuxNamespaceBuilder::default().typ(typ).build());

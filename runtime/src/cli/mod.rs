@@ -1,5 +1,6 @@
 //! The command line's grammar: what can be said, nothing about what it does.
 
+pub mod attachment;
 pub mod container;
 pub mod dash;
 pub mod image;

@@ -26,6 +26,11 @@ pub enum NetworkCommand {
     /// Show what attaching a container would do to the kernel, without doing it
     #[command(after_help = "Example: rcr network plan -p 8080:80 eui_bridge")]
     Plan(PlanArgs),
+    /// Change a network, in use or not: MTU, labels, DNS servers, further subnets
+    #[command(
+        after_help = "Example: rcr network update -o mtu=1400 --label-add tier=back --subnet fd77::/64 eui_bridge"
+    )]
+    Update(UpdateArgs),
     /// Remove all networks that no container uses
     #[command(after_help = "Example: rcr network prune -f")]
     Prune(super::container::PruneArgs),
@@ -36,18 +41,8 @@ pub struct CreateArgs {
     /// Driver
     #[arg(short, long, default_value = "bridge")]
     pub driver: String,
-    /// Subnet; repeat for more, IPv4 or IPv6
-    #[arg(long, value_name = "CIDR")]
-    pub subnet: Vec<String>,
-    /// Gateway of a subnet; `none`: containers get no default route
-    #[arg(long, value_name = "ADDRESS")]
-    pub gateway: Vec<String>,
-    /// Part of a subnet that addresses are chosen from
-    #[arg(long, value_name = "CIDR")]
-    pub ip_range: Vec<String>,
-    /// Address that somebody else uses
-    #[arg(long, value_name = "NAME=ADDRESS")]
-    pub aux_address: Vec<String>,
+    #[command(flatten)]
+    pub subnets: SubnetArgs,
     /// No way out
     #[arg(long)]
     pub internal: bool,
@@ -60,6 +55,9 @@ pub struct CreateArgs {
     /// Label
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub label: Vec<String>,
+    /// Who gives addresses: default, or dhcp, the LAN's own server (macvlan, ipvlan)
+    #[arg(long, default_value = "default", value_parser = ["default", "dhcp"])]
+    pub ipam_driver: String,
     /// Option of the driver
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub opt: Vec<String>,
@@ -71,6 +69,45 @@ pub struct CreateArgs {
     pub dry_run: bool,
     /// Name of the network
     pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct SubnetArgs {
+    /// Subnet; repeat for more, IPv4 or IPv6
+    #[arg(long, value_name = "CIDR")]
+    pub subnet: Vec<String>,
+    /// Gateway of a subnet; `none`: containers get no default route
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Vec<String>,
+    /// Part of a subnet that addresses are chosen from
+    #[arg(long, value_name = "CIDR")]
+    pub ip_range: Vec<String>,
+    /// Address that somebody else uses
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    pub aux_address: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// Option to change: mtu
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub opt: Vec<String>,
+    /// Label to add or to change
+    #[arg(long, visible_alias = "label", value_name = "KEY[=VALUE]")]
+    pub label_add: Vec<String>,
+    /// Label to remove
+    #[arg(long, value_name = "KEY")]
+    pub label_rm: Vec<String>,
+    /// DNS servers for names outside, in place of those it has; `none`: the host's again
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<String>,
+    #[command(flatten)]
+    pub subnets: SubnetArgs,
+    /// Print the plan instead of carrying it out
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Network, by name or id
+    pub network: String,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +161,15 @@ pub struct ConnectArgs {
     /// The highest one gives the default route
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
     pub gw_priority: i32,
+    /// The interface's name in the container (default: eth0, eth1, …)
+    #[arg(long, value_name = "NAME")]
+    pub interface_name: Option<String>,
+    /// Sysctl of the interface, whose name IFNAME stands for
+    #[arg(long, value_name = "net.….IFNAME.…=VALUE")]
+    pub sysctl: Vec<String>,
+    /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub driver_opt: Vec<String>,
     /// Network, by name or id
     pub network: String,
     /// Container, by name or id

@@ -2,7 +2,7 @@
 
 use crate::container::config::{Exposed, HostTarget, Mount, MountKind, Propagation};
 use crate::init::plan::RlimitPlan;
-use netd_api::{AttachmentRequest, HostPort, Proto, PublishRequest};
+use netd_api::{HostPort, Proto, PublishRequest};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -191,35 +191,6 @@ pub fn exposed(text: &str) -> Parsed<Exposed> {
     };
     let (port, count) = port_range(ports)?;
     Ok(Exposed { port, count, proto: proto(protocol)? })
-}
-
-/// One `--network`: a name, or `key=value,…`.
-pub fn network(text: &str) -> Parsed<AttachmentRequest> {
-    if !text.contains('=') {
-        return Ok(AttachmentRequest::to(text));
-    }
-    let mut request = AttachmentRequest::to("");
-    for part in text.split(',') {
-        let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form key=value"))?;
-        let address = |why: &str| format!("`{value}` is not {why}");
-        match key {
-            "name" => value.clone_into(&mut request.network),
-            "alias" => request.aliases.push(value.to_owned()),
-            "ip" => request.ip = Some(value.parse().map_err(|_| address("an IPv4 address"))?),
-            "ip6" => request.ip6 = Some(value.parse().map_err(|_| address("an IPv6 address"))?),
-            "mac-address" => request.mac = Some(value.parse().map_err(|e: netd_api::NameError| e.to_string())?),
-            "gw-priority" => request.gw_priority = value.parse().map_err(|_| address("a number"))?,
-            "interface" => request.ifname = Some(value.parse().map_err(|e: netd_api::NameError| e.to_string())?),
-            _ => {
-                let known = ["name", "alias", "ip", "ip6", "mac-address", "gw-priority", "interface"];
-                return Err(format!("unknown key `{key}`{}", nearest(key, &known)));
-            }
-        }
-    }
-    if request.network.is_empty() {
-        return Err(format!("`{text}` has no name="));
-    }
-    Ok(request)
 }
 
 /// `; did you mean …?`, if something known is near.
@@ -495,18 +466,6 @@ mod tests {
         {
             assert!(publish(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn networks_short_and_long() {
-        assert_eq!(network("blue").unwrap(), AttachmentRequest::to("blue"));
-        let long =
-            network("name=blue,alias=a,alias=b,ip=10.0.0.2,ip6=fd00::2,mac-address=02:00:00:00:00:01,gw-priority=5")
-                .unwrap();
-        assert_eq!((long.network.as_str(), long.aliases.len(), long.gw_priority), ("blue", 2, 5));
-        assert!(network("name=blue,allias=x").unwrap_err().contains("did you mean `alias`"));
-        assert!(network("alias=x").is_err());
-        assert!(network("name=b,ip=fd00::1").is_err());
     }
 
     #[test]

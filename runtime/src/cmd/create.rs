@@ -1,6 +1,7 @@
 //! Flags and image defaults → the container's config. All that can be refused is refused here.
 
-use crate::cli::container::{CreateArgs, NetworkArgs, ResourceArgs, SecurityArgs, StorageArgs};
+use super::network_flags;
+use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs, StorageArgs};
 use crate::cli::value::{self, MountFlag, Source, VolumeFlag};
 use crate::container::config::{
     CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources,
@@ -8,11 +9,11 @@ use crate::container::config::{
 };
 use crate::container::lifecycle::Instance;
 use crate::container::names;
-use crate::container::store::private_folder;
+use crate::container::store::{Container, private_folder};
 use crate::init::plan::{RlimitPlan, UserPlan};
 use crate::report::{Doing, Failure, Outcome};
 use crate::shim::config::RestartPolicy;
-use netd_api::{AttachmentRequest, ContainerId, NetworkName};
+use netd_api::{ContainerId, NetworkName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,11 @@ const DEFAULT_LIMITS: [RlimitPlan; 2] = [
 ];
 
 /// A flag's value that can't be understood.
-fn flag<T>(name: &str, text: &str, parsed: Result<T, String>) -> Outcome<T> {
+pub(super) fn flag<T>(name: &str, text: &str, parsed: Result<T, String>) -> Outcome<T> {
     parsed.map_err(|why| Failure::new(format!("cannot understand `{name} {text}`")).because(why))
 }
 
-fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Outcome<Vec<T>> {
+pub(super) fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Outcome<Vec<T>> {
     texts.iter().map(|text| flag(name, text, parse(text))).collect()
 }
 
@@ -48,7 +49,10 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let mut labels_all: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
     labels_all.extend(labels.collect::<Outcome<Vec<_>>>()?);
     let host_network = parsed.network.mode == NetworkMode::Host;
-    let hostname = hostname(args, &id, host_network)?;
+    let hostname = match &parsed.shared {
+        Some(other) => other.config.hostname.clone(),
+        None => hostname(args, &id, host_network)?,
+    };
     let mut config = Config {
         version: CONFIG_VERSION,
         name: String::new(),
@@ -114,6 +118,8 @@ struct Parsed {
     network: Network,
     dns: Dns,
     extra_hosts: Vec<(String, crate::container::config::HostTarget)>,
+    /// The container whose network it shares, with its host name.
+    shared: Option<Container>,
 }
 
 impl Parsed {
@@ -121,6 +127,7 @@ impl Parsed {
         let (volumes, tmpfs) = storage(&args.storage)?;
         let configured = &instance.config.dns;
         let net = &args.network;
+        let mode = network_flags::mode(instance, args)?;
         let or = |given: &[String], configured: &[String]| {
             if given.is_empty() { configured.to_vec() } else { given.to_vec() }
         };
@@ -138,13 +145,14 @@ impl Parsed {
             })?
             .into_iter()
             .collect(),
-            network: network(net)?,
+            network: network_flags::network(net, &mode)?,
             dns: Dns {
                 servers: flags("--dns", &net.dns, |text| text.parse::<IpAddr>().map_err(|_| "not an address".into()))?,
                 search: or(&net.dns_search, &configured.search),
                 options: or(&net.dns_option, &configured.options),
             },
             extra_hosts: flags("--add-host", &net.add_host, value::add_host)?,
+            shared: mode.shared,
         })
     }
 }
@@ -376,62 +384,6 @@ fn rlimits(given: &[String]) -> Outcome<Vec<RlimitPlan>> {
         }
     }
     Ok(all)
-}
-
-fn network(args: &NetworkArgs) -> Outcome<Network> {
-    let mut attachments = flags("--network", &args.network, value::network)?;
-    let mode = match attachments.as_slice() {
-        [] => None,
-        [one] if one.network == "host" => Some(NetworkMode::Host),
-        [one] if one.network == "none" => Some(NetworkMode::None),
-        several => match several.iter().find(|a| ["host", "none"].contains(&a.network.as_str())) {
-            Some(lone) => {
-                return Err(Failure::new(format!(
-                    "`--network {}` can't be combined with other networks",
-                    lone.network
-                )));
-            }
-            None => None,
-        },
-    };
-    if attachments.is_empty() {
-        attachments.push(AttachmentRequest::to("bridge"));
-    }
-    let address = |name: &'static str, text: &Option<String>| text.clone().map(|text| (name, text));
-    for (name, text) in
-        [address("--ip", &args.ip), address("--ip6", &args.ip6), address("--mac-address", &args.mac_address)]
-            .into_iter()
-            .flatten()
-    {
-        if mode.is_some() || attachments.len() > 1 {
-            return Err(Failure::new(format!("`{name}` needs exactly one network"))
-                .hint("with several, write --network name=…,ip=…"));
-        }
-        let first = &mut attachments[0];
-        match name {
-            "--ip" => first.ip = Some(flag(name, &text, text.parse().map_err(|_| "not an IPv4 address".into()))?),
-            "--ip6" => first.ip6 = Some(flag(name, &text, text.parse().map_err(|_| "not an IPv6 address".into()))?),
-            _ => first.mac = Some(flag(name, &text, text.parse().map_err(|e: netd_api::NameError| e.to_string()))?),
-        }
-    }
-    if mode.is_some() && !args.network_alias.is_empty() {
-        return Err(Failure::new("`--network-alias` needs a network with names"));
-    }
-    for attachment in &mut attachments {
-        attachment.aliases.extend(args.network_alias.iter().cloned());
-    }
-    let publish = flags("--publish", &args.publish, value::publish)?;
-    if !publish.is_empty() && mode == Some(NetworkMode::None) {
-        return Err(Failure::new("cannot publish ports of a container without a network")
-            .hint("leave `--network none` or `-p` out"));
-    }
-    Ok(Network {
-        // On the host's network ports are the host's own: there is nothing to publish.
-        publish: if mode == Some(NetworkMode::Host) { Vec::new() } else { publish },
-        publish_all: args.publish_all && mode.is_none(),
-        exposed: flags("--expose", &args.expose, value::exposed)?,
-        mode: mode.unwrap_or(NetworkMode::Networks(attachments)),
-    })
 }
 
 fn image_ports(defaults: &oci_spec::image::Config) -> Outcome<Vec<Exposed>> {

@@ -98,6 +98,7 @@ fn container(instance: &Instance, name: &str) -> Outcome<Value> {
         },
         "RestartCount": state.restart_count,
         "LogPath": instance.dirs.log(&config.id),
+        "HostConfig": { "NetworkMode": config.network.mode.text() },
         "NetworkSettings": network_settings(sandbox.as_ref()),
         "Config": config,
     }))

@@ -12,16 +12,19 @@ fn common(lan: &mut LanOptions, option: &str, key: &str, value: &str) -> Outcome
             let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
             lan.mtu = Some(mtu.ok_or_else(|| wrong(option, "an MTU lies between 68 and 65535"))?);
         }
-        "host_access" => {
-            lan.host_access = match value {
-                "true" | "1" | "" => true,
-                "false" | "0" => false,
-                _ => return Err(wrong(option, "neither true nor false")),
-            };
-        }
+        "host_access" => lan.host_access = yes(option, value)?,
+        "probe" => lan.probe = yes(option, value)?,
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn yes(option: &str, value: &str) -> Outcome<bool> {
+    match value {
+        "true" | "1" | "" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(wrong(option, "neither true nor false")),
+    }
 }
 
 fn wrong(option: &str, why: &str) -> Failure {
@@ -47,7 +50,7 @@ pub fn macvlan(options: &[String]) -> Outcome<MacvlanOptions> {
                 let mode = modes.into_iter().find(|mode| mode.name() == value);
                 all.mode = mode.ok_or_else(|| wrong(option, "known modes are bridge, private, vepa, passthru"))?;
             }
-            _ => return Err(unknown("macvlan", key, &["parent", "mode", "mtu", "host_access"])),
+            _ => return Err(unknown("macvlan", key, &["parent", "mode", "mtu", "host_access", "probe"])),
         }
     }
     Ok(all)
@@ -72,7 +75,7 @@ pub fn ipvlan(options: &[String]) -> Outcome<IpvlanOptions> {
                 let flag = flags.into_iter().find(|flag| flag.name() == value);
                 all.flag = flag.ok_or_else(|| wrong(option, "known flags are bridge, private, vepa"))?;
             }
-            _ => return Err(unknown("ipvlan", key, &["parent", "mode", "flag", "mtu", "host_access"])),
+            _ => return Err(unknown("ipvlan", key, &["parent", "mode", "flag", "mtu", "host_access", "probe"])),
         }
     }
     Ok(all)

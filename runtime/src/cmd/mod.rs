@@ -10,6 +10,8 @@ mod inspect;
 mod lan_options;
 mod logs;
 mod network;
+mod network_flags;
+mod network_update;
 mod progress;
 mod ps;
 mod registry;

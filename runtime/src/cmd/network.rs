@@ -1,11 +1,11 @@
 //! `network …`.
 
-use super::{each, inspect, lan_options, table};
+use super::{each, inspect, lan_options, network_update, table};
 use crate::cli::network::{
-    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
+    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
-use crate::cli::value;
-use crate::container::config::NetworkMode;
+use crate::cli::{attachment as endpoint, value};
+use crate::container::config::{Config, NetworkMode};
 use crate::container::lifecycle::Instance;
 use crate::net::{Netd, unexpected};
 use crate::report::{Failure, Outcome};
@@ -30,6 +30,7 @@ pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
         NetworkCommand::Connect(args) => connect(instance, &args),
         NetworkCommand::Disconnect(args) => disconnect(instance, &args),
         NetworkCommand::Plan(args) => plan(instance, &args),
+        NetworkCommand::Update(args) => network_update::update(instance, &args),
         NetworkCommand::Prune(_) => prune(instance),
     }
 }
@@ -39,7 +40,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
+pub(super) fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
 where
     T::Err: std::fmt::Display,
 {
@@ -53,8 +54,8 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         name: args.name.parse::<NetworkName>().map_err(|e| {
             Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
         })?,
-        driver: driver(&args.driver, &args.opt)?,
-        subnets: subnets(args)?,
+        driver: with_ipam(driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
+        subnets: subnets(&args.subnets, args.driver == "bridge")?,
         ipv6: args.ipv6,
         ipv4: args.ipv4,
         internal: args.internal,
@@ -83,6 +84,24 @@ fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
             .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
         _ => Err(Failure::new(format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
     }
+}
+
+/// `--ipam-driver`.
+fn with_ipam(mut driver: DriverSpec, ipam: &str) -> Outcome<DriverSpec> {
+    match (&mut driver, ipam) {
+        (DriverSpec::Macvlan(options), "dhcp") => options.lan.dhcp = true,
+        (DriverSpec::Ipvlan(options), "dhcp") => options.lan.dhcp = true,
+        (other, "dhcp") => {
+            return Err(Failure::new(format!(
+                "`--ipam-driver dhcp` can't give addresses of a {} network",
+                other.name()
+            ))
+            .because("its containers are in no LAN with a server")
+            .hint("`-d macvlan -o parent=LINK --ipam-driver dhcp` puts them into one"));
+        }
+        _ => {}
+    }
+    Ok(driver)
 }
 
 /// `-o key=value`, under our names and Docker's.
@@ -133,7 +152,7 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
 }
 
 /// Puts each gateway, range and auxiliary address with the subnet that it lies in.
-fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
+pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequest>> {
     let mut all = Vec::new();
     for text in &args.subnet {
         let subnet: IpNet = parse("--subnet", text)?;
@@ -159,7 +178,7 @@ fn subnets(args: &CreateArgs) -> Outcome<Vec<SubnetRequest>> {
         let inside = all.iter().position(|s| s.subnet.contains(&gateway));
         // A router of the LAN may lie outside the containers' subnet; a bridge carries its gateway itself.
         let same = |s: &SubnetRequest| s.gateway.is_none() && s.subnet.addr().is_ipv4() == gateway.is_ipv4();
-        let at = inside.or_else(|| if args.driver == "bridge" { None } else { all.iter().position(same) });
+        let at = inside.or_else(|| if bridge { None } else { all.iter().position(same) });
         let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", text))?;
         if subnet.gateway.replace(gateway).is_some() {
             return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
@@ -281,8 +300,8 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
     Ok(json!({
         "Name": info.name, "Id": info.id, "Created": jiff::Timestamp::from_second(info.created).map(|t| t.to_string()).unwrap_or_default(),
         "Scope": scope(info.scope), "Driver": info.driver.name(), "EnableIPv6": info.ipv6, "Internal": info.internal,
-        "IPAM": { "Driver": "default", "Config": subnets }, "Containers": containers, "Options": info.driver,
-        "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu,
+        "IPAM": { "Driver": if info.driver.lan().is_some_and(|o| o.dhcp) { "dhcp" } else { "default" }, "Config": subnets }, "Containers": containers, "Options": info.driver,
+        "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu, "DNS": info.dns,
     }))
 }
 
@@ -319,9 +338,7 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.container)?;
     let mut config = container.config;
     let NetworkMode::Networks(list) = &mut config.network.mode else {
-        return Err(Failure::new(format!("cannot connect container `{}` to a network", config.name))
-            .because("it runs on the host's network, or without any")
-            .hint("create it with `--network` naming a network"));
+        return Err(not_its_own(&config).during(format!("cannot connect container `{}` to a network", config.name)));
     };
     let mut attachment = AttachmentRequest::to(&args.network);
     attachment.aliases.clone_from(&args.alias);
@@ -329,6 +346,7 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     attachment.ip6 = args.ip6.as_deref().map(|text| parse("--ip6", text)).transpose()?;
     attachment.mac = args.mac_address.as_deref().map(|text| parse("--mac-address", text)).transpose()?;
     attachment.gw_priority = args.gw_priority;
+    endpoint_options(&mut attachment, args)?;
     let mut netd = instance.netd()?;
     let info = resolve(&mut netd, &args.network)?;
     if list.iter().any(|a| is_network(&a.network, &info)) {
@@ -342,6 +360,37 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     Ok(0)
 }
 
+fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> Outcome<()> {
+    let wrong =
+        |flag: &str, text: &str, why: String| Failure::new(format!("cannot understand `{flag} {text}`")).because(why);
+    if let Some(name) = &args.interface_name {
+        endpoint::interface_name(attachment, name).map_err(|why| wrong("--interface-name", name, why))?;
+    }
+    for text in &args.sysctl {
+        endpoint::sysctl(attachment, text).map_err(|why| wrong("--sysctl", text, why))?;
+    }
+    for text in &args.driver_opt {
+        endpoint::driver_opt(attachment, text).map_err(|why| wrong("--driver-opt", text, why))?;
+    }
+    Ok(())
+}
+
+/// Why the networks of a container can't be changed.
+fn not_its_own(config: &Config) -> Failure {
+    match &config.network.mode {
+        NetworkMode::Container(id) => {
+            Failure::new(format!("it shares the network namespace of container `{}`", id.short()))
+                .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
+        }
+        NetworkMode::Path(path) => {
+            Failure::new(format!("it runs in the network namespace `{}`, which is yours", path.display()))
+                .hint("change that namespace by `ip -n`, or create the container with `--network` naming a network")
+        }
+        _ => Failure::new("it runs on the host's network, or without any")
+            .hint("create it with `--network` naming a network"),
+    }
+}
+
 fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     let container = instance.containers().find(&args.container)?;
     let mut config = container.config;
@@ -352,6 +401,9 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
             let before = list.len();
             list.retain(|a| !is_network(&a.network, &info));
             list.len() < before
+        }
+        NetworkMode::Container(_) | NetworkMode::Path(_) => {
+            return Err(not_its_own(&config).during(format!("cannot disconnect container `{}`", config.name)));
         }
         NetworkMode::Host | NetworkMode::None => false,
     };
@@ -368,7 +420,7 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     Ok(0)
 }
 
-fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
+pub(super) fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
     match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
         Reply::Network(info) => Ok(info),
         other => Err(unexpected(&other)),

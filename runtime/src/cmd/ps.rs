@@ -90,9 +90,8 @@ fn matches_filter(container: &Container, key: &str, value: &str) -> bool {
 
 fn networks(config: &Config) -> Vec<String> {
     match &config.network.mode {
-        NetworkMode::Host => vec!["host".into()],
-        NetworkMode::None => vec!["none".into()],
         NetworkMode::Networks(list) => list.iter().map(|a| a.network.clone()).collect(),
+        other => vec![other.text()],
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
 use crate::cli::value;
 use crate::container::config::{Config, NetworkMode};
 use crate::container::lifecycle::{self, Instance};
+use crate::container::network;
 use crate::container::state::State;
 use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
@@ -100,7 +101,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     })?;
     if let (attach::End::Exited(_), true) = (&code, config.network.mode != NetworkMode::Host) {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
-        lifecycle::release(instance, &config.id)?;
+        network::release_own(instance, &config)?;
     }
     Ok(code.code())
 }
@@ -134,7 +135,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
         sig_proxy: true,
     })?;
     if let attach::End::Exited(_) = end {
-        lifecycle::release(instance, &container.config.id)?;
+        network::release_own(instance, &container.config)?;
     }
     Ok(end.code())
 }

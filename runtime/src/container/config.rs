@@ -167,6 +167,23 @@ pub enum NetworkMode {
     /// Loopback only.
     None,
     Networks(Vec<AttachmentRequest>),
+    /// Another container's, with its hosts, resolv.conf and host name.
+    Container(ContainerId),
+    /// The user's own, by its path (`/run/netns/blue`).
+    Path(PathBuf),
+}
+
+impl NetworkMode {
+    /// As `--network` has it, and `inspect` shows it: `host`, `none`, the first network's name, `container:ID`, `ns:PATH`.
+    pub fn text(&self) -> String {
+        match self {
+            NetworkMode::Host => "host".into(),
+            NetworkMode::None => "none".into(),
+            NetworkMode::Networks(list) => list.first().map_or("none".into(), |a| a.network.clone()),
+            NetworkMode::Container(id) => format!("container:{id}"),
+            NetworkMode::Path(path) => format!("ns:{}", path.display()),
+        }
+    }
 }
 
 /// DNS of the container.

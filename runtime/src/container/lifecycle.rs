@@ -1,20 +1,19 @@
 //! How a container starts, as named steps with an undo stack, and how it ends.
 
-use super::config::{Config, MountKind, NetworkMode};
+use super::config::{Config, MountKind};
+use super::network::{Ground, Pending, release_own};
 use super::process::ProcessId;
 use super::spawn;
 use super::state::{State, Status};
 use super::store::{Container, Containers, Dirs, private_folder, shared_folder};
 use crate::bundle::{self, CgroupKind, Device, Facts};
-use crate::net::{Netd, unexpected};
+use crate::net::Netd;
 use crate::report::{Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text};
 use crate::shim::cleanup;
 use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
 use crate::shim::protocol::SOCKET_NAME;
 use crate::{cgroup, files};
-use netd_api::{
-    Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest, recv_frame, send_frame,
-};
+use netd_api::{Call, ContainerId, recv_frame, send_frame};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -45,7 +44,6 @@ impl Instance {
 pub struct Started {
     /// The attached connection, if one was asked for.
     pub attached: Option<UnixStream>,
-    pub sandbox: SandboxInfo,
 }
 
 /// What is undone, last first, when a later step fails.
@@ -85,6 +83,7 @@ pub fn start(instance: &Instance, config: &Config, attach: bool) -> Outcome<Star
 fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, undo: &mut Undo<'a>) -> Outcome<Started> {
     let dirs = &instance.dirs;
     let run_dir = dirs.container_run(&config.id);
+    let ground = Ground::find(instance, config)?;
     prepare_folders(dirs, config)?;
     undo.push(|| {
         // The state stays; what was made for this start goes.
@@ -93,13 +92,14 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
         }
         Ok(())
     });
-    let facts = facts(dirs, config)?;
+    let facts = facts(dirs, config, &ground)?;
     let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
     let plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     // netd works on the network while we make the cgroup and start the shim's program.
-    let request = Network::request(instance, config)?;
-    undo.push(|| release(instance, &config.id));
+    let shared = matches!(ground, Ground::Joined { .. });
+    let request = Pending::request(instance, config, ground)?;
+    undo.push(|| release_own(instance, config));
     let paths = cgroup::create(&facts.cgroup, &config.id, &resources)?;
     let copy = paths.clone();
     undo.push(move || {
@@ -108,7 +108,9 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
     });
     let (control, _) = spawn::shim("container")?;
     let mut network = request.finish(config)?;
-    files::write(config, Some(&network.sandbox), &run_dir)?;
+    if !shared {
+        files::write(config, network.sandbox.as_ref(), &run_dir)?;
+    }
     let shim_config = ShimConfig {
         plan,
         run_dir: run_dir.clone(),
@@ -127,8 +129,8 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
     };
     await_start(&control, &shim_config, network.netns.take())?;
     send_frame(&control, &attach, &[]).map_err(|e| Failure::new("the shim does not answer").because(e.to_string()))?;
-    network.hold(config, &run_dir)?;
-    Ok(Started { attached: attach.then_some(control), sandbox: network.sandbox })
+    network.hold(dirs, config)?;
+    Ok(Started { attached: attach.then_some(control) })
 }
 
 fn refused(error: bundle::BundleError) -> Failure {
@@ -152,7 +154,7 @@ fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     fs::set_permissions(&all[0], mode).doing(|| format!("cannot open up `{}`", all[0].display()))
 }
 
-fn facts(dirs: &Dirs, config: &Config) -> Outcome<Facts> {
+fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
     let bound_files = config.mounts.iter().filter_map(|mount| match &mount.kind {
         MountKind::Bind { source, .. } => Some(source),
         _ => None,
@@ -166,7 +168,8 @@ fn facts(dirs: &Dirs, config: &Config) -> Outcome<Facts> {
         devices: if privileged { host_devices(Path::new("/dev")) } else { Vec::new() },
         bound_files: bound_files.filter(|source| !source.is_dir()).cloned().collect(),
         init_program: spawn::shim_program(),
-        host_network: config.network.mode == NetworkMode::Host,
+        files_dir: ground.files_dir(dirs, config),
+        host_network: ground.is_host(config),
     })
 }
 
@@ -200,67 +203,6 @@ fn host_devices(folder: &Path) -> Vec<Device> {
         }
     }
     all
-}
-
-/// A network that netd is working on. It belongs to our connection until the shim holds it.
-struct PendingNetwork(Netd);
-
-/// The container's network while it is being started.
-struct Network {
-    netd: Netd,
-    sandbox: SandboxInfo,
-    netns: Option<OwnedFd>,
-}
-
-impl Network {
-    fn request(instance: &Instance, config: &Config) -> Outcome<PendingNetwork> {
-        let mut netd = instance.netd()?;
-        let (attachments, netns) = match &config.network.mode {
-            NetworkMode::Host => (vec![netd_api::AttachmentRequest::to("host")], NetnsSource::Host),
-            NetworkMode::None => (vec![netd_api::AttachmentRequest::to("none")], NetnsSource::New),
-            NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
-        };
-        let spec = SandboxRequest {
-            id: config.id.clone(),
-            name: config.name.clone(),
-            netns,
-            attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
-            publish: config.network.to_publish(),
-            dns: DnsRequest { servers: config.dns.servers.clone() },
-            host_gateway: config.wants_host_gateway(),
-        };
-        netd.send(Call::SandboxCreate { spec, dry_run: false }, &[])?;
-        Ok(PendingNetwork(netd))
-    }
-
-    /// The shim keeps the netns from now on; netd learns where to ask.
-    fn hold(&mut self, config: &Config, run_dir: &Path) -> Outcome<()> {
-        match self.netd.call(Call::SandboxHold { id: config.id.clone(), socket: run_dir.join(SOCKET_NAME) }) {
-            Ok(Reply::Done) => Ok(()),
-            Ok(other) => Err(unexpected(&other)),
-            // A program that has ended already took its shim with it, and with that its network.
-            Err(_) if !run_dir.join(SOCKET_NAME).exists() => Ok(()),
-            Err(failure) => Err(failure),
-        }
-    }
-}
-
-impl PendingNetwork {
-    fn finish(self, config: &Config) -> Outcome<Network> {
-        let Self(mut netd) = self;
-        let (sandbox, netns) = netd.receive_sandbox()?;
-        if netns.is_none() && config.network.mode != NetworkMode::Host {
-            return Err(Failure::new("netd sent no network namespace"));
-        }
-        Ok(Network { netd, sandbox, netns })
-    }
-}
-
-fn with_wishes(mut request: netd_api::AttachmentRequest, config: &Config) -> netd_api::AttachmentRequest {
-    if let Some(last) = config.last_addresses.get(&request.network) {
-        request.prefer.clone_from(last);
-    }
-    request
 }
 
 /// Releases a container's network; no netd, nothing to release.

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod lifecycle;
 pub mod names;
+pub mod network;
 pub mod process;
 pub mod spawn;
 pub mod state;

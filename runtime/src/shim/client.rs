@@ -144,10 +144,14 @@ impl Client {
         }
     }
 
-    /// Hands the network namespace over.
-    pub fn send_netns(&mut self, netns: &OwnedFd) -> bool {
+    /// Hands the network namespace over; a byte alone says that the container runs in the host's. The connection stays: its end
+    /// is the container's.
+    pub fn answer_netns(&mut self, netns: Option<&OwnedFd>) {
         self.role = Role::Netns;
-        crate::sys::fd::send_fd(self.stream.as_fd(), b"n", netns.as_fd()).is_ok()
+        match netns {
+            Some(netns) => self.gone |= crate::sys::fd::send_fd(self.stream.as_fd(), b"n", netns.as_fd()).is_err(),
+            None => self.output.push(b'h'),
+        }
     }
 
     /// Sends what waits, as far as the client takes it.

@@ -1,13 +1,14 @@
 //! What is spoken on `shim.sock`.
 //!
 //! A client sends one line: the word `netns`, or a [`Request`] as JSON. `netns` is answered by one byte with the netns
-//! descriptor beside it; the connection then stays open until the container is gone. `attach` turns the connection into
+//! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone. `attach` turns the connection into
 //! frames: a kind (one byte), a little-endian `u32` length, the payload.
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// The socket's name in the container's run folder.
@@ -74,6 +75,22 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
     let frame = (head[0], rest[..len].to_vec());
     buffer.drain(..5 + len);
     Ok(Some(frame))
+}
+
+/// How long a shim may take to answer, in seconds.
+const PATIENCE: u64 = 5;
+
+/// Asks a shim for its container's network namespace. `None`: the container runs in the host's.
+pub fn ask_netns(socket: &Path) -> io::Result<Option<OwnedFd>> {
+    let mut stream = with_short_path(socket, UnixStream::connect)?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(PATIENCE)))?;
+    stream.write_all(b"netns\n")?;
+    let mut answer = [0; 1];
+    match crate::sys::fd::recv_fd(stream.as_fd(), &mut answer) {
+        Ok((0, _)) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok((_, netns)) => Ok(netns),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Calls `act` with a path to the socket `path` that fits `sun_path` (108 bytes, unix(7)), however deep the folder is:

@@ -251,12 +251,8 @@ impl Shim {
         for event in self.clients[index].read() {
             match event {
                 Event::Netns => {
-                    let sent = self.netns.as_ref().is_some_and(|netns| self.clients[index].send_netns(netns));
+                    self.clients[index].answer_netns(self.netns.as_ref());
                     crate::sys::memory::forget_file_pages();
-                    if !sent {
-                        self.clients[index]
-                            .answer(&Response::Error("this container has no network namespace of its own".into()));
-                    }
                 }
                 Event::Request(request) => self.on_request(index, request),
                 Event::Frame(kind, payload) => self.on_frame(index, kind, &payload),

@@ -99,6 +99,8 @@ finish() {
   mark ended
   if [ "$VM_id" != 1 ]; then
     await vm1 ended || failed=$((failed + 1))
+    # The first one still has to see that this one has ended.
+    sleep 3
   else
     for id in $(seq 2 "$VM_n"); do gone_off "vm$id"; done
   fi

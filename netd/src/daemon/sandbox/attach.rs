@@ -10,6 +10,7 @@ use netd_api::{
     ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName, NetnsSource, NetworkId,
     SandboxRequest,
 };
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Daemon {
@@ -70,10 +71,13 @@ impl Daemon {
             Some(wanted) if beside.iter().any(|a| a.ifname == *wanted) => {
                 return refuse(format!("another of its interfaces is named `{wanted}`"));
             }
+            Some(wanted) if wanted.as_str() == "lo" => return refuse("`lo` is the loopback's name".into()),
             Some(wanted) => wanted.clone(),
             None => free_ifname(beside)?,
         };
         self.check_lan_attachment(&network, request, what)?;
+        let sysctls =
+            endpoint_sysctls(request, &ifname).map_err(|why| ApiError::new(ErrorKind::Invalid, what).caused_by(why))?;
         let mac = request.mac.unwrap_or_else(random_mac);
         let host_link: IfName = format!("ve{}", hex(&random::<5>()))
             .parse()
@@ -102,6 +106,8 @@ impl Daemon {
             gw_priority: request.gw_priority,
             default_via: Vec::new(),
             host_access,
+            sysctls,
+            lease: None,
             ports: Vec::new(),
         })
     }
@@ -112,6 +118,23 @@ impl Daemon {
         let default = attachments.iter().position(|a| !a.default_via.is_empty() && open(&a.network));
         default.or_else(|| attachments.iter().position(|a| open(&a.network)))
     }
+}
+
+/// The sysctls of an interface, under its own name. Others of the namespace are the container's, not one network's.
+fn endpoint_sysctls(request: &AttachmentRequest, ifname: &IfName) -> Result<BTreeMap<String, String>, String> {
+    let own = |key: &str| match key.split('/').collect::<Vec<_>>().as_slice() {
+        ["net", family, kind @ ("conf" | "neigh"), "IFNAME", name]
+            if ["ipv4", "ipv6", "mpls"].contains(family) && !name.is_empty() && !name.starts_with('.') =>
+        {
+            Some(format!("net/{family}/{kind}/{ifname}/{name}"))
+        }
+        _ => None,
+    };
+    let named = request.sysctls.iter().map(|(key, value)| match own(key) {
+        Some(path) => Ok((path, value.clone())),
+        None => Err(format!("`{key}` is no sysctl of an interface, such as `net.ipv4.conf.IFNAME.log_martians`")),
+    });
+    named.collect()
 }
 
 fn free_ifname(beside: &[Attachment]) -> Result<IfName, ApiError> {
@@ -155,7 +178,11 @@ fn take_static(state: &mut NetworkState, address: IpAddr) -> Result<Lease, IpamE
     }
 }
 
-fn choose(state: &mut NetworkState, prefer: &[IpAddr], v6: bool) -> Result<Option<Lease>, IpamError> {
+pub(in crate::daemon) fn choose(
+    state: &mut NetworkState,
+    prefer: &[IpAddr],
+    v6: bool,
+) -> Result<Option<Lease>, IpamError> {
     let mut full = None;
     for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
         if matches!(subnet.subnet, IpNet::V6(_)) != v6 {
@@ -169,7 +196,7 @@ fn choose(state: &mut NetworkState, prefer: &[IpAddr], v6: bool) -> Result<Optio
     full.map_or(Ok(None), Err)
 }
 
-fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
+pub(in crate::daemon) fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
     let network = &state.network;
     if network.routed_only() && !network.internal {
         // No neighbour carries packets on: all leave by the link itself.

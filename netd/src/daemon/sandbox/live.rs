@@ -5,9 +5,9 @@ use super::{Attached, Sandbox, journal_key};
 use crate::daemon::answer::{apply_failed, store_failed};
 use crate::daemon::state::Daemon;
 use crate::drivers;
-use crate::kernel::{Journal, JournalState};
+use crate::kernel::{Journal, JournalState, KernelError};
 use crate::model::Attachment;
-use crate::plan::{Op, Plan};
+use crate::plan::{Op, Outcome, Plan};
 use crate::store::{Change, Durability};
 use netd_api::{ApiError, AttachmentRequest, ContainerId, ErrorKind, NetnsSource, SandboxInfo};
 use std::os::fd::AsFd;
@@ -36,6 +36,7 @@ impl Daemon {
         let attachment = self.design_attachment(id, &name, access, &request, &all, &what)?;
         all.push(attachment);
         choose_default_routes(&mut all);
+        self.bring_ports(id, &mut all);
         let done = self.connect_designed(id, all.clone(), &what);
         if done.is_err()
             && let Some(attachment) = all.last()
@@ -56,20 +57,98 @@ impl Daemon {
         let Some(mut sandbox) = self.sandboxes.remove(id) else {
             return Err(self.no_sandbox(id));
         };
-        sandbox.attached.push(Attached { attachment, journal });
-        let result = self.apply_last(&mut sandbox, what);
+        let result = self.keep_answers(&mut sandbox, &all, what).and_then(|()| {
+            sandbox.attached.push(Attached { attachment, journal, client: None });
+            self.apply_last(&mut sandbox, what)?;
+            let last = sandbox.attached.len() - 1;
+            self.lease_from_lan(&mut sandbox, last, false, what)
+        });
         if result.is_ok() {
-            // The new one may have taken the default routes over; the kernel replaced them.
             for changed in all {
                 if let Some(old) = sandbox.attached.iter_mut().find(|a| a.attachment.network == changed.network) {
                     old.attachment.default_via = changed.default_via;
                 }
             }
             self.refresh_names(&mut sandbox);
+            if sandbox.attached.last().is_some_and(|a| !a.attachment.ports.is_empty()) {
+                sandbox.kept = self.keep_again(&sandbox.record());
+            }
         }
         let written = self.write_sandbox(&sandbox, Durability::Durable, what);
         self.sandboxes.insert(id.clone(), sandbox);
         result.and(written)
+    }
+
+    /// The new attachment may take the default routes over. Answers of published ports go on leaving as they came.
+    pub(in crate::daemon) fn keep_answers(
+        &mut self,
+        sandbox: &mut Sandbox,
+        all: &[Attachment],
+        what: &str,
+    ) -> Result<(), ApiError> {
+        for i in 0..sandbox.attached.len() {
+            let old = &sandbox.attached[i];
+            let Some(changed) = all.iter().find(|a| a.network == old.attachment.network) else {
+                continue;
+            };
+            if self.networks.get(&changed.network).is_some_and(|n| n.network.bridge().is_some()) {
+                let mut plan = Plan::default();
+                drivers::reply_routes(&mut plan, changed);
+                plan.steps.retain(|step| !old.journal.plan.steps.iter().any(|done| done.op == step.op));
+                self.apply_more(sandbox, i, plan, what)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does more for an attachment that stands, and writes it into its journal, before as ever.
+    pub(in crate::daemon) fn apply_more(
+        &mut self,
+        sandbox: &mut Sandbox,
+        i: usize,
+        plan: Plan,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        if plan.steps.is_empty() {
+            return Ok(());
+        }
+        let journal = &mut sandbox.attached[i].journal;
+        let before = journal.plan.steps.len();
+        journal.plan.steps.extend(plan.steps.iter().cloned());
+        journal.outcomes.resize(journal.plan.steps.len(), Outcome::Intended);
+        let written = self.write_sandbox(sandbox, Durability::Durable, what);
+        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
+        let applied = written.and_then(|()| {
+            self.kernel.apply(&plan, netns).map_err(|error| {
+                if let KernelError::Duplicate { address, .. } = error.cause {
+                    self.duplicate = Some(address);
+                }
+                apply_failed(what, &error)
+            })
+        });
+        let journal = &mut sandbox.attached[i].journal;
+        journal.outcomes.truncate(before);
+        match applied {
+            Ok(outcomes) => {
+                journal.outcomes.extend(outcomes);
+                Ok(())
+            }
+            Err(error) => {
+                journal.plan.steps.truncate(before);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ports that nothing carries, since the network that did was left, come to the new one.
+    fn bring_ports(&mut self, id: &ContainerId, all: &mut [Attachment]) {
+        let Some(sandbox) = self.sandboxes.get(id) else { return };
+        if sandbox.record.ports.is_empty() || all.iter().any(|a| !a.ports.is_empty()) {
+            return;
+        }
+        if let Some(carrier) = self.carrier(all).filter(|carrier| carrier + 1 == all.len()) {
+            all[carrier].ports.clone_from(&sandbox.record.ports);
+        }
     }
 
     fn apply_last(&mut self, sandbox: &mut Sandbox, what: &str) -> Result<(), ApiError> {
@@ -105,7 +184,9 @@ impl Daemon {
             self.sandboxes.insert(id.clone(), sandbox);
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         };
-        let Attached { attachment, journal } = sandbox.attached.remove(at);
+        let mut leaving = sandbox.attached.remove(at);
+        crate::daemon::dhcp::release(&mut leaving);
+        let Attached { attachment, journal, .. } = leaving;
         let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
         let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, netns);
         self.dns.remove_endpoint(&network, id);
@@ -135,7 +216,8 @@ impl Daemon {
             // What keeps the ports names the old address.
             sandbox.kept = super::Kept::default();
         }
-        for (i, (attached, new)) in sandbox.attached.iter_mut().zip(all).enumerate() {
+        for (i, new) in all.into_iter().enumerate() {
+            let attached = &mut sandbox.attached[i];
             let fresh_via = new.default_via.iter().any(|v| !attached.attachment.default_via.contains(v));
             let publishes = carrier == Some(i);
             attached.attachment.default_via = new.default_via;
@@ -155,9 +237,10 @@ impl Daemon {
                 };
                 let whole =
                     drivers::of(&state.network.driver).attach(&state.network, &attached.attachment, &self.facts);
-                plan.steps.extend(
-                    whole.steps.into_iter().filter(|s| matches!(s.op, Op::Elements { .. } | Op::ForgetFlows { .. })),
-                );
+                let of_ports = |op: &Op| {
+                    matches!(op, Op::Elements { .. } | Op::ForgetFlows { .. } | Op::Port { .. } | Op::ReplyRoute { .. })
+                };
+                plan.steps.extend(whole.steps.into_iter().filter(|step| of_ports(&step.op)));
                 // The ones for host access are there already.
                 let there: Vec<_> = attached.journal.plan.elements().cloned().collect();
                 for step in &mut plan.steps {
@@ -166,10 +249,7 @@ impl Daemon {
                     }
                 }
             }
-            let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-            let outcomes = self.kernel.apply(&plan, netns).map_err(|error| apply_failed(what, &error))?;
-            attached.journal.plan.steps.extend(plan.steps);
-            attached.journal.outcomes.extend(outcomes);
+            self.apply_more(sandbox, i, plan, what)?;
         }
         if carrier.is_some() {
             sandbox.kept = self.keep_again(&sandbox.record());
@@ -198,6 +278,7 @@ impl Daemon {
             attached.attachment.container_name.clone_from(&sandbox.record.name);
             self.announce_names(&sandbox.record, &attached.attachment);
         }
+        self.announce_host_container(&sandbox.record);
         self.ports.remove(id);
         self.ports.insert(&sandbox.record.ports, id, &sandbox.record.name);
         let written = self.write_sandbox(&sandbox, Durability::Durable, &what);

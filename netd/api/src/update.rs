@@ -1,0 +1,25 @@
+//! `rcr network update`.
+
+use crate::SubnetRequest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What is to change about a network. What is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkChange {
+    /// In bytes.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    #[serde(default)]
+    pub add_labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub remove_labels: Vec<String>,
+    /// Servers for names outside; an empty list takes them away.
+    #[serde(default)]
+    pub dns: Option<Vec<IpAddr>>,
+    /// Subnets in addition to those there are.
+    #[serde(default)]
+    pub subnets: Vec<SubnetRequest>,
+}

@@ -1,0 +1,240 @@
+//! Addresses from the LAN's own DHCP server (`--ipam-driver dhcp`): a first plan makes the link, the server gives an address, a second
+//! plan uses it. Leases are kept by threads of their own, resumed after a restart, and given back at the end.
+
+use super::answer::kernel_failed;
+use super::sandbox::{Sandbox, choose_default_routes};
+use super::state::{Daemon, Input};
+use crate::drivers::lan;
+use crate::kernel::{DhcpClient, DhcpIdentity, KernelError};
+use crate::model::{Attachment, LanLease};
+use crate::plan::{Op, Outcome};
+use crate::store::Durability;
+use ipnet::IpNet;
+use netd_api::{ApiError, ContainerId, NetworkId, Reply};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// How long a start, or a connect, waits for an address.
+const PATIENCE: Duration = Duration::from_secs(10);
+const NO_SERVER: &str = "is there one on the parent's LAN? `tcpdump -i PARENT port 67` shows what is said; a `--subnet` in place of \
+    `--ipam-driver dhcp` needs none";
+
+/// An address that a connection's thread waits for.
+pub struct Wait {
+    id: ContainerId,
+    network: NetworkId,
+    fresh: bool,
+    lease: Receiver<LanLease>,
+}
+
+/// What came of it.
+pub struct Settled {
+    id: ContainerId,
+    network: NetworkId,
+    /// A new container's; else one that runs gets another network.
+    fresh: bool,
+    lease: Option<LanLease>,
+}
+
+impl Wait {
+    /// Waits.
+    pub fn settle(self) -> Settled {
+        let Self { id, network, fresh, lease } = self;
+        Settled { id, network, fresh, lease: lease.recv_timeout(PATIENCE).ok() }
+    }
+}
+
+impl Daemon {
+    /// Whether a network's addresses come from its LAN.
+    pub(super) fn leases_from_lan(&self, network: &NetworkId) -> bool {
+        self.networks.get(network).and_then(|n| n.network.driver.lan()).is_some_and(|o| o.dhcp)
+    }
+
+    /// Asks for an address for the attachment `i`, whose link is up. Who called waits for it, not the writer.
+    pub(super) fn lease_from_lan(
+        &mut self,
+        sandbox: &mut Sandbox,
+        i: usize,
+        fresh: bool,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let network = sandbox.attached[i].attachment.network.clone();
+        if !self.leases_from_lan(&network) {
+            return Ok(());
+        }
+        let started = self.dhcp_client(sandbox, i, None);
+        let (client, lease) = started.map_err(|error| kernel_failed(what, &error))?;
+        sandbox.attached[i].client = Some(client);
+        self.waits.push(Wait { id: sandbox.record.id.clone(), network, fresh, lease });
+        Ok(())
+    }
+
+    /// The wait for an address is over. Without one a new container is released, and a running one leaves the network again.
+    pub(super) fn settle_lease(&mut self, settled: Settled) -> Result<Reply, ApiError> {
+        let Settled { id, network, fresh, lease } = settled;
+        let Some(mut sandbox) = self.sandboxes.remove(&id) else {
+            return Err(self.no_sandbox(&id));
+        };
+        let what = format!("cannot attach `{}`", sandbox.record.name);
+        let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
+        let used = match (at, lease) {
+            (Some(i), Some(lease)) => self.use_lease(&mut sandbox, i, lease, &what),
+            (Some(_), None) => Err(kernel_failed(&what, &KernelError::NoLease).hint(NO_SERVER)),
+            (None, _) => Ok(()),
+        };
+        if let Err(error) = used {
+            if let (Some(i), Some(_)) = (at, self.duplicate.take())
+                && let Some(client) = sandbox.attached[i].client.take()
+            {
+                client.decline();
+            }
+            self.sandboxes.insert(id.clone(), sandbox);
+            let undone =
+                if fresh { self.sandbox_release(&id) } else { self.disconnect(&id, network.as_str()).map(drop) };
+            return Err(undone.err().map_or(error.clone(), |left| error.caused_by(left.message)));
+        }
+        sandbox.attached.iter().for_each(|a| self.announce_names(&sandbox.record, &a.attachment));
+        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
+        let info = self.describe_sandbox(&sandbox);
+        self.sandboxes.insert(id, sandbox);
+        written.map(|()| Reply::Sandbox(info))
+    }
+
+    /// The second plan: the address, its routes, and word to the neighbours.
+    fn use_lease(&mut self, sandbox: &mut Sandbox, i: usize, lease: LanLease, what: &str) -> Result<(), ApiError> {
+        let Some(network) = self.networks.get(&sandbox.attached[i].attachment.network).map(|n| n.network.clone())
+        else {
+            return Ok(());
+        };
+        let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
+        all[i].addresses = vec![IpNet::V4(lease.address)];
+        all[i].gateways = lease.router.map(IpAddr::V4).filter(|_| !network.internal).into_iter().collect();
+        all[i].lease = Some(lease);
+        choose_default_routes(&mut all);
+        self.keep_answers(sandbox, &all, what)?;
+        let plan = lan::leased(&network, &all[i]);
+        self.apply_more(sandbox, i, plan, what)?;
+        for (attached, now) in sandbox.attached.iter_mut().zip(all) {
+            attached.attachment = now;
+        }
+        Ok(())
+    }
+
+    fn dhcp_client(
+        &self,
+        sandbox: &Sandbox,
+        i: usize,
+        known: Option<LanLease>,
+    ) -> Result<(DhcpClient, Receiver<LanLease>), KernelError> {
+        let (a, netns) = (&sandbox.attached[i].attachment, sandbox.netns.as_ref().ok_or(KernelError::NoNetns)?);
+        let mac = crate::kernel::mac_inside(netns, a.ifname.as_str())?;
+        let who =
+            DhcpIdentity { mac, client_id: format!("rcr-{}", a.container.short()), hostname: a.container_name.clone() };
+        let (inbox, id, network) = (self.sender.clone(), a.container.clone(), a.network.clone());
+        let tell = move |lease| drop(inbox.send(Input::Leased(id.clone(), network.clone(), lease)));
+        DhcpClient::start(netns, a.ifname.as_str(), who, known, tell)
+    }
+
+    /// After a restart: who has a lease goes on keeping it. What comes is told.
+    pub(super) fn resume_leases(&self, sandbox: &mut Sandbox) {
+        for i in 0..sandbox.attached.len() {
+            let a = &sandbox.attached[i].attachment;
+            if !self.leases_from_lan(&a.network) {
+                continue;
+            }
+            // Without one it was about to get its first.
+            match self.dhcp_client(sandbox, i, a.lease.clone()) {
+                Ok((client, _)) => sandbox.attached[i].client = Some(client),
+                Err(error) => {
+                    self.log.line(format!("container `{}` keeps its lease no longer: {error}", sandbox.record.name))
+                }
+            }
+        }
+    }
+
+    /// The server gave a running container another address.
+    pub(super) fn leased_anew(&mut self, id: &ContainerId, network: &NetworkId, lease: LanLease) {
+        let Some(mut sandbox) = self.sandboxes.remove(id) else { return };
+        let at = sandbox.attached.iter().position(|a| a.attachment.network == *network);
+        let same = |old: &LanLease| (old.address, old.router) == (lease.address, lease.router);
+        if let Some(i) = at.filter(|i| !sandbox.attached[*i].attachment.lease.as_ref().is_some_and(same)) {
+            let what = format!("cannot give `{}` the address `{}`", sandbox.record.name, lease.address);
+            self.log.line(format!("the LAN gives container `{}` the address `{}`", sandbox.record.name, lease.address));
+            self.drop_lease(&mut sandbox, i);
+            match self.use_lease(&mut sandbox, i, lease, &what) {
+                Ok(()) => self.announce_names(&sandbox.record, &sandbox.attached[i].attachment),
+                Err(error) => self.log.line(format!("{error}: {}", error.causes.join(": "))),
+            }
+            let _ = self.write_sandbox(&sandbox, Durability::Durable, &what);
+        }
+        self.sandboxes.insert(id.clone(), sandbox);
+    }
+
+    /// Takes an address that is the LAN's again off its link, and out of the journal.
+    fn drop_lease(&mut self, sandbox: &mut Sandbox, i: usize) {
+        let netns = sandbox.netns.as_ref().map(OwnedFd::as_fd);
+        let attached = &mut sandbox.attached[i];
+        let Some(old) = attached.attachment.lease.take() else { return };
+        let gone = |op: &Op| match op {
+            Op::Address { address, .. } => *address == IpNet::V4(old.address),
+            Op::Probe { .. } | Op::Announce { .. } => true,
+            Op::Route { via, .. } => *via == old.router.map(IpAddr::V4),
+            _ => false,
+        };
+        let all = std::mem::take(&mut attached.journal.plan.steps).into_iter();
+        let all = all.zip(std::mem::take(&mut attached.journal.outcomes));
+        let (undone, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| gone(&step.op));
+        (attached.journal.plan.steps, attached.journal.outcomes) = kept.into_iter().unzip();
+        let (steps, outcomes): (Vec<_>, Vec<Outcome>) = undone.into_iter().unzip();
+        for left in self.kernel.undo(&steps, &outcomes, netns) {
+            self.log.line(format!("left behind: {left}"));
+        }
+    }
+}
+
+/// What can't be chosen where the LAN's server chooses.
+pub fn refuse_choice(request: &netd_api::AttachmentRequest, what: &str) -> Result<(), ApiError> {
+    let chosen = request.ip.map(IpAddr::V4).or(request.ip6.map(IpAddr::V6));
+    match chosen {
+        Some(address) => Err(ApiError::new(netd_api::ErrorKind::Invalid, what)
+            .caused_by(format!("`{address}` can't be chosen: the LAN's DHCP server gives the addresses"))
+            .hint("let that server know the container by its MAC (`--mac-address`)")),
+        None => Ok(()),
+    }
+}
+
+/// Drops the thought of a lease: the server may give the address to others.
+pub fn release(attached: &mut super::sandbox::Attached) {
+    if let Some(client) = attached.client.take() {
+        client.release();
+    }
+}
+
+/// What goes with the LAN's own addresses.
+pub fn refuse_network(spec: &netd_api::NetworkCreate, joins: bool, own: bool, what: &str) -> Result<(), ApiError> {
+    let refuse = |why: &str, hint: &str| {
+        Err(ApiError::new(netd_api::ErrorKind::Invalid, what).caused_by(why.to_owned()).hint(hint.to_owned()))
+    };
+    let options = spec.driver.lan();
+    if !joins || own {
+        return refuse(
+            "`--ipam-driver dhcp` needs a LAN with a server",
+            "it goes with macvlan and with ipvlan in mode `l2`, on a `-o parent=`",
+        );
+    }
+    if !spec.subnets.is_empty() || spec.ipv6 {
+        return refuse(
+            "the LAN's DHCP server knows its subnet, gateway and addresses",
+            "leave `--subnet` and `--ipv6` out",
+        );
+    }
+    if options.is_some_and(|o| o.host_access) {
+        return refuse(
+            "`host_access` needs an address that the host can keep",
+            "name a `--subnet` instead of the server",
+        );
+    }
+    Ok(())
+}

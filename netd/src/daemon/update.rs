@@ -1,0 +1,346 @@
+//! Changes of networks in use: planned as the difference of two plans, journalled as one undertaking, undone when a part fails.
+//!
+//! The record under `update/<id>` is there only while it goes on: whoever finds it after a crash undoes it. Networks and journals
+//! are rewritten when all of it is done, in the transaction that deletes it.
+
+use super::answer::{apply_failed, ipam_failed, kernel_failed, store_failed};
+use super::sandbox::{choose, choose_default_routes, gateways, journal_key};
+use super::state::{Daemon, NetworkState};
+use crate::drivers::{self, lan};
+use crate::ipam::Leases;
+use crate::kernel::{Journal, facts, observe};
+use crate::model::{Attachment, Facts, Network};
+use crate::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
+use crate::store::{Change, Durability, StoreError, records};
+use ipnet::IpNet;
+use netd_api::{
+    ApiError, ContainerId, DriverSpec, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanText, Reply,
+};
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What is done for the network itself, or for one container on it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Part {
+    container: Option<ContainerId>,
+    /// What is done.
+    plan: Plan,
+    /// What then stands.
+    #[serde(skip)]
+    whole: Plan,
+    #[serde(skip)]
+    attachment: Option<Attachment>,
+}
+
+fn refused(what: &str, why: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorKind::Invalid, what).caused_by(why)
+}
+
+fn key(id: &NetworkId) -> String {
+    format!("update/{id}")
+}
+
+impl Daemon {
+    pub(super) fn network_update(
+        &mut self,
+        asked: &str,
+        wanted: &NetworkChange,
+        dry_run: bool,
+    ) -> Result<Reply, ApiError> {
+        let id = self.find_network(asked)?;
+        let what = format!("cannot update network `{asked}`");
+        self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
+        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
+        let next = self.design_update(&id, wanted, &seen, &what)?;
+        let (next, parts) = self.plan_update(next, &seen, &what)?;
+        if dry_run {
+            return Ok(Reply::Plan(PlanText { text: self.update_text(&next.network, &parts) }));
+        }
+        self.carry_out(&id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))?;
+        Ok(Reply::Network(self.network_info(&id)?))
+    }
+
+    /// The network as it is to be, with the leases it has.
+    fn design_update(
+        &mut self,
+        id: &NetworkId,
+        wanted: &NetworkChange,
+        seen: &Observed,
+        what: &str,
+    ) -> Result<NetworkState, ApiError> {
+        if *wanted == NetworkChange::default() {
+            return Err(refused(what, "nothing is to change").hint("`rcr network update --help` lists what can"));
+        }
+        let Some(state) = self.networks.get(id) else {
+            return Err(refused(what, "it is gone"));
+        };
+        let (mut network, mut leases) = (state.network.clone(), state.leases.clone());
+        if !network.linked() && (wanted.mtu.is_some() || wanted.dns.is_some() || !wanted.subnets.is_empty()) {
+            return Err(refused(what, format!("a network of driver `{}` has labels alone", network.driver.name())));
+        }
+        network.labels.extend(wanted.add_labels.clone());
+        for label in &wanted.remove_labels {
+            if network.labels.remove(label).is_none() {
+                return Err(refused(what, format!("it has no label `{label}`")));
+            }
+        }
+        if let Some(servers) = &wanted.dns {
+            network.dns.clone_from(servers);
+        }
+        let mtu = wanted.mtu.or(state.mtu());
+        if let Some(mtu) = wanted.mtu {
+            set_mtu(&mut network.driver, mtu);
+        }
+        if !wanted.subnets.is_empty() {
+            self.add_subnets(&mut network, wanted, seen, what)?;
+            leases.resize(network.subnets.len(), Leases::default());
+        }
+        if network.ipv6 && mtu.is_some_and(|mtu| mtu < drivers::IPV6_MIN_MTU) {
+            return Err(refused(what, "IPv6 needs an MTU of 1280 or more (RFC 8200)"));
+        }
+        Ok(NetworkState::new(network, leases))
+    }
+
+    fn add_subnets(
+        &mut self,
+        network: &mut Network,
+        wanted: &NetworkChange,
+        seen: &Observed,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        if network.shim.is_some() {
+            return Err(refused(what, "the host's own link has an address in each subnet, chosen when it is made")
+                .hint("create a network with this subnet and `host_access`"));
+        }
+        if network.driver.lan().is_some_and(|o| o.dhcp) {
+            return Err(refused(what, "the LAN's DHCP server knows its subnet, gateway and addresses"));
+        }
+        let mut spec = NetworkCreate {
+            name: network.name.clone(),
+            driver: network.driver.clone(),
+            subnets: wanted.subnets.clone(),
+            ipv6: false,
+            ipv4: false,
+            internal: network.internal,
+            labels: Default::default(),
+        };
+        let joined = lan::child(&network.driver).filter(|kind| lan::joins_lan(*kind));
+        let joined = joined.and(network.parent.as_ref()).map(|parent| parent.name().clone());
+        if let Some(parent) = &joined {
+            super::lan::reserve_host_addresses(&mut spec, parent, seen);
+        }
+        if network.routed_only() {
+            spec.subnets.iter_mut().for_each(|s| s.no_gateway = s.gateway.is_none());
+        }
+        network.subnets.extend(self.choose_subnets(&spec, joined.as_ref(), what)?);
+        network.ipv6 = network.subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
+        Ok(())
+    }
+
+    /// What is to be done: for the network while it is up, and for each container on it.
+    fn plan_update(
+        &self,
+        mut next: NetworkState,
+        seen: &Observed,
+        what: &str,
+    ) -> Result<(NetworkState, Vec<Part>), ApiError> {
+        let id = next.network.id.clone();
+        let mut parts = Vec::new();
+        let Some(now) = self.networks.get(&id) else {
+            return Ok((next, parts));
+        };
+        let mut around = self.facts.clone();
+        around.uplink_mtu = now.mtu().or(around.uplink_mtu);
+        let driver = drivers::of(&next.network.driver);
+        if let Some(journal) = &now.journal {
+            let mut whole = driver.network(&next.network, &around);
+            if self.shares_parent(&next.network) {
+                let parent = next.network.parent.as_ref().map(|parent| parent.name());
+                whole.steps.retain(|step| !lan::makes_parent(step, parent));
+            }
+            let plan = change(&journal.plan, &whole, seen);
+            parts.push(Part { container: None, plan, whole, attachment: None });
+        }
+        for sandbox in self.sandboxes.values() {
+            let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
+            let Some(at) = all.iter().position(|a| a.network == id) else {
+                continue;
+            };
+            extend(&mut all[at], now, &mut next).map_err(|error| ipam_failed(what, &error))?;
+            choose_default_routes(&mut all);
+            let attachment = all.swap_remove(at);
+            parts.push(part(&next.network, attachment, &sandbox.attached[at].journal, &around, seen));
+        }
+        Ok((next, parts))
+    }
+
+    fn update_text(&self, network: &Network, parts: &[Part]) -> String {
+        let mut text = String::new();
+        for part in parts.iter().filter(|part| !part.plan.steps.is_empty()) {
+            let title = match &part.container {
+                None => format!("update {} ({})", network.name, network.driver.name()),
+                Some(id) => {
+                    let name = self.sandboxes.get(id).map_or(id.short(), |s| s.record.name.as_str());
+                    format!("update {name} on {}", network.name)
+                }
+            };
+            text.push_str(&show(&title, &part.plan, None));
+        }
+        if text.is_empty() { format!("update {}: no kernel object changes\n", network.name) } else { text }
+    }
+
+    fn netns_of(&self, part: &Part) -> Option<OwnedFd> {
+        let sandbox = part.container.as_ref().and_then(|id| self.sandboxes.get(id));
+        sandbox.and_then(|s| s.netns.as_ref()).and_then(|netns| netns.try_clone().ok())
+    }
+
+    /// Writes the undertaking down and does it; all or nothing.
+    fn carry_out(&mut self, id: &NetworkId, parts: &[Part], what: &str) -> Result<Vec<Vec<Outcome>>, ApiError> {
+        let mut done: Vec<Vec<Outcome>> = Vec::new();
+        if parts.iter().all(|part| part.plan.steps.is_empty()) {
+            done.resize(parts.len(), Vec::new());
+            return Ok(done);
+        }
+        let written = Change::put(key(id), &parts).and_then(|c| self.store.txn(&[c], Durability::Durable));
+        written.map_err(|error| store_failed(what, &error))?;
+        for part in parts {
+            let netns = self.netns_of(part);
+            match self.kernel.apply(&part.plan, netns.as_ref().map(AsFd::as_fd)) {
+                Ok(outcomes) => done.push(outcomes),
+                Err(error) => {
+                    let mut failed = apply_failed(what, &error);
+                    for (part, outcomes) in parts.iter().zip(&done).rev() {
+                        let netns = self.netns_of(part);
+                        let left = self.kernel.undo(&part.plan.steps, outcomes, netns.as_ref().map(AsFd::as_fd));
+                        failed.left_behind.extend(left.iter().map(ToString::to_string));
+                    }
+                    let _ = self.store.txn(&[Change::Delete(key(id))], Durability::Durable);
+                    return Err(failed);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// All is done: the network, its journals and its containers are what they were to be.
+    fn settle(
+        &mut self,
+        next: NetworkState,
+        parts: Vec<Part>,
+        outcomes: Vec<Vec<Outcome>>,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let id = next.network.id.clone();
+        let mut changes = vec![Ok(Change::Delete(key(&id)))];
+        if let Some(state) = self.networks.get_mut(&id) {
+            (state.network, state.leases) = (next.network, next.leases);
+            changes.push(Change::put(format!("network/{id}"), &state.network));
+            changes.push(Change::put(format!("leases/{id}"), &state.leases));
+        }
+        for (part, outcomes) in parts.into_iter().zip(outcomes) {
+            let Some(container) = &part.container else {
+                if let Some(journal) = self.networks.get_mut(&id).and_then(|state| state.journal.as_mut()) {
+                    take_over(journal, &part, outcomes);
+                    changes.push(Change::put(format!("journal/network/{id}"), &*journal));
+                }
+                continue;
+            };
+            let Some(sandbox) = self.sandboxes.get_mut(container) else { continue };
+            let Some(attached) = sandbox.attached.iter_mut().find(|a| a.attachment.network == id) else { continue };
+            take_over(&mut attached.journal, &part, outcomes);
+            changes.push(Change::put(journal_key(container, &id), &attached.journal));
+            attached.attachment = part.attachment.unwrap_or_else(|| attached.attachment.clone());
+            changes.push(Change::put(format!("sandbox/{container}"), &sandbox.record()));
+        }
+        let changes: Result<Vec<Change>, StoreError> = changes.into_iter().collect();
+        let written = changes.and_then(|c| self.store.txn(&c, Durability::Durable));
+        self.refresh_names_on(&id);
+        written.map_err(|error| store_failed(what, &error))
+    }
+
+    fn refresh_names_on(&mut self, id: &NetworkId) {
+        for sandbox in self.sandboxes.values() {
+            for attached in sandbox.attached.iter().filter(|a| a.attachment.network == *id) {
+                self.announce_names(&sandbox.record, &attached.attachment);
+                if let Some(service) = &sandbox.service {
+                    service.set_view(self.view(sandbox));
+                }
+            }
+        }
+        if let Some(state) = self.networks.get(id) {
+            self.announce_host_on(&state.network);
+        }
+    }
+
+    /// After a crash: what was begun is taken back.
+    pub(super) fn undo_unfinished_updates(&mut self) -> Result<(), StoreError> {
+        for (id, parts) in records::<Vec<Part>>(&*self.store, "update/")? {
+            self.log.line(format!("undoing half an update of network `{}`", id.get(..12).unwrap_or(&id)));
+            for part in parts.iter().rev() {
+                let outcomes = vec![Outcome::Intended; part.plan.steps.len()];
+                let netns = self.netns_of(part);
+                if part.container.is_some() && netns.is_none() {
+                    continue;
+                }
+                for left in self.kernel.undo(&part.plan.steps, &outcomes, netns.as_ref().map(AsFd::as_fd)) {
+                    self.log.line(format!("left behind: {left}"));
+                }
+            }
+            self.store.txn(&[Change::Delete(format!("update/{id}"))], Durability::Durable)?;
+        }
+        Ok(())
+    }
+}
+
+fn set_mtu(driver: &mut DriverSpec, mtu: u32) {
+    match driver {
+        DriverSpec::Bridge(options) => options.mtu = Some(mtu),
+        DriverSpec::Macvlan(options) => options.lan.mtu = Some(mtu),
+        DriverSpec::Ipvlan(options) => options.lan.mtu = Some(mtu),
+        DriverSpec::Host | DriverSpec::None => {}
+    }
+}
+
+/// A container gets an address of each family that the network did not have before.
+fn extend(
+    attachment: &mut Attachment,
+    now: &NetworkState,
+    next: &mut NetworkState,
+) -> Result<(), crate::ipam::IpamError> {
+    let has = |state: &NetworkState, v6: bool| state.network.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6);
+    for v6 in [false, true] {
+        if has(now, v6) || !has(next, v6) {
+            continue;
+        }
+        let Some(lease) = choose(next, &[], v6)? else { continue };
+        let subnet = next.network.subnets.iter().find(|s| s.subnet.contains(&lease.address));
+        let net = subnet.and_then(|s| IpNet::new(lease.address, s.subnet.prefix_len()).ok());
+        attachment.addresses.extend(net);
+        attachment.gateways.extend(gateways(next, &[lease]));
+    }
+    Ok(())
+}
+
+fn part(network: &Network, attachment: Attachment, journal: &Journal, around: &Facts, seen: &Observed) -> Part {
+    let mut around = around.clone();
+    around.uplink_mtu = network.bridge().and_then(|o| o.mtu).or(around.uplink_mtu);
+    let whole = drivers::of(&network.driver).attach(network, &attachment, &around);
+    let plan = change(&journal.plan, &whole, seen);
+    Part { container: Some(attachment.container.clone()), plan, whole, attachment: Some(attachment) }
+}
+
+/// A journal says what stands now: links with their new MTU, and what was added.
+fn take_over(journal: &mut Journal, part: &Part, outcomes: Vec<Outcome>) {
+    for step in &mut journal.plan.steps {
+        if let Some(now) = part.whole.steps.iter().find(|now| is_same_object(step, now)) {
+            step.op = now.op.clone();
+        }
+    }
+    for (step, outcome) in part.plan.steps.iter().zip(outcomes) {
+        let changed = matches!(step.op, Op::Mtu { .. }) || journal.plan.steps.iter().any(|s| is_same_object(s, step));
+        if !changed {
+            journal.plan.steps.push(step.clone());
+            journal.outcomes.push(outcome);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `network update`.
+
+use super::network::{parse, resolve, subnets};
+use crate::cli::network::UpdateArgs;
+use crate::cli::value;
+use crate::container::lifecycle::Instance;
+use crate::net::unexpected;
+use crate::report::{Failure, Outcome};
+use netd_api::{Call, DriverSpec, NetworkChange, Reply};
+use std::net::IpAddr;
+
+/// Changes a network, in use or not.
+pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
+    let mut change = NetworkChange {
+        remove_labels: args.label_rm.clone(),
+        add_labels: args
+            .label_add
+            .iter()
+            .map(|text| value::label(text).map_err(Failure::new))
+            .collect::<Outcome<_>>()?,
+        dns: dns(&args.dns)?,
+        ..NetworkChange::default()
+    };
+    for option in &args.opt {
+        change.mtu = Some(mtu(option)?);
+    }
+    let mut netd = instance.netd()?;
+    let info = resolve(&mut netd, &args.network)?;
+    change.subnets = subnets(&args.subnets, matches!(info.driver, DriverSpec::Bridge(_)))?;
+    match netd.call(Call::NetworkUpdate { network: args.network.clone(), change, dry_run: args.dry_run })? {
+        Reply::Network(info) => println!("{}", info.name),
+        Reply::Plan(plan) => print!("{}", plan.text),
+        other => return Err(unexpected(&other)),
+    }
+    Ok(0)
+}
+
+/// `--dns none` takes them away.
+fn dns(given: &[String]) -> Outcome<Option<Vec<IpAddr>>> {
+    match given {
+        [] => Ok(None),
+        [none] if none == "none" => Ok(Some(Vec::new())),
+        list => list.iter().map(|text| parse("--dns", text)).collect::<Outcome<_>>().map(Some),
+    }
+}
+
+fn mtu(option: &str) -> Outcome<u32> {
+    match option.split_once('=') {
+        Some(("mtu" | "com.docker.network.driver.mtu", value)) => {
+            let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
+            mtu.ok_or_else(|| {
+                Failure::new(format!("cannot understand `-o {option}`")).because("an MTU lies between 68 and 65535")
+            })
+        }
+        _ => Err(Failure::new(format!("the option `{option}` can't be changed"))
+            .because("of a network's options only `mtu` can")
+            .hint("create a network with it, `connect` the containers to that one, and `disconnect` them from this")),
+    }
+}

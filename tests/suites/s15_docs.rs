@@ -1,0 +1,72 @@
+//! docs/networking.md says what happens: its transcripts are retyped, and its table of drivers is tried out. ipvlan's part is in
+//! `tests/vm/scenarios/docs`.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::process::Command;
+use tests::{Host, bin};
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A script of `tests/` on this host, with `rcr` at hand; its output.
+fn script(host: &Host, name: &str, args: &[&str], env: &[(&str, &str)]) -> (bool, String) {
+    let mut command: Command = host.netns.command(repository().join("tests").join(name));
+    let path = format!("{}:{}:/usr/sbin:/sbin", bin().display(), std::env::var("PATH").unwrap());
+    command.args(args).current_dir(repository()).env("PATH", path).env_remove("RCR_CONFIG");
+    command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).envs(env.iter().copied());
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The reader's host: `eth0` in 192.168.77.0/24.
+fn readers_host() -> Host {
+    let host = Host::new();
+    host.netns.ip("link set up0 down");
+    host.netns.ip("link set up0 name eth0");
+    host.netns.ip("addr add 192.168.77.11/24 dev eth0");
+    host.netns.ip("link set eth0 up");
+    host.outside.ip("addr add 192.168.77.1/24 dev world");
+    host
+}
+
+fn retype(name: &str) {
+    let host = readers_host();
+    let (ok, said) = script(&host, "transcript.sh", &["docs/networking.md", name], &[]);
+    assert!(ok, "{said}");
+}
+
+#[test]
+fn the_bridge_transcript() {
+    retype("bridge");
+}
+
+#[test]
+fn the_macvlan_transcript() {
+    retype("macvlan");
+}
+
+#[test]
+fn the_host_and_none_transcripts() {
+    retype("host");
+    retype("none");
+}
+
+#[test]
+fn the_container_transcript() {
+    retype("container");
+}
+
+#[test]
+fn the_table_of_drivers_is_what_they_do() {
+    let page = std::fs::read_to_string(repository().join("docs/networking.md")).unwrap();
+    let host = readers_host();
+    for driver in ["bridge", "macvlan", "host", "none"] {
+        let (ok, row) = script(&host, "drivers.sh", &[driver], &[]);
+        let row = row.trim();
+        assert!(ok && row.starts_with(&format!("| {driver} |")), "{row}");
+        assert!(page.lines().any(|line| line == row), "docs/networking.md has another row for {driver} than: {row}");
+    }
+}

@@ -51,14 +51,18 @@ bench: setup-test build images ## Measure against the floor and the peers
 bench-images: setup-test build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
 	$(CARGO) run --release --locked -p tests --bin bench images
 
-install: build ## Install into PREFIX
+install: build ## Install into PREFIX, with units for systemd
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(RCR_BIN)/rcr
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/rcr $(RCR_BIN)/rcr-shim $(RCR_BIN)/netd $(RCR_BIN)/rcr-unpack \
 		$(RCR_BIN)/rcr-registry
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in netd rcr-boot; do sed 's|@PREFIX@|$(PREFIX)|' runtime/systemd/$$unit.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done
 
 uninstall: ## Remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/rcr
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/rcr
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/{netd,rcr-boot}.service
 
 clean: ## Remove what was built
 	$(CARGO) clean

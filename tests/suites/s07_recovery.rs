@@ -94,6 +94,46 @@ fn a_power_cut_leaves_records_that_read_as_ended() {
 }
 
 #[test]
+fn what_comes_up_with_the_machine_is_what_its_restart_policy_says() {
+    let host = Host::new();
+    let start = |name: &str, policy: &str, network: &str| {
+        host.ok(&["run", "-d", "--name", name, "--restart", policy, "--network", network, "alpine", "sleep", "1000"]);
+    };
+    start("plain", "no", "bridge");
+    start("failing", "on-failure", "bridge");
+    start("stopped", "unless-stopped", "bridge");
+    start("killed", "unless-stopped", "bridge");
+    start("always", "always", "bridge");
+    host.ok(&["create", "--name", "never", "--restart", "always", "alpine", "sleep", "1000"]);
+    start("web", "unless-stopped", "bridge");
+    start("beside", "unless-stopped", "container:web");
+    host.ok(&["stop", "-t", "0", "stopped", "always"]);
+    host.ok(&["kill", "killed"]);
+    // The machine goes down in order, and comes up with an empty run folder and no kernel object of ours.
+    let mut halted: Vec<String> = host.ok(&["system", "halt"]).lines().map(str::to_owned).collect();
+    halted.sort();
+    assert_eq!(halted, ["beside", "failing", "plain", "web"]);
+    host.kill_netd();
+    std::fs::remove_dir_all(host.run_dir()).unwrap();
+    let mut up: Vec<String> = host.ok(&["system", "boot"]).lines().map(str::to_owned).collect();
+    up.sort();
+    assert_eq!(up, ["always", "beside", "web"]);
+    assert_eq!(host.ok(&["exec", "always", "ping", "-c", "1", "-q", "web"]).lines().count(), 5);
+    assert_eq!(host.ok(&["system", "boot"]), "");
+    // What can't start is named, and keeps nobody else from it.
+    host.ok(&["system", "halt"]);
+    host.ok(&["rm", "-f", "web"]);
+    let second = host.rcr(&["system", "boot"]);
+    assert_eq!(second.code, 1);
+    assert_eq!(second.stdout.trim(), "always");
+    assert!(
+        second.stderr.contains("cannot start container `beside`") && second.stderr.contains("hint:"),
+        "{}",
+        second.stderr
+    );
+}
+
+#[test]
 fn damaged_state_is_named_and_the_rest_goes_on() {
     let host = Host::new();
     host.ok(&["create", "--name", "good", "alpine", "true"]);

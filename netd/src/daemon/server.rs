@@ -160,7 +160,7 @@ fn not_allowed() -> ApiError {
 
 fn other_version(v: u16) -> ApiError {
     ApiError::new(ErrorKind::Version, format!("this netd speaks version {API_VERSION} of its protocol, the caller {v}"))
-        .hint("rcr and netd must come from one build; `rcr system` restarts netd after an upgrade")
+        .hint("rcr and netd must come from one build: end this netd (its pid is in `netd.pid` beside the socket), and the next command starts the other one")
 }
 
 /// A shim's connection, with the namespace that it keeps.

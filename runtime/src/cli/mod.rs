@@ -5,6 +5,7 @@ pub mod container;
 pub mod dash;
 pub mod image;
 pub mod network;
+pub mod system;
 pub mod value;
 pub mod volume;
 
@@ -71,6 +72,9 @@ pub enum Command {
     /// Manage volumes
     #[command(subcommand)]
     Volume(volume::VolumeCommand),
+    /// What happens to all containers when the machine comes up or goes down
+    #[command(subcommand)]
+    System(system::SystemCommand),
     /// Show a container, an image or a network as JSON
     #[command(after_help = "Example: rcr inspect c1")]
     Inspect(container::InspectArgs),

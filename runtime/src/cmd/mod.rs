@@ -18,6 +18,7 @@ mod registry;
 mod run;
 mod signal;
 mod stop;
+mod system;
 mod table;
 mod terminal;
 mod volume;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Logout(args) => registry::logout(&instance, &args),
         Command::Network(command) => network::network(&instance, command),
         Command::Volume(command) => volume::volume(&instance, command),
+        Command::System(command) => system::system(&instance, &command),
         Command::Inspect(args) => inspect::inspect(&instance, &args),
         Command::Version(format) => info::version(&instance, &format),
         Command::Info(format) => info::info(&instance, &format),

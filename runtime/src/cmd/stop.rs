@@ -4,6 +4,7 @@ use super::attach::ask;
 use super::{each, run};
 use crate::cli::container::{KillArgs, NamesArgs, RenameArgs, RmArgs, StopArgs};
 use crate::cli::value;
+use crate::container::boot;
 use crate::container::lifecycle::{self, Instance};
 use crate::container::state::State;
 use crate::container::store::Container;
@@ -33,11 +34,15 @@ fn signal_of(text: &str) -> Outcome<i32> {
 /// `rcr stop`.
 pub fn stop(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
     let signal = args.signal.as_deref().map(signal_of).transpose()?;
-    Ok(each(&args.names, |name| stop_one(instance, &instance.containers().find(name)?, signal, args.time)))
+    Ok(each(&args.names, |name| {
+        let container = instance.containers().find(name)?;
+        boot::stopped(&instance.dirs, &container.config)?;
+        stop_one(instance, &container, signal, args.time)
+    }))
 }
 
 /// Stops one container; one that does not run is fine.
-fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>, time: Option<i64>) -> Outcome<()> {
+pub fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>, time: Option<i64>) -> Outcome<()> {
     let config = &container.config;
     if !container.state.status.is_alive() {
         return settle(instance, container);
@@ -126,6 +131,9 @@ pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
         }
         match request(instance, &container, &Request::Kill { signal })? {
             Response::Error(why) => Err(Failure::new(doing()).because(why)),
+            Response::Ok | Response::Exit(_) if [libc::SIGKILL, container.config.stop_signal].contains(&signal) => {
+                boot::stopped(&instance.dirs, &container.config)
+            }
             Response::Ok | Response::Exit(_) => Ok(()),
         }
     }))

@@ -1,5 +1,6 @@
 //! How a container starts, as named steps with an undo stack, and how it ends.
 
+use super::boot;
 use super::config::{Config, MountKind};
 use super::network::{Ground, Pending, release_own};
 use super::process::ProcessId;
@@ -85,6 +86,7 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
     let run_dir = dirs.container_run(&config.id);
     let ground = Ground::find(instance, config)?;
     prepare_folders(dirs, config)?;
+    boot::started(dirs, config)?;
     undo.push(|| {
         // The state stays; what was made for this start goes.
         for name in ["hosts", "resolv.conf", "hostname", SOCKET_NAME] {

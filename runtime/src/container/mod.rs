@@ -1,5 +1,7 @@
-//! Containers: what was asked ([`config`]), where it is kept ([`store`]), how it is ([`state`], [`process`]).
+//! Containers: what was asked ([`config`]), where it is kept ([`store`]), how it is ([`state`], [`process`]), what comes up with the
+//! machine ([`boot`]).
 
+pub mod boot;
 pub mod config;
 pub mod lifecycle;
 pub mod names;

@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test demo test vm-test lint deny fuzz bench bench-images install uninstall clean images
+.PHONY: help build setup setup-test demo test vm-test lint deny fuzz bench bench-images install install-files uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,7 +51,9 @@ bench: setup-test build images ## Measure against the floor and the peers
 bench-images: setup-test build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
 	$(CARGO) run --release --locked -p tests --bin bench images
 
-install: build ## Install into PREFIX, with units for systemd
+install: build install-files ## Install into PREFIX, with units for systemd
+
+install-files:
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(RCR_BIN)/rcr
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/rcr $(RCR_BIN)/rcr-shim $(RCR_BIN)/netd $(RCR_BIN)/rcr-unpack \
 		$(RCR_BIN)/rcr-registry

@@ -241,9 +241,12 @@ impl Drop for Host {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
         }
+        let left = self.netd_pid();
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.run_dir().join("netd.log")).unwrap_or_default();
             eprintln!("netd.log:\n{log}");
+        } else if let Some(pid) = left {
+            panic!("netd (pid {pid}) does not end on SIGTERM");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{SigHandler, SigSet, Signal};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -38,6 +39,7 @@ impl Ready {
 /// Forks. The parent waits for word from the child and then exits, 0 if it is ready; only the child returns.
 /// Must be called before any thread exists.
 pub fn daemonize() -> Result<Ready, Errno> {
+    forget_the_caller()?;
     let (read, write) = pipe()?;
     // SAFETY: the process has one thread here, so the child may do whatever it likes.
     match unsafe { fork() }? {
@@ -58,6 +60,18 @@ pub fn daemonize() -> Result<Ready, Errno> {
             Ok(Ready(Some(File::from(write))))
         }
     }
+}
+
+/// Drops what came over from whoever needed a daemon: a foreground `rcr run` blocks the signals that it passes on, and with
+/// SIGTERM blocked nothing would end us but SIGKILL; a descriptor that somebody left open would stay open as long as we run.
+fn forget_the_caller() -> Result<(), Errno> {
+    SigSet::empty().thread_set_mask()?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: the default action has no handler that could be wrong.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+    }
+    // SAFETY: nothing in this process owns a descriptor above the standard three yet.
+    Errno::result(unsafe { libc::close_range(3, libc::c_uint::MAX, 0) }).map(drop)
 }
 
 impl Ready {

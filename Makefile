@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test demo test vm-test lint deny fuzz bench bench-images install install-files uninstall clean images
+.PHONY: help build setup setup-test setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images install install-files uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -19,6 +19,9 @@ setup: ## Install what building and the demo need
 setup-test: ## Install what the tests need
 	@tests/setup.sh test
 
+setup-overlay:
+	@tests/setup.sh overlay
+
 build: ## Build rcr and its helpers
 	$(CARGO) build --release --locked --workspace --bins
 
@@ -28,6 +31,9 @@ images: ## Make the root file systems of the demo's and the tests' images
 
 demo: setup build images ## Run the main job: two containers find each other by name, a published port answers
 	@tests/demo.sh
+
+demo-overlay: setup-overlay build images ## Show an overlay network over two hosts (namespaces on this kernel) with a real etcd
+	@tests/demo-overlay.sh
 
 test: setup-test ## Run all tests
 	@tests/run.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a network driver can, tried out: prints its row of the table in docs/networking.md.
-#   tests/drivers.sh "macvlan" | "ipvlan l3" | "bridge" | "host" | "none"
+#   tests/drivers.sh "macvlan" | "ipvlan l3" | "bridge" | "overlay" | "host" | "none"
 # Runs `rcr` of PATH on the image `alpine`. PARENT, LAN (a subnet), RANGE (a part of it) say where macvlan and ipvlan l2 find a LAN.
 set -uo pipefail
 driver=$1

@@ -22,6 +22,7 @@ else
   stage tests cargo test --release --locked --workspace --no-fail-fast -- --test-threads 2
 fi
 stage demo tests/demo.sh
+stage demo-overlay tests/demo-overlay.sh
 stage vm tests/vm/run
 echo
 printf '%s\n' "${summary[@]}"

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Installs what is missing, by apt where there is apt; else says what to install. Starts no daemon.
-#   tests/setup.sh demo|test
+#   tests/setup.sh demo|overlay|test
 set -euo pipefail
 want=$1
 # program:package
-demo=(make:make gcc:gcc curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
+demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
   docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils setfattr:attr zstd:zstd
   qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod flock:util-linux
-  dnsmasq:dnsmasq-base)
+  dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client)
 case $want in
   demo) list=("${demo[@]}") ;;
+  overlay) list=("${demo[@]}" etcd:etcd-server) ;;
   test) list=("${test[@]}") ;;
-  *) echo "usage: tests/setup.sh demo|test" >&2; exit 64 ;;
+  *) echo "usage: tests/setup.sh demo|overlay|test" >&2; exit 64 ;;
 esac
 
 missing=()
@@ -22,6 +23,9 @@ done
 # busybox must be the static one: a container's root has no loader for another.
 if command -v busybox >/dev/null && ldd "$(command -v busybox)" >/dev/null 2>&1; then missing+=(busybox-static); fi
 [ -e /usr/lib/x86_64-linux-gnu/libc.a ] || [ -n "$(find /usr/lib -name libc.a -print -quit 2>/dev/null)" ] || missing+=(libc6-dev)
+
+# protoc without the definitions that it comes with builds nothing of etcd's.
+[ -e /usr/include/google/protobuf/any.proto ] || [ -e /usr/local/include/google/protobuf/any.proto ] || missing+=(libprotobuf-dev)
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then

@@ -95,13 +95,24 @@ pub enum Set {
     /// `container address . protocol . container port`, reachable as it is (routed networks).
     Open4,
     Open6,
+    /// Bridges of overlay networks.
+    Overlays,
+    /// `bridge . address` of this host's own containers on them: the others are not for the host itself to reach, since its gateway
+    /// address is on every host.
+    Local4,
+    Local6,
+    /// UDP ports that VXLAN frames come in by.
+    Tunnels,
+    /// Hosts that they may come from.
+    Vteps4,
+    Vteps6,
     /// Families for which we switched forwarding on: what is not ours is not forwarded.
     Guard,
 }
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 17] = [
+    pub const ALL: [Set; 23] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
@@ -118,6 +129,12 @@ impl Set {
         Set::Range6,
         Set::Open4,
         Set::Open6,
+        Set::Overlays,
+        Set::Local4,
+        Set::Local6,
+        Set::Tunnels,
+        Set::Vteps4,
+        Set::Vteps6,
         Set::Guard,
     ];
 
@@ -140,6 +157,12 @@ impl Set {
             Set::Range6 => "range6",
             Set::Open4 => "open4",
             Set::Open6 => "open6",
+            Set::Overlays => "overlays",
+            Set::Local4 => "local4",
+            Set::Local6 => "local6",
+            Set::Tunnels => "tunnels",
+            Set::Vteps4 => "vteps4",
+            Set::Vteps6 => "vteps6",
             Set::Guard => "guard",
         }
     }
@@ -148,12 +171,15 @@ impl Set {
     pub fn key(self) -> &'static [Field] {
         use Field::{Family, Link, Port, Proto, V4, V6};
         match self {
-            Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess => &[Link],
+            Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess | Set::Overlays => &[Link],
             Set::Icc => &[Link, Link],
             Set::Home4 => &[V4, Link],
             Set::Home6 => &[V6, Link],
-            Set::HostPeers4 => &[Link, V4],
-            Set::HostPeers6 => &[Link, V6],
+            Set::HostPeers4 | Set::Local4 => &[Link, V4],
+            Set::HostPeers6 | Set::Local6 => &[Link, V6],
+            Set::Tunnels => &[Port],
+            Set::Vteps4 => &[V4],
+            Set::Vteps6 => &[V6],
             Set::Publish4 | Set::Range4 | Set::Open4 => &[V4, Proto, Port],
             Set::Publish6 | Set::Range6 | Set::Open6 => &[V6, Proto, Port],
             Set::Guard => &[Family],

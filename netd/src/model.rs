@@ -2,7 +2,8 @@
 
 use ipnet::IpNet;
 use netd_api::{
-    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, IpvlanMode, Mac, NetworkId, NetworkName, PublishedPort,
+    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, IpvlanMode, Mac, NetworkId, NetworkName, NodeId,
+    PublishedPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +32,9 @@ pub struct Network {
     #[serde(default)]
     pub dns: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
+    /// It is the cluster's, not this host's alone.
+    #[serde(default)]
+    pub shared: bool,
     /// Seconds since the epoch.
     pub created: i64,
     pub predefined: bool,
@@ -41,6 +45,7 @@ impl Network {
     pub fn bridge(&self) -> Option<&BridgeOptions> {
         match &self.driver {
             DriverSpec::Bridge(options) => Some(options),
+            DriverSpec::Overlay(options) => Some(&options.bridge),
             _ => None,
         }
     }
@@ -48,6 +53,11 @@ impl Network {
     /// Whether its containers get a link of their own, with addresses and names.
     pub fn linked(&self) -> bool {
         !matches!(self.driver, DriverSpec::Host | DriverSpec::None)
+    }
+
+    /// Whether it spans hosts.
+    pub fn overlay(&self) -> bool {
+        matches!(self.driver, DriverSpec::Overlay(_))
     }
 
     /// Whether the host's table `inet rcr` has a part in it: then ports can be published on it.
@@ -157,6 +167,32 @@ pub struct LanLease {
     pub rebind: u32,
 }
 
+/// A host of the cluster, as the data path needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vtep {
+    /// Where it takes frames: its address on the network between the hosts.
+    pub address: IpAddr,
+}
+
+/// A container of another host, on one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    pub node: NodeId,
+    pub container: ContainerId,
+    pub name: String,
+    pub aliases: Vec<String>,
+    pub addresses: Vec<IpAddr>,
+    pub mac: Mac,
+}
+
+/// What other hosts have of one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// The hosts that have the network.
+    pub vteps: BTreeMap<NodeId, Vtep>,
+    pub remotes: Vec<Remote>,
+}
+
 /// What plans need to know about the host. Collected by `kernel::observe`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -170,4 +206,10 @@ pub struct Facts {
     pub accept_ra: Vec<IfName>,
     /// The kernel has IPv6.
     pub ipv6: bool,
+    /// This host's address on the network between the hosts of a cluster.
+    #[serde(default)]
+    pub underlay: Option<IpAddr>,
+    /// The MTU of the link that has it, in bytes.
+    #[serde(default)]
+    pub underlay_mtu: Option<u32>,
 }

@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 use netd::drivers;
-use netd::model::{Attachment, Facts, Network, Parent, Shim, Subnet};
+use netd::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
 use netd::plan::{Child, LinkSeen, Plan, show};
 use netd_api::*;
 use std::net::IpAddr;
@@ -12,7 +12,15 @@ use std::path::Path;
 
 fn facts(on: bool) -> Facts {
     let accept_ra = if on { Vec::new() } else { vec!["enp1s0".parse().unwrap()] };
-    Facts { uplink_mtu: Some(1450), forward4: on, forward6: on, accept_ra, ipv6: true }
+    Facts {
+        uplink_mtu: Some(1450),
+        forward4: on,
+        forward6: on,
+        accept_ra,
+        ipv6: true,
+        underlay: None,
+        underlay_mtu: None,
+    }
 }
 
 fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
@@ -35,6 +43,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         shim: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
         dns: Vec::new(),
+        shared: false,
         labels: Default::default(),
         created: 0,
         predefined: false,
@@ -221,6 +230,45 @@ fn macvlan_and_ipvlan() {
     golden("ipvlan-own.txt", "create blue (ipvlan l3, no parent)", &made(&l3));
     let direct = |a: &mut Attachment| a.default_via = vec!["0.0.0.0".parse().unwrap(), "::".parse().unwrap()];
     golden("ipvlan-l3-attach.txt", "attach web to blue (ipvlan l3 private)", &attached(&l3, &attachment(&l3, direct)));
+}
+
+#[test]
+fn overlay() {
+    let mut mesh = network(|_, _| {});
+    let vni = Some(Vni::try_from(5001).unwrap());
+    mesh.driver = DriverSpec::Overlay(OverlayOptions { vni, ..OverlayOptions::default() });
+    mesh.shared = true;
+    let underlay = |address: &str| {
+        let underlay = Some(address.parse().unwrap());
+        Facts { underlay, underlay_mtu: Some(1500), ..facts(true) }
+    };
+    let made = |facts: &Facts| drivers::of(&mesh.driver).network(&mesh, facts);
+    golden("overlay.txt", "create mesh (overlay over 192.0.2.11)", &made(&underlay("192.0.2.11")));
+    golden("overlay-v6.txt", "create mesh (overlay over 2001:db8::11)", &made(&underlay("2001:db8::11")));
+    golden("overlay-alone.txt", "create mesh (overlay, no cluster)", &made(&facts(true)));
+    let attached = drivers::of(&mesh.driver).attach(&mesh, &attachment(&mesh, |_| {}), &underlay("192.0.2.11"));
+    golden("overlay-attach.txt", "attach web to mesh (overlay)", &attached);
+    let node: NodeId = "d".repeat(32).parse().unwrap();
+    let remote = Remote {
+        node: node.clone(),
+        container: "e".repeat(64).parse().unwrap(),
+        name: "far".into(),
+        aliases: Vec::new(),
+        addresses: vec!["10.4.0.9".parse().unwrap(), "fd00:4::9".parse().unwrap()],
+        mac: "02:00:00:00:00:09".parse().unwrap(),
+    };
+    let vtep = |address: &str| Vtep { address: address.parse().unwrap() };
+    let peers = Peers { vteps: [(node.clone(), vtep("192.0.2.12"))].into(), remotes: vec![remote.clone()] };
+    let here = Some("192.0.2.11".parse().unwrap());
+    golden("overlay-peers.txt", "a container on another host", &drivers::overlay::peers(&mesh, &peers, here));
+    // A host that can't be reached from here, and one that claims the gateway or an address of elsewhere.
+    let six = Peers { vteps: [(node.clone(), vtep("2001:db8::12"))].into(), ..peers.clone() };
+    assert!(drivers::overlay::peers(&mesh, &six, here).steps.is_empty());
+    let thief = Remote { addresses: vec!["10.4.0.1".parse().unwrap(), "198.51.100.7".parse().unwrap()], ..remote };
+    let thief = drivers::overlay::peers(&mesh, &Peers { remotes: vec![thief], ..peers }, here);
+    assert!(!thief.steps.iter().any(|step| step.op.name() == "neighbour"), "{thief:?}");
+    let guard = drivers::overlay::guard(&[4789].into(), &["192.0.2.12".parse().unwrap()].into());
+    golden("overlay-guard.txt", "who may send frames", &guard);
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn write_layer(path: &Path) -> u64 {
             tar.append_data(&mut header, format!("usr/d{}/d{folder}", folder % 50), &[][..]).expect("a folder");
         }
         content.clear();
-        while content.len() < (random() % 15_000) as usize {
+        let size = (random() % 15_000) as usize;
+        while content.len() < size {
             let word = random();
             content.extend_from_slice(format!("{:x} is {} ", word >> 32, word % 100).as_bytes());
         }

@@ -13,6 +13,7 @@ pub struct Host {
     /// The world outside: 198.51.100.2 and 2001:db8::2.
     pub outside: Netns,
     folder: tempfile::TempDir,
+    config: Option<PathBuf>,
 }
 
 /// The host's own addresses on the uplink.
@@ -67,7 +68,7 @@ impl Host {
         netns.ip("route add default via 198.51.100.2");
         netns.ip("-6 route add default via 2001:db8::2");
         let folder = tempfile::Builder::new().prefix("rcr-t").tempdir_in("/tmp").expect("a folder in /tmp");
-        Self { netns, outside, folder }
+        Self { netns, outside, folder, config: None }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -85,6 +86,13 @@ impl Host {
         dir
     }
 
+    /// Writes a configuration, which every command here uses from then on.
+    pub fn configure(&mut self, text: &str) {
+        let path = self.folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        self.config = Some(path);
+    }
+
     /// Loads the nginx image.
     pub fn import_nginx(&self) {
         self.ok(&["load", "-i", crate::cached("nginx", "image.tar").to_str().unwrap()]);
@@ -94,6 +102,9 @@ impl Host {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.netns.command(bin().join("rcr"));
         command.args(args).env("RCR_ROOT", self.root()).env("RCR_RUN", self.run_dir()).env_remove("RCR_CONFIG");
+        if let Some(config) = &self.config {
+            command.env("RCR_CONFIG", config);
+        }
         command
     }
 

@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod archive;
+pub mod cluster;
 pub mod host;
 pub mod netns;
 pub mod registry;

@@ -44,6 +44,11 @@ fn the_bridge_transcript() {
 }
 
 #[test]
+fn the_overlay_transcript() {
+    retype("overlay");
+}
+
+#[test]
 fn the_macvlan_transcript() {
     retype("macvlan");
 }
@@ -63,7 +68,7 @@ fn the_container_transcript() {
 fn the_table_of_drivers_is_what_they_do() {
     let page = std::fs::read_to_string(repository().join("docs/networking.md")).unwrap();
     let host = readers_host();
-    for driver in ["bridge", "macvlan", "host", "none"] {
+    for driver in ["bridge", "overlay", "macvlan", "host", "none"] {
         let (ok, row) = script(&host, "drivers.sh", &[driver], &[]);
         let row = row.trim();
         assert!(ok && row.starts_with(&format!("| {driver} |")), "{row}");

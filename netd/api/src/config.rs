@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `/etc/rcr/config.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,41 @@ pub struct Config {
     pub dns: DnsConfig,
     pub log: LogConfig,
     pub images: ImagesConfig,
+    pub cluster: ClusterConfig,
+}
+
+/// `[cluster]`: hosts that share overlay networks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// `etcd://host:port,host:port`; absent: this host is alone.
+    pub store: Option<String>,
+    /// This host's name in the cluster; absent: its host name.
+    pub node_name: Option<String>,
+    /// Its address on the network between the hosts; absent: the one that it reaches the store from.
+    pub node_address: Option<IpAddr>,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    /// Any of these three: TLS.
+    pub ca_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+impl ClusterConfig {
+    /// The endpoints (`host:port`) of `store`; empty where there is none.
+    pub fn endpoints(&self) -> Result<Vec<String>, String> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let wrong = |why: &str| format!("store `{store}` {why}: expected etcd://HOST:PORT[,HOST:PORT...]");
+        let list = store.strip_prefix("etcd://").ok_or_else(|| wrong("is no etcd address"))?;
+        let endpoint = |text: &str| match text.trim().rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0) => {
+                Ok(text.trim().to_owned())
+            }
+            _ => Err(wrong("has an endpoint without a port")),
+        };
+        list.trim_end_matches('/').split(',').map(endpoint).collect()
+    }
 }
 
 /// `[network]`
@@ -176,6 +211,10 @@ impl Config {
         if config.log.max_files == 0 || config.log.max_size < 4096 {
             return Err("a log needs at least one file of 4096 bytes".into());
         }
+        config.cluster.endpoints()?;
+        if config.cluster.cert_file.is_some() != config.cluster.key_file.is_some() {
+            return Err("cluster.cert_file and cluster.key_file go together".into());
+        }
         if config.images.parallel == 0 || config.images.parallel > 64 {
             return Err("images.parallel must be between 1 and 64".into());
         }
@@ -204,6 +243,9 @@ mod tests {
             "[log]\nmax_files = 0",
             "[images]\nparallel = 0",
             "[images.limits]\nmemory = 1",
+            "[cluster]\nstore = \"10.0.0.1:2379\"",
+            "[cluster]\nstore = \"etcd://10.0.0.1\"",
+            "[cluster]\ncert_file = \"x\"",
             "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]",
         ] {
             assert!(Config::parse(bad).is_err(), "{bad}");

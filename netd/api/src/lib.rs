@@ -11,19 +11,23 @@ mod frame;
 mod lan;
 mod names;
 mod network;
+mod node;
+mod overlay;
 mod readers;
 mod reply;
 mod request;
 mod sandbox;
 mod update;
 
-pub use config::{Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
+pub use config::{ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
-pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName};
+pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
 pub use network::{
     BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest,
 };
+pub use node::{NodeInfo, NodeState};
+pub use overlay::{OverlayOptions, VXLAN_PORT, Vni};
 pub use readers::{READERS, open_to_readers, readers};
 pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
 pub use request::{Call, Request};

@@ -76,6 +76,10 @@ name_type!(
     NetworkId, "network id", |v| check_hex(v, 64)
 );
 name_type!(
+    /// A host of a cluster: 32 lower-case hex digits, chosen by chance when it first joins.
+    NodeId, "node id", |v| check_hex(v, 32)
+);
+name_type!(
     /// A network interface's name: 1 to 15 bytes, no `/`, no white space, not `.` or `..` (kernel `dev_valid_name`).
     IfName, "interface name", check_ifname
 );
@@ -88,6 +92,13 @@ impl ContainerId {
 }
 
 impl NetworkId {
+    /// The first 12 digits, as listings show.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+impl NodeId {
     /// The first 12 digits, as listings show.
     pub fn short(&self) -> &str {
         &self.0[..12]

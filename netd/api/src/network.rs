@@ -1,6 +1,6 @@
 //! Networks: what a user asks for, and what a listing shows.
 
-use crate::{IfName, IpvlanOptions, LanOptions, MacvlanOptions, NetworkId, NetworkName};
+use crate::{IfName, IpvlanOptions, LanOptions, MacvlanOptions, NetworkId, NetworkName, OverlayOptions};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +57,7 @@ pub enum DriverSpec {
     Bridge(BridgeOptions),
     Macvlan(MacvlanOptions),
     Ipvlan(IpvlanOptions),
+    Overlay(OverlayOptions),
     Host,
     None,
 }
@@ -68,6 +69,7 @@ impl DriverSpec {
             DriverSpec::Bridge(_) => "bridge",
             DriverSpec::Macvlan(_) => "macvlan",
             DriverSpec::Ipvlan(_) => "ipvlan",
+            DriverSpec::Overlay(_) => "overlay",
             DriverSpec::Host => "host",
             DriverSpec::None => "null",
         }
@@ -78,7 +80,7 @@ impl DriverSpec {
         match self {
             DriverSpec::Macvlan(options) => Some(&options.lan),
             DriverSpec::Ipvlan(options) => Some(&options.lan),
-            DriverSpec::Bridge(_) | DriverSpec::Host | DriverSpec::None => None,
+            DriverSpec::Bridge(_) | DriverSpec::Overlay(_) | DriverSpec::Host | DriverSpec::None => None,
         }
     }
 }

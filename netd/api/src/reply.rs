@@ -1,6 +1,6 @@
 //! Replies and errors.
 
-use crate::{NetworkInfo, SandboxInfo};
+use crate::{NetworkInfo, NodeInfo, SandboxInfo};
 use serde::{Deserialize, Serialize};
 
 /// One reply frame.
@@ -13,6 +13,7 @@ pub enum Reply {
     Sandbox(SandboxInfo),
     Sandboxes(Vec<SandboxInfo>),
     Plan(PlanText),
+    Nodes(Vec<NodeInfo>),
     Done,
     Error(ApiError),
 }

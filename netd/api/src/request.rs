@@ -59,4 +59,8 @@ pub enum Call {
     Shutdown,
     /// Changes a network, in use or not; all of it or nothing. → `Network`. With `dry_run`: → `Plan`, nothing is changed.
     NetworkUpdate { network: String, change: NetworkChange, dry_run: bool },
+    /// The hosts of the cluster. → `Nodes`, sorted by name.
+    NodeList,
+    /// Forgets a host with everything it had, by name, id, or an unambiguous prefix of an id; one that is there only by `force`. → `Done`.
+    NodeRemove { node: String, force: bool },
 }

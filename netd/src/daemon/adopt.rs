@@ -5,7 +5,7 @@ use super::sandbox::{Attached, Record, Sandbox, journal_key};
 use super::server::reach_shim;
 use super::state::{Daemon, NetworkState};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, JournalState, delete_marked, facts, observe};
+use crate::kernel::{Journal, JournalState, delete_marked, observe};
 use crate::model::Network;
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::NetworkId;
@@ -19,7 +19,8 @@ impl Daemon {
     pub fn adopt(&mut self) -> Result<(), Box<dyn Error>> {
         self.new_boot()?;
         self.host_bits = self.host_number()?;
-        self.facts = facts(&mut self.kernel.route)?;
+        self.identify()?;
+        self.facts = self.look()?;
         self.load_networks()?;
         let journals: Journals = records(&*self.store, "journal/")?.into_iter().collect();
         let found = records::<Record>(&*self.store, "sandbox/")?;
@@ -74,7 +75,12 @@ impl Daemon {
 
     fn adopt_networks(&mut self, journals: &Journals) {
         self.base = journals.get("host").cloned();
+        self.membership.guard = journals.get("tunnels").cloned();
         for (key, journal) in journals {
+            let peers = key.strip_prefix("peers/").and_then(|id| id.parse::<NetworkId>().ok());
+            if let Some(state) = peers.and_then(|id| self.networks.get_mut(&id)) {
+                state.peers = Some(journal.clone());
+            }
             let Some(id) = key.strip_prefix("network/").and_then(|id| id.parse::<NetworkId>().ok()) else {
                 continue;
             };
@@ -180,10 +186,16 @@ impl Daemon {
     fn sweep(&mut self) -> Result<(), Box<dyn Error>> {
         let bridges =
             self.networks.values().filter(|n| n.journal.is_some()).filter_map(|n| n.network.interface.clone());
+        let tunnels: Vec<_> = self
+            .networks
+            .values()
+            .filter(|n| n.journal.is_some())
+            .filter_map(|n| crate::drivers::overlay::link_name(&n.network))
+            .collect();
         let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
         let shims = self.networks.values().filter(|n| n.journal.is_some());
         let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
-        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).collect();
+        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).collect();
         for (name, seen) in observe(&mut self.kernel.route, false)?.links {
             let Some(alias) = seen.alias.filter(|a| a.starts_with("rcr:")) else {
                 continue;

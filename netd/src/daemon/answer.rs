@@ -143,7 +143,7 @@ impl Daemon {
             id: network.id.clone(),
             name: network.name.clone(),
             driver: network.driver.clone(),
-            scope: Scope::Local,
+            scope: if network.shared { Scope::Global } else { Scope::Local },
             internal: network.internal,
             ipv6: network.ipv6,
             subnets: subnets.collect(),

@@ -78,6 +78,7 @@ impl Daemon {
             shim,
             mac,
             dns: Vec::new(),
+            shared: false,
             labels,
             created,
             predefined,

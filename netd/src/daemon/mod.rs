@@ -6,6 +6,7 @@
 mod adopt;
 mod answer;
 mod claim;
+mod cluster;
 mod dhcp;
 mod host_names;
 mod lan;
@@ -15,9 +16,11 @@ mod options;
 mod publish;
 mod sandbox;
 mod server;
+mod shared_calls;
 mod state;
 mod update;
 
 pub use log::Log;
+pub use networks::random;
 pub use options::{Options, main};
 pub use state::{Daemon, Input};

@@ -2,16 +2,16 @@
 
 use super::answer::{apply_failed, ipam_failed, kernel_failed, store_failed};
 use super::state::{Daemon, NetworkState};
-use crate::drivers::{self, lan};
+use crate::drivers::{self, lan, overlay};
 use crate::ipam::{self, Leases};
-use crate::kernel::{Journal, JournalState, facts, host_networks, observe};
-use crate::model::{Network, Subnet};
+use crate::kernel::{Journal, JournalState, KernelError, facts, host_networks, observe};
+use crate::model::{Facts, Network, Subnet};
 use crate::plan::{Op, Plan, show};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetworkCreate, NetworkId, PlanText, Pool,
-    Reply, SubnetRequest,
+    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetworkCreate, NetworkId, OverlayOptions,
+    PlanText, Pool, Reply, SubnetRequest,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -59,7 +59,7 @@ pub(super) fn now() -> i64 {
 impl NetworkState {
     /// A network without containers and kernel objects.
     pub fn new(network: Network, leases: Vec<Leases>) -> Self {
-        Self { network, leases, journal: None, idle: None }
+        Self { network, leases, journal: None, peers: None, idle: None }
     }
 
     /// The MTU that its bridge has, in bytes.
@@ -105,10 +105,15 @@ impl Daemon {
         let what = format!("cannot create network `{}`", spec.name);
         let network = self.design(spec)?;
         if dry_run {
-            self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
+            self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
             return Ok(Reply::Plan(PlanText { text: self.network_plan_text(&network)? }));
         }
+        let overlay = network.overlay();
         let id = self.remember(network)?;
+        if overlay {
+            // Its kernel objects come with its first container here.
+            return Ok(Reply::Network(self.network_info(&id)?));
+        }
         if let Err(error) = self.network_up(&id) {
             self.forget(&id)?;
             return Err(ApiError { message: what, causes: [vec![error.message], error.causes].concat(), ..error });
@@ -129,7 +134,7 @@ impl Daemon {
         Ok(show(&title, &plan, Some(&seen)))
     }
 
-    fn remember(&mut self, network: Network) -> Result<NetworkId, ApiError> {
+    pub(super) fn remember(&mut self, network: Network) -> Result<NetworkId, ApiError> {
         let id = network.id.clone();
         let change = Change::put(format!("network/{id}"), &network);
         change
@@ -141,7 +146,7 @@ impl Daemon {
         Ok(id)
     }
 
-    fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
+    pub(super) fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
         self.networks.remove(id);
         self.forget_host_on(id);
         let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
@@ -149,7 +154,7 @@ impl Daemon {
     }
 
     /// Checks what is asked for and chooses the rest. Nothing is changed.
-    fn design(&mut self, spec: NetworkCreate) -> Result<Network, ApiError> {
+    pub(super) fn design(&mut self, spec: NetworkCreate) -> Result<Network, ApiError> {
         let what = format!("cannot create network `{}`", spec.name);
         let refuse = |kind, why: String| Err(ApiError::new(kind, what.clone()).caused_by(why));
         if self.networks.values().any(|n| n.network.name == spec.name) {
@@ -157,7 +162,7 @@ impl Daemon {
         }
         let id = new_id()?;
         let (subnets, interface) = match &spec.driver {
-            DriverSpec::Bridge(options) => {
+            DriverSpec::Bridge(options) | DriverSpec::Overlay(OverlayOptions { bridge: options, .. }) => {
                 let isolated = [options.gateway_mode_ipv4, options.gateway_mode_ipv6].contains(&GatewayMode::Isolated);
                 if isolated && !spec.internal {
                     return refuse(ErrorKind::Invalid, "gateway mode `isolated` needs `--internal`".into());
@@ -208,6 +213,7 @@ impl Daemon {
             mac,
             dns: Vec::new(),
             labels,
+            shared: false,
             created,
             predefined,
         })
@@ -297,6 +303,11 @@ impl Daemon {
         Err(failed)
     }
 
+    /// What the host looks like now.
+    pub(super) fn look(&mut self) -> Result<Facts, KernelError> {
+        facts(&mut self.kernel.route, self.membership.identity.as_ref().map(|identity| identity.address))
+    }
+
     /// Makes a network's kernel objects, if they aren't there.
     pub(super) fn network_up(&mut self, id: &NetworkId) -> Result<(), ApiError> {
         let Some(state) = self.networks.get_mut(id) else {
@@ -308,10 +319,16 @@ impl Daemon {
         }
         let network = state.network.clone();
         let what = format!("cannot set network `{}` up", network.name);
-        self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
+        self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
         if self.base.is_none() && network.filtered() {
             let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);
+        }
+        if let DriverSpec::Overlay(options) = &network.driver
+            && network.shared
+        {
+            self.settle_guard(Some(options.port))
+                .map_err(|why| ApiError::new(ErrorKind::System, &what).caused_by(why))?;
         }
         let mut plan = drivers::of(&network.driver).network(&network, &self.facts);
         if self.shares_parent(&network) {
@@ -323,6 +340,11 @@ impl Daemon {
             Ok(journal) => {
                 if let Some(state) = self.networks.get_mut(id) {
                     state.journal = Some(journal);
+                }
+                if network.shared
+                    && let Err(why) = self.settle_peers(id)
+                {
+                    self.log.line(why);
                 }
                 Ok(())
             }
@@ -357,6 +379,7 @@ impl Daemon {
 
     /// Removes a network's kernel objects. Says what is left.
     pub(super) fn network_down(&mut self, id: &NetworkId) -> Result<Vec<String>, ApiError> {
+        self.drop_peers(id);
         let Some(journal) = self.networks.get_mut(id).and_then(|state| state.journal.take()) else {
             return Ok(Vec::new());
         };
@@ -368,6 +391,9 @@ impl Daemon {
     fn base_down_if_unused(&mut self) -> Vec<String> {
         if self.networks.values().any(|n| n.journal.is_some() && n.network.filtered()) {
             return Vec::new();
+        }
+        if let Err(why) = self.settle_guard(None) {
+            self.log.line(why);
         }
         let base = self.base.take();
         base.map_or_else(Vec::new, |journal| self.undo_journaled("journal/host", journal))
@@ -393,7 +419,7 @@ impl Daemon {
     pub(super) fn network_idle(&mut self, id: &NetworkId) {
         let used = self.sandboxes.values().any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
         if let Some(state) = self.networks.get_mut(id)
-            && state.network.predefined
+            && (state.network.predefined || state.network.overlay())
             && !used
         {
             state.idle = Some(Instant::now());
@@ -418,7 +444,8 @@ impl Daemon {
     pub(super) fn link_gone(&mut self, name: &str) {
         let of = |network: &Network| {
             let shim = network.shim.as_ref().map(|shim| &shim.name);
-            network.interface.iter().chain(shim).any(|link| link.as_str() == name)
+            let tunnel = overlay::link_name(network).filter(|_| network.shared);
+            network.interface.iter().chain(shim).chain(&tunnel).any(|link| link.as_str() == name)
         };
         let ours = self.networks.iter().find(|(_, s)| s.journal.is_some() && of(&s.network));
         let Some(id) = ours.map(|(id, _)| id.clone()) else {
@@ -439,8 +466,8 @@ impl Daemon {
     fn repair_bridge(&mut self, id: &NetworkId, name: &str) {
         match self.repair(id) {
             Ok(0) => {}
-            Ok(steps) => self.log.line(format!("somebody deleted bridge `{name}`: made again in {steps} steps")),
-            Err(error) => self.log.line(format!("somebody deleted bridge `{name}`: {error}")),
+            Ok(steps) => self.log.line(format!("somebody deleted link `{name}`: made again in {steps} steps")),
+            Err(error) => self.log.line(format!("somebody deleted link `{name}`: {error}")),
         }
     }
 
@@ -449,9 +476,11 @@ impl Daemon {
         let what = "cannot repair a network";
         let table = self.kernel.nft.exists().unwrap_or(false);
         let seen = observe(&mut self.kernel.route, table).map_err(|error| kernel_failed(what, &error))?;
-        let Some(journal) = self.networks.get(id).and_then(|s| s.journal.as_ref()) else { return Ok(0) };
+        let Some(state) = self.networks.get(id) else { return Ok(0) };
+        let Some(journal) = state.journal.as_ref() else { return Ok(0) };
         let attached = self.sandboxes.values().flat_map(|s| &s.attached).filter(|a| a.attachment.network == *id);
         let mut whole = journal.plan.clone();
+        whole.steps.extend(state.peers.iter().flat_map(|j| j.plan.steps.iter().cloned()));
         whole.steps.extend(attached.flat_map(|a| a.journal.plan.steps.iter().cloned()));
         // A pair whose namespace is going away is not made again.
         whole.steps.retain(|s| !matches!(&s.op, Op::Veth { host, .. } if !seen.links.contains_key(host)));

@@ -26,6 +26,7 @@ The network daemon of rcr; rcr starts it when it is needed.
   --daemon       go to the background once the socket answers
   --root DIR     state that outlives a reboot [RCR_ROOT, /var/lib/rcr]
   --run DIR      socket, pid file and log [RCR_RUN, /run/rcr]
+  --store URL    etcd://HOST:PORT[,HOST:PORT...]: share overlay networks with other hosts (cluster.store)
   --config FILE  [RCR_CONFIG, /etc/rcr/config.toml, which may be missing]
   --version      print the version
 
@@ -56,7 +57,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
     let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
     let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
     let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
-    let mut daemon = false;
+    let (mut daemon, mut store) = (false, None);
     while let Some(arg) = args.next() {
         let (name, inline) = match arg.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -67,6 +68,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
             "--root" => root = value()?.into(),
             "--run" => run = value()?.into(),
             "--config" => config = Some(value()?.into()),
+            "--store" => store = Some(value()?),
             "--daemon" => daemon = true,
             "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
             "--version" | "-V" => {
@@ -77,7 +79,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
             }
         }
     }
-    let config = read_config(config.as_deref())?;
+    let mut config = read_config(config.as_deref())?;
+    if store.is_some() {
+        config.cluster.store = store;
+        config.cluster.endpoints()?;
+    }
     let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()));
     Ok(Parsed::Run(Box::new(Options { root: absolute(root)?, run: absolute(run)?, config, daemon })))
 }
@@ -190,7 +196,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     {
         return Err((Some(ready), format!("leave the terminal: {}", why(&error))));
     }
-    server::accept_forever(listener, sender, log.clone());
+    server::accept_forever(listener, sender, daemon.cluster(), log.clone());
     ready.say();
     daemon.work(&inbox, TICK);
     server::unbind(&options.run);
@@ -234,6 +240,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
     let mut daemon =
         Daemon::new(options.config.clone(), Box::new(store), kernel, stock, dns, runtime, sender, log.clone());
     daemon.adopt()?;
+    daemon.join_cluster();
     Ok(daemon)
 }
 

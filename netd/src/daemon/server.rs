@@ -1,7 +1,9 @@
 //! The socket: who may ask what, and a thread per connection that frames, waits and asks the writer.
 
 use super::log::Log;
+use super::shared_calls::Settled;
 use super::state::{Answer, Input};
+use crate::cluster::Cluster;
 use crate::kernel::receive_fd;
 use netd_api::{
     API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers,
@@ -65,7 +67,7 @@ pub fn unbind(run: &Path) {
 }
 
 /// Accepts on a thread of its own.
-pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, log: Log) {
+pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Option<Cluster>, log: Log) {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let work = move || {
         for stream in listener.incoming() {
@@ -74,8 +76,8 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, log: Log) {
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
             };
-            let connection =
-                Connection { number: NUMBER.fetch_add(1, Ordering::Relaxed), stream, inbox: inbox.clone() };
+            let (number, inbox, cluster) = (NUMBER.fetch_add(1, Ordering::Relaxed), inbox.clone(), cluster.clone());
+            let connection = Connection { number, stream, inbox, cluster };
             let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(move || connection.serve());
             if let Err(error) = thread {
                 log.line(format!("a connection was turned away: {error}"));
@@ -86,10 +88,11 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, log: Log) {
     let _ = std::thread::Builder::new().name("accept".into()).stack_size(128 << 10).spawn(work);
 }
 
-struct Connection {
+pub struct Connection {
     number: u64,
     stream: UnixStream,
-    inbox: Sender<Input>,
+    pub(super) inbox: Sender<Input>,
+    pub(super) cluster: Option<Cluster>,
 }
 
 impl Connection {
@@ -115,7 +118,20 @@ impl Connection {
         let _ = self.inbox.send(Input::ConnectionClosed(self.number));
     }
 
-    fn ask(&self, call: Call, fds: Vec<OwnedFd>) -> Answer {
+    /// What the cluster has a say in is settled with it first; the rest, and everything without one, is the writer's.
+    fn ask(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
+        match self.with_cluster(&mut call) {
+            Ok(Settled::Answer(reply)) => (reply, Vec::new()),
+            Ok(Settled::GoOn(claims)) => {
+                let answer = self.ask_writer(call, fds);
+                drop(claims);
+                answer
+            }
+            Err(error) => (Reply::Error(error), Vec::new()),
+        }
+    }
+
+    pub(super) fn ask_writer(&self, call: Call, fds: Vec<OwnedFd>) -> Answer {
         let held = match &call {
             Call::SandboxHold { id, socket } => match reach_shim(id, socket) {
                 Ok(shim) => Some(shim),
@@ -149,8 +165,8 @@ impl Connection {
 }
 
 fn reads_only(call: &Call) -> bool {
-    use Call::{NetworkInspect, NetworkList, SandboxInspect, SandboxList, Version};
-    matches!(call, Version | NetworkList | NetworkInspect { .. } | SandboxList | SandboxInspect { .. })
+    use Call::{NetworkInspect, NetworkList, NodeList, SandboxInspect, SandboxList, Version};
+    matches!(call, Version | NodeList | NetworkList | NetworkInspect { .. } | SandboxList | SandboxInspect { .. })
 }
 
 fn not_allowed() -> ApiError {

@@ -1,5 +1,6 @@
 //! The writer's state, and its loop.
 
+use super::cluster::Membership;
 use super::dhcp::{Settled, Wait};
 use super::log::Log;
 use super::sandbox::Sandbox;
@@ -10,7 +11,7 @@ use crate::kernel::{Event, Journal, Kernel, KernelError, Netns, delete_marked};
 use crate::model::{Facts, LanLease, Network};
 use crate::ports::Registry;
 use crate::store::Store;
-use netd_api::{ApiError, Call, Config, ContainerId, NetworkId, Reply};
+use netd_api::{ApiError, Call, Config, ContainerId, NetworkCreate, NetworkId, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -37,6 +38,10 @@ pub enum Input {
     /// The shim that held this sandbox in this generation is gone.
     ShimGone(ContainerId, u64),
     Kernel(Event),
+    /// The cluster looks like this.
+    Cluster(std::sync::Arc<crate::cluster::Snapshot>),
+    /// Checks a network of the cluster and chooses what is not said, before it is claimed.
+    Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
     /// A LAN's DHCP server gave a running container another address.
     Leased(ContainerId, NetworkId, LanLease),
 }
@@ -48,6 +53,8 @@ pub struct NetworkState {
     pub leases: Vec<Leases>,
     /// Present while its kernel objects are.
     pub journal: Option<Journal>,
+    /// Entries for other hosts' containers, while there are any.
+    pub peers: Option<Journal>,
     /// Since when nothing is attached, for networks that don't keep their kernel objects.
     pub idle: Option<Instant>,
 }
@@ -84,6 +91,7 @@ pub struct Daemon {
     pub(super) waits: Vec<Wait>,
     /// Random bits of this host's IPv6 prefix.
     pub(super) host_bits: u64,
+    pub(super) membership: Membership,
     ending: bool,
 }
 
@@ -119,6 +127,7 @@ impl Daemon {
             duplicate: None,
             waits: Vec::new(),
             host_bits: 0,
+            membership: Membership::default(),
             ending: false,
         }
     }
@@ -144,6 +153,8 @@ impl Daemon {
                 let reply = self.call(*call, fds, shim, connection);
                 let reply = reply.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
                 let reply = (reply, std::mem::take(&mut self.waits));
+                // Before the answer: whoever asked gives up the claims that no container has.
+                self.publish_own();
                 // The caller may have gone; its connection's end follows.
                 let _ = answer.send(reply);
             }
@@ -155,7 +166,10 @@ impl Daemon {
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
+            Input::Cluster(snapshot) => self.cluster_changed(snapshot),
+            Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
         }
+        self.publish_own();
     }
 
     fn call(
@@ -184,6 +198,8 @@ impl Daemon {
             Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
             Call::Connect { id, attachment } => self.connect(&id, attachment).map(|info| plain(Reply::Sandbox(info))),
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
+            // Of the connection's own (see `shared_calls`), where there is a cluster.
+            Call::NodeList | Call::NodeRemove { .. } => Err(super::shared_calls::no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {
                 self.network_update(&network, &change, dry_run).map(plain)
             }
@@ -242,6 +258,7 @@ impl Daemon {
     pub(super) fn elements(&self) -> BTreeSet<crate::firewall::Element> {
         let networks = self.networks.values().filter_map(|n| n.journal.as_ref());
         let attached = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| &a.journal));
-        self.base.iter().chain(networks).chain(attached).flat_map(|j| j.plan.elements().cloned()).collect()
+        let peers = self.networks.values().filter_map(|n| n.peers.as_ref()).chain(&self.membership.guard);
+        self.base.iter().chain(peers).chain(networks).chain(attached).flat_map(|j| j.plan.elements().cloned()).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::sandbox::{choose, choose_default_routes, gateways, journal_key};
 use super::state::{Daemon, NetworkState};
 use crate::drivers::{self, lan};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, facts, observe};
+use crate::kernel::{Journal, observe};
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
 use crate::store::{Change, Durability, StoreError, records};
@@ -49,7 +49,7 @@ impl Daemon {
     ) -> Result<Reply, ApiError> {
         let id = self.find_network(asked)?;
         let what = format!("cannot update network `{asked}`");
-        self.facts = facts(&mut self.kernel.route).map_err(|error| kernel_failed(&what, &error))?;
+        self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
         let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
         let next = self.design_update(&id, wanted, &seen, &what)?;
         let (next, parts) = self.plan_update(next, &seen, &what)?;
@@ -295,6 +295,7 @@ impl Daemon {
 fn set_mtu(driver: &mut DriverSpec, mtu: u32) {
     match driver {
         DriverSpec::Bridge(options) => options.mtu = Some(mtu),
+        DriverSpec::Overlay(options) => options.bridge.mtu = Some(mtu),
         DriverSpec::Macvlan(options) => options.lan.mtu = Some(mtu),
         DriverSpec::Ipvlan(options) => options.lan.mtu = Some(mtu),
         DriverSpec::Host | DriverSpec::None => {}

@@ -31,7 +31,7 @@ pub fn child(driver: &DriverSpec) -> Option<Child> {
     match driver {
         DriverSpec::Macvlan(options) => Some(Child::Macvlan { mode: options.mode }),
         DriverSpec::Ipvlan(options) => Some(Child::Ipvlan { mode: options.mode, flag: options.flag }),
-        DriverSpec::Bridge(_) | DriverSpec::Host | DriverSpec::None => None,
+        DriverSpec::Bridge(_) | DriverSpec::Overlay(_) | DriverSpec::Host | DriverSpec::None => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod ipvlan;
 pub mod lan;
 mod macvlan;
 mod none;
+pub mod overlay;
 mod shim;
 
 use crate::model::{Attachment, Facts, Network};
@@ -36,6 +37,7 @@ pub fn of(spec: &DriverSpec) -> &'static dyn Driver {
         DriverSpec::Bridge(_) => &bridge::Bridge,
         DriverSpec::Macvlan(_) => &macvlan::Macvlan,
         DriverSpec::Ipvlan(_) => &ipvlan::Ipvlan,
+        DriverSpec::Overlay(_) => &overlay::Overlay,
         DriverSpec::Host => &host::Host,
         DriverSpec::None => &none::None,
     }

@@ -138,6 +138,8 @@ pub fn host_table() -> Table {
             chain("leave", "nat", Hook::Postrouting, 100, leave()),
             chain("forward", "filter", Hook::Forward, 0, forward()),
             chain("input", "filter", Hook::Input, 0, input()),
+            chain("tunnels", "filter", Hook::Input, -10, tunnels()),
+            chain("own-only", "filter", Hook::Output, 0, own_only()),
         ],
     }
 }
@@ -236,6 +238,30 @@ fn input() -> Vec<Rule> {
         rule(&[V4, Match::In(&[Iif, Saddr4], Set::HostPeers4)], Verdict::Accept, "--add-host NAME:host-gateway"),
         rule(&[V6, Match::In(&[Iif, Saddr6], Set::HostPeers6)], Verdict::Accept, "--add-host NAME:host-gateway"),
         rule(&[], Verdict::Drop, "the host's own ports are closed to containers"),
+    ]
+}
+
+fn tunnels() -> Vec<Rule> {
+    use Load::{Dport, Saddr4, Saddr6};
+    let frames = [Match::Proto(17), Match::In(&[Dport], Set::Tunnels)];
+    let stranger = |family, load, set| [&[family], &frames[..], &[Match::NotIn(load, set)]].concat();
+    vec![
+        rule(&stranger(V4, &[Saddr4], Set::Vteps4), Verdict::Drop, "VXLAN has no password: frames of known hosts only"),
+        rule(&stranger(V6, &[Saddr6], Set::Vteps6), Verdict::Drop, "VXLAN has no password: frames of known hosts only"),
+    ]
+}
+
+fn own_only() -> Vec<Rule> {
+    use Load::{Daddr4, Daddr6, Oif};
+    let over = Match::In(&[Oif], Set::Overlays);
+    // RFC 4291, section 2.7.1: solicited-node addresses.
+    let solicited = Match::To(net(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0), 104));
+    let why =
+        "the gateway's address is on every host: what it sent to another host's container would be answered there";
+    vec![
+        rule(&[over, V4, Match::NotIn(&[Oif, Daddr4], Set::Local4)], Verdict::Drop, why),
+        rule(&[over, V6, solicited], Verdict::Return, "neighbour solicitations: the tunnel passes none on"),
+        rule(&[over, V6, Match::NotIn(&[Oif, Daddr6], Set::Local6)], Verdict::Drop, why),
     ]
 }
 

@@ -7,6 +7,7 @@
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::Nft;
+use super::vxlan::{self, VxlanSpec};
 use super::{KernelError, addr, conntrack, lan, link, probe, route, rule, sysctl};
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::Mac;
@@ -133,6 +134,21 @@ impl Kernel {
                 }
                 self.made_or_ours(made, name.as_str(), alias, mac.unwrap_or(Mac([0; 6])))
             }
+            Op::Vxlan { name, vni, local, port, mtu, mac, bridge, alias } => {
+                let index = link::find(&mut self.route, bridge.as_str())?.index;
+                let (vni, local, port, mtu, mac) = (*vni, *local, *port, *mtu, *mac);
+                // One whose bridge had gone, or of before a crash.
+                link::delete_marked(&mut self.route, name.as_str(), alias, Some(mac))?;
+                vxlan::add(&mut self.route, &VxlanSpec { name, vni, local, port, mtu, mac, bridge: index, alias })?;
+                Ok(Outcome::Created)
+            }
+            Op::Forward { link, mac, to } => {
+                vxlan::forward(&mut self.route, link, *mac, *to).map(|()| Outcome::Created)
+            }
+            Op::Flood { link, to } => vxlan::flood(&mut self.route, link, *to).map(|()| Outcome::Created),
+            Op::Neighbour { link, address, mac } => {
+                vxlan::neighbour(&mut self.route, link, *address, *mac).map(|()| Outcome::Created)
+            }
             Op::Child { name, born, parent, kind, mac, mtu } => {
                 let netns = netns.ok_or(KernelError::NoNetns)?;
                 let spec = lan::ChildSpec { name: born, kind: *kind, mac: *mac, mtu: *mtu };
@@ -218,6 +234,12 @@ impl Kernel {
             (Op::Shim { name, alias, mac, .. }, _) => {
                 link::delete_marked(&mut self.route, name.as_str(), alias, *mac).map(|_| ())
             }
+            (Op::Vxlan { name, alias, mac, .. }, _) => {
+                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
+            }
+            (Op::Forward { link, mac, to }, _) => vxlan::stop_forward(&mut self.route, link, *mac, *to),
+            (Op::Flood { link, to }, _) => vxlan::stop_flood(&mut self.route, link, *to),
+            (Op::Neighbour { link, address, .. }, _) => vxlan::stop_neighbour(&mut self.route, link, *address),
             (Op::Child { name, born, .. }, _) => match netns {
                 Some(netns) => within(netns, || {
                     let mut inside = Netlink::route()?;
@@ -358,6 +380,10 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         | Op::Dummy { .. }
         | Op::Child { .. }
         | Op::Shim { .. }
+        | Op::Vxlan { .. }
+        | Op::Forward { .. }
+        | Op::Flood { .. }
+        | Op::Neighbour { .. }
         | Op::Table
         | Op::UserTable
         | Op::Elements { .. }
@@ -371,6 +397,10 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         Op::Veth { host, .. } => format!("ip link del {host}"),
         Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => format!("ip link del {name}"),
         Op::Child { name, .. } => format!("ip -n NETNS link del {name}"),
+        Op::Vxlan { name, .. } => format!("ip link del {name}"),
+        Op::Forward { link, mac, .. } => format!("bridge fdb del {mac} dev {link}"),
+        Op::Flood { link, to } => format!("bridge fdb del 00:00:00:00:00:00 dev {link} dst {to}"),
+        Op::Neighbour { link, address, .. } => format!("ip neigh del {address} dev {link}"),
         Op::Address { link, address } => format!("ip addr del {address} dev {link}"),
         Op::Route { to, link, .. } => format!("ip route del {to} dev {link}"),
         Op::Sysctl { key, undo, .. } => {

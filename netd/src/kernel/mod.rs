@@ -25,6 +25,7 @@ mod route;
 mod rule;
 mod sockdiag;
 mod sysctl;
+mod vxlan;
 mod watch;
 
 pub use apply::{ApplyError, Failpoint, Kernel, LeftBehind};

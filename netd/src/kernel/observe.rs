@@ -7,21 +7,29 @@ use crate::plan::Observed;
 use ipnet::IpNet;
 use netd_api::IfName;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-/// The facts that plans depend on.
-pub fn facts(socket: &mut Netlink) -> Result<Facts, KernelError> {
+/// The facts that plans depend on. `underlay`: this host's address among the cluster's hosts.
+pub fn facts(socket: &mut Netlink, underlay: Option<IpAddr>) -> Result<Facts, KernelError> {
     let on = |key: &str| sysctl::read(key).is_ok_and(|value| value == "1");
     let ipv6 = sysctl::read("net/ipv6/conf/all/forwarding").is_ok();
     let uplink = route::list(socket)?.into_iter().find(|r| r.to.prefix_len() == 0).and_then(|r| r.link);
     let links = link::list(socket)?;
     let takes_ra = |name: &IfName| on(&format!("net/ipv6/conf/{name}/accept_ra"));
     let foreign = links.iter().filter(|(name, seen)| name.as_str() != "lo" && !is_ours(seen.alias.as_deref()));
+    let carrier = match underlay {
+        Some(address) => addr::list(socket)?.into_iter().find(|(_, net)| net.addr() == address).map(|(index, _)| index),
+        None => None,
+    };
+    let mtu_of = |index: u32| links.iter().find(|(_, l)| l.index == index).map(|(_, l)| l.mtu);
     Ok(Facts {
         uplink_mtu: uplink.and_then(|index| links.iter().find(|(_, l)| l.index == index)).map(|(_, l)| l.mtu),
         forward4: on("net/ipv4/ip_forward"),
         forward6: on("net/ipv6/conf/all/forwarding"),
         accept_ra: foreign.map(|(name, _)| name.clone()).filter(takes_ra).collect(),
         ipv6,
+        underlay,
+        underlay_mtu: carrier.and_then(mtu_of),
     })
 }
 

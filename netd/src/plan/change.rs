@@ -26,7 +26,8 @@ pub fn is_same_object(a: &Step, b: &Step) -> bool {
         | (Op::Veth { host: x, .. }, Op::Veth { host: y, .. })
         | (Op::Dummy { name: x, .. }, Op::Dummy { name: y, .. })
         | (Op::Child { name: x, .. }, Op::Child { name: y, .. })
-        | (Op::Shim { name: x, .. }, Op::Shim { name: y, .. }) => x == y,
+        | (Op::Shim { name: x, .. }, Op::Shim { name: y, .. })
+        | (Op::Vxlan { name: x, .. }, Op::Vxlan { name: y, .. }) => x == y,
         (Op::Sysctl { key: x, .. }, Op::Sysctl { key: y, .. }) => x == y && a.scope == b.scope,
         _ => false,
     }
@@ -40,6 +41,7 @@ fn turned(before: &Step, after: &Step, seen: &Observed) -> Vec<Step> {
     let of_parent = |parent: &IfName| seen.links.get(parent).map_or(0, |link| link.mtu);
     match (&before.op, &after.op) {
         (Op::Bridge { name, mtu: from, .. }, Op::Bridge { mtu: to, .. })
+        | (Op::Vxlan { name, mtu: from, .. }, Op::Vxlan { mtu: to, .. })
         | (Op::Dummy { name, mtu: from, .. }, Op::Dummy { mtu: to, .. }) => mtu(Scope::Host, name, *from, *to),
         (Op::Veth { host, peer, mtu: from, .. }, Op::Veth { mtu: to, .. }) => {
             [mtu(Scope::Host, host, *from, *to), mtu(Scope::Container, peer, *from, *to)].concat()

@@ -2,7 +2,7 @@
 
 use crate::firewall::Element;
 use ipnet::IpNet;
-use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode};
+use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Vni};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -54,11 +54,19 @@ pub enum Op {
     Probe { link: IfName, addresses: Vec<IpAddr> },
     /// Tells the LAN who has these addresses now.
     Announce { link: IfName, addresses: Vec<IpAddr> },
+    /// A VXLAN link on `bridge`, which sends from `local` and learns nothing. Inverse: delete it, if it carries `alias`.
+    Vxlan { name: IfName, vni: Vni, local: IpAddr, port: u16, mtu: u32, mac: Mac, bridge: IfName, alias: String },
+    /// Frames to `mac` go out by the VXLAN link, to the host `to`: an entry of the link's own and one of its bridge. Inverse: delete both.
+    Forward { link: IfName, mac: Mac, to: IpAddr },
+    /// Broadcast and multicast go to the host `to`, too. Inverse: delete that destination.
+    Flood { link: IfName, to: IpAddr },
+    /// The VXLAN link answers for `address` itself. Inverse: delete it.
+    Neighbour { link: IfName, address: IpAddr, mac: Mac },
 }
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 20] = [
+    pub const NAMES: [&str; 24] = [
         "bridge",
         "veth",
         "join",
@@ -79,6 +87,10 @@ impl Op {
         "mtu",
         "probe",
         "announce",
+        "vxlan",
+        "forward",
+        "flood",
+        "neighbour",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -104,6 +116,10 @@ impl Op {
             Op::Mtu { .. } => 17,
             Op::Probe { .. } => 18,
             Op::Announce { .. } => 19,
+            Op::Vxlan { .. } => 20,
+            Op::Forward { .. } => 21,
+            Op::Flood { .. } => 22,
+            Op::Neighbour { .. } => 23,
         }]
     }
 
@@ -111,7 +127,9 @@ impl Op {
     pub fn makes(&self) -> Option<&IfName> {
         match self {
             Op::Bridge { name, .. } | Op::Veth { host: name, .. } => Some(name),
-            Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => Some(name),
+            Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } | Op::Vxlan { name, .. } => {
+                Some(name)
+            }
             _ => None,
         }
     }
@@ -122,6 +140,7 @@ impl Op {
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
             Op::Route { link, .. } | Op::ReplyRoute { link, .. } | Op::Mtu { link, .. } => Some(link),
             Op::Probe { link, .. } | Op::Announce { link, .. } => Some(link),
+            Op::Forward { link, .. } | Op::Flood { link, .. } | Op::Neighbour { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -149,6 +168,10 @@ impl Op {
             Op::Probe { link, .. } => format!("ask the LAN for the addresses of `{link}`"),
             Op::Announce { link, .. } => format!("announce the addresses of `{link}`"),
             Op::Mtu { link, to, .. } => format!("set the MTU of `{link}` to {to}"),
+            Op::Vxlan { name, vni, port, .. } => format!("create VXLAN link `{name}` (VNI {vni}, UDP port {port})"),
+            Op::Forward { mac, to, .. } => format!("forward `{mac}` to host `{to}`"),
+            Op::Flood { link, to } => format!("let broadcast of `{link}` go to host `{to}`"),
+            Op::Neighbour { link, address, .. } => format!("let `{link}` answer for `{address}`"),
             Op::ReplyRoute { address, link, .. } => format!("route answers from `{}` by `{link}`", address.addr()),
         }
     }

@@ -65,6 +65,12 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
         Op::Probe { link, addresses } => one('?', "addr", link, list(addresses)),
         Op::Announce { link, addresses } => one('!', "addr", link, list(addresses)),
         Op::Mtu { link, from, to } => one('~', "link", link, format!("mtu {from} -> {to}")),
+        Op::Vxlan { name, vni, local, port, mtu, bridge, .. } => {
+            one('+', "link", name, format!("vxlan {vni} on {bridge}, from {local} port {port}, mtu {mtu}"))
+        }
+        Op::Forward { link, mac, to } => one('+', "fdb", link, format!("{mac} at {to}")),
+        Op::Flood { link, to } => one('+', "fdb", link, format!("broadcast to {to}")),
+        Op::Neighbour { link, address, mac } => one('+', "neigh", link, format!("{address} is {mac}")),
         Op::ReplyRoute { address, via, link } => {
             one('+', "rule", &"from", format!("{}: via {via} dev {link}", address.addr()))
         }

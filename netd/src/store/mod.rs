@@ -12,6 +12,8 @@
 //! ```
 
 mod embedded;
+pub mod etcd;
+pub mod shared;
 
 pub use embedded::Embedded;
 

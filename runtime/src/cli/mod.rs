@@ -5,6 +5,7 @@ pub mod container;
 pub mod dash;
 pub mod image;
 pub mod network;
+pub mod node;
 pub mod system;
 pub mod value;
 pub mod volume;
@@ -72,6 +73,9 @@ pub enum Command {
     /// Manage volumes
     #[command(subcommand)]
     Volume(volume::VolumeCommand),
+    /// Manage the hosts of a cluster
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     /// What happens to all containers when the machine comes up or goes down
     #[command(subcommand)]
     System(system::SystemCommand),

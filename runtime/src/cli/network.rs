@@ -61,6 +61,9 @@ pub struct CreateArgs {
     /// Option of the driver
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub opt: Vec<String>,
+    /// As with Docker; any container may attach anyhow
+    #[arg(long)]
+    pub attachable: bool,
     /// It is fine if the network is there already
     #[arg(long)]
     pub ignore: bool,

@@ -12,6 +12,8 @@ mod logs;
 mod network;
 mod network_flags;
 mod network_update;
+mod node;
+mod overlay_options;
 mod progress;
 mod ps;
 mod registry;
@@ -52,6 +54,7 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Logout(args) => registry::logout(&instance, &args),
         Command::Network(command) => network::network(&instance, command),
         Command::Volume(command) => volume::volume(&instance, command),
+        Command::Node(command) => node::node(&instance, &command),
         Command::System(command) => system::system(&instance, &command),
         Command::Inspect(args) => inspect::inspect(&instance, &args),
         Command::Version(format) => info::version(&instance, &format),

@@ -1,6 +1,6 @@
 //! `network …`.
 
-use super::{each, inspect, lan_options, network_update, table};
+use super::{each, inspect, lan_options, network_update, overlay_options, table};
 use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
@@ -55,7 +55,7 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
             Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
         })?,
         driver: with_ipam(driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
-        subnets: subnets(&args.subnets, args.driver == "bridge")?,
+        subnets: subnets(&args.subnets, matches!(args.driver.as_str(), "bridge" | "overlay"))?,
         ipv6: args.ipv6,
         ipv4: args.ipv4,
         internal: args.internal,
@@ -74,9 +74,10 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
 }
 
 fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
-    const KNOWN: [&str; 5] = ["bridge", "macvlan", "ipvlan", "host", "none"];
+    const KNOWN: [&str; 6] = ["bridge", "overlay", "macvlan", "ipvlan", "host", "none"];
     match name {
         "bridge" => Ok(DriverSpec::Bridge(bridge_options(options)?)),
+        "overlay" => Ok(DriverSpec::Overlay(overlay_options::overlay(options)?)),
         "macvlan" => Ok(DriverSpec::Macvlan(lan_options::macvlan(options)?)),
         "ipvlan" => Ok(DriverSpec::Ipvlan(lan_options::ipvlan(options)?)),
         // As with Docker there is one of each, from the start.

@@ -26,7 +26,7 @@ pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
     }
     let mut netd = instance.netd()?;
     let info = resolve(&mut netd, &args.network)?;
-    change.subnets = subnets(&args.subnets, matches!(info.driver, DriverSpec::Bridge(_)))?;
+    change.subnets = subnets(&args.subnets, matches!(info.driver, DriverSpec::Bridge(_) | DriverSpec::Overlay(_)))?;
     match netd.call(Call::NetworkUpdate { network: args.network.clone(), change, dry_run: args.dry_run })? {
         Reply::Network(info) => println!("{}", info.name),
         Reply::Plan(plan) => print!("{}", plan.text),

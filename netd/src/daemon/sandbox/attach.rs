@@ -75,6 +75,11 @@ impl Daemon {
             Some(wanted) => wanted.clone(),
             None => free_ifname(beside)?,
         };
+        if self.membership.cluster.is_none() && self.networks.get(&network).is_some_and(|n| n.network.shared) {
+            return Err(ApiError::new(ErrorKind::Invalid, what)
+                .caused_by("it is a network of a cluster, and this netd knows no store")
+                .hint("name the store: `[cluster] store = \"etcd://HOST:PORT\"` in /etc/rcr/config.toml"));
+        }
         self.check_lan_attachment(&network, request, what)?;
         let sysctls =
             endpoint_sysctls(request, &ifname).map_err(|why| ApiError::new(ErrorKind::Invalid, what).caused_by(why))?;

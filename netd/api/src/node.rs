@@ -1,0 +1,31 @@
+//! Hosts of a cluster.
+
+use crate::NodeId;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// A host as `node ls` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    pub id: NodeId,
+    pub name: String,
+    /// Its address on the network between the hosts.
+    pub address: IpAddr,
+    pub state: NodeState,
+    /// Seconds since the epoch: when it last gave a sign of life, as far as the host that answers knows.
+    pub seen: i64,
+    /// Networks that have containers on it.
+    pub networks: u64,
+    pub containers: u64,
+    /// It is the one that answers.
+    pub own: bool,
+}
+
+/// Whether a host speaks to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    Ready,
+    /// Its lease has ended: its names are gone, its containers may go on talking.
+    Down,
+}

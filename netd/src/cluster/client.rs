@@ -1,0 +1,359 @@
+//! The task that keeps the connection to the store: it registers this host, watches, and brings the store to what this host has.
+
+use super::held::Held;
+use super::schema::{Key, Node, SCHEMA, key, parse_key};
+use super::{Ask, Identity, Own, Said, Shared, Snapshot, Work};
+use crate::store::etcd::{Etcd, EtcdConfig};
+use crate::store::shared::{Condition, Shared as Store, SharedError, Watching, Write};
+use netd_api::NetworkId;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
+
+/// A host that says nothing for so long has no names any more.
+pub const LEASE: Duration = Duration::from_secs(60);
+/// How long entries of a host are kept that a restored store has forgotten and that does not say them again.
+pub const GRACE: Duration = Duration::from_secs(900);
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(5);
+/// Between two tries to reach the store: doubled from the first to the second.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
+/// Keys that are written in one transaction (etcd allows 128).
+const BATCH: usize = 100;
+
+type Tell = Box<dyn Fn(Arc<Snapshot>) + Send + Sync>;
+type Log = Box<dyn Fn(String) + Send + Sync>;
+
+/// See the file's head.
+pub struct Client {
+    config: EtcdConfig,
+    own: Identity,
+    shared: Arc<Shared>,
+    tell: Tell,
+    log: Log,
+    /// What the store says.
+    snapshot: Snapshot,
+    /// What it has forgotten, and since when that is known.
+    held: Held,
+    held_since: Instant,
+    /// See [`Node::said`].
+    said_up_to: u64,
+    lease: Option<i64>,
+    /// What was logged last: a store that is away for a day is one line.
+    said: Option<String>,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    pub fn new(config: EtcdConfig, own: Identity, shared: Arc<Shared>, tell: Tell, log: Log) -> Self {
+        let (snapshot, held, held_since) = (Snapshot::default(), Held::default(), Instant::now());
+        Self { config, own, shared, tell, log, snapshot, held, held_since, said_up_to: 0, lease: None, said: None }
+    }
+
+    /// Runs until netd ends.
+    pub async fn run(mut self, mut asks: mpsc::UnboundedReceiver<Ask>, mut wanted: watch::Receiver<Own>) {
+        let mut pause = PAUSES[0];
+        loop {
+            let since = Instant::now();
+            let ended = match Etcd::connect(&self.config).await {
+                Ok(mut store) => self.serve(&mut store, &mut asks, &mut wanted).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = ended else { return };
+            let why = error.to_string();
+            self.shared.set_problem(Some(why.clone()));
+            self.say(format!("the cluster's store ({}): {why}", self.config.endpoints.join(", ")));
+            pause = if since.elapsed() > PAUSES[1] { PAUSES[0] } else { (pause * 2).min(PAUSES[1]) };
+            // Meanwhile whoever asks hears at once.
+            let over = tokio::time::sleep(pause);
+            tokio::pin!(over);
+            loop {
+                tokio::select! {
+                    () = &mut over => break,
+                    ask = asks.recv() => match ask {
+                        Some(ask) => drop(ask.answer.send(Err(why.clone()))),
+                        None => return,
+                    },
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, line: String) {
+        if self.said.as_ref() != Some(&line) {
+            (self.log)(line.clone());
+            self.said = Some(line);
+        }
+    }
+
+    /// One connection, from its first look to its end. `Ok`: netd ends.
+    async fn serve(
+        &mut self,
+        store: &mut Etcd,
+        asks: &mut mpsc::UnboundedReceiver<Ask>,
+        wanted: &mut watch::Receiver<Own>,
+    ) -> Result<(), SharedError> {
+        let revision = self.look(store).await?;
+        self.register(store).await?;
+        let mut watch = store.watch(super::schema::PREFIX, revision + 1).await?;
+        let own = wanted.borrow_and_update().clone();
+        self.bring(store, &own, true).await?;
+        self.shared.set_problem(None);
+        self.say(format!("joined the cluster as `{}` ({})", self.own.name, self.own.address));
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                events = watch.next() => {
+                    for event in events? {
+                        if let Err(why) = self.snapshot.take(&event.key, event.value.as_deref()) {
+                            self.say(why);
+                        }
+                        match parse_key(&event.key) {
+                            Ok(Key::Node(id)) => self.held.heard(&id, self.snapshot.nodes.get(&id)),
+                            Ok(Key::Alive(id)) if event.value.is_none() => {
+                                let last = since_epoch().saturating_sub(LEASE).as_secs() as i64;
+                                self.snapshot.seen.insert(id, last);
+                            }
+                            _ => {}
+                        }
+                    }
+                    self.show();
+                    if self.snapshot.schema.is_some_and(|v| v > SCHEMA) {
+                        return Err(newer(self.snapshot.schema));
+                    }
+                }
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let own = wanted.borrow_and_update().clone();
+                    self.bring(store, &own, false).await?;
+                }
+                ask = asks.recv() => match ask {
+                    None => return Ok(()),
+                    Some(ask) if ask.until < Instant::now() => {}
+                    Some(ask) => answer(store, ask).await?,
+                },
+                _ = beat.tick() => self.beat(store).await?,
+            }
+        }
+    }
+
+    /// Reads everything. A store that went back in time (a restored backup) gets what we have once more, as from every other host;
+    /// until then nothing of them is taken down here.
+    async fn look(&mut self, store: &mut Etcd) -> Result<i64, SharedError> {
+        let (records, revision) = store.range(super::schema::PREFIX).await?;
+        let mut snapshot = Snapshot { seen: std::mem::take(&mut self.snapshot.seen), ..Snapshot::default() };
+        for record in records {
+            if let Err(why) = snapshot.take(&record.key, Some(&record.value)) {
+                self.say(why);
+            }
+        }
+        if snapshot.schema.is_some_and(|v| v > SCHEMA) {
+            return Err(newer(snapshot.schema));
+        }
+        let held = Held::new(&self.held.over(&self.snapshot), &snapshot, &self.own.node);
+        if self.held.is_empty() && !held.is_empty() {
+            self.held_since = Instant::now();
+            self.say(
+                "the cluster's store went back in time: what the other hosts had is kept until they say it again"
+                    .into(),
+            );
+        }
+        (self.snapshot, self.held) = (snapshot, held);
+        self.show();
+        Ok(revision)
+    }
+
+    /// What is held does not last for ever.
+    fn tire(&mut self) {
+        if self.held.is_empty() || self.held_since.elapsed() < LEASE {
+            return;
+        }
+        self.held.fall_silent();
+        if self.held_since.elapsed() > GRACE {
+            self.held = Held::default();
+        }
+        self.show();
+    }
+
+    fn show(&self) {
+        let snapshot =
+            Arc::new(if self.held.is_empty() { self.snapshot.clone() } else { self.held.over(&self.snapshot) });
+        self.shared.set_snapshot(snapshot.clone());
+        (self.tell)(snapshot);
+    }
+
+    /// Registers this host: its name and address, which no other may have.
+    async fn register(&mut self, store: &mut Etcd) -> Result<(), SharedError> {
+        let put = |key: String, value: String| Write::Put { key, value: value.into_bytes(), lease: None };
+        if self.snapshot.schema.is_none() {
+            let schema = key("schema");
+            store.txn(vec![Condition::Absent(schema.clone())], vec![put(schema, SCHEMA.to_string())]).await?;
+        }
+        let node = self.own.node.as_str();
+        let wanted = [
+            (key(format_args!("nodename/{}", self.own.name)), format!("name `{}`", self.own.name)),
+            (key(format_args!("nodeaddress/{}", self.own.address)), format!("address `{}`", self.own.address)),
+        ];
+        for (index, value) in wanted {
+            let claim = put(index.clone(), node.to_owned());
+            if store.txn(vec![Condition::Absent(index.clone())], vec![claim]).await? {
+                continue;
+            }
+            let (found, _) = store.range(&index).await?;
+            let holder = found.iter().find(|r| r.key == index).map(|r| String::from_utf8_lossy(&r.value).into_owned());
+            if holder.as_deref().is_some_and(|holder| holder != node) {
+                let who = holder.and_then(|h| h.get(..12).map(str::to_owned)).unwrap_or_default();
+                return Err(SharedError::Refused(format!(
+                    "another host (`{who}`) has the {value}: give this one another by `node_name` or `node_address`, or, \
+                     if that host is gone, `rcr node rm {who}`"
+                )));
+            }
+        }
+        self.lease = None;
+        let known = self.snapshot.nodes.get(&self.own.node).map_or(0, |node| node.said);
+        self.said_up_to = self.said_up_to.max(known).max(since_epoch().as_millis() as u64);
+        Ok(())
+    }
+
+    /// A sign of life. A lease that ran out while we were suspended is taken anew.
+    async fn beat(&mut self, store: &mut Etcd) -> Result<(), SharedError> {
+        self.tire();
+        let Some(lease) = self.lease else { return self.live(store).await };
+        match store.keep(lease).await {
+            Err(SharedError::LeaseGone) => {
+                self.say("this host's lease had ended: it is taken again".into());
+                self.live(store).await
+            }
+            other => other,
+        }
+    }
+
+    /// A lease, that says that this host is there.
+    async fn live(&mut self, store: &mut Etcd) -> Result<(), SharedError> {
+        let lease = store.grant(LEASE).await?;
+        self.lease = Some(lease);
+        let alive = key(format_args!("alive/{}", self.own.node));
+        store.txn(Vec::new(), vec![Write::Put { key: alive, value: Vec::new(), lease: Some(lease) }]).await.map(drop)
+    }
+
+    /// Brings the store to what this host has: everything below this node that differs. After all else comes the host's own record, so
+    /// that who sees it knows that everything was said, and at last, the first time, that it is there.
+    async fn bring(&mut self, store: &mut Etcd, own: &Own, first: bool) -> Result<(), SharedError> {
+        for network in own.networks.values().filter(|n| !self.snapshot.networks.contains_key(&n.id)) {
+            let (when, then) = super::claims::network_again(network);
+            store.txn(when, then).await?;
+        }
+        self.claim_again(store, own).await?;
+        let mut writes = self.additions(own);
+        writes.extend(self.leftovers(own));
+        if !writes.is_empty() || first {
+            writes.push(self.word()?);
+        }
+        for batch in writes.chunks(BATCH) {
+            store.txn(Vec::new(), batch.to_vec()).await?;
+        }
+        if first { self.live(store).await } else { Ok(()) }
+    }
+
+    /// This host's own record, with one more thing said.
+    fn word(&mut self) -> Result<Write, SharedError> {
+        self.said_up_to += 1;
+        let since = self.snapshot.nodes.get(&self.own.node).filter(|_| self.lease.is_some()).map(|node| node.since);
+        let since = since.unwrap_or_else(|| since_epoch().as_secs() as i64);
+        let record = Node { name: self.own.name.clone(), address: self.own.address, since, said: self.said_up_to };
+        let value = serde_json::to_vec(&record).map_err(|error| SharedError::Refused(error.to_string()))?;
+        Ok(Write::Put { key: key(format_args!("node/{}", self.own.node)), value, lease: None })
+    }
+
+    /// What this host has and the store has not.
+    fn additions(&self, own: &Own) -> Vec<Write> {
+        let node = &self.own.node;
+        let mut writes: Vec<Write> = Vec::new();
+        let mut put = |key: String, value: Vec<u8>| writes.push(Write::Put { key, value, lease: None });
+        for ((network, container), endpoint) in &own.endpoints {
+            let at = (network.clone(), node.clone(), container.clone());
+            if self.snapshot.endpoints.get(&at) != Some(endpoint)
+                && let Ok(value) = serde_json::to_vec(endpoint)
+            {
+                put(key(format_args!("endpoint/{network}/{node}/{container}")), value);
+            }
+        }
+        for network in own.at.iter().filter(|id| !self.snapshot.at.contains(&((*id).clone(), node.clone()))) {
+            put(key(format_args!("at/{network}/{node}")), Vec::new());
+        }
+        writes
+    }
+
+    /// What the store has of this host and this host has not.
+    fn leftovers(&self, own: &Own) -> Vec<Write> {
+        let node = &self.own.node;
+        let mut writes = Vec::new();
+        for (network, at, container) in self.snapshot.endpoints.keys().filter(|(_, at, _)| at == node) {
+            if !own.endpoints.contains_key(&(network.clone(), container.clone())) {
+                writes.push(Write::Delete(key(format_args!("endpoint/{network}/{at}/{container}"))));
+            }
+        }
+        for (network, at) in self.snapshot.at.iter().filter(|(network, at)| at == node && !own.at.contains(network)) {
+            writes.push(Write::Delete(key(format_args!("at/{network}/{at}"))));
+        }
+        let ours = self.snapshot.addresses.iter().filter(|(_, claim)| claim.node == *node);
+        let unused = |network: &NetworkId, address: &IpAddr| {
+            own.holder(network, address).is_none() && !self.shared.is_pending(network, *address)
+        };
+        for ((network, address), _) in ours.filter(|((network, address), _)| unused(network, address)) {
+            writes.push(Write::Delete(key(format_args!("address/{network}/{address}"))));
+        }
+        writes
+    }
+
+    /// Addresses that containers here have and the store has forgotten. One that somebody else got meanwhile is told.
+    async fn claim_again(&mut self, store: &mut Etcd, own: &Own) -> Result<(), SharedError> {
+        let node = self.own.node.clone();
+        for ((network, container), endpoint) in &own.endpoints {
+            for address in &endpoint.addresses {
+                match self.snapshot.addresses.get(&(network.clone(), *address)) {
+                    Some(claim) if claim.node == node => {}
+                    Some(claim) => {
+                        let (name, who) = (&endpoint.name, claim.node.short());
+                        self.say(format!(
+                            "`{name}` and a container of host `{who}` both have `{address}`: stop one of them"
+                        ));
+                    }
+                    None => {
+                        let (when, then) = super::claims::address(network, *address, &node, container);
+                        store.txn(when, then).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Does what somebody waits for. A failure is told, and ends the connection.
+async fn answer(store: &mut Etcd, ask: Ask) -> Result<(), SharedError> {
+    let said = match ask.work {
+        Work::Txn(when, then) => store.txn(when, then).await.map(Said::Done),
+        Work::Read(prefix) => store.range(&prefix).await.map(|(records, _)| Said::Records(records)),
+    };
+    let (told, ended) = match said {
+        Ok(said) => (Ok(said), Ok(())),
+        Err(error) => (Err(error.to_string()), Err(error)),
+    };
+    // Whoever asked may have gone.
+    let _ = ask.answer.send(told);
+    ended
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn newer(found: Option<u32>) -> SharedError {
+    let found = found.unwrap_or_default();
+    SharedError::Refused(format!("it is of schema {found}, this netd knows up to {SCHEMA}: a newer netd wrote it"))
+}

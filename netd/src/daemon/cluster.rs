@@ -1,0 +1,330 @@
+//! The cluster as the writer sees it: networks that come and go, other hosts' containers as kernel entries and names, and what this
+//! host has, published whole after every change.
+
+use super::state::Daemon;
+use crate::cluster::schema::Endpoint as Published;
+use crate::cluster::{Cluster, Identity, Own, Snapshot};
+use crate::dns::Endpoint;
+use crate::drivers::overlay;
+use crate::kernel::{Journal, JournalState};
+use crate::model::Network;
+use crate::plan::{Outcome, Plan, Step};
+use crate::store::etcd::EtcdConfig;
+use crate::store::{Change, Durability, StoreError, records};
+use netd_api::{ClusterConfig, ContainerId, DriverSpec, NetworkId, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, UdpSocket};
+use std::sync::Arc;
+
+/// The writer's part of a cluster.
+#[derive(Default)]
+pub struct Membership {
+    /// This host; absent without a store.
+    pub identity: Option<Identity>,
+    /// The client; absent until the last netd's things are adopted.
+    pub cluster: Option<Cluster>,
+    pub snapshot: Arc<Snapshot>,
+    /// Names of other hosts' containers that are served here.
+    names: BTreeMap<(NetworkId, ContainerId), Endpoint>,
+    /// Which ports frames come in by, and from whom.
+    pub guard: Option<Journal>,
+    /// What was logged about networks that can't be taken over.
+    strange: BTreeSet<NetworkId>,
+}
+
+/// Where the guard's journal is kept.
+pub const GUARD: &str = "journal/tunnels";
+
+/// Where a network's entries of other hosts are kept.
+pub fn peers_key(network: &NetworkId) -> String {
+    format!("journal/peers/{network}")
+}
+
+/// How the store is spoken to.
+pub fn etcd_config(config: &ClusterConfig) -> Result<EtcdConfig, String> {
+    Ok(EtcdConfig {
+        endpoints: config.endpoints()?,
+        user: config.user.clone(),
+        password_file: config.password_file.clone(),
+        ca_file: config.ca_file.clone(),
+        cert_file: config.cert_file.clone(),
+        key_file: config.key_file.clone(),
+    })
+}
+
+/// The address that this host reaches the first endpoint from; nothing is sent.
+fn address_towards(endpoint: &str) -> Option<IpAddr> {
+    use std::net::ToSocketAddrs;
+    let to = endpoint.to_socket_addrs().ok()?.next()?;
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(to).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+impl Daemon {
+    /// Who this host is in its cluster. Without a store, or without an address, it is alone.
+    pub fn identify(&mut self) -> Result<(), StoreError> {
+        let config = self.config.cluster.clone();
+        let endpoints = config.endpoints().map_err(StoreError::Read)?;
+        let Some(first) = endpoints.first() else { return Ok(()) };
+        let known: Vec<(String, NodeId)> = records(&*self.store, "node")?;
+        let node = match known.into_iter().next() {
+            Some((_, node)) => node,
+            None => {
+                let id = super::networks::hex(&super::random::<16>());
+                let node: NodeId = id.parse().map_err(|e: netd_api::NameError| StoreError::Read(e.to_string()))?;
+                self.store.txn(&[Change::put("node", &node)?], Durability::Durable)?;
+                node
+            }
+        };
+        let host_name = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let name =
+            config.node_name.or_else(host_name).filter(|n| !n.is_empty()).unwrap_or_else(|| node.short().to_owned());
+        let Some(address) = config.node_address.or_else(|| address_towards(first)) else {
+            self.log.line(format!(
+                "no cluster: there is no route to `{first}`; `cluster.node_address` may say this host's address"
+            ));
+            return Ok(());
+        };
+        self.membership.identity = Some(Identity { node, name, address });
+        Ok(())
+    }
+
+    /// Starts the client, once everything of the last netd is adopted: what this host has is what the store is brought to.
+    pub fn join_cluster(&mut self) {
+        let (Some(identity), Ok(config)) = (self.membership.identity.clone(), etcd_config(&self.config.cluster)) else {
+            return;
+        };
+        let known =
+            self.networks.values().filter(|n| n.network.shared).map(|n| (n.network.id.clone(), n.network.clone()));
+        let before = Snapshot { networks: known.collect(), ..Snapshot::default() };
+        let (inbox, log) = (self.sender.clone(), self.log.clone());
+        let tell = move |snapshot| drop(inbox.send(super::Input::Cluster(snapshot)));
+        let own = self.own_now();
+        let cluster = Cluster::start(&self.runtime, config, identity, (before, own), tell, move |line| log.line(line));
+        self.membership.cluster = Some(cluster);
+    }
+
+    /// What this host has of the cluster's networks.
+    fn own_now(&self) -> Own {
+        let mut own = Own::default();
+        let shared = |id: &NetworkId| self.networks.get(id).filter(|n| n.network.shared);
+        for (id, _) in self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some()) {
+            own.at.insert(id.clone());
+        }
+        for sandbox in self.sandboxes.values() {
+            for a in sandbox.attached.iter().map(|a| &a.attachment) {
+                let Some(state) = shared(&a.network) else { continue };
+                own.networks.insert(a.network.clone(), state.network.clone());
+                let endpoint = Published {
+                    name: sandbox.record.name.clone(),
+                    aliases: a.aliases.clone(),
+                    addresses: a.addresses.iter().map(|net| net.addr()).collect(),
+                    mac: a.mac,
+                };
+                own.endpoints.insert((a.network.clone(), sandbox.record.id.clone()), endpoint);
+            }
+        }
+        own
+    }
+
+    /// The client, for connections.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.membership.cluster.clone()
+    }
+
+    /// Tells the others, if there is something new.
+    pub(super) fn publish_own(&self) {
+        if let Some(cluster) = &self.membership.cluster {
+            cluster.publish(self.own_now());
+        }
+    }
+
+    /// The cluster looks different.
+    pub(super) fn cluster_changed(&mut self, snapshot: Arc<Snapshot>) {
+        self.membership.snapshot = snapshot.clone();
+        for network in snapshot.networks.values() {
+            self.take_network(network);
+        }
+        let gone: Vec<NetworkId> = self
+            .networks
+            .iter()
+            .filter(|(id, n)| n.network.shared && !snapshot.networks.contains_key(id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        gone.iter().for_each(|id| self.lose_network(id));
+        if let Err(why) = self.settle_guard(None) {
+            self.log.line(why);
+        }
+        let up = self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some());
+        let up: Vec<NetworkId> = up.map(|(id, _)| id.clone()).collect();
+        for id in up {
+            if let Err(why) = self.settle_peers(&id) {
+                self.log.line(why);
+            }
+        }
+        self.settle_names();
+    }
+
+    /// A network that somebody made.
+    fn take_network(&mut self, network: &Network) {
+        if self.networks.contains_key(&network.id) {
+            return;
+        }
+        let same_name = self.networks.values().any(|n| n.network.name == network.name);
+        let network = Network { shared: true, ..network.clone() };
+        let name = network.name.clone();
+        let taken = if same_name {
+            Err("a network of this host has the name".to_owned())
+        } else {
+            self.remember(network.clone()).map_err(|e| e.to_string())
+        };
+        if let Err(why) = taken
+            && self.membership.strange.insert(network.id)
+        {
+            self.log.line(format!("the cluster's network `{name}` can't be used here: {why}"));
+        }
+    }
+
+    /// A network that the store has no more. Where containers are on it, the store gets it back (see `cluster::client`).
+    fn lose_network(&mut self, id: &NetworkId) {
+        let used = self.sandboxes.values().any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
+        if used {
+            return;
+        }
+        let left = self.network_down(id).and_then(|left| self.forget(id).map(|()| left));
+        match left {
+            Ok(left) => left.iter().for_each(|one| self.log.line(format!("left behind: {one}"))),
+            Err(error) => self.log.line(format!("cannot remove network `{}`: {error}", id.short())),
+        }
+    }
+
+    /// Ports and hosts that frames may come in by and from. `also`: a port that is about to be opened.
+    pub(super) fn settle_guard(&mut self, also: Option<u16>) -> Result<(), String> {
+        let port = |network: &Network| match &network.driver {
+            DriverSpec::Overlay(options) => Some(options.port),
+            _ => None,
+        };
+        let up = self.networks.values().filter(|n| n.journal.is_some() && n.network.shared);
+        let ports: BTreeSet<u16> = up.filter_map(|n| port(&n.network)).chain(also).collect();
+        let hosts: BTreeSet<IpAddr> = if ports.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.membership.snapshot.nodes.values().map(|node| node.address).collect()
+        };
+        let wanted = overlay::guard(&ports, &hosts);
+        let before = self.membership.guard.take();
+        let (now, done) = self.bring_journal(GUARD, before, wanted);
+        self.membership.guard = now;
+        done.map_err(|why| format!("cannot tell the firewall who the cluster's hosts are: {why}"))
+    }
+
+    /// Other hosts' containers on a network that is up here.
+    pub(super) fn settle_peers(&mut self, id: &NetworkId) -> Result<(), String> {
+        let Some(identity) = self.membership.identity.clone() else { return Ok(()) };
+        let peers = self.membership.snapshot.peers(id, &identity.node);
+        let Some(state) = self.networks.get_mut(id).filter(|n| n.journal.is_some()) else { return Ok(()) };
+        let wanted = overlay::peers(&state.network, &peers, Some(identity.address));
+        let (name, before) = (state.network.name.clone(), state.peers.take());
+        let (now, done) = self.bring_journal(&peers_key(id), before, wanted);
+        if let Some(state) = self.networks.get_mut(id) {
+            state.peers = now;
+        }
+        done.map_err(|why| format!("network `{name}`: cannot reach all of the other hosts' containers: {why}"))
+    }
+
+    /// Brings what a journal says is there to what a plan wants: first what has to go, then what is new. What fails is tried again with
+    /// the next change.
+    fn bring_journal(
+        &mut self,
+        key: &str,
+        before: Option<Journal>,
+        wanted: Plan,
+    ) -> (Option<Journal>, Result<(), String>) {
+        let mut journal =
+            before.unwrap_or_else(|| Journal { plan: Plan::default(), outcomes: Vec::new(), state: JournalState::Up });
+        let all = journal.plan.steps.drain(..).zip(journal.outcomes.drain(..)).collect::<Vec<_>>();
+        // What was only intended when the last netd ended may be there or not: it is made anew.
+        let (stay, go): (Vec<_>, Vec<_>) = all.into_iter().partition(|(step, outcome)| {
+            !matches!(outcome, Outcome::Intended | Outcome::Skipped) && wanted.steps.iter().any(|w| w.op == step.op)
+        });
+        let fresh: Vec<Step> =
+            wanted.steps.into_iter().filter(|w| !stay.iter().any(|(step, _)| step.op == w.op)).collect();
+        let (mut steps, mut outcomes): (Vec<Step>, Vec<Outcome>) = stay.into_iter().unzip();
+        if go.is_empty() && fresh.is_empty() {
+            (journal.plan.steps, journal.outcomes) = (steps, outcomes);
+            let some = !journal.plan.steps.is_empty();
+            return (some.then_some(journal), Ok(()));
+        }
+        let (go_steps, go_outcomes): (Vec<Step>, Vec<Outcome>) = go.into_iter().unzip();
+        // Durable before the effect: what goes and what comes.
+        journal.plan.steps = [steps.clone(), go_steps.clone(), fresh.clone()].concat();
+        journal.outcomes = [outcomes.clone(), go_outcomes.clone(), vec![Outcome::Intended; fresh.len()]].concat();
+        let intent = Change::put(key, &journal).and_then(|change| self.store.txn(&[change], Durability::Durable));
+        if let Err(error) = intent {
+            (journal.plan.steps, journal.outcomes) = ([steps, go_steps].concat(), [outcomes, go_outcomes].concat());
+            return (Some(journal), Err(error.to_string()));
+        }
+        let mut failed: Vec<String> =
+            self.kernel.undo(&go_steps, &go_outcomes, None).iter().map(ToString::to_string).collect();
+        for step in fresh {
+            match self.kernel.apply(&Plan { steps: vec![step.clone()] }, None) {
+                Ok(done) => {
+                    steps.push(step);
+                    outcomes.extend(done);
+                }
+                Err(error) => failed.push(format!("{error}: {}", error.cause)),
+            }
+        }
+        (journal.plan.steps, journal.outcomes) = (steps, outcomes);
+        let change = match journal.plan.steps.is_empty() {
+            true => Ok(Change::Delete(key.to_owned())),
+            false => Change::put(key, &journal),
+        };
+        if let Err(error) = change.and_then(|change| self.store.txn(&[change], Durability::Lazy)) {
+            failed.push(error.to_string());
+        }
+        let done = if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) };
+        ((!journal.plan.steps.is_empty()).then_some(journal), done)
+    }
+
+    /// The entries of a network whose kernel objects go: they go with its VXLAN link.
+    pub(super) fn drop_peers(&mut self, id: &NetworkId) {
+        if let Some(journal) = self.networks.get_mut(id).and_then(|n| n.peers.take()) {
+            self.undo_journaled(&peers_key(id), journal);
+        }
+    }
+
+    /// Names of other hosts' containers: of those that are there. What this host has itself is served anyhow.
+    fn settle_names(&mut self) {
+        let Some(own) = self.membership.identity.as_ref().map(|identity| identity.node.clone()) else { return };
+        let snapshot = self.membership.snapshot.clone();
+        let mut wanted: BTreeMap<(NetworkId, ContainerId), Endpoint> = BTreeMap::new();
+        for ((network, node, container), endpoint) in &snapshot.endpoints {
+            if *node == own || !snapshot.alive.contains(node) || !self.networks.contains_key(network) {
+                continue;
+            }
+            let mut names = vec![endpoint.name.clone(), container.short().to_owned()];
+            names.extend(endpoint.aliases.iter().cloned());
+            let served = Endpoint { container: container.clone(), names, addresses: endpoint.addresses.clone() };
+            wanted.insert((network.clone(), container.clone()), served);
+        }
+        let before = std::mem::take(&mut self.membership.names);
+        for (network, container) in before.keys().filter(|key| !wanted.contains_key(*key)) {
+            // It may have moved here meanwhile.
+            if !self.sandboxes.contains_key(container) {
+                self.dns.remove_endpoint(network, container);
+            }
+        }
+        for ((network, container), endpoint) in &wanted {
+            let known = before.get(&(network.clone(), container.clone())) == Some(endpoint);
+            if let Some(state) =
+                self.networks.get(network).filter(|_| !known && !self.sandboxes.contains_key(container))
+            {
+                self.dns.set_endpoint(network, state.network.name.as_str(), endpoint.clone());
+            }
+        }
+        self.membership.names = wanted;
+    }
+}

@@ -1,0 +1,142 @@
+//! The overlay driver: one Ethernet segment over several hosts, by VXLAN (RFC 7348).
+//!
+//! ```text
+//!   container          host A                                      host B
+//!   eth0 ═ veth ═ ve… ─┐                                         ┌─ ve… ═ veth ═ eth0
+//!                      ├─ br-… ─ vx-… ══ UDP 4789 over the ══ vx-… ─ br-… ─┤
+//!   eth0 ═ veth ═ ve… ─┘    │      hosts' own network                   │  └─ ve… ═ veth ═ eth0
+//!                           └─ gateway: the same address and MAC on every host; the way out and `-p` are each host's own
+//! ```
+//!
+//! Nothing is learned and nothing asked over the tunnel: who is where is known, and written into the kernel beforehand. Per remote
+//! container that is one entry in the VXLAN link's forwarding table (its MAC lies behind that host), one in the bridge's (that MAC
+//! lies behind the VXLAN link), and one neighbour entry per address, from which the VXLAN link answers ARP and neighbour
+//! solicitations itself (`proxy`, drivers/net/vxlan: arp_reduce, neigh_reduce). What has no entry is not asked for over the tunnel: so
+//! the gateway, which every host has, is only ever found on one's own. Broadcast and multicast go to each host that has the
+//! network, one copy each. The rest is the bridge driver's.
+
+use super::bridge::Bridge;
+use super::{Driver, IPV6_MIN_MTU};
+use crate::firewall::{Datum, Element, Set};
+use crate::model::{Attachment, Facts, Network, Peers};
+use crate::plan::{Op, Plan};
+use netd_api::{DriverSpec, IfName, Mac, OverlayOptions};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// What VXLAN adds to a packet, in bytes: the inner Ethernet header (14), VXLAN (8), UDP (8), and the outer IP header.
+pub fn overhead(underlay: IpAddr) -> u32 {
+    let ip = if underlay.is_ipv4() { 20 } else { 40 };
+    14 + 8 + 8 + ip
+}
+
+/// See the file's head.
+pub struct Overlay;
+
+/// The name of a network's VXLAN link.
+pub fn link_name(network: &Network) -> Option<IfName> {
+    format!("vx-{}", network.id.short()).parse().ok()
+}
+
+/// The alias of a network's VXLAN link.
+pub fn alias(network: &Network) -> String {
+    format!("rcr:{}", network.name)
+}
+
+fn options(network: &Network) -> Option<&OverlayOptions> {
+    match &network.driver {
+        DriverSpec::Overlay(options) => Some(options),
+        _ => None,
+    }
+}
+
+/// The facts as the bridge sees them: its uplink is the tunnel.
+fn inside(network: &Network, facts: &Facts) -> Facts {
+    let mut facts = facts.clone();
+    if let (Some(underlay), Some(mtu)) = (facts.underlay, facts.underlay_mtu.or(facts.uplink_mtu)) {
+        let room = mtu.saturating_sub(overhead(underlay));
+        facts.uplink_mtu = Some(if network.ipv6 { room.max(IPV6_MIN_MTU) } else { room });
+    }
+    facts
+}
+
+impl Driver for Overlay {
+    fn network(&self, network: &Network, facts: &Facts) -> Plan {
+        let mut plan = Bridge.network(network, &inside(network, facts));
+        let (Some(options), Some(bridge), Some(name)) = (options(network), &network.interface, link_name(network))
+        else {
+            return plan;
+        };
+        let reach = Element::link(Set::Overlays, bridge);
+        plan.host(Op::Elements { elements: vec![reach] }, "the host speaks to its own containers only");
+        let (Some(local), Some(vni)) = (facts.underlay, options.vni) else {
+            return plan;
+        };
+        let mtu = options.bridge.mtu.or(inside(network, facts).uplink_mtu).unwrap_or(1450);
+        let (port, mac, bridge) = (options.port, vtep_mac(network.mac), bridge.clone());
+        let vxlan = Op::Vxlan { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
+        plan.host(vxlan, "learns nothing: every entry is written");
+        plan.host(Op::Up { link: name }, "");
+        plan
+    }
+
+    fn attach(&self, network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
+        let mut plan = Bridge.attach(network, attachment, facts);
+        if let Some(bridge) = &network.interface {
+            let own = |address: IpAddr| {
+                let set = if address.is_ipv4() { Set::Local4 } else { Set::Local6 };
+                Element { set, key: vec![Datum::Link(bridge.clone()), address.into()], last: None, data: Vec::new() }
+            };
+            let elements = attachment.addresses.iter().map(|net| own(net.addr())).collect();
+            plan.host(Op::Elements { elements }, "one of this host's own");
+        }
+        plan
+    }
+}
+
+/// A MAC for the VXLAN link itself that is not the bridge's: nothing is ever sent to it.
+fn vtep_mac(mut mac: Mac) -> Mac {
+    mac.0[5] ^= 1;
+    mac
+}
+
+/// What all overlay networks of a host share: the ports that frames come in by, and the hosts that they may come from.
+pub fn guard(ports: &BTreeSet<u16>, hosts: &BTreeSet<IpAddr>) -> Plan {
+    let element = |set, key| Element { set, key: vec![key], last: None, data: Vec::new() };
+    let mut elements: Vec<Element> = ports.iter().map(|port| element(Set::Tunnels, Datum::Port(*port))).collect();
+    for host in hosts {
+        let set = if host.is_ipv4() { Set::Vteps4 } else { Set::Vteps6 };
+        elements.push(element(set, (*host).into()));
+    }
+    let mut plan = Plan::default();
+    for element in elements {
+        plan.host(Op::Elements { elements: vec![element] }, "frames from strangers are refused before any can come");
+    }
+    plan
+}
+
+/// The entries that make other hosts' containers reachable.
+pub fn peers(network: &Network, peers: &Peers, underlay: Option<IpAddr>) -> Plan {
+    let mut plan = Plan::default();
+    let (Some(link), Some(local)) = (link_name(network), underlay) else {
+        return plan;
+    };
+    let reachable = |address: &IpAddr| address.is_ipv4() == local.is_ipv4();
+    // What another host says is checked like anything that comes from outside: the gateway is this host's own.
+    let of_a_container = |address: &&IpAddr| {
+        let subnet = network.subnets.iter().find(|s| s.subnet.contains(*address));
+        subnet.is_some_and(|s| s.gateway.as_ref() != Some(*address))
+    };
+    for vtep in peers.vteps.values().filter(|v| reachable(&v.address)) {
+        plan.host(Op::Flood { link: link.clone(), to: vtep.address }, "it has the network: broadcast and multicast");
+    }
+    for remote in &peers.remotes {
+        let Some(vtep) = peers.vteps.get(&remote.node).filter(|v| reachable(&v.address)) else { continue };
+        plan.host(Op::Forward { link: link.clone(), mac: remote.mac, to: vtep.address }, "where it is");
+        for address in remote.addresses.iter().filter(of_a_container) {
+            let neighbour = Op::Neighbour { link: link.clone(), address: *address, mac: remote.mac };
+            plan.host(neighbour, "so that nobody has to ask");
+        }
+    }
+    plan
+}

@@ -1,0 +1,141 @@
+//! VXLAN links and the entries that tell them who is where (drivers/net/vxlan, include/uapi/linux/neighbour.h).
+
+use super::KernelError;
+use super::link::{RTM_NEWLINK, find, mark};
+use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, emit};
+use netd_api::{IfName, Mac, Vni};
+use netlink_packet_core::DefaultNla;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
+use std::net::IpAddr;
+
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
+const NLM_F_APPEND: u16 = 0x800;
+const NDA_DST: u16 = 1;
+/// Hops that a frame may take between hosts; the kernel's own default of 0 would copy the inner packet's.
+const TTL: u8 = 64;
+/// The entry for what has no other (`all_zeros_mac`, drivers/net/vxlan/vxlan_core.c).
+const ANY: Mac = Mac([0; 6]);
+
+/// What a VXLAN link is made of.
+pub struct VxlanSpec<'a> {
+    pub name: &'a IfName,
+    pub vni: Vni,
+    pub local: IpAddr,
+    pub port: u16,
+    pub mtu: u32,
+    pub mac: Mac,
+    /// Its bridge's index.
+    pub bridge: u32,
+    pub alias: &'a str,
+}
+
+/// Creates a VXLAN link on a bridge, down. `EEXIST` when the name is taken, or the VNI on that port.
+pub fn add(socket: &mut Netlink, spec: &VxlanSpec<'_>) -> Result<(), KernelError> {
+    let local = match spec.local {
+        IpAddr::V4(address) => InfoVxlan::Local(address),
+        IpAddr::V6(address) => InfoVxlan::Local6(address),
+    };
+    let data = vec![
+        InfoVxlan::Id(spec.vni.number()),
+        local,
+        InfoVxlan::Ttl(TTL),
+        InfoVxlan::Port(spec.port),
+        InfoVxlan::Learning(false),
+        InfoVxlan::Proxy(true),
+        InfoVxlan::UDPCsum(true),
+    ];
+    let mut request = LinkMessage::default();
+    request.attributes = vec![
+        LinkAttribute::IfName(spec.name.to_string()),
+        LinkAttribute::Address(spec.mac.0.to_vec()),
+        LinkAttribute::Mtu(spec.mtu),
+        LinkAttribute::Controller(spec.bridge),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Vxlan), LinkInfo::Data(InfoData::Vxlan(data))]),
+    ];
+    socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request))?;
+    mark(socket, spec.name, spec.alias, true)
+}
+
+/// Frames to `mac` go to the host `to`: for the VXLAN link, and for its bridge. In place of another host.
+pub fn forward(socket: &mut Netlink, link: &IfName, mac: Mac, to: IpAddr) -> Result<(), KernelError> {
+    let index = find(socket, link.as_str())?.index;
+    let flags = NLM_F_CREATE | NLM_F_REPLACE;
+    socket.request(RTM_NEWNEIGH, flags, &emit(&entry(index, mac, Some(to), NeighbourFlags::Own)))?;
+    socket.request(RTM_NEWNEIGH, flags, &emit(&entry(index, mac, None, NeighbourFlags::Controller)))
+}
+
+/// Undoes [`forward`], unless the MAC has gone to another host since.
+pub fn stop_forward(socket: &mut Netlink, link: &IfName, mac: Mac, to: IpAddr) -> Result<(), KernelError> {
+    let index = find(socket, link.as_str())?.index;
+    gone_is_fine(socket.request(RTM_DELNEIGH, 0, &emit(&entry(index, mac, Some(to), NeighbourFlags::Own))))?;
+    gone_is_fine(socket.request(RTM_DELNEIGH, 0, &emit(&entry(index, mac, None, NeighbourFlags::Controller))))
+}
+
+/// Broadcast and multicast go to the host `to`, too.
+pub fn flood(socket: &mut Netlink, link: &IfName, to: IpAddr) -> Result<(), KernelError> {
+    let index = find(socket, link.as_str())?.index;
+    let request = entry(index, ANY, Some(to), NeighbourFlags::Own);
+    match socket.request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_APPEND, &emit(&request)) {
+        Err(error) if error.errno() == Some(nix::errno::Errno::EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Undoes [`flood`].
+pub fn stop_flood(socket: &mut Netlink, link: &IfName, to: IpAddr) -> Result<(), KernelError> {
+    let index = find(socket, link.as_str())?.index;
+    gone_is_fine(socket.request(RTM_DELNEIGH, 0, &emit(&entry(index, ANY, Some(to), NeighbourFlags::Own))))
+}
+
+/// The link answers for `address` with `mac`.
+pub fn neighbour(socket: &mut Netlink, link: &IfName, address: IpAddr, mac: Mac) -> Result<(), KernelError> {
+    let index = find(socket, link.as_str())?.index;
+    let request = known(index, address, Some(mac));
+    socket.request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &emit(&request))
+}
+
+/// Undoes [`neighbour`].
+pub fn stop_neighbour(socket: &mut Netlink, link: &IfName, address: IpAddr) -> Result<(), KernelError> {
+    let index = find(socket, link.as_str())?.index;
+    gone_is_fine(socket.request(RTM_DELNEIGH, 0, &emit(&known(index, address, None))))
+}
+
+fn gone_is_fine(done: Result<(), KernelError>) -> Result<(), KernelError> {
+    match done {
+        Err(error) if error.is_gone() => Ok(()),
+        other => other,
+    }
+}
+
+fn entry(index: u32, mac: Mac, to: Option<IpAddr>, flags: NeighbourFlags) -> NeighbourMessage {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Bridge;
+    request.header.ifindex = index;
+    // Neither aged nor moved by frames that claim to come from elsewhere.
+    request.header.state = if to.is_some() { NeighbourState::Permanent } else { NeighbourState::Noarp };
+    request.header.flags = flags;
+    request.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+    request.attributes.extend(to.map(destination));
+    request
+}
+
+fn known(index: u32, address: IpAddr, mac: Option<Mac>) -> NeighbourMessage {
+    let mut request = NeighbourMessage::default();
+    request.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    request.header.ifindex = index;
+    request.header.state = NeighbourState::Permanent;
+    request.attributes.push(destination(address));
+    request.attributes.extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.0.to_vec())));
+    request
+}
+
+fn destination(address: IpAddr) -> NeighbourAttribute {
+    let bytes = match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    NeighbourAttribute::Other(DefaultNla::new(NDA_DST, bytes))
+}

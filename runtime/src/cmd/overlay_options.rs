@@ -1,0 +1,70 @@
+//! `-o` of overlay networks, under our names and Docker's.
+
+use crate::cli::value;
+use crate::report::{Failure, Outcome};
+use netd_api::{OverlayOptions, Vni};
+
+/// Bytes that an overlay's link may carry: less than 68 is no IPv4 (RFC 791).
+const MTU: std::ops::RangeInclusive<u32> = 68..=65_485;
+
+/// Parses them.
+pub fn overlay(options: &[String]) -> Outcome<OverlayOptions> {
+    let mut all = OverlayOptions::default();
+    for option in options {
+        let (key, value) = option.split_once('=').unwrap_or((option, "true"));
+        let wrong = |why: &str| Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned());
+        match key {
+            "vni" | "com.docker.network.driver.overlay.vxlanid_list" => {
+                all.vni = Some(value.parse::<Vni>().map_err(|why| wrong(&why))?);
+            }
+            "vxlan_port" => {
+                let port = value.parse::<u16>().ok().filter(|port| *port > 0);
+                all.port = port.ok_or_else(|| wrong("a port lies between 1 and 65535"))?;
+            }
+            "mtu" | "com.docker.network.driver.mtu" => {
+                let mtu = value.parse::<u32>().ok().filter(|mtu| MTU.contains(mtu));
+                all.bridge.mtu = Some(mtu.ok_or_else(|| wrong("an MTU lies between 68 and 65485"))?);
+            }
+            "host_access" => {
+                all.bridge.host_access = match value {
+                    "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(wrong("neither true nor false")),
+                };
+            }
+            "encrypted" => {
+                return Err(Failure::new("overlay networks can't be encrypted yet")
+                    .hint("encrypt what goes between the hosts, by WireGuard or IPsec of the hosts' own, and leave `-o encrypted` out"));
+            }
+            _ => {
+                let known = ["vni", "vxlan_port", "mtu", "host_access"];
+                let near = value::nearest(key, &known);
+                return Err(Failure::new(format!("the overlay driver has no option `{key}`{near}")));
+            }
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(list: &[&str]) -> Outcome<OverlayOptions> {
+        overlay(&list.iter().map(|o| (*o).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn our_names_and_dockers_say_the_same() {
+        let ours = parse(&["vni=4097", "mtu=1400", "vxlan_port=4790"]).unwrap();
+        let dockers = [
+            "com.docker.network.driver.overlay.vxlanid_list=4097",
+            "com.docker.network.driver.mtu=1400",
+            "vxlan_port=4790",
+        ];
+        assert_eq!(ours, parse(&dockers).unwrap());
+        for bad in ["vni=0", "vni=16777216", "mtu=10", "vxlan_port=0", "vxlan_prt=1", "encrypted", "host_access=x"] {
+            assert!(parse(&[bad]).is_err(), "{bad}");
+        }
+    }
+}

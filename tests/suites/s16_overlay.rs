@@ -1,0 +1,395 @@
+//! Overlay networks: hosts as network namespaces on one kernel, with a real etcd among them.
+#![allow(clippy::unwrap_used)]
+
+use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
+use std::time::Instant;
+use tests::cluster::Cluster;
+use tests::{Host, eventually, host::bury};
+
+fn mesh(cluster: &Cluster) {
+    cluster.hosts[0].ok(&[
+        "network",
+        "create",
+        "-d",
+        "overlay",
+        "--subnet",
+        "10.4.0.0/16",
+        "--subnet",
+        "fd04::/64",
+        "mesh",
+    ]);
+    for host in &cluster.hosts {
+        eventually("the network is there", || host.ok(&["network", "ls"]).contains("mesh"));
+    }
+}
+
+#[test]
+fn containers_on_two_hosts_find_and_reach_each_other() {
+    let cluster = Cluster::new(2, false);
+    let before: Vec<_> = cluster.hosts.iter().map(Host::snapshot).collect();
+    mesh(&cluster);
+    let listed = cluster.hosts[1].ok(&["network", "ls", "--format", "json"]);
+    assert!(listed.lines().any(|l| l.contains("mesh") && l.contains("overlay") && l.contains("global")), "{listed}");
+    cluster.sleeper(0, "c1", &["--network", "mesh", "--network-alias", "web"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    for (i, from, to) in [(1, "c2", "c1"), (0, "c1", "c2"), (1, "c2", "web"), (1, "c2", "c1.mesh")] {
+        eventually(&format!("{from} reaches {to}"), || cluster.pings(i, from, to));
+    }
+    // IPv6 inside, packets of the full MTU, and the names of addresses.
+    let six = cluster.hosts[0].inspect("c1", "/NetworkSettings/Networks/mesh/GlobalIPv6Address");
+    assert!(cluster.pings(1, "c2", six.as_str().unwrap()));
+    let mtu: u32 = cluster.hosts[1].ok(&["exec", "c2", "cat", "/sys/class/net/eth0/mtu"]).parse().unwrap();
+    assert_eq!(mtu, 1450);
+    let full = (mtu - 28).to_string();
+    cluster.hosts[1].ok(&["exec", "c2", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", &full, "-4", "c1"]);
+    let four = cluster.hosts[0].address("c1", "mesh");
+    assert!(cluster.hosts[1].ok(&["exec", "c2", "nslookup", &four]).contains("c1.mesh"));
+    // Somebody deletes the tunnel: it comes back with its entries.
+    let tunnel = cluster.hosts[1].netns.run("ip -o link show type vxlan");
+    let tunnel = tunnel.split(": ").nth(1).unwrap();
+    cluster.hosts[1].netns.ip(&format!("link del {tunnel}"));
+    eventually("the tunnel is back", || cluster.pings(1, "c2", "c1"));
+    // What can't be is said, and by whom it is held up.
+    assert!(cluster.hosts[1].rcr(&["network", "rm", "mesh"]).expect_code(1).stderr.contains("`c1` on host `node1`"));
+    let taken = cluster.hosts[1].refused(&["run", "--rm", "--network", "mesh", "--ip", &four, "alpine", "true"]);
+    assert!(taken.contains("`c1` on host `node1` has it"), "{taken}");
+    // A rename, a stop and a start are seen.
+    cluster.hosts[0].ok(&["rename", "c1", "first"]);
+    eventually("the new name", || cluster.pings(1, "c2", "first"));
+    eventually("the old name is gone", || !cluster.pings(1, "c2", "c1"));
+    cluster.hosts[0].ok(&["stop", "-t", "0", "first"]);
+    eventually("the stopped one is gone", || !cluster.pings(1, "c2", "first"));
+    cluster.hosts[0].ok(&["start", "first"]);
+    eventually("it is back", || cluster.pings(1, "c2", "first"));
+    for (host, name) in cluster.hosts.iter().zip(["first", "c2"]) {
+        host.ok(&["rm", "-f", name]);
+    }
+    eventually("the network can go", || cluster.hosts[1].rcr(&["network", "rm", "mesh"]).code == 0);
+    for (host, before) in cluster.hosts.iter().zip(before) {
+        eventually("the network is gone", || !host.ok(&["network", "ls"]).contains("mesh"));
+        before.assert_restored(host);
+    }
+}
+
+#[test]
+fn the_way_out_is_each_hosts_own() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    let serve = "while :; do echo hello | nc -l -p 80 > /dev/null; done";
+    cluster.hosts[0].ok(&[
+        "run",
+        "-d",
+        "--name",
+        "c1",
+        "--network",
+        "mesh",
+        "-p",
+        "8080:80",
+        "alpine",
+        "sh",
+        "-c",
+        serve,
+    ]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    // Egress by the own host, published ports of the own host, and the gateway, which is the same and answers here.
+    for (i, name) in [(0, "c1"), (1, "c2")] {
+        for to in ["198.51.100.2", "10.4.0.1", "2001:db8::2"] {
+            // The machine outside is as young as the host: its link answers a second after it is made.
+            eventually(&format!("{name} reaches {to}"), || cluster.pings(i, name, to));
+        }
+    }
+    let out = &cluster.hosts[0].outside;
+    assert!(out.tcp("198.51.100.1:8080", "").unwrap().contains("hello"));
+    // A host reaches its own containers, and no others: its gateway is on every host.
+    let four = cluster.hosts[0].address("c1", "mesh");
+    cluster.hosts[0].netns.run(&format!("ping -c 1 -W 1 {four}"));
+    cluster.hosts[0].netns.run("ip neigh flush all");
+    let six = cluster.hosts[0].inspect("c1", "/NetworkSettings/Networks/mesh/GlobalIPv6Address");
+    cluster.hosts[0].netns.run(&format!("ping -c 1 -W 1 {}", six.as_str().unwrap()));
+    assert!(!cluster.hosts[1].netns.try_run(&format!("ping -c 1 -W 1 {four}")).status.success());
+    eventually("containers do", || cluster.pings(1, "c2", &four));
+}
+
+#[test]
+fn one_host_needs_no_store() {
+    let host = Host::new();
+    let before = host.snapshot();
+    host.ok(&["network", "create", "-d", "overlay", "--subnet", "10.4.0.0/24", "mesh"]);
+    host.ok(&["run", "-d", "--name", "c1", "--network", "mesh", "-p", "8080:80", "alpine", "sleep", "1000"]);
+    host.sh(&["--network", "mesh"], "ping -c 1 -W 1 c1 && ping -c 1 -W 1 10.4.0.1");
+    let said = host.refused(&["node", "ls"]);
+    assert!(said.contains("hint: ") && said.contains("[cluster] store"), "{said}");
+    host.remove_containers();
+    host.ok(&["network", "rm", "mesh"]);
+    before.assert_restored(&host);
+}
+
+#[test]
+fn ipv6_underneath() {
+    let cluster = Cluster::new(2, true);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    eventually("by name", || cluster.pings(1, "c2", "c1"));
+    let mtu = cluster.hosts[0].ok(&["exec", "c1", "cat", "/sys/class/net/eth0/mtu"]);
+    assert_eq!(mtu, "1430");
+    cluster.hosts[0].ok(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1402", "-4", "c2"]);
+}
+
+#[test]
+fn one_name_on_two_hosts_answers_with_both() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "web", &["--network", "mesh"]);
+    cluster.sleeper(1, "web", &["--network", "mesh"]);
+    cluster.sleeper(0, "c", &["--network", "mesh"]);
+    let both = [cluster.hosts[0].address("web", "mesh"), cluster.hosts[1].address("web", "mesh")];
+    eventually("both answer", || {
+        let said = cluster.hosts[0].ok(&["exec", "c", "nslookup", "web"]);
+        both.iter().all(|address| said.contains(address))
+    });
+}
+
+#[test]
+fn nothing_is_handed_out_twice() {
+    let cluster = Cluster::new(3, false);
+    cluster.hosts[0].ok(&["network", "create", "-d", "overlay", "--subnet", "10.4.0.0/26", "small"]);
+    for host in &cluster.hosts {
+        eventually("the network is there", || host.ok(&["network", "ls"]).contains("small"));
+    }
+    // 60 addresses for containers (64, less two edges, the gateway, and one that is asked for): three hosts race for them.
+    let all: Vec<String> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3)
+            .map(|i| {
+                let host = &cluster.hosts[i];
+                scope.spawn(move || {
+                    let one = |n: usize| {
+                        let name = format!("c{i}-{n}");
+                        host.ok(&["run", "-d", "--name", &name, "--network", "small", "alpine", "sleep", "1000"]);
+                        host.address(&name, "small")
+                    };
+                    (0..12).map(one).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(all.len(), 36);
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 36, "{all:?}");
+    // Networks, too: of two that overlap, or want one VNI or one name, one comes to be.
+    let create = |host: &Host, subnet: &str, vni: &str, name: &str| {
+        host.rcr(&["network", "create", "-d", "overlay", "--subnet", subnet, "-o", vni, name]).code
+    };
+    for (a, b) in [
+        (("10.9.0.0/24", "vni=5000", "one"), ("10.9.0.0/16", "vni=5001", "two")),
+        (("10.10.0.0/24", "vni=6000", "three"), ("10.11.0.0/24", "vni=6000", "four")),
+        (("10.12.0.0/24", "vni=7000", "five"), ("10.13.0.0/24", "vni=7001", "five")),
+    ] {
+        let codes = std::thread::scope(|scope| {
+            let first = scope.spawn(|| create(&cluster.hosts[0], a.0, a.1, a.2));
+            let second = scope.spawn(|| create(&cluster.hosts[1], b.0, b.1, b.2));
+            [first.join().unwrap(), second.join().unwrap()]
+        });
+        assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{a:?} {b:?}: {codes:?}");
+    }
+}
+
+#[test]
+fn without_its_store_everything_goes_on_but_new_containers() {
+    let mut cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    eventually("by name", || cluster.pings(1, "c2", "c1"));
+    for how in ["stopped", "silent"] {
+        match how {
+            "stopped" => cluster.stop_store(),
+            _ => cluster.signal_store(Signal::SIGSTOP),
+        }
+        assert!(cluster.pings(1, "c2", "c1"), "{how}");
+        cluster.hosts[0].ok(&["run", "--rm", "alpine", "true"]);
+        let since = Instant::now();
+        let refused = cluster.hosts[0].refused(&["run", "--rm", "--network", "mesh", "alpine", "true"]);
+        assert!(since.elapsed().as_secs() < 6, "{how}: {:?}", since.elapsed());
+        assert!(refused.contains("192.0.2.2:2379"), "{refused}");
+        // A restart of netd changes nothing: it knows its networks and its containers.
+        cluster.hosts[1].kill_netd();
+        assert!(cluster.pings(1, "c2", &cluster.hosts[0].address("c1", "mesh")), "{how}");
+        cluster.hosts[1].ok(&["network", "ls"]);
+        // What happens meanwhile is made up for.
+        cluster.hosts[0].ok(&["rename", "c1", how]);
+        match how {
+            "stopped" => cluster.start_store(),
+            _ => cluster.signal_store(Signal::SIGCONT),
+        }
+        eventually("what happened meanwhile is seen", || cluster.pings(1, "c2", how));
+        eventually("new containers", || {
+            cluster.hosts[0].rcr(&["run", "--rm", "--network", "mesh", "alpine", "true"]).code == 0
+        });
+        cluster.hosts[0].ok(&["rename", how, "c1"]);
+        eventually("its own name", || cluster.pings(1, "c2", "c1"));
+    }
+}
+
+#[test]
+fn a_restored_backup_and_compaction_heal() {
+    let mut cluster = Cluster::new(2, false);
+    // A backup of before everything.
+    cluster.hosts.iter().for_each(|host| drop(host.ok(&["node", "ls"])));
+    eventually("both are there", || cluster.hosts[0].ok(&["node", "ls", "-q"]).lines().count() == 2);
+    cluster.stop_store();
+    let (data, backup) = (cluster.store_data(), cluster.store_data().with_extension("backup"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        assert!(std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    copy(&data, &backup);
+    cluster.start_store();
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    eventually("by name", || cluster.pings(1, "c2", "c1"));
+    cluster.stop_store();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&backup, &data);
+    cluster.start_store();
+    // Nothing that runs is torn down; network, addresses and names are written again.
+    eventually("the network is back in the store", || cluster.etcd_count("/rcr/v1/network/") > 0);
+    eventually("so are the containers", || cluster.etcd_count("/rcr/v1/endpoint/") == 2);
+    eventually("and their addresses", || cluster.etcd_count("/rcr/v1/address/") == 4);
+    assert!(cluster.pings(1, "c2", "c1") && cluster.pings(0, "c1", "c2"));
+    // Compacted while one was not listening: it reads everything again.
+    let pid = cluster.hosts[1].netd_pid().unwrap();
+    let signal = |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+    signal(Signal::SIGSTOP);
+    let renamed = cluster.hosts[0].rcr(&["rename", "c1", "other"]);
+    let compacted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cluster.compact()));
+    signal(Signal::SIGCONT);
+    assert_eq!((renamed.code, compacted.is_ok()), (0, true), "{}", renamed.stderr);
+    eventually("the new name", || cluster.pings(1, "c2", "other"));
+}
+
+#[test]
+fn hostile_records_change_nothing() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    let network = cluster.hosts[0].ok(&["network", "ls", "-q", "--no-trunc", "--filter", "name=mesh"]);
+    let (node, container) = ("e".repeat(32), "d".repeat(64));
+    for (key, value) in [
+        (format!("/rcr/v1/endpoint/{network}/{node}/{container}"), "{\"name\":"),
+        (
+            format!("/rcr/v1/endpoint/{network}/{node}/{container}"),
+            "{\"name\":\"x\",\"addresses\":[\"10.4.0.9\"],\"mac\":\"ff:ff:ff:ff:ff:ff\"}",
+        ),
+        (format!("/rcr/v1/node/{node}"), "[]"),
+        (format!("/rcr/v1/network/{}", "c".repeat(64)), "{}"),
+        ("/rcr/v1/../../x".to_owned(), "x"),
+        (format!("/rcr/v1/address/{network}/not-one"), "x"),
+    ] {
+        cluster.put(&key, value);
+    }
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    eventually("by name", || cluster.pings(1, "c2", "c1"));
+    assert!(
+        std::fs::read_to_string(cluster.hosts[1].run_dir().join("netd.log")).unwrap().contains("is not understood")
+    );
+    // A store of a later version is refused by name; what runs goes on.
+    cluster.put("/rcr/v1/schema", "99");
+    eventually("it is refused", || {
+        let said = cluster.hosts[0].rcr(&["run", "--rm", "--network", "mesh", "alpine", "true"]);
+        said.code == 125 && said.stderr.contains("schema 99")
+    });
+    assert!(cluster.pings(1, "c2", "c1"));
+}
+
+#[test]
+fn hosts_are_listed_told_apart_and_forgotten() {
+    let mut cluster = Cluster::new(3, false);
+    mesh(&cluster);
+    cluster.sleeper(2, "c3", &["--network", "mesh"]);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    eventually("three are ready", || {
+        cluster.hosts[0].ok(&["node", "ls"]).lines().filter(|line| line.contains(" ready ")).count() == 3
+    });
+    let live = cluster.hosts[0].rcr(&["node", "rm", "node3"]).expect_code(1).stderr;
+    assert!(live.contains("--force"), "{live}");
+    let nobody = cluster.hosts[0].rcr(&["node", "rm", "nobody"]).expect_code(1).stderr;
+    assert!(nobody.contains("no such host"), "{nobody}");
+    // A second host with the name of another is told so, and is kept out.
+    let text = "[cluster]\nstore = \"etcd://192.0.2.2:2379\"\nnode_name = \"node1\"\nnode_address = \"192.0.2.12\"\n";
+    cluster.hosts[1].kill_netd();
+    cluster.hosts[1].configure(text);
+    let two = cluster.hosts[1].refused(&["run", "--rm", "--network", "mesh", "alpine", "true"]);
+    assert!(two.contains("has the name `node1`") && two.contains("node_name"), "{two}");
+    // One that is gone for good is forgotten with what it had.
+    eventually("c3 is known", || cluster.pings(0, "c1", "c3"));
+    cluster.hosts[2].kill_netd();
+    cluster.hosts[0].ok(&["node", "rm", "--force", "node3"]);
+    eventually("its names are gone", || !cluster.pings(0, "c1", "c3"));
+    assert_eq!(cluster.hosts[0].ok(&["node", "ls", "-q"]).lines().count(), 2);
+}
+
+#[test]
+fn frames_of_strangers_are_dropped() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    let host = &cluster.hosts[0].netns;
+    let rules = host.run("nft list set inet rcr vteps4");
+    assert!(rules.contains("192.0.2.11") && rules.contains("192.0.2.12") && !rules.contains("192.0.2.2 "), "{rules}");
+    // A stranger on the segment makes a tunnel of the same VNI to the host, and gets no answer.
+    let vni = host.run("ip -d link show type vxlan");
+    let vni = vni.split("vxlan id ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let (four, mac) = (
+        cluster.hosts[0].address("c1", "mesh"),
+        cluster.hosts[0].inspect("c1", "/NetworkSettings/Networks/mesh/MacAddress"),
+    );
+    let stranger = &cluster.store;
+    stranger.ip(&format!("link add x0 type vxlan id {vni} local 192.0.2.2 remote 192.0.2.11 dstport 4789"));
+    stranger.ip("addr add 10.4.255.9/16 dev x0");
+    stranger.ip("link set x0 up");
+    stranger.ip(&format!("neigh add {four} lladdr {} dev x0", mac.as_str().unwrap()));
+    stranger.try_run(&format!("ping -c 2 -W 1 {four}"));
+    let inside = cluster.hosts[0].ok(&["exec", "c1", "cat", "/proc/net/snmp"]);
+    let echoes =
+        inside.lines().filter(|l| l.starts_with("Icmp:")).nth(1).unwrap().split_whitespace().nth(8).unwrap().to_owned();
+    assert_eq!(echoes, "0", "{inside}");
+}
+
+/// The ops that only a cluster has (the others are in netd's own sweep), each failing and each crashed at, before and after its effect.
+#[test]
+fn a_crash_at_any_op_of_the_tunnel_leaves_nothing() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    let host = &cluster.hosts[1];
+    let reach = ["run", "--rm", "--network", "mesh", "alpine", "ping", "-c", "1", "-W", "1", "c1"];
+    eventually("the network is here", || host.rcr(&["network", "inspect", "mesh"]).code == 0);
+    let before = host.snapshot();
+    let starts = || std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap().matches(" ready, pid ").count();
+    for op in ["vxlan", "forward", "flood", "neighbour"] {
+        for when in ["abort", "abort:after", "error", "error:after"] {
+            let failpoint = format!("{op}:{when}");
+            host.kill_netd();
+            let first = starts();
+            let mut command = host.command(&reach);
+            let output = command.env("NETD_FAILPOINT", &failpoint).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            eventually(&format!("{failpoint} is reached ({said})"), || {
+                bury();
+                let log = || std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap();
+                match when.starts_with("abort") {
+                    true => starts() > first + 1 || host.netd_pid().is_none(),
+                    false => said.contains("stopped by a failpoint") || log().contains("stopped by a failpoint"),
+                }
+            });
+            if host.netd_pid().is_some() {
+                host.kill_netd();
+            }
+            eventually(&format!("all is well after {failpoint}"), || host.rcr(&reach).code == 0);
+            host.remove_containers();
+            before.assert_restored(host);
+        }
+    }
+}

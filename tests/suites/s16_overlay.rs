@@ -316,10 +316,18 @@ fn hosts_are_listed_told_apart_and_forgotten() {
     assert!(live.contains("--force"), "{live}");
     let nobody = cluster.hosts[0].rcr(&["node", "rm", "nobody"]).expect_code(1).stderr;
     assert!(nobody.contains("no such host"), "{nobody}");
-    // A second host with the name of another is told so, and is kept out.
-    let text = "[cluster]\nstore = \"etcd://192.0.2.2:2379\"\nnode_name = \"node1\"\nnode_address = \"192.0.2.12\"\n";
+    // A host that gets another address gives its old one back.
     cluster.hosts[1].kill_netd();
-    cluster.hosts[1].configure(text);
+    let text = |name: &str, address: &str| {
+        format!("[cluster]\nstore = \"etcd://192.0.2.2:2379\"\nnode_name = \"{name}\"\nnode_address = \"{address}\"\n")
+    };
+    cluster.hosts[1].configure(&text("node2", "2001:db8:2::12"));
+    cluster.hosts[1].ok(&["network", "ls"]);
+    eventually("the new address", || cluster.etcd_count("/rcr/v1/nodeaddress/2001:db8:2::12") == 1);
+    eventually("the old one is free", || cluster.etcd_count("/rcr/v1/nodeaddress/192.0.2.12") == 0);
+    // A second host with the name of another is told so, and is kept out.
+    cluster.hosts[1].kill_netd();
+    cluster.hosts[1].configure(&text("node1", "192.0.2.12"));
     let two = cluster.hosts[1].refused(&["run", "--rm", "--network", "mesh", "alpine", "true"]);
     assert!(two.contains("has the name `node1`") && two.contains("node_name"), "{two}");
     // One that is gone for good is forgotten with what it had.

@@ -19,6 +19,8 @@ pub const GRACE: Duration = Duration::from_secs(900);
 const BEAT: Duration = Duration::from_secs(5);
 /// Between two tries to reach the store: doubled from the first to the second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
+/// Changes that come within this time are shown as one.
+const TOGETHER: Duration = Duration::from_millis(20);
 /// Keys that are written in one transaction (etcd allows 128).
 const BATCH: usize = 100;
 
@@ -101,6 +103,7 @@ impl Client {
         self.bring(store, &own, true).await?;
         self.shared.set_problem(None);
         self.say(format!("joined the cluster as `{}` ({})", self.own.name, self.own.address));
+        let (mut shown, mut news, mut ours) = (Instant::now(), false, false);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -110,6 +113,7 @@ impl Client {
                         if let Err(why) = self.snapshot.take(&event.key, event.value.as_deref()) {
                             self.say(why);
                         }
+                        ours |= self.is_ours(&event.key);
                         match parse_key(&event.key) {
                             Ok(Key::Node(id)) => self.held.heard(&id, self.snapshot.nodes.get(&id)),
                             Ok(Key::Alive(id)) if event.value.is_none() => {
@@ -119,10 +123,26 @@ impl Client {
                             _ => {}
                         }
                     }
-                    self.show();
+                    // A single change is shown at once, many together.
+                    news = true;
+                    if shown.elapsed() >= TOGETHER {
+                        self.show();
+                        (shown, news) = (Instant::now(), false);
+                    }
                     if self.snapshot.schema.is_some_and(|v| v > SCHEMA) {
                         return Err(newer(self.snapshot.schema));
                     }
+                }
+                () = tokio::time::sleep_until((shown + TOGETHER).into()), if news || ours => {
+                    if news {
+                        self.show();
+                    }
+                    if ours {
+                        // Somebody else changed it, or a claim came to nothing before it was seen.
+                        let own = wanted.borrow().clone();
+                        self.bring(store, &own, false).await?;
+                    }
+                    (shown, news, ours) = (Instant::now(), false, false);
                 }
                 changed = wanted.changed() => {
                     if changed.is_err() {
@@ -158,7 +178,7 @@ impl Client {
         if self.held.is_empty() && !held.is_empty() {
             self.held_since = Instant::now();
             self.say(
-                "the cluster's store went back in time: what the other hosts had is kept until they say it again"
+                "the cluster's store knows less than before: what the other hosts had is kept until they say it again"
                     .into(),
             );
         }
@@ -213,10 +233,24 @@ impl Client {
                 )));
             }
         }
+        self.forget_old_claims(store).await?;
         self.lease = None;
         let known = self.snapshot.nodes.get(&self.own.node).map_or(0, |node| node.said);
         self.said_up_to = self.said_up_to.max(known).max(since_epoch().as_millis() as u64);
         Ok(())
+    }
+
+    /// The name and the address that this host had before it was given others.
+    async fn forget_old_claims(&self, store: &mut Etcd) -> Result<(), SharedError> {
+        let Some(before) = self.snapshot.nodes.get(&self.own.node) else { return Ok(()) };
+        let mut writes = Vec::new();
+        if before.name != self.own.name {
+            writes.push(Write::Delete(key(format_args!("nodename/{}", before.name))));
+        }
+        if before.address != self.own.address {
+            writes.push(Write::Delete(key(format_args!("nodeaddress/{}", before.address))));
+        }
+        if writes.is_empty() { Ok(()) } else { store.txn(Vec::new(), writes).await.map(drop) }
     }
 
     /// A sign of life. A lease that ran out while we were suspended is taken anew.
@@ -255,8 +289,32 @@ impl Client {
         }
         for batch in writes.chunks(BATCH) {
             store.txn(Vec::new(), batch.to_vec()).await?;
+            self.remember(batch);
         }
         if first { self.live(store).await } else { Ok(()) }
+    }
+
+    /// What was just written is known at once: the next comparison may come before the store tells of it.
+    fn remember(&mut self, writes: &[Write]) {
+        for write in writes {
+            let (key, value) = match write {
+                Write::Put { key, value, .. } => (key, Some(value.as_slice())),
+                Write::Delete(key) | Write::DeletePrefix(key) => (key, None),
+            };
+            // Our own words are understood.
+            let _ = self.snapshot.take(key, value);
+        }
+    }
+
+    /// Whether a key is about what this host has.
+    fn is_ours(&self, key: &str) -> bool {
+        match parse_key(key) {
+            Ok(Key::Endpoint(_, node, _) | Key::At(_, node)) => node == self.own.node,
+            Ok(Key::Address(network, address)) => {
+                self.snapshot.addresses.get(&(network, address)).is_some_and(|claim| claim.node == self.own.node)
+            }
+            _ => false,
+        }
     }
 
     /// This host's own record, with one more thing said.

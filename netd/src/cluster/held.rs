@@ -17,17 +17,28 @@ struct Kept {
     endpoints: BTreeMap<(NetworkId, ContainerId), Endpoint>,
 }
 
+impl Kept {
+    fn only_alive(node: &Node) -> Self {
+        Self { node: node.clone(), alive: true, at: BTreeSet::new(), endpoints: BTreeMap::new() }
+    }
+}
+
 impl Held {
-    /// `before`: what was known; `now`: what the store says. A host's own word is needed for what it has no more.
+    /// `before`: what was known; `now`: what the store says. A host's own word is needed for what it has no more. Where only its
+    /// lease has ended it may have lost the store as this host did, and comes back as this one does: it keeps its names for a while.
     pub fn new(before: &Snapshot, now: &Snapshot, own: &NodeId) -> Self {
         let said = |id: &NodeId| now.nodes.get(id).map_or(0, |node| node.said);
-        let lost = before.nodes.iter().filter(|(id, node)| *id != own && said(id) < node.said);
-        let kept = lost.map(|(id, node)| {
+        let others = before.nodes.iter().filter(|(id, _)| *id != own);
+        let kept = others.filter_map(|(id, node)| {
+            let alive = before.alive.contains(id);
+            if said(id) >= node.said {
+                let silent = alive && !now.alive.contains(id);
+                return silent.then(|| (id.clone(), Kept::only_alive(node)));
+            }
             let at = before.at.iter().filter(|(_, at)| at == id).map(|(network, _)| network.clone());
             let endpoints = before.endpoints.iter().filter(|((_, at, _), _)| at == id);
             let endpoints = endpoints.map(|((network, _, box_), e)| ((network.clone(), box_.clone()), e.clone()));
-            let alive = before.alive.contains(id);
-            (id.clone(), Kept { node: node.clone(), alive, at: at.collect(), endpoints: endpoints.collect() })
+            Some((id.clone(), Kept { node: node.clone(), alive, at: at.collect(), endpoints: endpoints.collect() }))
         });
         Self(kept.collect())
     }
@@ -53,7 +64,9 @@ impl Held {
     pub fn over(&self, now: &Snapshot) -> Snapshot {
         let mut all = now.clone();
         for (id, kept) in &self.0 {
-            all.nodes.insert(id.clone(), kept.node.clone());
+            if all.nodes.get(id).is_none_or(|node| node.said < kept.node.said) {
+                all.nodes.insert(id.clone(), kept.node.clone());
+            }
             all.at.extend(kept.at.iter().map(|network| (network.clone(), id.clone())));
             if kept.alive {
                 all.alive.insert(id.clone());
@@ -69,6 +82,21 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_lost_the_store_as_we_did_keeps_its_names_for_a_while() {
+        let (own, other) = ("d".repeat(32).parse().unwrap(), "b".repeat(32).parse().unwrap());
+        let before = with(7, true);
+        let mut now = before.clone();
+        now.alive.clear();
+        let mut held = Held::new(&before, &now, &own);
+        assert_eq!(held.over(&now), before);
+        held.fall_silent();
+        assert_eq!(held.over(&now), now);
+        let mut held = Held::new(&before, &now, &own);
+        held.heard(&other, with(8, false).nodes.get(&other));
+        assert!(held.is_empty());
+    }
 
     fn with(said: u64, endpoint: bool) -> Snapshot {
         let (net, node, box_) = ("a".repeat(64), "b".repeat(32), "c".repeat(64));

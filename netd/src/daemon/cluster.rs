@@ -12,7 +12,7 @@ use crate::plan::{Outcome, Plan, Step};
 use crate::store::etcd::EtcdConfig;
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::{ClusterConfig, ContainerId, DriverSpec, NetworkId, NodeId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -141,8 +141,12 @@ impl Daemon {
         }
     }
 
-    /// The cluster looks different.
+    /// The cluster looks different. Of many pictures that wait only the newest counts.
     pub(super) fn cluster_changed(&mut self, snapshot: Arc<Snapshot>) {
+        let snapshot = self.membership.cluster.as_ref().map_or(snapshot, Cluster::snapshot);
+        if Arc::ptr_eq(&snapshot, &self.membership.snapshot) {
+            return;
+        }
         self.membership.snapshot = snapshot.clone();
         for network in snapshot.networks.values() {
             self.take_network(network);
@@ -245,12 +249,15 @@ impl Daemon {
         let mut journal =
             before.unwrap_or_else(|| Journal { plan: Plan::default(), outcomes: Vec::new(), state: JournalState::Up });
         let all = journal.plan.steps.drain(..).zip(journal.outcomes.drain(..)).collect::<Vec<_>>();
+        // There may be thousands: they are compared by their text.
+        let text = |step: &Step| serde_json::to_string(&step.op).unwrap_or_default();
+        let asked: HashSet<String> = wanted.steps.iter().map(text).collect();
         // What was only intended when the last netd ended may be there or not: it is made anew.
         let (stay, go): (Vec<_>, Vec<_>) = all.into_iter().partition(|(step, outcome)| {
-            !matches!(outcome, Outcome::Intended | Outcome::Skipped) && wanted.steps.iter().any(|w| w.op == step.op)
+            !matches!(outcome, Outcome::Intended | Outcome::Skipped) && asked.contains(&text(step))
         });
-        let fresh: Vec<Step> =
-            wanted.steps.into_iter().filter(|w| !stay.iter().any(|(step, _)| step.op == w.op)).collect();
+        let has: HashSet<String> = stay.iter().map(|(step, _)| text(step)).collect();
+        let fresh: Vec<Step> = wanted.steps.into_iter().filter(|step| !has.contains(&text(step))).collect();
         let (mut steps, mut outcomes): (Vec<Step>, Vec<Outcome>) = stay.into_iter().unzip();
         if go.is_empty() && fresh.is_empty() {
             (journal.plan.steps, journal.outcomes) = (steps, outcomes);

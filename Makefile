@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images install install-files uninstall clean images
+.PHONY: help build setup setup-test setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,14 @@ bench: setup-test build images ## Measure against the floor and the peers
 
 bench-images: setup-test build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
 	$(CARGO) run --release --locked -p tests --bin bench images
+
+bench-overlay: setup-test build images ## Measure overlay networks: throughput, names, a simulated cluster
+	$(CARGO) run --release --locked -p tests --bin bench overlay
+
+static: build images ## Put static programs and the demo's image into dist, for other machines
+	@rm -rf dist
+	@$(MAKE) -s install-files DESTDIR=$(CURDIR)/dist PREFIX=/usr/local
+	@cp $(RCR_CACHE)/alpine.tar.gz dist/
 
 install: build install-files ## Install into PREFIX, with units for systemd
 

@@ -7,6 +7,7 @@
 mod floor;
 mod images;
 mod netlink;
+mod overlay;
 mod peers;
 
 use std::process::{Command, Stdio};
@@ -28,7 +29,8 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         None => run(),
         Some("images") => images::main(),
-        Some(other) => panic!("`{other}` is no bench: `images`, or nothing"),
+        Some("overlay") => overlay::main(),
+        Some(other) => panic!("`{other}` is no bench: `images`, `overlay`, or nothing"),
     }
 }
 

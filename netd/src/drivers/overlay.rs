@@ -22,7 +22,7 @@ use crate::model::{Attachment, Facts, Network, Peers};
 use crate::plan::{Op, Plan};
 use netd_api::{DriverSpec, IfName, Mac, OverlayOptions};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// What VXLAN adds to a packet, in bytes: the inner Ethernet header (14), VXLAN (8), UDP (8), and the outer IP header.
 pub fn overhead(underlay: IpAddr) -> u32 {
@@ -100,6 +100,12 @@ fn vtep_mac(mut mac: Mac) -> Mac {
     mac
 }
 
+/// The link-local address that the kernel gives a link with this MAC (RFC 4291, appendix A).
+fn link_local(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+}
+
 /// What all overlay networks of a host share: the ports that frames come in by, and the hosts that they may come from.
 pub fn guard(ports: &BTreeSet<u16>, hosts: &BTreeSet<IpAddr>) -> Plan {
     let element = |set, key| Element { set, key: vec![key], last: None, data: Vec::new() };
@@ -136,6 +142,11 @@ pub fn peers(network: &Network, peers: &Peers, underlay: Option<IpAddr>) -> Plan
         for address in remote.addresses.iter().filter(of_a_container) {
             let neighbour = Op::Neighbour { link: link.clone(), address: *address, mac: remote.mac };
             plan.host(neighbour, "so that nobody has to ask");
+        }
+        if network.ipv6 {
+            let address = IpAddr::V6(link_local(remote.mac));
+            let neighbour = Op::Neighbour { link: link.clone(), address, mac: remote.mac };
+            plan.host(neighbour, "answers to multicast go to link-local addresses");
         }
     }
     plan

@@ -43,7 +43,7 @@ async fn timed<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Sha
 fn failed(error: &Error) -> SharedError {
     let text = error.to_string();
     let low = text.to_ascii_lowercase();
-    if low.contains("requested lease not found") {
+    if low.contains("lease not found") {
         return SharedError::LeaseGone;
     }
     let refused = ["invalid user", "authentication failed", "permission denied", "invalid auth", "user name is empty"];

@@ -61,6 +61,11 @@ fn containers_on_two_hosts_find_and_reach_each_other() {
     cluster.hosts[0].ok(&["stop", "-t", "0", "first"]);
     eventually("the stopped one is gone", || !cluster.pings(1, "c2", "first"));
     cluster.hosts[0].ok(&["start", "first"]);
+    // Its neighbours' tables may know a MAC for the address: whoever has the address has that MAC.
+    let mac = cluster.hosts[0].inspect("first", "/NetworkSettings/Networks/mesh/MacAddress");
+    let address: std::net::Ipv4Addr = cluster.hosts[0].address("first", "mesh").parse().unwrap();
+    let [a, b, c, d] = address.octets();
+    assert_eq!(mac, format!("02:72:{a:02x}:{b:02x}:{c:02x}:{d:02x}"));
     eventually("it is back", || cluster.pings(1, "c2", "first"));
     for (host, name) in cluster.hosts.iter().zip(["first", "c2"]) {
         host.ok(&["rm", "-f", name]);

@@ -134,16 +134,25 @@ impl Cluster {
             };
             unpoisoned!(self.shared.pending.lock()).insert((network.id.clone(), address));
             claimed.taken.push((network.id.clone(), address));
-            if holder(&address).is_some() {
-                return Ok(Some(address));
-            }
             let (when, then) = self::address(&network.id, address, node, container);
             if self.ask(when, then, what)? {
                 return Ok(Some(address));
             }
-            lost.push(address);
+            match self.claimant(&network.id, address, what)? {
+                Some(claim) if claim.node == *node && claim.container == *container => return Ok(Some(address)),
+                Some(_) => lost.push(address),
+                // Given back just now: it is free, or the network is gone.
+                None => {}
+            }
         }
         Err(ApiError::new(ErrorKind::Exhausted, what).caused_by("others were faster with every address that was tried"))
+    }
+
+    /// Who has an address, as the store has it now: what the snapshot says may be about to be deleted.
+    fn claimant(&self, network: &NetworkId, address: IpAddr, what: &str) -> Result<Option<Claim>, ApiError> {
+        let at = key(format_args!("address/{network}/{address}"));
+        let records = self.read(&at, what)?;
+        Ok(records.iter().find(|r| r.key == at).and_then(|r| serde_json::from_slice(&r.value).ok()))
     }
 
     fn none_free(&self, network: &Network, asked: Option<IpAddr>, snapshot: &Snapshot, what: &str) -> ApiError {

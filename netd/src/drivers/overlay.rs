@@ -100,6 +100,21 @@ fn vtep_mac(mut mac: Mac) -> Mac {
     mac
 }
 
+/// The MAC of a container's link, from its first address: neighbours on other hosts that know an address go on knowing its MAC when the container
+/// is restarted, or when another one gets the address. Their own tables are out of our reach, and announcements don't cross the tunnel.
+pub fn container_mac(address: IpAddr) -> Mac {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            Mac([0x02, 0x72, a, b, c, d])
+        }
+        IpAddr::V6(address) => {
+            let [.., a, b, c, d, e] = address.octets();
+            Mac([0x06, a, b, c, d, e])
+        }
+    }
+}
+
 /// The link-local address that the kernel gives a link with this MAC (RFC 4291, appendix A).
 fn link_local(mac: Mac) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.0;

@@ -3,6 +3,7 @@
 use crate::daemon::answer::ipam_failed;
 use crate::daemon::networks::{hex, random, random_mac};
 use crate::daemon::state::{Daemon, NetworkState};
+use crate::drivers::overlay;
 use crate::ipam::{IpamError, Lease};
 use crate::model::Attachment;
 use ipnet::IpNet;
@@ -83,7 +84,6 @@ impl Daemon {
         self.check_lan_attachment(&network, request, what)?;
         let sysctls =
             endpoint_sysctls(request, &ifname).map_err(|why| ApiError::new(ErrorKind::Invalid, what).caused_by(why))?;
-        let mac = request.mac.unwrap_or_else(random_mac);
         let host_link: IfName = format!("ve{}", hex(&random::<5>()))
             .parse()
             .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
@@ -92,6 +92,9 @@ impl Daemon {
                 .caused_by(format!("there is no network `{}`", request.network)));
         };
         let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
+        let derived =
+            leases.first().filter(|_| state.network.shared).map(|lease| overlay::container_mac(lease.address));
+        let mac = request.mac.or(derived).unwrap_or_else(random_mac);
         let prefix = |address: IpAddr| {
             let subnet = state.network.subnets.iter().find(|s| s.subnet.contains(&address));
             subnet.and_then(|s| IpNet::new(address, s.subnet.prefix_len()).ok())

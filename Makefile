@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images
+.PHONY: help build setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,6 +18,9 @@ setup: ## Install what building and the demo need
 
 setup-test: ## Install what the tests need
 	@tests/setup.sh test
+
+setup-bench:
+	@tests/setup.sh bench
 
 setup-overlay:
 	@tests/setup.sh overlay
@@ -51,10 +54,10 @@ deny: ## Licences, bans and sources of all dependencies
 fuzz: ## Fuzz what reads other people's bytes, ten minutes per target (FUZZ_SECONDS)
 	@tests/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
-bench: setup-test build images ## Measure against the floor and the peers
+bench: setup-bench build images ## Measure against the floor and the peers
 	$(CARGO) run --release --locked -p tests --bin bench
 
-bench-images: setup-test build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
+bench-images: setup-bench build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
 	$(CARGO) run --release --locked -p tests --bin bench images
 
 bench-overlay: setup-test build images ## Measure overlay networks: throughput, names, a simulated cluster

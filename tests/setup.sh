@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # Installs what is missing, by apt where there is apt; else says what to install. Starts no daemon.
-#   tests/setup.sh demo|overlay|test
+#   tests/setup.sh demo|overlay|test|bench
 set -euo pipefail
 want=$1
 # program:package
 demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
-  docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils setfattr:attr zstd:zstd
+  openssl:openssl docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils setfattr:attr zstd:zstd
   qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod flock:util-linux
   dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client vagrant:vagrant)
+# The peers that rcr is measured against.
+bench=("${test[@]}" crun:crun /usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns dockerd:docker.io iptables:iptables)
 case $want in
   demo) list=("${demo[@]}") ;;
   overlay) list=("${demo[@]}" etcd:etcd-server) ;;
   test) list=("${test[@]}") ;;
-  *) echo "usage: tests/setup.sh demo|overlay|test" >&2; exit 64 ;;
+  bench) list=("${bench[@]}") ;;
+  *) echo "usage: tests/setup.sh demo|overlay|test|bench" >&2; exit 64 ;;
 esac
 
 missing=()

@@ -18,7 +18,11 @@ fn a_foreign_flush_changes_nothing() {
         let table = lab.host.sh("nft list table inet rcr | grep -v counter");
         lab.host.sh("nft flush ruleset");
         eventually("the table is back", || lab.host.try_sh("nft list table inet rcr | grep -v counter").1 == table);
-        assert!(lab.outside.fetch(&format!("{HOST}:8080")).is_ok());
+        let fetched = lab.outside.fetch(&format!("{HOST}:8080"));
+        assert!(fetched.is_ok(), "{fetched:?}\n{}", lab.log());
+        // A flush tells of every rule that goes: it is one change all the same.
+        let times = lab.log().matches("writing it again").count();
+        assert_eq!(times, usize::from(plain), "{}", lab.log());
     }
 }
 

@@ -51,11 +51,16 @@ impl Cluster {
 
     /// Starts etcd on its data as it is.
     pub fn start_store(&mut self) {
-        let url = format!("http://{STORE}:2379");
+        self.start_store_with("http", &[]);
+    }
+
+    /// The same over another scheme, with more of etcd's flags.
+    pub fn start_store_with(&mut self, scheme: &str, flags: &[&str]) {
+        let url = format!("{scheme}://{STORE}:2379");
         let mut command = self.store.command("etcd");
         command.arg("--data-dir").arg(self.data.path().join("etcd"));
         command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
-        command.args(["--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "error"]);
+        command.args(["--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "error"]).args(flags);
         let log = std::fs::File::create(self.data.path().join("log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.etcd = Some(command.spawn().expect("etcd is needed: `make setup-test` installs it"));

@@ -28,6 +28,7 @@ fn name_hostname_label_env_workdir_user() {
     assert_eq!(host.inspect("c1", "/Config/labels/k"), "v");
     assert_eq!(host.ok(&["exec", "c1", "hostname"]), "box");
     assert_eq!(host.ok(&["exec", "c1", "cat", "/etc/hostname"]), "box");
+    assert_eq!(host.sh(&["-h", "short", "--network", "none"], "hostname"), "short");
     assert!(host.refused(&["run", "--name", "c1", "alpine", "true"]).contains("is in use"));
 
     let file = host.scratch().join("env");

@@ -3,8 +3,7 @@
 use super::held::Held;
 use super::schema::{Key, Node, SCHEMA, key, parse_key};
 use super::{Ask, Identity, Own, Said, Shared, Snapshot, Work};
-use crate::store::etcd::{Etcd, EtcdConfig};
-use crate::store::shared::{Condition, Shared as Store, SharedError, Watching, Write};
+use crate::store::shared::{Condition, Connect, Shared as Store, SharedError, Watching, Write};
 use netd_api::NetworkId;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +20,10 @@ const BEAT: Duration = Duration::from_secs(5);
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
 /// Changes that come within this time are shown as one.
 const TOGETHER: Duration = Duration::from_millis(20);
+/// A picture of a large cluster takes time to make: of the time that there is, one part in so many goes into it.
+const SHARE: u32 = 10;
+/// But changes don't wait for longer than this.
+const LONGEST: Duration = Duration::from_millis(500);
 /// Keys that are written in one transaction (etcd allows 128).
 const BATCH: usize = 100;
 
@@ -28,8 +31,8 @@ type Tell = Box<dyn Fn(Arc<Snapshot>) + Send + Sync>;
 type Log = Box<dyn Fn(String) + Send + Sync>;
 
 /// See the file's head.
-pub struct Client {
-    config: EtcdConfig,
+pub struct Client<C> {
+    place: C,
     own: Identity,
     shared: Arc<Shared>,
     tell: Tell,
@@ -46,11 +49,11 @@ pub struct Client {
     said: Option<String>,
 }
 
-impl Client {
+impl<C: Connect> Client<C> {
     /// A client that has not connected yet.
-    pub fn new(config: EtcdConfig, own: Identity, shared: Arc<Shared>, tell: Tell, log: Log) -> Self {
+    pub fn new(place: C, own: Identity, shared: Arc<Shared>, tell: Tell, log: Log) -> Self {
         let (snapshot, held, held_since) = (Snapshot::default(), Held::default(), Instant::now());
-        Self { config, own, shared, tell, log, snapshot, held, held_since, said_up_to: 0, lease: None, said: None }
+        Self { place, own, shared, tell, log, snapshot, held, held_since, said_up_to: 0, lease: None, said: None }
     }
 
     /// Runs until netd ends.
@@ -58,14 +61,14 @@ impl Client {
         let mut pause = PAUSES[0];
         loop {
             let since = Instant::now();
-            let ended = match Etcd::connect(&self.config).await {
+            let ended = match self.place.connect().await {
                 Ok(mut store) => self.serve(&mut store, &mut asks, &mut wanted).await,
                 Err(error) => Err(error),
             };
             let Err(error) = ended else { return };
             let why = error.to_string();
             self.shared.set_problem(Some(why.clone()));
-            self.say(format!("the cluster's store ({}): {why}", self.config.endpoints.join(", ")));
+            self.say(format!("the cluster's store ({}): {why}", self.place.place()));
             pause = if since.elapsed() > PAUSES[1] { PAUSES[0] } else { (pause * 2).min(PAUSES[1]) };
             // Meanwhile whoever asks hears at once.
             let over = tokio::time::sleep(pause);
@@ -92,7 +95,7 @@ impl Client {
     /// One connection, from its first look to its end. `Ok`: netd ends.
     async fn serve(
         &mut self,
-        store: &mut Etcd,
+        store: &mut impl Store,
         asks: &mut mpsc::UnboundedReceiver<Ask>,
         wanted: &mut watch::Receiver<Own>,
     ) -> Result<(), SharedError> {
@@ -103,7 +106,7 @@ impl Client {
         self.bring(store, &own, true).await?;
         self.shared.set_problem(None);
         self.say(format!("joined the cluster as `{}` ({})", self.own.name, self.own.address));
-        let (mut shown, mut news, mut ours) = (Instant::now(), false, false);
+        let (mut due, mut news, mut ours) = (Instant::now(), false, false);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -125,24 +128,21 @@ impl Client {
                     }
                     // A single change is shown at once, many together.
                     news = true;
-                    if shown.elapsed() >= TOGETHER {
-                        self.show();
-                        (shown, news) = (Instant::now(), false);
+                    if Instant::now() >= due {
+                        (due, news) = (self.show(), false);
                     }
                     if self.snapshot.schema.is_some_and(|v| v > SCHEMA) {
                         return Err(newer(self.snapshot.schema));
                     }
                 }
-                () = tokio::time::sleep_until((shown + TOGETHER).into()), if news || ours => {
-                    if news {
-                        self.show();
-                    }
+                () = tokio::time::sleep_until(due.into()), if news || ours => {
+                    due = if news { self.show() } else { Instant::now() + TOGETHER };
                     if ours {
                         // Somebody else changed it, or a claim came to nothing before it was seen.
                         let own = wanted.borrow().clone();
                         self.bring(store, &own, false).await?;
                     }
-                    (shown, news, ours) = (Instant::now(), false, false);
+                    (news, ours) = (false, false);
                 }
                 changed = wanted.changed() => {
                     if changed.is_err() {
@@ -163,7 +163,7 @@ impl Client {
 
     /// Reads everything. A store that went back in time (a restored backup) gets what we have once more, as from every other host;
     /// until then nothing of them is taken down here.
-    async fn look(&mut self, store: &mut Etcd) -> Result<i64, SharedError> {
+    async fn look(&mut self, store: &mut impl Store) -> Result<i64, SharedError> {
         let (records, revision) = store.range(super::schema::PREFIX).await?;
         let mut snapshot = Snapshot { seen: std::mem::take(&mut self.snapshot.seen), ..Snapshot::default() };
         for record in records {
@@ -199,15 +199,19 @@ impl Client {
         self.show();
     }
 
-    fn show(&self) {
+    /// Shows the cluster as it is now. Says when it may be shown next.
+    fn show(&self) -> Instant {
+        let begin = Instant::now();
         let snapshot =
             Arc::new(if self.held.is_empty() { self.snapshot.clone() } else { self.held.over(&self.snapshot) });
         self.shared.set_snapshot(snapshot.clone());
         (self.tell)(snapshot);
+        let now = Instant::now();
+        now + ((now - begin) * SHARE).clamp(TOGETHER, LONGEST)
     }
 
     /// Registers this host: its name and address, which no other may have.
-    async fn register(&mut self, store: &mut Etcd) -> Result<(), SharedError> {
+    async fn register(&mut self, store: &mut impl Store) -> Result<(), SharedError> {
         let put = |key: String, value: String| Write::Put { key, value: value.into_bytes(), lease: None };
         if self.snapshot.schema.is_none() {
             let schema = key("schema");
@@ -241,7 +245,7 @@ impl Client {
     }
 
     /// The name and the address that this host had before it was given others.
-    async fn forget_old_claims(&self, store: &mut Etcd) -> Result<(), SharedError> {
+    async fn forget_old_claims(&self, store: &mut impl Store) -> Result<(), SharedError> {
         let Some(before) = self.snapshot.nodes.get(&self.own.node) else { return Ok(()) };
         let mut writes = Vec::new();
         if before.name != self.own.name {
@@ -254,7 +258,7 @@ impl Client {
     }
 
     /// A sign of life. A lease that ran out while we were suspended is taken anew.
-    async fn beat(&mut self, store: &mut Etcd) -> Result<(), SharedError> {
+    async fn beat(&mut self, store: &mut impl Store) -> Result<(), SharedError> {
         self.tire();
         let Some(lease) = self.lease else { return self.live(store).await };
         match store.keep(lease).await {
@@ -267,7 +271,7 @@ impl Client {
     }
 
     /// A lease, that says that this host is there.
-    async fn live(&mut self, store: &mut Etcd) -> Result<(), SharedError> {
+    async fn live(&mut self, store: &mut impl Store) -> Result<(), SharedError> {
         let lease = store.grant(LEASE).await?;
         self.lease = Some(lease);
         let alive = key(format_args!("alive/{}", self.own.node));
@@ -276,7 +280,7 @@ impl Client {
 
     /// Brings the store to what this host has: everything below this node that differs. After all else comes the host's own record, so
     /// that who sees it knows that everything was said, and at last, the first time, that it is there.
-    async fn bring(&mut self, store: &mut Etcd, own: &Own, first: bool) -> Result<(), SharedError> {
+    async fn bring(&mut self, store: &mut impl Store, own: &Own, first: bool) -> Result<(), SharedError> {
         for network in own.networks.values().filter(|n| !self.snapshot.networks.contains_key(&n.id)) {
             let (when, then) = super::claims::network_again(network);
             store.txn(when, then).await?;
@@ -369,7 +373,7 @@ impl Client {
     }
 
     /// Addresses that containers here have and the store has forgotten. One that somebody else got meanwhile is told.
-    async fn claim_again(&mut self, store: &mut Etcd, own: &Own) -> Result<(), SharedError> {
+    async fn claim_again(&mut self, store: &mut impl Store, own: &Own) -> Result<(), SharedError> {
         let node = self.own.node.clone();
         for ((network, container), endpoint) in &own.endpoints {
             for address in &endpoint.addresses {
@@ -393,7 +397,7 @@ impl Client {
 }
 
 /// Does what somebody waits for. A failure is told, and ends the connection.
-async fn answer(store: &mut Etcd, ask: Ask) -> Result<(), SharedError> {
+async fn answer(store: &mut impl Store, ask: Ask) -> Result<(), SharedError> {
     let said = match ask.work {
         Work::Txn(when, then) => store.txn(when, then).await.map(Said::Done),
         Work::Read(prefix) => store.range(&prefix).await.map(|(records, _)| Said::Records(records)),

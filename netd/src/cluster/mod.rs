@@ -21,8 +21,7 @@ pub mod snapshot;
 pub use snapshot::Snapshot;
 
 use crate::model::Network;
-use crate::store::etcd::EtcdConfig;
-use crate::store::shared::{Condition, Record, Write};
+use crate::store::shared::{Condition, Connect, Record, Write};
 use netd_api::{ApiError, ContainerId, ErrorKind, NetworkId, NodeId};
 use schema::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,7 +128,7 @@ impl Cluster {
     /// Starts the client in the runtime. `known`: the networks that were known before, and what this host has. `tell` gets every new picture of the cluster; `log` gets lines.
     pub fn start(
         runtime: &tokio::runtime::Runtime,
-        config: EtcdConfig,
+        place: impl Connect,
         own: Identity,
         known: (Snapshot, Own),
         tell: impl Fn(Arc<Snapshot>) + Send + Sync + 'static,
@@ -140,9 +139,9 @@ impl Cluster {
         let (publish, wanted) = watch::channel(now);
         let shared = Arc::new(Shared::default());
         shared.set_snapshot(Arc::new(before));
-        let endpoints = config.endpoints.join(", ");
+        let endpoints = place.place();
         shared.set_problem(Some("not connected yet".into()));
-        let client = client::Client::new(config, own.clone(), shared.clone(), Box::new(tell), Box::new(log));
+        let client = client::Client::new(place, own.clone(), shared.clone(), Box::new(tell), Box::new(log));
         runtime.spawn(client.run(inbox, wanted));
         Self { own, endpoints, shared, asks, publish: Arc::new(publish) }
     }

@@ -19,6 +19,7 @@ const NEWSET: u16 = SUBSYSTEM | 9;
 pub const DELSET: u16 = SUBSYSTEM | 11;
 const NEWSETELEM: u16 = SUBSYSTEM | 12;
 pub const DELSETELEM: u16 = SUBSYSTEM | 14;
+pub const NEWGEN: u16 = SUBSYSTEM | 15;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// `NLM_F_APPEND`: rules keep their order.

@@ -3,6 +3,7 @@
 use super::KernelError;
 use super::netlink::Netlink;
 use super::nft::deletes_ours;
+use super::nft_encode::NEWGEN;
 use futures_util::StreamExt;
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -30,12 +31,29 @@ pub enum Event {
 pub fn watch(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + Clone + 'static) -> Result<(), KernelError> {
     let nft = Netlink::open(SockProtocol::NetlinkNetFilter, NFTABLES)?;
     let tell_too = tell.clone();
-    listen("watch-nft", nft, move |message| match message {
-        None => tell(Event::TableChanged(0)),
-        Some((kind, port, body)) if deletes_ours(kind, body) => tell(Event::TableChanged(port)),
-        Some(_) => true,
-    })?;
+    let mut changes = TableChanges::default();
+    listen("watch-nft", nft, move |message| changes.see(message).is_none_or(|port| tell(Event::TableChanged(port))))?;
     watch_links(runtime, tell_too)
+}
+
+/// What of ours a transaction deleted. A flush tells of each rule and element by itself, and ends with its generation: it is one change.
+#[derive(Default)]
+struct TableChanges {
+    deleted_by: Option<u32>,
+}
+
+impl TableChanges {
+    /// The port of who deleted something of ours, at the end of that transaction; 0 where messages were lost.
+    fn see(&mut self, message: Option<(u16, u32, &[u8])>) -> Option<u32> {
+        let Some((kind, port, body)) = message else {
+            self.deleted_by = None;
+            return Some(0);
+        };
+        if deletes_ours(kind, body) {
+            self.deleted_by = Some(port);
+        }
+        if kind == NEWGEN { self.deleted_by.take() } else { None }
+    }
 }
 
 /// `ip monitor link`, as a task.
@@ -65,7 +83,7 @@ fn watch_links(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + 'static)
 fn listen(
     name: &str,
     mut socket: Netlink,
-    see: impl Fn(Option<(u16, u32, &[u8])>) -> bool + Send + 'static,
+    mut see: impl FnMut(Option<(u16, u32, &[u8])>) -> bool + Send + 'static,
 ) -> Result<(), KernelError> {
     let work = move || {
         loop {

@@ -1,6 +1,6 @@
 //! The shared store over etcd (v3 API), for several hosts.
 
-use super::shared::{Condition, Event, Record, Shared, SharedError, Watching, Write};
+use super::shared::{Condition, Connect, Event, Record, Shared, SharedError, Watching, Write};
 use etcd_client::{
     Certificate, Client, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, EventType, GetOptions, Identity,
     PutOptions, TlsOptions, Txn, TxnOp, WatchOptions, WatchStream,
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Keys in one answer: a message of more than 4 MiB is refused by gRPC, and a value of ours seldom has more than 1 KiB.
+const PAGE: i64 = 1000;
 
 /// Where etcd is, and how it is spoken to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,36 +60,52 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, SharedError> {
     std::fs::read(path).map_err(|error| SharedError::Refused(format!("read `{}`: {error}", path.display())))
 }
 
-impl Etcd {
-    /// Connects. An endpoint that does not answer is not waited for if another one does.
-    pub async fn connect(config: &EtcdConfig) -> Result<Self, SharedError> {
+impl Connect for EtcdConfig {
+    type Store = Etcd;
+
+    /// An endpoint that does not answer is not waited for if another one does.
+    async fn connect(&self) -> Result<Etcd, SharedError> {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(PATIENCE)
             .with_timeout(PATIENCE)
             .with_keep_alive(Duration::from_secs(5), PATIENCE)
             .with_keep_alive_while_idle(true)
             .with_require_leader(true);
-        if let Some(user) = &config.user {
-            let password = config.password_file.as_ref().map(read).transpose()?.unwrap_or_default();
+        if let Some(user) = &self.user {
+            let password = self.password_file.as_ref().map(read).transpose()?.unwrap_or_default();
             let password = String::from_utf8_lossy(&password).trim_end_matches(['\r', '\n']).to_owned();
             options = options.with_user(user.clone(), password);
         }
-        let tls = config.ca_file.is_some() || config.cert_file.is_some();
+        let tls = self.ca_file.is_some() || self.cert_file.is_some();
         if tls {
             let mut with = TlsOptions::new();
-            if let Some(path) = &config.ca_file {
+            if let Some(path) = &self.ca_file {
                 with = with.ca_certificate(Certificate::from_pem(read(path)?));
             }
-            if let (Some(cert), Some(key)) = (&config.cert_file, &config.key_file) {
+            if let (Some(cert), Some(key)) = (&self.cert_file, &self.key_file) {
                 with = with.identity(Identity::from_pem(read(cert)?, read(key)?));
             }
             options = options.with_tls(with);
         }
         let scheme = if tls { "https" } else { "http" };
-        let endpoints: Vec<String> = config.endpoints.iter().map(|e| format!("{scheme}://{e}")).collect();
+        let endpoints: Vec<String> = self.endpoints.iter().map(|e| format!("{scheme}://{e}")).collect();
         let client = timed(Client::connect(endpoints, Some(options))).await?;
-        Ok(Self { client })
+        Ok(Etcd { client })
     }
+
+    fn place(&self) -> String {
+        self.endpoints.join(", ")
+    }
+}
+
+/// The first key behind all that begin with `prefix`: etcd's ranges end before their end.
+fn behind(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    // Keys of ours are text: no byte of theirs is the last there is.
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
 }
 
 fn compare(condition: Condition) -> Compare {
@@ -111,14 +130,26 @@ impl Shared for Etcd {
     type Watch = EtcdWatch;
 
     async fn range(&mut self, prefix: &str) -> Result<(Vec<Record>, i64), SharedError> {
-        let got = timed(self.client.get(prefix, Some(GetOptions::new().with_prefix()))).await?;
-        let revision = got.header().map_or(0, |header| header.revision());
         let record = |kv: &etcd_client::KeyValue| Record {
             key: String::from_utf8_lossy(kv.key()).into_owned(),
             value: kv.value().to_vec(),
             revision: kv.mod_revision(),
         };
-        Ok((got.kvs().iter().map(record).collect(), revision))
+        let (mut records, mut revision) = (Vec::new(), 0);
+        let (mut from, end) = (prefix.as_bytes().to_vec(), behind(prefix));
+        loop {
+            // All pages are of one moment: that of the first.
+            let page = GetOptions::new().with_range(end.clone()).with_limit(PAGE).with_revision(revision);
+            let got = timed(self.client.get(from, Some(page))).await?;
+            if revision == 0 {
+                revision = got.header().map_or(0, |header| header.revision());
+            }
+            records.extend(got.kvs().iter().map(record));
+            match got.kvs().last().filter(|_| got.more()) {
+                Some(last) => from = [last.key(), b"\0"].concat(),
+                None => return Ok((records, revision)),
+            }
+        }
     }
 
     async fn txn(&mut self, when: Vec<Condition>, then: Vec<Write>) -> Result<bool, SharedError> {
@@ -129,7 +160,7 @@ impl Shared for Etcd {
     }
 
     async fn watch(&mut self, prefix: &str, from: i64) -> Result<EtcdWatch, SharedError> {
-        let options = WatchOptions::new().with_prefix().with_start_revision(from);
+        let options = WatchOptions::new().with_prefix().with_start_revision(from).with_fragment();
         let stream = timed(self.client.watch(prefix, Some(options))).await?;
         Ok(EtcdWatch { stream, from })
     }

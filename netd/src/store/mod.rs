@@ -13,6 +13,7 @@
 
 mod embedded;
 pub mod etcd;
+pub mod memory;
 pub mod shared;
 
 pub use embedded::Embedded;

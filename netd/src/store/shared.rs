@@ -1,6 +1,7 @@
 //! What the hosts of a cluster share: text keys with JSON values, changed by compare-and-swap, watched, and bound to leases.
 //!
-//! A trait, so that what is built on it can be tried without a server; `etcd` is the engine for several hosts.
+//! A trait with two engines: `etcd` for several hosts, and `memory`, in which what is built on it is tried without a server. What one host
+//! alone knows is kept by [`super::Store`], which is always there, blocks nobody, and promises durability instead of agreement.
 
 use std::future::Future;
 use std::time::Duration;
@@ -59,6 +60,16 @@ pub struct Event {
     pub key: String,
     pub value: Option<Vec<u8>>,
     pub revision: i64,
+}
+
+/// Where an engine is, and how to come to it.
+pub trait Connect: Send + Sync + 'static {
+    type Store: Shared;
+
+    /// Connects; ends within a few seconds.
+    fn connect(&self) -> impl Future<Output = Result<Self::Store, SharedError>> + Send;
+    /// For messages: where the store should be.
+    fn place(&self) -> String;
 }
 
 /// An engine. Every call ends within a few seconds, one way or the other.

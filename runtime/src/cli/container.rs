@@ -8,10 +8,10 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum ContainerCommand {
     /// Create a container and start it
-    #[command(after_help = "Example: rcr run --rm -it --network eui_bridge alpine sh")]
+    #[command(disable_help_flag = true, after_help = "Example: rcr run --rm -it --network eui_bridge alpine sh")]
     Run(Box<RunArgs>),
     /// Create a container
-    #[command(after_help = "Example: rcr create --name c1 alpine sleep 1d")]
+    #[command(disable_help_flag = true, after_help = "Example: rcr create --name c1 alpine sleep 1d")]
     Create(Box<CreateArgs>),
     /// Start stopped containers
     #[command(after_help = "Example: rcr start -a c1")]
@@ -115,7 +115,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
     /// Host name
-    #[arg(long)]
+    #[arg(short = 'h', long)]
     pub hostname: Option<String>,
     /// Domain name
     #[arg(long)]
@@ -152,6 +152,10 @@ pub struct CreateArgs {
     /// The image for another platform than this machine's
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<String>,
+    /// Print help
+    // `-h` is the host name, as with Docker.
+    #[arg(long, action = clap::ArgAction::Help)]
+    pub help: Option<bool>,
     /// Image
     pub image: String,
     /// Command and its arguments

@@ -42,7 +42,7 @@ fn a_container_that_ended_is_silent_though_somebody_keeps_its_namespace() {
     assert!(!other.netns.ping(address));
     let next =
         lab.container_with("next", "blue", |spec| spec.attachments[0].ip = Some(address.to_string().parse().unwrap()));
-    assert!(lab.host.ping(address) && other.netns.ping(address));
+    eventually("the next one answers", || lab.host.ping(address) && other.netns.ping(address));
     drop((kept, next));
 }
 

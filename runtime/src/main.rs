@@ -7,11 +7,6 @@ use rcr::report::{EXIT_RCR, Failure};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A panic anywhere ends the program, as `panic = "abort"` would, which no test could share a build with.
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{panic}");
-        std::process::abort();
-    }));
     // Some files are for the container's users to read (`/etc/hosts`): the caller's umask has no say in their modes.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let code = match parse() {

@@ -21,11 +21,6 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A panic anywhere ends the program, as `panic = "abort"` would, which no test could share a build with.
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("{panic}");
-        std::process::abort();
-    }));
     if let Err(error) = rcr_images::unpack::sandbox::close_inherited() {
         eprintln!("error: cannot close what was inherited\n  caused by: {error}");
         return ExitCode::FAILURE;

@@ -127,7 +127,7 @@ fn settled(runtime: &Runtime, store: &Memory, hosts: &[Host], network: &Network)
         && count(key(format_args!("at/{}/", network.id))) == at
         && hosts.iter().all(|host| {
             let seen = host.client.snapshot();
-            seen.endpoints.len() == total
+            seen.endpoints.size() == total
                 && seen.alive.len() == HOSTS
                 && hosts.iter().flat_map(|other| &other.own.endpoints).all(|((_, id), endpoint)| {
                     seen.endpoints.iter().any(|((_, _, seen), e)| seen == id && e == endpoint)

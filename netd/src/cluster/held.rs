@@ -72,7 +72,7 @@ impl Held {
                 all.alive.insert(id.clone());
             }
             for ((network, container), endpoint) in &kept.endpoints {
-                all.endpoints.insert((network.clone(), id.clone(), container.clone()), endpoint.clone());
+                all.endpoints.insert_mut((network.clone(), id.clone(), container.clone()), endpoint.clone());
             }
         }
         all
@@ -123,7 +123,7 @@ mod tests {
             assert_eq!(held.over(&now).endpoints, before.endpoints);
             assert_eq!(held.over(&now).alive, before.alive);
             held.fall_silent();
-            assert_eq!((held.over(&now).alive, held.over(&now).endpoints.len()), (now.alive.clone(), 1));
+            assert_eq!((held.over(&now).alive, held.over(&now).endpoints.size()), (now.alive.clone(), 1));
             held.heard(&other, with(6, false).nodes.get(&other));
             assert!(!held.is_empty());
             held.heard(&other, with(7, false).nodes.get(&other));

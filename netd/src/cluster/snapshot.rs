@@ -3,10 +3,12 @@
 use super::schema::{Claim, Endpoint, Fact, Key, Node, parse, parse_key};
 use crate::model::{Network, Peers, Remote, Vtep};
 use netd_api::{ContainerId, NetworkId, NodeId, NodeInfo, NodeState};
+use rpds::RedBlackTreeMapSync as SharedMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// Who is there, what networks there are, who is on them.
+/// Who is there, what networks there are, who is on them. A copy is made for every batch of changes: the two maps that can be large share what
+/// did not change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
     pub schema: Option<u32>,
@@ -18,8 +20,8 @@ pub struct Snapshot {
     /// Networks that somebody removed while we watched, in contrast to those that are just not there.
     pub removed: BTreeSet<NetworkId>,
     pub at: BTreeSet<(NetworkId, NodeId)>,
-    pub addresses: BTreeMap<(NetworkId, IpAddr), Claim>,
-    pub endpoints: BTreeMap<(NetworkId, NodeId, ContainerId), Endpoint>,
+    pub addresses: SharedMap<(NetworkId, IpAddr), Claim>,
+    pub endpoints: SharedMap<(NetworkId, NodeId, ContainerId), Endpoint>,
 }
 
 impl Snapshot {
@@ -43,8 +45,8 @@ impl Snapshot {
                 self.networks.insert(network.id.clone(), *network);
             }
             Fact::At(network, node) => drop(self.at.insert((network, node))),
-            Fact::Address(network, address, claim) => drop(self.addresses.insert((network, address), claim)),
-            Fact::Endpoint(network, node, id, endpoint) => drop(self.endpoints.insert((network, node, id), endpoint)),
+            Fact::Address(network, address, claim) => self.addresses.insert_mut((network, address), claim),
+            Fact::Endpoint(network, node, id, endpoint) => self.endpoints.insert_mut((network, node, id), endpoint),
             Fact::Index => {}
         }
     }
@@ -59,8 +61,8 @@ impl Snapshot {
                 self.removed.insert(id);
             }
             Key::At(network, node) => drop(self.at.remove(&(network, node))),
-            Key::Address(network, address) => drop(self.addresses.remove(&(network, address))),
-            Key::Endpoint(network, node, id) => drop(self.endpoints.remove(&(network, node, id))),
+            Key::Address(network, address) => drop(self.addresses.remove_mut(&(network, address))),
+            Key::Endpoint(network, node, id) => drop(self.endpoints.remove_mut(&(network, node, id))),
         }
     }
 

@@ -11,7 +11,7 @@
 //! | [`kernel`] | EFFECTS: applies plans, journals and undoes them; netlink, nftables, sysctls, namespaces |
 //! | [`dns`] | names: zone, server, forwarding |
 //! | [`relay`] | what the kernel can't translate: `[::1]`, and a family that the container doesn't have |
-//! | [`store`] | what outlives netd; `shared`, `etcd`: what hosts share |
+//! | [`store`] | what outlives netd; `shared`, with its engines `etcd` and `memory`: what hosts share |
 //! | [`cluster`] | several hosts over a shared store: who is where, what is claimed |
 //! | [`daemon`] | the single writer, the socket, adoption after a restart |
 

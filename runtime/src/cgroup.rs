@@ -31,10 +31,14 @@ const MOUNT_POINT: &str = "/sys/fs/cgroup";
 /// Controllers that are delegated to our cgroups on v2.
 const UNIFIED: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
+const NOT_MOUNTED: &str =
+    "`ls /sys/fs/cgroup` should show them; `ip netns exec` hides them: `nsenter --net=/run/netns/NAME rcr …` does not";
+
 /// How this host mounts cgroups.
 pub fn kind() -> Outcome<CgroupKind> {
-    let setup = get_cgroup_setup()
-        .map_err(|error| Failure::new("cannot find out how cgroups are mounted").because(error.to_string()))?;
+    let setup = get_cgroup_setup().map_err(|error| {
+        Failure::new("cannot find out how cgroups are mounted").because(error.to_string()).hint(NOT_MOUNTED)
+    })?;
     match setup {
         CgroupSetup::Unified => Ok(CgroupKind::Unified),
         CgroupSetup::Legacy | CgroupSetup::Hybrid => {

@@ -3,10 +3,11 @@
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use rcr::cli::{Cli, dash};
-use rcr::report::{EXIT_RCR, Failure};
+use rcr::report::{EXIT_RCR, Failure, watch_stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    watch_stdout();
     // Some files are for the container's users to read (`/etc/hosts`): the caller's umask has no say in their modes.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let code = match parse() {

@@ -99,6 +99,27 @@ impl Failure {
     }
 }
 
+/// What `println!` panics with when the standard output can't be written.
+const UNWRITTEN: &str = "failed printing to stdout";
+
+/// A standard output that nobody reads any more ends the program as SIGPIPE would, without a word; one that can't be written is an error like
+/// others. SIGPIPE itself stays ignored: at a socket of netd's or of a shim's it would end us before we can say what happened.
+pub fn watch_stdout() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let Some(text) = panic.payload_as_str().filter(|text| text.starts_with(UNWRITTEN)) else {
+            return others(panic);
+        };
+        let errno = text.rsplit("(os error ").next().and_then(|rest| rest.trim_end_matches(')').parse().ok());
+        let errno = errno.unwrap_or(libc::EIO);
+        if errno == libc::EPIPE {
+            std::process::exit(128 + libc::SIGPIPE);
+        }
+        Failure::new("cannot write to the standard output").because(errno_text(errno)).print();
+        std::process::exit(EXIT_RCR);
+    }));
+}
+
 impl From<netd_api::ApiError> for Failure {
     fn from(error: netd_api::ApiError) -> Self {
         Self {

@@ -128,3 +128,37 @@ fn unknown_names_are_said_to_be_unknown() {
     assert_eq!(host.rcr(&["network", "rm", "x"]).code, 1);
     assert_eq!(host.rcr(&["image", "rm", "x"]).code, 1);
 }
+
+#[test]
+fn an_output_that_nobody_reads_ends_it_quietly_and_a_full_one_is_an_error() {
+    let host = Host::bare();
+    let run = |line: &str| {
+        let mut shell = host.netns.command("bash");
+        shell.args(["-c", line, "bash"]).arg(tests::bin().join("rcr"));
+        let output = shell.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // More than a pipe holds, and a reader that takes one line.
+    for name in 0..40 {
+        host.ok(&["network", "create", "--subnet", &format!("10.7.{name}.0/24"), &format!("n{name}")]);
+    }
+    let all = "\"$1\" network inspect $(\"$1\" network ls -q) $(\"$1\" network ls -q) $(\"$1\" network ls -q)";
+    assert_eq!(run(&format!("{all} | head -n 1 > /dev/null; exit ${{PIPESTATUS[0]}}")), (Some(141), String::new()));
+    let (code, said) = run("\"$1\" network ls > /dev/full");
+    assert_eq!(code, Some(125));
+    assert!(
+        said.starts_with("error: cannot write to the standard output\n  caused by: ") && said.contains("ENOSPC"),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_cgroups_the_way_out_is_named() {
+    let host = Host::new();
+    let mut hidden = host.netns.command("unshare");
+    hidden.args(["-m", "sh", "-c", "mount -t sysfs x /sys && exec \"$0\" \"$@\""]).arg(tests::bin().join("rcr"));
+    hidden.args(["run", "--rm", "alpine", "true"]).env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir());
+    let output = hidden.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(125) && said.contains("hint: ") && said.contains("nsenter"), "{said}");
+}

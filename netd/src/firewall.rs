@@ -4,7 +4,7 @@
 //! are, and a change is one element. `docs/networking.md` walks through it. No I/O here: `kernel::nft` speaks to the kernel.
 
 use ipnet::IpNet;
-use netd_api::IfName;
+use netd_api::{IfName, Vni};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,6 +23,7 @@ pub enum Datum {
     /// A transport protocol's number.
     Proto(u8),
     Port(u16),
+    Vni(Vni),
     /// `NFPROTO_IPV4` (2) or `NFPROTO_IPV6` (10).
     Family(u8),
 }
@@ -47,6 +48,7 @@ impl fmt::Display for Datum {
             Datum::Proto(132) => f.write_str("sctp"),
             Datum::Proto(n) => write!(f, "proto {n}"),
             Datum::Port(p) => write!(f, "{p}"),
+            Datum::Vni(vni) => write!(f, "vni {vni}"),
             Datum::Family(2) => f.write_str("ipv4"),
             Datum::Family(_) => f.write_str("ipv6"),
         }
@@ -61,6 +63,7 @@ pub enum Field {
     V6,
     Proto,
     Port,
+    Vni,
     Family,
 }
 
@@ -106,13 +109,19 @@ pub enum Set {
     /// Hosts that they may come from.
     Vteps4,
     Vteps6,
+    /// VNIs whose frames come and go by WireGuard alone.
+    Encrypted,
+    /// Our WireGuard links.
+    WireGuard,
+    /// UDP ports that WireGuard's datagrams come in by.
+    WireGuardPorts,
     /// Families for which we switched forwarding on: what is not ours is not forwarded.
     Guard,
 }
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 23] = [
+    pub const ALL: [Set; 26] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
@@ -135,6 +144,9 @@ impl Set {
         Set::Tunnels,
         Set::Vteps4,
         Set::Vteps6,
+        Set::Encrypted,
+        Set::WireGuard,
+        Set::WireGuardPorts,
         Set::Guard,
     ];
 
@@ -163,21 +175,26 @@ impl Set {
             Set::Tunnels => "tunnels",
             Set::Vteps4 => "vteps4",
             Set::Vteps6 => "vteps6",
+            Set::Encrypted => "encrypted",
+            Set::WireGuard => "wireguard",
+            Set::WireGuardPorts => "wireguard-ports",
             Set::Guard => "guard",
         }
     }
 
     /// The fields of a key.
     pub fn key(self) -> &'static [Field] {
-        use Field::{Family, Link, Port, Proto, V4, V6};
+        use Field::{Family, Link, Port, Proto, V4, V6, Vni};
         match self {
             Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess | Set::Overlays => &[Link],
+            Set::WireGuard => &[Link],
+            Set::Encrypted => &[Vni],
             Set::Icc => &[Link, Link],
             Set::Home4 => &[V4, Link],
             Set::Home6 => &[V6, Link],
             Set::HostPeers4 | Set::Local4 => &[Link, V4],
             Set::HostPeers6 | Set::Local6 => &[Link, V6],
-            Set::Tunnels => &[Port],
+            Set::Tunnels | Set::WireGuardPorts => &[Port],
             Set::Vteps4 => &[V4],
             Set::Vteps6 => &[V6],
             Set::Publish4 | Set::Range4 | Set::Open4 => &[V4, Proto, Port],

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use netd_api::{
     BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, IpvlanMode, Mac, NetworkId, NetworkName, NodeId,
-    PublishedPort,
+    PublicKey, PublishedPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +58,11 @@ impl Network {
     /// Whether it spans hosts.
     pub fn overlay(&self) -> bool {
         matches!(self.driver, DriverSpec::Overlay(_))
+    }
+
+    /// Whether its frames travel inside WireGuard.
+    pub fn encrypted(&self) -> bool {
+        matches!(&self.driver, DriverSpec::Overlay(options) if options.encrypted)
     }
 
     /// Whether the host's table `inet rcr` has a part in it: then ports can be published on it.
@@ -172,6 +177,8 @@ pub struct LanLease {
 pub struct Vtep {
     /// Where it takes frames: its address on the network between the hosts.
     pub address: IpAddr,
+    /// The key that frames of encrypted networks are sent to it by, if it has one.
+    pub key: Option<PublicKey>,
 }
 
 /// A container of another host, on one network.

@@ -4,8 +4,9 @@
 
 use ipnet::IpNet;
 use netd::drivers;
+use netd::drivers::wireguard::Peer;
 use netd::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
-use netd::plan::{Child, LinkSeen, Plan, show};
+use netd::plan::{Child, LinkSeen, Op, Plan, show};
 use netd_api::*;
 use std::net::IpAddr;
 use std::path::Path;
@@ -257,7 +258,7 @@ fn overlay() {
         addresses: vec!["10.4.0.9".parse().unwrap(), "fd00:4::9".parse().unwrap()],
         mac: "02:00:00:00:00:09".parse().unwrap(),
     };
-    let vtep = |address: &str| Vtep { address: address.parse().unwrap() };
+    let vtep = |address: &str| Vtep { address: address.parse().unwrap(), key: None };
     let peers = Peers { vteps: [(node.clone(), vtep("192.0.2.12"))].into(), remotes: vec![remote.clone()] };
     let here = Some("192.0.2.11".parse().unwrap());
     golden("overlay-peers.txt", "a container on another host", &drivers::overlay::peers(&mesh, &peers, here));
@@ -268,8 +269,76 @@ fn overlay() {
     let thief = drivers::overlay::peers(&mesh, &Peers { remotes: vec![thief], ..peers }, here);
     let addresses = thief.steps.iter().filter(|step| step.op.name() == "neighbour").count();
     assert_eq!(addresses, 1, "its own link-local one: {thief:?}");
-    let guard = drivers::overlay::guard(&[4789].into(), &["192.0.2.12".parse().unwrap()].into());
-    golden("overlay-guard.txt", "who may send frames", &guard);
+    let hosts = ["192.0.2.12".parse().unwrap()].into();
+    let guard = drivers::overlay::Guard { ports: [4789].into(), hosts, ..Default::default() };
+    golden("overlay-guard.txt", "who may send frames", &drivers::overlay::guard(&guard));
+}
+
+fn key(generation: u32, byte: u8) -> KeyInfo {
+    KeyInfo { generation, public: PublicKey([byte; 32]), port: 51_889 + generation as u16, made: 0 }
+}
+
+#[test]
+fn encrypted_overlay() {
+    let mut mesh = network(|_, _| {});
+    let vni = Some(Vni::try_from(5001).unwrap());
+    mesh.driver = DriverSpec::Overlay(OverlayOptions { vni, encrypted: true, ..OverlayOptions::default() });
+    mesh.shared = true;
+    let underlay = |address: &str| {
+        let underlay = Some(address.parse().unwrap());
+        Facts { underlay, underlay_mtu: Some(1500), ..facts(true) }
+    };
+    let (four, six) = (underlay("192.0.2.11"), underlay("2001:db8::11"));
+    let made = |facts: &Facts| drivers::of(&mesh.driver).network(&mesh, facts);
+    golden("overlay-encrypted.txt", "create mesh (overlay over 192.0.2.11, encrypted)", &made(&four));
+    let mtus = |plan: &Plan| -> Vec<u32> {
+        let mtu = |op: &Op| match op {
+            Op::Bridge { mtu, .. } | Op::Vxlan { mtu, .. } | Op::WireGuard { mtu, .. } => Some(*mtu),
+            _ => None,
+        };
+        plan.steps.iter().filter_map(|step| mtu(&step.op)).collect()
+    };
+    assert_eq!((mtus(&made(&four)), mtus(&made(&six))), (vec![1370, 1370], vec![1350, 1350]));
+
+    // Another host: before it has a key, with one, and with two.
+    let node: NodeId = "d".repeat(32).parse().unwrap();
+    let here = Some("192.0.2.11".parse().unwrap());
+    let vtep = |key| Vtep { address: "192.0.2.12".parse().unwrap(), key };
+    let peers = |key| Peers { vteps: [(node.clone(), vtep(key))].into(), remotes: Vec::new() };
+    assert!(drivers::overlay::peers(&mesh, &peers(None), here).steps.is_empty(), "never in the clear");
+    let with_key = drivers::overlay::peers(&mesh, &peers(Some(key(1, 0xb1).public)), here);
+    golden("overlay-encrypted-peers.txt", "a host that has the network", &with_key);
+
+    let peer =
+        |keys: &[KeyInfo], knows| vec![Peer { address: "192.0.2.12".parse().unwrap(), keys: keys.to_vec(), knows }];
+    let (a1, a2, b1, b2) = (key(1, 0xa1), key(2, 0xa2), key(1, 0xb1), key(2, 0xb2));
+    let links = |own: &[KeyInfo], peers: &[Peer]| drivers::wireguard::links(own, peers, &four);
+    golden("wireguard.txt", "WireGuard to one host", &links(&[a1], &peer(&[b1], None)));
+    golden(
+        "wireguard-renewed.txt",
+        "this host has a new key that the other knows",
+        &links(&[a1, a2], &peer(&[b1], Some(2))),
+    );
+    golden(
+        "wireguard-both.txt",
+        "both have new keys, and ours is not known",
+        &links(&[a1, a2], &peer(&[b1, b2], None)),
+    );
+    assert_eq!(mtus(&drivers::wireguard::links(&[a1], &[], &six)), [1420]);
+    // One that can't be reached from here, and one that claims our own key.
+    let far = Peer { address: "2001:db8::12".parse().unwrap(), keys: vec![b1], knows: None };
+    let thief = Peer { address: "192.0.2.13".parse().unwrap(), keys: vec![KeyInfo { port: 9, ..a1 }], knows: None };
+    assert_eq!(links(&[a1], &[far, thief]), links(&[a1], &[]));
+    // Two hosts never have one address inside.
+    assert_ne!(drivers::wireguard::inner(&b1.public), drivers::wireguard::inner(&b2.public));
+
+    let guard = drivers::overlay::Guard {
+        ports: [4789].into(),
+        encrypted: vni.into_iter().collect(),
+        wireguard: [51_890, 51_891].into(),
+        hosts: ["192.0.2.12".parse().unwrap()].into(),
+    };
+    golden("overlay-encrypted-guard.txt", "who may send frames, and by which way", &drivers::overlay::guard(&guard));
 }
 
 #[test]

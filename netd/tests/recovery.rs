@@ -197,8 +197,8 @@ fn every_kind_of_op_is_in_the_sweep() {
     lab.start();
     lab.kill();
     let before = lab.dump();
-    // Those of a tunnel need a cluster: tests/suites/s16_overlay.rs sweeps them.
-    let tunnel = |name: &str| ["vxlan", "forward", "flood", "neighbour"].contains(&name);
+    // Those of a tunnel need a cluster: tests/suites/s16_overlay.rs sweeps them, and tests/vm/scenarios/encrypted those of WireGuard.
+    let tunnel = |name: &str| ["vxlan", "forward", "flood", "neighbour", "wireguard", "wireguard_peer"].contains(&name);
     // This kernel may lack them; the lab of virtual machines does not (tests/vm/scenarios/failpoints).
     let elsewhere =
         |name: &str| ["vlan", "dummy"].contains(&name) && !try_sh(&format!("ip link add probe type {name}")).0;

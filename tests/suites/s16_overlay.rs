@@ -130,6 +130,39 @@ fn one_host_needs_no_store() {
     before.assert_restored(&host);
 }
 
+/// What encryption does is tried in the lab (tests/vm/scenarios/encrypted): this kernel may have no WireGuard, and then says so.
+#[test]
+fn an_encrypted_network_needs_a_kernel_with_wireguard() {
+    let cluster = Cluster::new(1, false);
+    let alone = Host::new();
+    for host in [&cluster.hosts[0], &alone] {
+        let before = host.snapshot();
+        let has = host.netns.try_run("ip link add probe type wireguard").status.success();
+        let create = ["network", "create", "-d", "overlay", "-o", "encrypted", "--subnet", "10.4.0.0/24", "mesh"];
+        if has {
+            host.netns.ip("link del probe");
+            host.ok(&create);
+            assert!(host.ok(&["network", "inspect", "mesh"]).contains("\"encrypted\": true"));
+            host.ok(&["network", "rm", "mesh"]);
+        } else {
+            let said = host.refused(&create);
+            assert!(said.contains("cannot create network `mesh`") && said.contains("CONFIG_WIREGUARD"), "{said}");
+            assert!(said.contains("hint: ") && said.contains("-o encrypted"), "{said}");
+            assert!(!host.ok(&["network", "ls"]).contains("mesh"));
+        }
+        let port = ["network", "create", "-d", "overlay", "-o", "encrypted", "-o", "vxlan_port=51891", "mesh"];
+        assert!(host.refused(&port).contains(if has { "wireguard_port" } else { "CONFIG_WIREGUARD" }));
+        before.assert_restored(host);
+    }
+    assert_eq!(cluster.etcd_count("/rcr/v1/network/"), 0);
+    // A host without encrypted networks may change its key all the same: the next one finds it.
+    assert_eq!(cluster.hosts[0].ok(&["node", "rekey"]), "1");
+    assert_eq!(cluster.hosts[0].ok(&["node", "rekey"]), "2");
+    let listed = cluster.hosts[0].ok(&["node", "ls", "--format", "json"]);
+    assert!(listed.contains("\"Keys\":[]"), "{listed}");
+    assert!(alone.refused(&["node", "rekey"]).contains("this host is in no cluster"));
+}
+
 #[test]
 fn ipv6_underneath() {
     let cluster = Cluster::new(2, true);
@@ -288,6 +321,10 @@ fn hostile_records_change_nothing() {
             "{\"name\":\"x\",\"addresses\":[\"10.4.0.9\"],\"mac\":\"ff:ff:ff:ff:ff:ff\"}",
         ),
         (format!("/rcr/v1/node/{node}"), "[]"),
+        (
+            format!("/rcr/v1/node/{node}"),
+            "{\"name\":\"x\",\"address\":\"192.0.2.77\",\"since\":1,\"keys\":[{\"generation\":1,\"public\":\"AAAA\",\"port\":0,\"made\":1}]}",
+        ),
         (format!("/rcr/v1/network/{}", "c".repeat(64)), "{}"),
         ("/rcr/v1/../../x".to_owned(), "x"),
         (format!("/rcr/v1/address/{network}/not-one"), "x"),

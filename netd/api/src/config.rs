@@ -34,9 +34,16 @@ pub struct ClusterConfig {
     pub ca_file: Option<PathBuf>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
+    /// Where this host takes WireGuard's datagrams (encrypted networks): this port and the next one.
+    pub wireguard_port: Option<u16>,
 }
 
 impl ClusterConfig {
+    /// `wireguard_port`, or its default.
+    pub fn wireguard_port(&self) -> u16 {
+        self.wireguard_port.unwrap_or(crate::WIREGUARD_PORT)
+    }
+
     /// The endpoints (`host:port`) of `store`; empty where there is none.
     pub fn endpoints(&self) -> Result<Vec<String>, String> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
@@ -214,6 +221,9 @@ impl Config {
         config.cluster.endpoints()?;
         if config.cluster.cert_file.is_some() != config.cluster.key_file.is_some() {
             return Err("cluster.cert_file and cluster.key_file go together".into());
+        }
+        if config.cluster.wireguard_port.is_some_and(|port| port == 0 || port == u16::MAX) {
+            return Err("cluster.wireguard_port must be between 1 and 65534: the next port is taken, too".into());
         }
         if config.images.parallel == 0 || config.images.parallel > 64 {
             return Err("images.parallel must be between 1 and 64".into());

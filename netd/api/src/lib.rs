@@ -8,6 +8,7 @@
 
 mod config;
 mod frame;
+mod key;
 mod lan;
 mod names;
 mod network;
@@ -21,13 +22,14 @@ mod update;
 
 pub use config::{ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
+pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
 pub use network::{
     BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest,
 };
-pub use node::{NodeInfo, NodeState};
-pub use overlay::{OverlayOptions, VXLAN_PORT, Vni};
+pub use node::{KeyInfo, NodeInfo, NodeState};
+pub use overlay::{OverlayOptions, VXLAN_PORT, Vni, WIREGUARD_PORT};
 pub use readers::{READERS, open_to_readers, readers};
 pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
 pub use request::{Call, Request};

@@ -1,6 +1,6 @@
 //! Hosts of a cluster.
 
-use crate::NodeId;
+use crate::{NodeId, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -19,6 +19,24 @@ pub struct NodeInfo {
     pub containers: u64,
     /// It is the one that answers.
     pub own: bool,
+    /// The WireGuard keys that it takes frames of encrypted networks by, while it has one; the last one is what it is sent by.
+    #[serde(default)]
+    pub keys: Vec<KeyInfo>,
+    /// Hosts that do not know the last of several keys yet, by name. Of the one that answers alone.
+    #[serde(default)]
+    pub behind: Vec<String>,
+}
+
+/// A host's public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyInfo {
+    /// Counts the host's keys.
+    pub generation: u32,
+    pub public: PublicKey,
+    /// Where it takes WireGuard's datagrams.
+    pub port: u16,
+    /// Seconds since the epoch, by the host's clock, when it was made.
+    pub made: i64,
 }
 
 /// Whether a host speaks to the store.

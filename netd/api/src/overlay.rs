@@ -7,6 +7,10 @@ use std::fmt;
 /// The port of VXLAN (RFC 7348, section 8.1). The kernel's own default, 8472, is older than the RFC.
 pub const VXLAN_PORT: u16 = 4789;
 
+/// Where hosts take WireGuard's datagrams, by keys of even number; those of odd number have the next one. Not the port that WireGuard is mostly
+/// given, since a host may have a tunnel of its own.
+pub const WIREGUARD_PORT: u16 = 51_890;
+
 /// Options of the overlay driver (`-o`), parsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +24,13 @@ pub struct OverlayOptions {
     /// `vxlan_port`: where hosts take frames from each other, over UDP.
     #[serde(default = "vxlan_port")]
     pub port: u16,
+    /// `encrypted`: frames travel inside WireGuard. Left out where it is off, so that a netd that does not know it takes those networks, and only those.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub encrypted: bool,
+}
+
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 fn vxlan_port() -> u16 {
@@ -28,7 +39,7 @@ fn vxlan_port() -> u16 {
 
 impl Default for OverlayOptions {
     fn default() -> Self {
-        Self { bridge: BridgeOptions::default(), vni: None, port: VXLAN_PORT }
+        Self { bridge: BridgeOptions::default(), vni: None, port: VXLAN_PORT, encrypted: false }
     }
 }
 
@@ -88,5 +99,6 @@ mod tests {
         }
         assert!(serde_json::from_str::<OverlayOptions>(r#"{"vni": 0}"#).is_err());
         assert_eq!(serde_json::from_str::<OverlayOptions>("{}").unwrap(), OverlayOptions::default());
+        assert!(!serde_json::to_string(&OverlayOptions::default()).unwrap().contains("encrypted"));
     }
 }

@@ -1,6 +1,6 @@
 //! Replies and errors.
 
-use crate::{NetworkInfo, NodeInfo, SandboxInfo};
+use crate::{KeyInfo, NetworkInfo, NodeInfo, SandboxInfo};
 use serde::{Deserialize, Serialize};
 
 /// One reply frame.
@@ -14,6 +14,8 @@ pub enum Reply {
     Sandboxes(Vec<SandboxInfo>),
     Plan(PlanText),
     Nodes(Vec<NodeInfo>),
+    /// The key that is in use from now on.
+    Key(KeyInfo),
     Done,
     Error(ApiError),
 }

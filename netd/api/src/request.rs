@@ -63,4 +63,6 @@ pub enum Call {
     NodeList,
     /// Forgets a host with everything it had, by name, id, or an unambiguous prefix of an id; one that is there only by `force`. → `Done`.
     NodeRemove { node: String, force: bool },
+    /// Gives this host a new WireGuard key; the last one goes when the others have taken the new one over. → `Key`.
+    NodeRekey,
 }

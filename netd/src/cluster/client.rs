@@ -288,8 +288,10 @@ impl<C: Connect> Client<C> {
         self.claim_again(store, own).await?;
         let mut writes = self.additions(own);
         writes.extend(self.leftovers(own));
-        if !writes.is_empty() || first {
-            writes.push(self.word()?);
+        let said = self.snapshot.nodes.get(&self.own.node);
+        let news = said.is_none_or(|said| said.keys != own.keys || said.knows != own.knows);
+        if !writes.is_empty() || first || news {
+            writes.push(self.word(own)?);
         }
         for batch in writes.chunks(BATCH) {
             store.txn(Vec::new(), batch.to_vec()).await?;
@@ -322,11 +324,18 @@ impl<C: Connect> Client<C> {
     }
 
     /// This host's own record, with one more thing said.
-    fn word(&mut self) -> Result<Write, SharedError> {
+    fn word(&mut self, own: &Own) -> Result<Write, SharedError> {
         self.said_up_to += 1;
         let since = self.snapshot.nodes.get(&self.own.node).filter(|_| self.lease.is_some()).map(|node| node.since);
         let since = since.unwrap_or_else(|| since_epoch().as_secs() as i64);
-        let record = Node { name: self.own.name.clone(), address: self.own.address, since, said: self.said_up_to };
+        let record = Node {
+            name: self.own.name.clone(),
+            address: self.own.address,
+            since,
+            said: self.said_up_to,
+            keys: own.keys.clone(),
+            knows: own.knows.clone(),
+        };
         let value = serde_json::to_vec(&record).map_err(|error| SharedError::Refused(error.to_string()))?;
         Ok(Write::Put { key: key(format_args!("node/{}", self.own.node)), value, lease: None })
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`schema`] | PURE: the keys and what is in them; hostile values end here |
 //! | [`snapshot`] | PURE: what the cluster looks like, from records and changes |
+//! | [`keys`] | PURE: this host's WireGuard keys |
 //! | [`held`] | PURE: what a restored store has forgotten, until its hosts say it again |
 //! | [`client`] | the task that keeps the connection, watches, and publishes what this host has |
 //! | [`claims`] | what is taken by compare-and-swap before the writer is asked: names, VNIs, subnets, addresses |
@@ -15,6 +16,7 @@
 pub mod claims;
 pub mod client;
 pub mod held;
+pub mod keys;
 pub mod schema;
 pub mod snapshot;
 
@@ -22,7 +24,7 @@ pub use snapshot::Snapshot;
 
 use crate::model::Network;
 use crate::store::shared::{Condition, Connect, Record, Write};
-use netd_api::{ApiError, ContainerId, ErrorKind, NetworkId, NodeId};
+use netd_api::{ApiError, ContainerId, ErrorKind, KeyInfo, NetworkId, NodeId};
 use schema::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -50,6 +52,10 @@ pub struct Own {
     pub at: BTreeSet<NetworkId>,
     /// Networks that containers here are on: a store that has lost one gets it back.
     pub networks: BTreeMap<NetworkId, Network>,
+    /// The keys that frames of encrypted networks are taken by, while there are such networks here.
+    pub keys: Vec<KeyInfo>,
+    /// Of hosts that have several keys: the newest one that is in the kernel here.
+    pub knows: BTreeMap<NodeId, u32>,
 }
 
 impl Own {

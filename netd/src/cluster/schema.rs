@@ -17,8 +17,9 @@
 //! ```
 
 use crate::model::Network;
-use netd_api::{ContainerId, Mac, NetworkId, NodeId};
+use netd_api::{ContainerId, KeyInfo, Mac, NetworkId, NodeId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Everything of ours lies below.
@@ -38,6 +39,12 @@ pub struct Node {
     /// Grows with everything that the host writes, over restarts too: a store that went back in time is seen by it.
     #[serde(default)]
     pub said: u64,
+    /// The WireGuard keys that it takes frames by, while it has an encrypted network: it is sent to by the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyInfo>,
+    /// Of hosts that have several keys: the newest one that this host takes frames by, and sends to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub knows: BTreeMap<NodeId, u32>,
 }
 
 /// Who has an address.
@@ -122,7 +129,11 @@ pub fn parse(key: &str, value: &[u8]) -> Result<Fact, String> {
     Ok(match parse_key(key)? {
         Key::Schema => Fact::Schema(json(value)?),
         Key::Index => Fact::Index,
-        Key::Node(node) => Fact::Node(node, json(value)?),
+        Key::Node(id) => {
+            let node: Node = json(value)?;
+            usable(&node)?;
+            Fact::Node(id, node)
+        }
         Key::Alive(node) => Fact::Alive(node),
         Key::Network(id) => {
             let network: Network = json(value)?;
@@ -150,6 +161,20 @@ pub fn parse(key: &str, value: &[u8]) -> Result<Fact, String> {
 /// Whether this can be a container's name or alias, as the command line accepts them.
 fn is_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// Whether a host's record can be what one of ours wrote.
+fn usable(node: &Node) -> Result<(), String> {
+    let rising = node.keys.windows(2).all(|pair| pair[0].generation < pair[1].generation);
+    match () {
+        () if node.address.is_unspecified() || node.address.is_multicast() => {
+            Err(format!("`{}` is no host's address", node.address))
+        }
+        () if node.keys.len() > super::keys::MOST => Err(format!("{} keys are too many", node.keys.len())),
+        () if !rising => Err("its keys are not in their order".into()),
+        () if node.keys.iter().any(|key| key.port == 0) => Err("a key has no port".into()),
+        () => Ok(()),
+    }
 }
 
 /// Whether a network's record can be what one of ours wrote: it is turned into kernel objects here.
@@ -201,6 +226,32 @@ mod tests {
         assert!(parse(&endpoint, &vec![b' '; LONGEST + 1]).is_err());
         for key in ["", "/rcr/v2/node/x", "/rcr/v1/", "/rcr/v1/node/xyz", "/rcr/v1/address/a/b", "/rcr/v1/endpoint/a"] {
             assert!(parse(key, b"{}").is_err(), "{key}");
+        }
+        let record = |rest: &str| format!(r#"{{"name":"n1","address":"192.0.2.1","since":1{rest}}}"#);
+        let keyed = |keys: &[(u32, &str, u32)]| {
+            let one = |(generation, public, port): &(u32, &str, u32)| {
+                format!(r#"{{"generation":{generation},"public":"{public}","port":{port},"made":1}}"#)
+            };
+            record(&format!(r#","keys":[{}]"#, keys.iter().map(one).collect::<Vec<_>>().join(",")))
+        };
+        let of_node = |value: String| parse(&format!("{PREFIX}node/{node}"), value.as_bytes());
+        let point = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+        for good in [record(""), record(r#","new":[1]"#), keyed(&[(1, point, 51890)])] {
+            assert!(matches!(of_node(good), Ok(Fact::Node(..))));
+        }
+        let many: Vec<_> = (1..5000).map(|generation| (generation, point, 51890)).collect();
+        for bad in [
+            keyed(&[(1, "AAAA", 51890)]),
+            keyed(&[(1, &"A".repeat(44), 51890)]),
+            keyed(&[(1, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 51890)]),
+            keyed(&[(1, point, 0)]),
+            keyed(&[(1, point, 65536)]),
+            keyed(&[(2, point, 1), (1, point, 2)]),
+            keyed(&many),
+            record(r#","knows":{"x":1}"#),
+            r#"{"name":"n1","address":"0.0.0.0","since":1}"#.to_owned(),
+        ] {
+            assert!(of_node(bad.clone()).is_err(), "{bad:.200}");
         }
         assert!(parse(&format!("{PREFIX}network/{net}"), b"{}").is_err());
         assert_eq!(parse(&format!("{PREFIX}schema"), b"1"), Ok(Fact::Schema(1)));

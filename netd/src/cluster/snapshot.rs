@@ -1,8 +1,9 @@
 //! What the cluster looks like, as far as this host was told: a fold over records and deletions. Pure.
 
 use super::schema::{Claim, Endpoint, Fact, Key, Node, parse, parse_key};
+use crate::drivers::wireguard;
 use crate::model::{Network, Peers, Remote, Vtep};
-use netd_api::{ContainerId, NetworkId, NodeId, NodeInfo, NodeState};
+use netd_api::{ContainerId, KeyInfo, NetworkId, NodeId, NodeInfo, NodeState};
 use rpds::RedBlackTreeMapSync as SharedMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -29,10 +30,26 @@ impl Snapshot {
     pub fn take(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), String> {
         let unclear = |why: String| format!("record `{key}` of the cluster's store is not understood: {why}");
         match value {
-            Some(value) => self.put(parse(key, value).map_err(unclear)?),
+            Some(value) => {
+                let fact = parse(key, value).map_err(unclear)?;
+                self.belongs(&fact).map_err(unclear)?;
+                self.put(fact);
+            }
             None => self.delete(parse_key(key).map_err(unclear)?),
         }
         Ok(())
+    }
+
+    /// A key is one host's: who has it sends from its address.
+    fn belongs(&self, fact: &Fact) -> Result<(), String> {
+        let Fact::Node(id, node) = fact else { return Ok(()) };
+        let address = |key: &KeyInfo| wireguard::inner(&key.public);
+        let same =
+            |other: &Node| other.keys.iter().any(|theirs| node.keys.iter().any(|k| address(k) == address(theirs)));
+        match self.nodes.iter().find(|(other, record)| *other != id && same(record)) {
+            Some((_, other)) => Err(format!("it has a key of host `{}`", other.name)),
+            None => Ok(()),
+        }
     }
 
     fn put(&mut self, fact: Fact) {
@@ -69,8 +86,10 @@ impl Snapshot {
     /// What the others have of a network. A host that lost only the store goes on talking: its entries stay.
     pub fn peers(&self, network: &NetworkId, own: &NodeId) -> Peers {
         let others = self.at.iter().filter(|(id, node)| id == network && node != own);
-        let vteps =
-            others.filter_map(|(_, node)| Some((node.clone(), Vtep { address: self.nodes.get(node)?.address })));
+        let vteps = others.filter_map(|(_, node)| {
+            let record = self.nodes.get(node)?;
+            Some((node.clone(), Vtep { address: record.address, key: record.keys.last().map(|key| key.public) }))
+        });
         let remotes = self.of(network).filter(|(node, _, _)| *node != own).map(|(node, container, endpoint)| Remote {
             node: node.clone(),
             container: container.clone(),
@@ -80,6 +99,29 @@ impl Snapshot {
             mac: endpoint.mac,
         });
         Peers { vteps: vteps.collect(), remotes: remotes.collect() }
+    }
+
+    /// The other hosts on encrypted networks that `here` has, with their keys.
+    pub fn keyed(&self, here: &BTreeSet<NetworkId>, own: &NodeId) -> BTreeMap<NodeId, wireguard::Peer> {
+        let others: BTreeSet<&NodeId> =
+            self.at.iter().filter(|(id, node)| here.contains(id) && node != own).map(|(_, node)| node).collect();
+        let peer = |id: &NodeId| {
+            let node = self.nodes.get(id)?;
+            let knows = node.knows.get(own).copied();
+            Some((id.clone(), wireguard::Peer { address: node.address, keys: node.keys.clone(), knows }))
+        };
+        others.into_iter().filter_map(peer).collect()
+    }
+
+    /// Hosts that have not taken the newest of this host's keys over, by name.
+    pub fn behind(&self, own: &NodeId) -> Vec<String> {
+        let newest = self.nodes.get(own).filter(|node| node.keys.len() > 1).and_then(|node| node.keys.last());
+        let Some(newest) = newest else { return Vec::new() };
+        let encrypted = |id: &NetworkId| self.networks.get(id).is_some_and(Network::encrypted);
+        let here = self.at.iter().filter(|(id, node)| node == own && encrypted(id)).map(|(id, _)| id.clone()).collect();
+        let behind = |peer: &wireguard::Peer| !peer.keys.is_empty() && peer.knows.unwrap_or(0) < newest.generation;
+        let nodes = self.keyed(&here, own).into_iter().filter(|(_, peer)| behind(peer));
+        nodes.filter_map(|(id, _)| Some(self.nodes.get(&id)?.name.clone())).collect()
     }
 
     /// The containers on a network, of all hosts.
@@ -117,6 +159,8 @@ impl Snapshot {
                     .collect::<BTreeSet<_>>()
                     .len() as u64,
                 own: id == own,
+                keys: node.keys.clone(),
+                behind: if id == own { self.behind(own) } else { Vec::new() },
             })
             .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -191,5 +235,23 @@ mod tests {
         assert_eq!(snapshot, before);
         snapshot.take(&node, None).unwrap();
         assert!(snapshot.nodes.is_empty());
+    }
+
+    #[test]
+    fn a_key_is_one_hosts() {
+        let mut snapshot = Snapshot::default();
+        let node = |digit: &str| format!("/rcr/v1/node/{}", digit.repeat(32));
+        let value = |name: &str, port: u16| {
+            let public = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+            format!(
+                r#"{{"name":"{name}","address":"192.0.2.1","since":1,"keys":[{{"generation":1,"public":"{public}","port":{port},"made":1}}]}}"#
+            )
+        };
+        snapshot.take(&node("b"), Some(value("n1", 1).as_bytes())).unwrap();
+        let before = snapshot.clone();
+        let why = snapshot.take(&node("c"), Some(value("n2", 1).as_bytes())).unwrap_err();
+        assert!(why.contains(&node("c")) && why.contains("host `n1`"), "{why}");
+        assert_eq!(snapshot, before);
+        snapshot.take(&node("b"), Some(value("n1", 2).as_bytes())).unwrap();
     }
 }

@@ -20,6 +20,7 @@ impl Daemon {
         self.new_boot()?;
         self.host_bits = self.host_number()?;
         self.identify()?;
+        self.load_keys()?;
         self.facts = self.look()?;
         self.load_networks()?;
         let journals: Journals = records(&*self.store, "journal/")?.into_iter().collect();
@@ -31,6 +32,7 @@ impl Daemon {
         self.undo_unfinished_updates()?;
         self.settle_base();
         self.settle_table()?;
+        self.restore_wireguard()?;
         self.sweep()?;
         self.predefined_networks()?;
         let idle: Vec<NetworkId> =
@@ -76,6 +78,7 @@ impl Daemon {
     fn adopt_networks(&mut self, journals: &Journals) {
         self.base = journals.get("host").cloned();
         self.membership.guard = journals.get("tunnels").cloned();
+        self.encryption.links = journals.get("wireguard").cloned();
         for (key, journal) in journals {
             let peers = key.strip_prefix("peers/").and_then(|id| id.parse::<NetworkId>().ok());
             if let Some(state) = peers.and_then(|id| self.networks.get_mut(&id)) {
@@ -195,7 +198,9 @@ impl Daemon {
         let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
         let shims = self.networks.values().filter(|n| n.journal.is_some());
         let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
-        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).collect();
+        let wireguard =
+            self.encryption.links.iter().flat_map(|j| j.plan.steps.iter().filter_map(|s| s.op.makes().cloned()));
+        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).chain(wireguard).collect();
         for (name, seen) in observe(&mut self.kernel.route, false)?.links {
             let Some(alias) = seen.alias.filter(|a| a.starts_with("rcr:")) else {
                 continue;

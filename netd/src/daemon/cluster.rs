@@ -5,14 +5,13 @@ use super::state::Daemon;
 use crate::cluster::schema::Endpoint as Published;
 use crate::cluster::{Cluster, Identity, Own, Snapshot};
 use crate::dns::Endpoint;
-use crate::drivers::overlay;
-use crate::kernel::{Journal, JournalState};
+use crate::drivers::overlay::{self, Guard};
+use crate::kernel::Journal;
 use crate::model::Network;
-use crate::plan::{Outcome, Plan, Step};
 use crate::store::etcd::EtcdConfig;
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::{ClusterConfig, ContainerId, DriverSpec, NetworkId, NodeId};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -108,7 +107,8 @@ impl Daemon {
 
     /// What this host has of the cluster's networks.
     fn own_now(&self) -> Own {
-        let mut own = Own::default();
+        let (keys, knows) = (self.encryption.published(), self.encryption.knows.clone());
+        let mut own = Own { keys, knows, ..Own::default() };
         let shared = |id: &NetworkId| self.networks.get(id).filter(|n| n.network.shared);
         for (id, _) in self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some()) {
             own.at.insert(id.clone());
@@ -158,7 +158,7 @@ impl Daemon {
             .map(|(id, _)| id.clone())
             .collect();
         gone.iter().for_each(|id| self.lose_network(id));
-        if let Err(why) = self.settle_guard(None) {
+        if let Err(why) = self.settle_guard(None).and_then(|()| self.settle_wireguard(None)) {
             self.log.line(why);
         }
         let up = self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some());
@@ -204,20 +204,20 @@ impl Daemon {
         }
     }
 
-    /// Ports and hosts that frames may come in by and from. `also`: a port that is about to be opened.
-    pub(super) fn settle_guard(&mut self, also: Option<u16>) -> Result<(), String> {
-        let port = |network: &Network| match &network.driver {
-            DriverSpec::Overlay(options) => Some(options.port),
-            _ => None,
-        };
-        let up = self.networks.values().filter(|n| n.journal.is_some() && n.network.shared);
-        let ports: BTreeSet<u16> = up.filter_map(|n| port(&n.network)).chain(also).collect();
-        let hosts: BTreeSet<IpAddr> = if ports.is_empty() {
-            BTreeSet::new()
-        } else {
-            self.membership.snapshot.nodes.values().map(|node| node.address).collect()
-        };
-        let wanted = overlay::guard(&ports, &hosts);
+    /// Ports and hosts that frames may come in by and from. `also`: a network that is about to come up.
+    pub(super) fn settle_guard(&mut self, also: Option<&Network>) -> Result<(), String> {
+        let up = self.networks.values().filter(|n| n.journal.is_some()).map(|n| &n.network);
+        let mut guard = Guard { wireguard: self.wireguard_ports(also), ..Guard::default() };
+        for network in up.chain(also).filter(|network| network.shared) {
+            if let DriverSpec::Overlay(options) = &network.driver {
+                guard.ports.insert(options.port);
+                guard.encrypted.extend(options.vni.filter(|_| options.encrypted));
+            }
+        }
+        if !guard.ports.is_empty() {
+            guard.hosts = self.membership.snapshot.nodes.values().map(|node| node.address).collect();
+        }
+        let wanted = overlay::guard(&guard);
         let before = self.membership.guard.take();
         let (now, done) = self.bring_journal(GUARD, before, wanted);
         self.membership.guard = now;
@@ -236,64 +236,6 @@ impl Daemon {
             state.peers = now;
         }
         done.map_err(|why| format!("network `{name}`: cannot reach all of the other hosts' containers: {why}"))
-    }
-
-    /// Brings what a journal says is there to what a plan wants: first what has to go, then what is new. What fails is tried again with
-    /// the next change.
-    fn bring_journal(
-        &mut self,
-        key: &str,
-        before: Option<Journal>,
-        wanted: Plan,
-    ) -> (Option<Journal>, Result<(), String>) {
-        let mut journal =
-            before.unwrap_or_else(|| Journal { plan: Plan::default(), outcomes: Vec::new(), state: JournalState::Up });
-        let all = journal.plan.steps.drain(..).zip(journal.outcomes.drain(..)).collect::<Vec<_>>();
-        // There may be thousands: they are compared by their text.
-        let text = |step: &Step| serde_json::to_string(&step.op).unwrap_or_default();
-        let asked: HashSet<String> = wanted.steps.iter().map(text).collect();
-        // What was only intended when the last netd ended may be there or not: it is made anew.
-        let (stay, go): (Vec<_>, Vec<_>) = all.into_iter().partition(|(step, outcome)| {
-            !matches!(outcome, Outcome::Intended | Outcome::Skipped) && asked.contains(&text(step))
-        });
-        let has: HashSet<String> = stay.iter().map(|(step, _)| text(step)).collect();
-        let fresh: Vec<Step> = wanted.steps.into_iter().filter(|step| !has.contains(&text(step))).collect();
-        let (mut steps, mut outcomes): (Vec<Step>, Vec<Outcome>) = stay.into_iter().unzip();
-        if go.is_empty() && fresh.is_empty() {
-            (journal.plan.steps, journal.outcomes) = (steps, outcomes);
-            let some = !journal.plan.steps.is_empty();
-            return (some.then_some(journal), Ok(()));
-        }
-        let (go_steps, go_outcomes): (Vec<Step>, Vec<Outcome>) = go.into_iter().unzip();
-        // Durable before the effect: what goes and what comes.
-        journal.plan.steps = [steps.clone(), go_steps.clone(), fresh.clone()].concat();
-        journal.outcomes = [outcomes.clone(), go_outcomes.clone(), vec![Outcome::Intended; fresh.len()]].concat();
-        let intent = Change::put(key, &journal).and_then(|change| self.store.txn(&[change], Durability::Durable));
-        if let Err(error) = intent {
-            (journal.plan.steps, journal.outcomes) = ([steps, go_steps].concat(), [outcomes, go_outcomes].concat());
-            return (Some(journal), Err(error.to_string()));
-        }
-        let mut failed: Vec<String> =
-            self.kernel.undo(&go_steps, &go_outcomes, None).iter().map(ToString::to_string).collect();
-        for step in fresh {
-            match self.kernel.apply(&Plan { steps: vec![step.clone()] }, None) {
-                Ok(done) => {
-                    steps.push(step);
-                    outcomes.extend(done);
-                }
-                Err(error) => failed.push(format!("{error}: {}", error.cause)),
-            }
-        }
-        (journal.plan.steps, journal.outcomes) = (steps, outcomes);
-        let change = match journal.plan.steps.is_empty() {
-            true => Ok(Change::Delete(key.to_owned())),
-            false => Change::put(key, &journal),
-        };
-        if let Err(error) = change.and_then(|change| self.store.txn(&[change], Durability::Lazy)) {
-            failed.push(error.to_string());
-        }
-        let done = if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) };
-        ((!journal.plan.steps.is_empty()).then_some(journal), done)
     }
 
     /// The entries of a network whose kernel objects go: they go with its VXLAN link.

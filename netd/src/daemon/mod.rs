@@ -5,9 +5,11 @@
 
 mod adopt;
 mod answer;
+mod bring;
 mod claim;
 mod cluster;
 mod dhcp;
+mod encryption;
 mod host_names;
 mod lan;
 mod log;

@@ -187,6 +187,18 @@ impl Daemon {
                         "a bridge network always has a gateway; `--internal` leads nowhere".into(),
                     );
                 }
+                if let DriverSpec::Overlay(overlay) = &spec.driver
+                    && overlay.encrypted
+                {
+                    self.can_encrypt(&what)?;
+                    let ports = self.config.cluster.wireguard_port();
+                    if (ports..=ports.saturating_add(1)).contains(&overlay.port) {
+                        return refuse(
+                            ErrorKind::Invalid,
+                            format!("UDP port {} is WireGuard's on this host (`cluster.wireguard_port`)", overlay.port),
+                        );
+                    }
+                }
                 let strange = spec.subnets.iter().find_map(|s| s.gateway.filter(|g| !s.subnet.contains(g)));
                 if let Some(gateway) = strange {
                     return refuse(ErrorKind::Invalid, format!("the gateway `{gateway}` lies in none of the subnets"));
@@ -320,15 +332,20 @@ impl Daemon {
         let network = state.network.clone();
         let what = format!("cannot set network `{}` up", network.name);
         self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
+        if network.encrypted() {
+            self.can_encrypt(&what)?;
+        }
         if self.base.is_none() && network.filtered() {
             let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);
         }
-        if let DriverSpec::Overlay(options) = &network.driver
+        if network.overlay()
             && network.shared
+            && let Err(error) = self.open_tunnels(&network, &what)
         {
-            self.settle_guard(Some(options.port))
-                .map_err(|why| ApiError::new(ErrorKind::System, &what).caused_by(why))?;
+            self.close_tunnels();
+            self.base_down_if_unused();
+            return Err(error);
         }
         let mut plan = drivers::of(&network.driver).network(&network, &self.facts);
         if self.shares_parent(&network) {
@@ -349,9 +366,30 @@ impl Daemon {
                 Ok(())
             }
             Err(error) => {
+                self.close_tunnels();
                 self.base_down_if_unused();
                 Err(error)
             }
+        }
+    }
+
+    /// What a network of the cluster needs before its first frame: a firewall that knows the hosts, and WireGuard, if it is encrypted.
+    fn open_tunnels(&mut self, network: &Network, what: &str) -> Result<(), ApiError> {
+        if network.encrypted() {
+            self.ready_keys()?;
+        }
+        let opened = self.settle_guard(Some(network)).and_then(|()| match network.encrypted() {
+            true => self.settle_wireguard(Some(network)),
+            false => Ok(()),
+        });
+        opened.map_err(|why| ApiError::new(ErrorKind::System, what).caused_by(why))
+    }
+
+    /// What no network needs any more of it goes.
+    fn close_tunnels(&mut self) {
+        let closed = self.settle_wireguard(None).and_then(|()| self.settle_guard(None));
+        if let Err(why) = closed {
+            self.log.line(why);
         }
     }
 
@@ -385,15 +423,15 @@ impl Daemon {
         };
         let journal = self.bequeath(id, journal)?;
         let left = self.undo_journaled(&format!("journal/network/{id}"), journal);
+        if self.networks.get(id).is_some_and(|state| state.network.shared) {
+            self.close_tunnels();
+        }
         Ok([left, self.base_down_if_unused()].concat())
     }
 
     fn base_down_if_unused(&mut self) -> Vec<String> {
         if self.networks.values().any(|n| n.journal.is_some() && n.network.filtered()) {
             return Vec::new();
-        }
-        if let Err(why) = self.settle_guard(None) {
-            self.log.line(why);
         }
         let base = self.base.take();
         base.map_or_else(Vec::new, |journal| self.undo_journaled("journal/host", journal))
@@ -442,6 +480,7 @@ impl Daemon {
 
     /// Somebody deleted a link of ours: a bridge comes back with its addresses and ports.
     pub(super) fn link_gone(&mut self, name: &str) {
+        self.wireguard_link_gone(name);
         let of = |network: &Network| {
             let shim = network.shim.as_ref().map(|shim| &shim.name);
             let tunnel = overlay::link_name(network).filter(|_| network.shared);
@@ -456,6 +495,9 @@ impl Daemon {
 
     /// Events were lost: every bridge that should be there is looked for.
     pub(super) fn links_lost(&mut self) {
+        if let Err(error) = self.restore_wireguard() {
+            self.log.line(format!("cannot look for WireGuard's links: {error}"));
+        }
         let up = self.networks.iter().filter(|(_, state)| state.journal.is_some());
         let bridges: Vec<_> = up.filter_map(|(id, s)| Some((id.clone(), s.network.interface.clone()?))).collect();
         for (id, bridge) in bridges {

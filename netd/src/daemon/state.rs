@@ -2,6 +2,7 @@
 
 use super::cluster::Membership;
 use super::dhcp::{Settled, Wait};
+use super::encryption::Encryption;
 use super::log::Log;
 use super::sandbox::Sandbox;
 use super::server::ShimLink;
@@ -92,6 +93,7 @@ pub struct Daemon {
     /// Random bits of this host's IPv6 prefix.
     pub(super) host_bits: u64,
     pub(super) membership: Membership,
+    pub(super) encryption: Encryption,
     ending: bool,
 }
 
@@ -128,6 +130,7 @@ impl Daemon {
             waits: Vec::new(),
             host_bits: 0,
             membership: Membership::default(),
+            encryption: Encryption::default(),
             ending: false,
         }
     }
@@ -198,6 +201,7 @@ impl Daemon {
             Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
             Call::Connect { id, attachment } => self.connect(&id, attachment).map(|info| plain(Reply::Sandbox(info))),
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
+            Call::NodeRekey => self.rekey().map(|key| plain(Reply::Key(key))),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(super::shared_calls::no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {
@@ -252,13 +256,20 @@ impl Daemon {
             self.kernel_event(Event::TableChanged(0));
         }
         self.rest_idle_networks(now);
+        self.retire_key(now);
+        self.publish_own();
     }
 
     /// All elements that should be in the table: what the journals say is up.
     pub(super) fn elements(&self) -> BTreeSet<crate::firewall::Element> {
         let networks = self.networks.values().filter_map(|n| n.journal.as_ref());
         let attached = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| &a.journal));
-        let peers = self.networks.values().filter_map(|n| n.peers.as_ref()).chain(&self.membership.guard);
+        let peers = self
+            .networks
+            .values()
+            .filter_map(|n| n.peers.as_ref())
+            .chain(&self.membership.guard)
+            .chain(&self.encryption.links);
         self.base.iter().chain(peers).chain(networks).chain(attached).flat_map(|j| j.plan.elements().cloned()).collect()
     }
 }

@@ -11,6 +11,7 @@ mod macvlan;
 mod none;
 pub mod overlay;
 mod shim;
+pub mod wireguard;
 
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Op, Plan};

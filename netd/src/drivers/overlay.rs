@@ -14,13 +14,16 @@
 //! solicitations itself (`proxy`, drivers/net/vxlan: arp_reduce, neigh_reduce). What has no entry is not asked for over the tunnel: so
 //! the gateway, which every host has, is only ever found on one's own. Broadcast and multicast go to each host that has the
 //! network, one copy each. The rest is the bridge driver's.
+//!
+//! An encrypted network's link sends to inner addresses ([`wireguard`]) from whatever address the route's link has, so that a new key of a host
+//! changes no VXLAN link.
 
 use super::bridge::Bridge;
-use super::{Driver, IPV6_MIN_MTU};
+use super::{Driver, IPV6_MIN_MTU, wireguard};
 use crate::firewall::{Datum, Element, Set};
-use crate::model::{Attachment, Facts, Network, Peers};
+use crate::model::{Attachment, Facts, Network, Peers, Vtep};
 use crate::plan::{Op, Plan};
-use netd_api::{DriverSpec, IfName, Mac, OverlayOptions};
+use netd_api::{DriverSpec, IfName, Mac, OverlayOptions, Vni};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -54,7 +57,11 @@ fn options(network: &Network) -> Option<&OverlayOptions> {
 fn inside(network: &Network, facts: &Facts) -> Facts {
     let mut facts = facts.clone();
     if let (Some(underlay), Some(mtu)) = (facts.underlay, facts.underlay_mtu.or(facts.uplink_mtu)) {
-        let room = mtu.saturating_sub(overhead(underlay));
+        let around = match network.encrypted() {
+            true => wireguard::overhead(underlay) + overhead(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+            false => overhead(underlay),
+        };
+        let room = mtu.saturating_sub(around);
         facts.uplink_mtu = Some(if network.ipv6 { room.max(IPV6_MIN_MTU) } else { room });
     }
     facts
@@ -69,9 +76,10 @@ impl Driver for Overlay {
         };
         let reach = Element::link(Set::Overlays, bridge);
         plan.host(Op::Elements { elements: vec![reach] }, "the host speaks to its own containers only");
-        let (Some(local), Some(vni)) = (facts.underlay, options.vni) else {
+        let (Some(underlay), Some(vni)) = (facts.underlay, options.vni) else {
             return plan;
         };
+        let local = if options.encrypted { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { underlay };
         let mtu = options.bridge.mtu.or(inside(network, facts).uplink_mtu).unwrap_or(1450);
         let (port, mac, bridge) = (options.port, vtep_mac(network.mac), bridge.clone());
         let vxlan = Op::Vxlan { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
@@ -121,11 +129,26 @@ fn link_local(mac: Mac) -> Ipv6Addr {
     Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
-/// What all overlay networks of a host share: the ports that frames come in by, and the hosts that they may come from.
-pub fn guard(ports: &BTreeSet<u16>, hosts: &BTreeSet<IpAddr>) -> Plan {
+/// What all overlay networks of a host share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guard {
+    /// The ports that frames come in by.
+    pub ports: BTreeSet<u16>,
+    /// The VNIs of encrypted networks.
+    pub encrypted: BTreeSet<Vni>,
+    /// The ports that WireGuard's datagrams come in by.
+    pub wireguard: BTreeSet<u16>,
+    /// The hosts that all of these may come from.
+    pub hosts: BTreeSet<IpAddr>,
+}
+
+/// Its part of the firewall.
+pub fn guard(guard: &Guard) -> Plan {
     let element = |set, key| Element { set, key: vec![key], last: None, data: Vec::new() };
-    let mut elements: Vec<Element> = ports.iter().map(|port| element(Set::Tunnels, Datum::Port(*port))).collect();
-    for host in hosts {
+    let mut elements: Vec<Element> = guard.ports.iter().map(|port| element(Set::Tunnels, Datum::Port(*port))).collect();
+    elements.extend(guard.encrypted.iter().map(|vni| element(Set::Encrypted, Datum::Vni(*vni))));
+    elements.extend(guard.wireguard.iter().map(|port| element(Set::WireGuardPorts, Datum::Port(*port))));
+    for host in &guard.hosts {
         let set = if host.is_ipv4() { Set::Vteps4 } else { Set::Vteps6 };
         elements.push(element(set, (*host).into()));
     }
@@ -148,12 +171,18 @@ pub fn peers(network: &Network, peers: &Peers, underlay: Option<IpAddr>) -> Plan
         let subnet = network.subnets.iter().find(|s| s.subnet.contains(*address));
         subnet.is_some_and(|s| s.gateway.as_ref() != Some(*address))
     };
-    for vtep in peers.vteps.values().filter(|v| reachable(&v.address)) {
-        plan.host(Op::Flood { link: link.clone(), to: vtep.address }, "it has the network: broadcast and multicast");
+    // A host without a key is not reached on an encrypted network, rather than reached in the clear.
+    let takes = |vtep: &Vtep| match network.encrypted() {
+        true => vtep.key.map(|key| IpAddr::V6(wireguard::inner(&key))),
+        false => Some(vtep.address),
+    };
+    let at = |vtep: &Vtep| takes(vtep).filter(|_| reachable(&vtep.address));
+    for to in peers.vteps.values().filter_map(at) {
+        plan.host(Op::Flood { link: link.clone(), to }, "it has the network: broadcast and multicast");
     }
     for remote in &peers.remotes {
-        let Some(vtep) = peers.vteps.get(&remote.node).filter(|v| reachable(&v.address)) else { continue };
-        plan.host(Op::Forward { link: link.clone(), mac: remote.mac, to: vtep.address }, "where it is");
+        let Some(to) = peers.vteps.get(&remote.node).and_then(at) else { continue };
+        plan.host(Op::Forward { link: link.clone(), mac: remote.mac, to }, "where it is");
         for address in remote.addresses.iter().filter(of_a_container) {
             let neighbour = Op::Neighbour { link: link.clone(), address: *address, mac: remote.mac };
             plan.host(neighbour, "so that nobody has to ask");

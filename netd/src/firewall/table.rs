@@ -83,6 +83,8 @@ pub enum Load {
     Proto,
     Dport,
     Family,
+    /// The VNI of a VXLAN frame (RFC 7348, section 5): three bytes from the fourth of the UDP payload on.
+    Vni,
 }
 
 impl Load {
@@ -95,6 +97,7 @@ impl Load {
             Load::Proto => Field::Proto,
             Load::Dport => Field::Port,
             Load::Family => Field::Family,
+            Load::Vni => Field::Vni,
         }
     }
 }
@@ -140,6 +143,7 @@ pub fn host_table() -> Table {
             chain("input", "filter", Hook::Input, 0, input()),
             chain("tunnels", "filter", Hook::Input, -10, tunnels()),
             chain("own-only", "filter", Hook::Output, 0, own_only()),
+            chain("encrypted-only", "filter", Hook::Output, 0, encrypted_only()),
         ],
     }
 }
@@ -241,14 +245,33 @@ fn input() -> Vec<Rule> {
     ]
 }
 
+const FRAMES: [Match; 2] = [Match::Proto(17), Match::In(&[Load::Dport], Set::Tunnels)];
+
 fn tunnels() -> Vec<Rule> {
-    use Load::{Dport, Saddr4, Saddr6};
-    let frames = [Match::Proto(17), Match::In(&[Dport], Set::Tunnels)];
-    let stranger = |family, load, set| [&[family], &frames[..], &[Match::NotIn(load, set)]].concat();
+    use Load::{Dport, Iif, Saddr4, Saddr6, Vni};
+    let (inside, outside) = (Match::In(&[Iif], Set::WireGuard), Match::NotIn(&[Iif], Set::WireGuard));
+    let sealed = Match::In(&[Dport], Set::WireGuardPorts);
+    let stranger = |family, load, set| [&[family], &FRAMES[..], &[Match::NotIn(load, set)]].concat();
+    let sealer = |family, load, set| [family, Match::Proto(17), sealed, Match::NotIn(load, set)];
     vec![
+        rule(&sealer(V4, &[Saddr4], Set::Vteps4), Verdict::Drop, "WireGuard answers known hosts only"),
+        rule(&sealer(V6, &[Saddr6], Set::Vteps6), Verdict::Drop, "WireGuard answers known hosts only"),
+        rule(
+            &[&FRAMES[..], &[Match::In(&[Vni], Set::Encrypted), outside]].concat(),
+            Verdict::Drop,
+            "an encrypted network takes no frame that came in the clear",
+        ),
+        rule(&[&FRAMES[..], &[inside]].concat(), Verdict::Accept, "WireGuard knows who sent it"),
         rule(&stranger(V4, &[Saddr4], Set::Vteps4), Verdict::Drop, "VXLAN has no password: frames of known hosts only"),
         rule(&stranger(V6, &[Saddr6], Set::Vteps6), Verdict::Drop, "VXLAN has no password: frames of known hosts only"),
     ]
+}
+
+fn encrypted_only() -> Vec<Rule> {
+    use Load::{Oif, Vni};
+    let sealed = [Match::In(&[Vni], Set::Encrypted), Match::NotIn(&[Oif], Set::WireGuard)];
+    let why = "with its route or its link gone, a frame of an encrypted network does not leave in the clear";
+    vec![rule(&[&FRAMES[..], &sealed].concat(), Verdict::Drop, why)]
 }
 
 fn own_only() -> Vec<Rule> {

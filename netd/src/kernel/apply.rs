@@ -4,14 +4,18 @@
 //! that isn't there any more is undone; what can't be undone is reported with the command that removes it. Undo after a
 //! crash treats a step that was only intended as done, and so touches only what carries our mark.
 
+use super::failpoint::{Failpoint, guarded};
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::Nft;
 use super::vxlan::{self, VxlanSpec};
+use super::wireguard::{self, WireGuard};
 use super::{KernelError, addr, conntrack, lan, link, probe, route, rule, sysctl};
+use crate::cluster::keys::Secret;
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::Mac;
 use nix::errno::Errno;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 
@@ -20,6 +24,10 @@ pub struct Kernel {
     pub route: Netlink,
     pub nft: Nft,
     conntrack: Netlink,
+    /// Opened when it is needed: the kernel may have none.
+    wireguard: Option<WireGuard>,
+    /// This host's private keys by generation: plans and journals know no more than that.
+    pub secrets: BTreeMap<u32, Secret>,
     failpoint: Option<Failpoint>,
 }
 
@@ -51,7 +59,16 @@ impl Kernel {
     /// Opens the sockets in the calling thread's network namespace.
     pub fn open(plain_tables: bool, failpoint: Option<Failpoint>) -> Result<Self, KernelError> {
         let (route, nft, conntrack) = (Netlink::route()?, Nft::open(plain_tables)?, Netlink::netfilter()?);
-        Ok(Self { route, nft, conntrack, failpoint })
+        Ok(Self { route, nft, conntrack, wireguard: None, secrets: BTreeMap::new(), failpoint })
+    }
+
+    /// WireGuard, if the kernel has it. Nothing is made.
+    pub fn wireguard(&mut self) -> Result<&mut WireGuard, KernelError> {
+        let opened = match self.wireguard.take() {
+            Some(open) => open,
+            None => WireGuard::open()?,
+        };
+        Ok(self.wireguard.insert(opened))
     }
 
     /// Applies a plan. Container steps need `netns`.
@@ -149,6 +166,14 @@ impl Kernel {
             Op::Neighbour { link, address, mac } => {
                 vxlan::neighbour(&mut self.route, link, *address, *mac).map(|()| Outcome::Created)
             }
+            Op::WireGuard { name, generation, port, mtu, .. } => {
+                wireguard::add(&mut self.route, name, *mtu)?;
+                let secret = self.secrets.get(generation).cloned().ok_or(KernelError::NoKey(*generation))?;
+                self.wireguard()?.set_key(name, &secret, *port).map(|()| Outcome::Created)
+            }
+            Op::WireGuardPeer { link, key, endpoint, address } => {
+                self.wireguard()?.set_peer(link, key, *endpoint, *address).map(|()| Outcome::Created)
+            }
             Op::Child { name, born, parent, kind, mac, mtu } => {
                 let netns = netns.ok_or(KernelError::NoNetns)?;
                 let spec = lan::ChildSpec { name: born, kind: *kind, mac: *mac, mtu: *mtu };
@@ -240,6 +265,8 @@ impl Kernel {
             (Op::Forward { link, mac, to }, _) => vxlan::stop_forward(&mut self.route, link, *mac, *to),
             (Op::Flood { link, to }, _) => vxlan::stop_flood(&mut self.route, link, *to),
             (Op::Neighbour { link, address, .. }, _) => vxlan::stop_neighbour(&mut self.route, link, *address),
+            (Op::WireGuard { name, .. }, _) => wireguard::delete(&mut self.route, name),
+            (Op::WireGuardPeer { link, key, .. }, _) => self.wireguard()?.remove_peer(link, key),
             (Op::Child { name, born, .. }, _) => match netns {
                 Some(netns) => within(netns, || {
                     let mut inside = Netlink::route()?;
@@ -384,6 +411,8 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         | Op::Forward { .. }
         | Op::Flood { .. }
         | Op::Neighbour { .. }
+        | Op::WireGuard { .. }
+        | Op::WireGuardPeer { .. }
         | Op::Table
         | Op::UserTable
         | Op::Elements { .. }
@@ -397,7 +426,8 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         Op::Veth { host, .. } => format!("ip link del {host}"),
         Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => format!("ip link del {name}"),
         Op::Child { name, .. } => format!("ip -n NETNS link del {name}"),
-        Op::Vxlan { name, .. } => format!("ip link del {name}"),
+        Op::Vxlan { name, .. } | Op::WireGuard { name, .. } => format!("ip link del {name}"),
+        Op::WireGuardPeer { link, key, .. } => format!("wg set {link} peer {key} remove"),
         Op::Forward { link, mac, .. } => format!("bridge fdb del {mac} dev {link}"),
         Op::Flood { link, to } => format!("bridge fdb del 00:00:00:00:00:00 dev {link} dst {to}"),
         Op::Neighbour { link, address, .. } => format!("ip neigh del {address} dev {link}"),
@@ -418,61 +448,4 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
     };
     LeftBehind { what: format!("{}: {error}", op.describe()), command }
-}
-
-/// A place where tests make netd fail: `INDEX|NAME:abort|error[:after]` in `NETD_FAILPOINT`. The index counts all ops that
-/// this process does or undoes, from 0; a name means the first op of that name.
-#[derive(Debug, Clone)]
-pub struct Failpoint {
-    at: String,
-    abort: bool,
-    after: bool,
-    count: usize,
-}
-
-impl Failpoint {
-    /// Reads `NETD_FAILPOINT`.
-    pub fn from_env() -> Option<Self> {
-        let text = std::env::var("NETD_FAILPOINT").ok()?;
-        let mut parts = text.split(':');
-        let (at, action) = (parts.next()?.to_owned(), parts.next()?);
-        Some(Self { at, abort: action == "abort", after: parts.next() == Some("after"), count: 0 })
-    }
-
-    fn hit(&self, op: &Op) -> bool {
-        self.at.parse().map_or(self.at == op.name(), |index: usize| index == self.count)
-    }
-
-    fn act(&self) -> Result<(), KernelError> {
-        if self.abort {
-            // As hard as `kill -9`: no destructors, no buffers.
-            let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
-        }
-        Err(KernelError::Failpoint)
-    }
-}
-
-fn guarded<T>(
-    failpoint: &mut Option<Failpoint>,
-    op: &Op,
-    effect: impl FnOnce() -> Result<T, KernelError>,
-) -> Result<T, KernelError> {
-    let Some(point) = failpoint else {
-        return effect();
-    };
-    let (hit, after) = (point.hit(op), point.after);
-    point.count += 1;
-    let armed = point.clone();
-    if !hit {
-        return effect();
-    }
-    // It fails once: what undoes the failure must not fail again.
-    *failpoint = None;
-    if after {
-        let done = effect()?;
-        armed.act()?;
-        return Ok(done);
-    }
-    armed.act()?;
-    effect()
 }

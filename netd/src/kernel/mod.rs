@@ -8,6 +8,7 @@ mod apply;
 mod conntrack;
 mod dhcp;
 mod dhcp_message;
+mod failpoint;
 mod journal;
 mod lan;
 mod link;
@@ -27,9 +28,11 @@ mod sockdiag;
 mod sysctl;
 mod vxlan;
 mod watch;
+mod wireguard;
 
-pub use apply::{ApplyError, Failpoint, Kernel, LeftBehind};
+pub use apply::{ApplyError, Kernel, LeftBehind};
 pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
+pub use failpoint::Failpoint;
 pub use journal::{Journal, JournalState};
 pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
@@ -59,6 +62,10 @@ pub enum KernelError {
     Duplicate { address: std::net::IpAddr, mac: netd_api::Mac },
     #[error("no DHCP server of the LAN answered within 10 s")]
     NoLease,
+    #[error("the kernel has no WireGuard (CONFIG_WIREGUARD)")]
+    NoWireGuard,
+    #[error("this host's WireGuard key {0} is not in its store")]
+    NoKey(u32),
     #[error("stopped by a failpoint")]
     Failpoint,
     #[error("the step needs the container's network namespace")]

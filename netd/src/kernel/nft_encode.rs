@@ -222,6 +222,7 @@ fn encode(data: &[Datum]) -> Vec<u8> {
             Datum::V6(a) => out.extend_from_slice(&a.octets()),
             Datum::Proto(n) | Datum::Family(n) => out.push(*n),
             Datum::Port(p) => out.extend_from_slice(&p.to_be_bytes()),
+            Datum::Vni(vni) => out.extend_from_slice(&vni.number().to_be_bytes()[1..]),
         }
         if data.len() > 1 {
             out.resize(out.len().next_multiple_of(4), 0);
@@ -242,6 +243,7 @@ fn size(field: Field) -> u32 {
     match field {
         Field::Link | Field::V6 => 16,
         Field::V4 => 4,
+        Field::Vni => 3,
         Field::Port => 2,
         Field::Proto | Field::Family => 1,
     }
@@ -260,6 +262,8 @@ fn type_number(fields: &[Field]) -> u32 {
         all << 6
             | match field {
                 Field::Family => 2,
+                // No kind of nft(8)'s: an integer.
+                Field::Vni => 4,
                 Field::V4 => 7,
                 Field::V6 => 8,
                 Field::Proto => 12,
@@ -429,6 +433,7 @@ fn load(list: &mut Attributes, what: Load, register: u32) {
         Load::Saddr6 => payload(list, 1, 8, 16, register),
         Load::Daddr6 => payload(list, 1, 24, 16, register),
         Load::Dport => payload(list, 2, 2, 2, register),
+        Load::Vni => payload(list, 2, 12, 3, register),
     }
 }
 

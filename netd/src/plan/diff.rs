@@ -48,6 +48,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
             Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => {
                 !observed.links.contains_key(name)
             }
+            Op::WireGuard { name, .. } => !observed.links.contains_key(name),
             // One whose bridge had gone is out of it, and its entries of the bridge are, too: it is made again.
             Op::Vxlan { name, bridge, .. } => observed.links.get(name).is_none_or(|seen| {
                 seen.controller.is_none() || seen.controller != observed.links.get(bridge).map(|b| b.index)
@@ -59,6 +60,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
             Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Route { link, .. } => fresh.contains(link),
             Op::Forward { link, .. } | Op::Flood { link, .. } | Op::Neighbour { link, .. } => fresh.contains(link),
+            Op::WireGuardPeer { link, .. } => fresh.contains(link),
             Op::Sysctl { key, undo, .. } => undo.is_some() || fresh.iter().any(|link| names_link(key, link)),
             Op::Table => !observed.table,
             Op::UserTable | Op::Elements { .. } => true,

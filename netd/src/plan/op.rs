@@ -2,10 +2,10 @@
 
 use crate::firewall::Element;
 use ipnet::IpNet;
-use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, Vni};
+use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode, PublicKey, Vni};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// One effect. Links are named, never numbered. Every `Op` that creates something has an inverse (see `kernel::apply`);
 /// the others change an object that an earlier `Op` of the same plan created, and go when it goes.
@@ -62,11 +62,18 @@ pub enum Op {
     Flood { link: IfName, to: IpAddr },
     /// The VXLAN link answers for `address` itself. Inverse: delete it.
     Neighbour { link: IfName, address: IpAddr, mac: Mac },
+    /// A WireGuard link with this host's private key of that generation, which the applier has: no plan and no journal knows it.
+    /// Inverse: delete it, if it carries `alias`.
+    #[serde(rename = "wireguard")]
+    WireGuard { name: IfName, generation: u32, port: u16, mtu: u32, alias: String },
+    /// A host whose key this is takes and sends `address` by the WireGuard link. Inverse: delete the peer.
+    #[serde(rename = "wireguard_peer")]
+    WireGuardPeer { link: IfName, key: PublicKey, endpoint: SocketAddr, address: Ipv6Addr },
 }
 
 impl Op {
     /// All names, for sweeps over every kind there is.
-    pub const NAMES: [&str; 24] = [
+    pub const NAMES: [&str; 26] = [
         "bridge",
         "veth",
         "join",
@@ -91,6 +98,8 @@ impl Op {
         "forward",
         "flood",
         "neighbour",
+        "wireguard",
+        "wireguard_peer",
     ];
 
     /// The op's name: what failpoints and journals call it.
@@ -120,6 +129,8 @@ impl Op {
             Op::Forward { .. } => 21,
             Op::Flood { .. } => 22,
             Op::Neighbour { .. } => 23,
+            Op::WireGuard { .. } => 24,
+            Op::WireGuardPeer { .. } => 25,
         }]
     }
 
@@ -130,6 +141,19 @@ impl Op {
             Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } | Op::Vxlan { name, .. } => {
                 Some(name)
             }
+            Op::WireGuard { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The place in the kernel that it fills, if it takes it from whatever is there, with no moment in which there is nothing.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Op::Forward { link, mac, .. } => Some(format!("fdb {link} {mac}")),
+            Op::Neighbour { link, address, .. } => Some(format!("neigh {link} {address}")),
+            Op::Route { to, .. } => Some(format!("route {to}")),
+            Op::WireGuard { name, .. } => Some(format!("link {name}")),
+            Op::WireGuardPeer { link, key, .. } => Some(format!("peer {link} {key}")),
             _ => None,
         }
     }
@@ -141,6 +165,7 @@ impl Op {
             Op::Route { link, .. } | Op::ReplyRoute { link, .. } | Op::Mtu { link, .. } => Some(link),
             Op::Probe { link, .. } | Op::Announce { link, .. } => Some(link),
             Op::Forward { link, .. } | Op::Flood { link, .. } | Op::Neighbour { link, .. } => Some(link),
+            Op::WireGuardPeer { link, .. } => Some(link),
             _ => None,
         }
     }
@@ -172,6 +197,8 @@ impl Op {
             Op::Forward { mac, to, .. } => format!("forward `{mac}` to host `{to}`"),
             Op::Flood { link, to } => format!("let broadcast of `{link}` go to host `{to}`"),
             Op::Neighbour { link, address, .. } => format!("let `{link}` answer for `{address}`"),
+            Op::WireGuard { name, port, .. } => format!("create WireGuard link `{name}` (UDP port {port})"),
+            Op::WireGuardPeer { link, endpoint, .. } => format!("let `{link}` speak to `{endpoint}`"),
             Op::ReplyRoute { address, link, .. } => format!("route answers from `{}` by `{link}`", address.addr()),
         }
     }

@@ -71,6 +71,12 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
         Op::Forward { link, mac, to } => one('+', "fdb", link, format!("{mac} at {to}")),
         Op::Flood { link, to } => one('+', "fdb", link, format!("broadcast to {to}")),
         Op::Neighbour { link, address, mac } => one('+', "neigh", link, format!("{address} is {mac}")),
+        Op::WireGuard { name, generation, port, mtu, .. } => {
+            one('+', "link", name, format!("wireguard, key {generation} of this host, port {port}, mtu {mtu}"))
+        }
+        Op::WireGuardPeer { link, key, endpoint, address } => {
+            one('+', "peer", link, format!("{key} at {endpoint}, for {address}"))
+        }
         Op::ReplyRoute { address, via, link } => {
             one('+', "rule", &"from", format!("{}: via {via} dev {link}", address.addr()))
         }

@@ -11,6 +11,12 @@ pub enum NodeCommand {
     /// Forget a host that is gone, with its containers' addresses and names
     #[command(visible_alias = "remove", after_help = "Example: rcr node rm node3")]
     Rm(RemoveArgs),
+    /// Give this host a new WireGuard key, for encrypted networks
+    ///
+    /// The old key is taken, too, until every host with such a network sends to the new one: no packet is lost. Waits for that, up to
+    /// --time. Run it on each host whose key is to change.
+    #[command(after_help = "Example: rcr node rekey && rcr node ls")]
+    Rekey(RekeyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -20,6 +26,13 @@ pub struct ListArgs {
     pub quiet: bool,
     #[command(flatten)]
     pub format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RekeyArgs {
+    /// Seconds to wait for the other hosts; the change goes on without us
+    #[arg(short, long, default_value_t = 30, value_name = "SECONDS")]
+    pub time: u64,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,13 @@
-//! `node ls`, `node rm`.
+//! `node ls`, `node rm`, `node rekey`.
 
 use super::{each, table};
-use crate::cli::node::NodeCommand;
+use crate::cli::node::{NodeCommand, RekeyArgs};
 use crate::container::lifecycle::Instance;
 use crate::net::unexpected;
 use crate::report::Outcome;
-use netd_api::{Call, NodeInfo, NodeState, Reply};
+use netd_api::{Call, KeyInfo, NodeInfo, NodeState, Reply};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// `rcr node …`.
 pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
@@ -23,6 +24,7 @@ pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
                     table::print_json(&json!({
                         "ID": node.id, "Name": node.name, "Address": node.address, "Status": state(node), "Self": node.own,
                         "LastSeen": seen(node), "Networks": node.networks, "Containers": node.containers,
+                        "Keys": node.keys.iter().map(describe_key).collect::<Vec<_>>(), "Behind": node.behind,
                     }));
                 }
             } else {
@@ -36,13 +38,14 @@ pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
                     } else {
                         format!("{} ago", table::age(&seen(node)))
                     };
-                    vec![id, node.name.clone(), address, status, last, networks, containers]
+                    vec![id, node.name.clone(), address, status, last, networks, containers, keys(node)]
                 };
-                let head = ["ID", "NAME", "ADDRESS", "STATUS", "LAST SEEN", "NETWORKS", "CONTAINERS"];
+                let head = ["ID", "NAME", "ADDRESS", "STATUS", "LAST SEEN", "NETWORKS", "CONTAINERS", "KEY"];
                 table::print(&head, &nodes.iter().map(row).collect::<Vec<_>>());
             }
             Ok(0)
         }
+        NodeCommand::Rekey(args) => rekey(instance, args),
         NodeCommand::Rm(args) => {
             let mut netd = instance.netd()?;
             Ok(each(&args.nodes, |node| {
@@ -50,6 +53,47 @@ pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
             }))
         }
     }
+}
+
+/// Between two looks at how far the other hosts are.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The key that is in use; a number alone, so that it can be read by a script.
+fn rekey(instance: &Instance, args: &RekeyArgs) -> Outcome<i32> {
+    let mut netd = instance.netd()?;
+    let key = match netd.call(Call::NodeRekey)? {
+        Reply::Key(key) => key,
+        other => return Err(unexpected(&other)),
+    };
+    println!("{}", key.generation);
+    let until = Instant::now() + Duration::from_secs(args.time);
+    loop {
+        let nodes = match netd.call(Call::NodeList)? {
+            Reply::Nodes(nodes) => nodes,
+            other => return Err(unexpected(&other)),
+        };
+        // What the store says of this host may still be older than the key.
+        let own = nodes.into_iter().find(|node| node.own);
+        let Some(own) = own.filter(|own| own.keys.iter().any(|k| k.generation != key.generation)) else { return Ok(0) };
+        if Instant::now() >= until {
+            let who = own.behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let who = if who.is_empty() { String::new() } else { format!(": {who} did not take the new one over") };
+            eprintln!("warning: the old key is still taken{who}; `rcr node ls` shows when it has gone");
+            return Ok(0);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// `2, 3 minutes`, or `1+2, 4 seconds` while the second one is taken over.
+fn keys(node: &NodeInfo) -> String {
+    let Some(newest) = node.keys.last() else { return "-".into() };
+    let numbers: Vec<String> = node.keys.iter().map(|key| key.generation.to_string()).collect();
+    format!("{}, {}", numbers.join("+"), table::age(&time(newest.made)))
+}
+
+fn describe_key(key: &KeyInfo) -> serde_json::Value {
+    json!({ "Generation": key.generation, "PublicKey": key.public, "Port": key.port, "Created": time(key.made) })
 }
 
 fn state(node: &NodeInfo) -> &'static str {
@@ -60,5 +104,9 @@ fn state(node: &NodeInfo) -> &'static str {
 }
 
 fn seen(node: &NodeInfo) -> String {
-    jiff::Timestamp::from_second(node.seen).map(|t| t.to_string()).unwrap_or_default()
+    time(node.seen)
+}
+
+fn time(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map(|t| t.to_string()).unwrap_or_default()
 }

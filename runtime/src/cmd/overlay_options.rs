@@ -25,19 +25,21 @@ pub fn overlay(options: &[String]) -> Outcome<OverlayOptions> {
                 let mtu = value.parse::<u32>().ok().filter(|mtu| MTU.contains(mtu));
                 all.bridge.mtu = Some(mtu.ok_or_else(|| wrong("an MTU lies between 68 and 65485"))?);
             }
-            "host_access" => {
-                all.bridge.host_access = match value {
-                    "true" | "1" => true,
+            "host_access" | "encrypted" => {
+                let on = match value {
+                    // Docker takes the option without a value, too.
+                    "true" | "1" | "" => true,
                     "false" | "0" => false,
                     _ => return Err(wrong("neither true nor false")),
                 };
-            }
-            "encrypted" => {
-                return Err(Failure::new("overlay networks can't be encrypted yet")
-                    .hint("encrypt what goes between the hosts, by WireGuard or IPsec of the hosts' own, and leave `-o encrypted` out"));
+                if key == "encrypted" {
+                    all.encrypted = on;
+                } else {
+                    all.bridge.host_access = on;
+                }
             }
             _ => {
-                let known = ["vni", "vxlan_port", "mtu", "host_access"];
+                let known = ["vni", "vxlan_port", "mtu", "host_access", "encrypted"];
                 let near = value::nearest(key, &known);
                 return Err(Failure::new(format!("the overlay driver has no option `{key}`{near}")));
             }
@@ -56,6 +58,10 @@ mod tests {
 
     #[test]
     fn our_names_and_dockers_say_the_same() {
+        for on in ["encrypted", "encrypted=true", "encrypted=1", "encrypted="] {
+            assert!(parse(&[on]).unwrap().encrypted, "{on}");
+        }
+        assert!(!parse(&["encrypted=false"]).unwrap().encrypted);
         let ours = parse(&["vni=4097", "mtu=1400", "vxlan_port=4790"]).unwrap();
         let dockers = [
             "com.docker.network.driver.overlay.vxlanid_list=4097",
@@ -63,7 +69,8 @@ mod tests {
             "vxlan_port=4790",
         ];
         assert_eq!(ours, parse(&dockers).unwrap());
-        for bad in ["vni=0", "vni=16777216", "mtu=10", "vxlan_port=0", "vxlan_prt=1", "encrypted", "host_access=x"] {
+        for bad in ["vni=0", "vni=16777216", "mtu=10", "vxlan_port=0", "vxlan_prt=1", "encrypted=yes", "host_access=x"]
+        {
             assert!(parse(&[bad]).is_err(), "{bad}");
         }
     }

@@ -1,0 +1,241 @@
+//! What encrypted networks need of the host: its WireGuard keys, links and peers, while it has such a network; and how a new key takes over.
+//!
+//! A key's life: it is written down, it gets a link with all peers, it is published. Another host that sees it adds it as a peer, sends to
+//! it, and says so; whoever has said so is sent to by it. When all have, the old key goes with its link. Each step is brought
+//! about from what is written down and what the others say, so that a netd that was killed goes on where it was.
+
+use super::answer::{kernel_failed, store_failed};
+use super::state::Daemon;
+use crate::cluster::keys::{Keyring, Secret};
+use crate::drivers::wireguard;
+use crate::kernel::{Journal, KernelError, observe};
+use crate::model::Network;
+use crate::plan::{Op, Plan};
+use crate::store::{Change, Durability, StoreError, records};
+use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Where the journal of the WireGuard links is kept.
+pub const LINKS: &str = "journal/wireguard";
+/// Where the keys are kept.
+const KEYS: &str = "keys";
+/// How long an old key's link stays after the last host has said that it sends to the new one: for frames that are on their way.
+const LAST_FRAMES: Duration = Duration::from_secs(5);
+
+/// The writer's part of it.
+#[derive(Default)]
+pub struct Encryption {
+    pub keys: Keyring,
+    /// The links, while there are any.
+    pub links: Option<Journal>,
+    /// Of hosts that have several keys: the newest that is a peer here.
+    pub knows: BTreeMap<NodeId, u32>,
+    /// Since when no host is behind with our newest key.
+    taken_over: Option<Instant>,
+}
+
+impl Encryption {
+    /// What the others are told.
+    pub fn published(&self) -> Vec<KeyInfo> {
+        if self.links.is_some() { self.keys.infos() } else { Vec::new() }
+    }
+}
+
+/// A private key. Without good random bytes there is none.
+fn new_secret() -> Result<Secret, ApiError> {
+    use std::io::Read;
+    let mut bytes = [0; 32];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| {
+        let why = format!("read `/dev/urandom`: {}", super::options::why(&error));
+        ApiError::new(ErrorKind::System, "cannot make a WireGuard key").caused_by(why)
+    })?;
+    Ok(Secret::new(bytes))
+}
+
+impl Daemon {
+    /// Reads the keys of the last netd.
+    pub(super) fn load_keys(&mut self) -> Result<(), StoreError> {
+        let known: Vec<(String, Keyring)> = records(&*self.store, KEYS)?;
+        self.encryption.keys = known.into_iter().next().map(|(_, ring)| ring).unwrap_or_default();
+        self.hand_keys_over();
+        Ok(())
+    }
+
+    /// The applier has the private keys; plans have not.
+    fn hand_keys_over(&mut self) {
+        self.kernel.secrets =
+            self.encryption.keys.keys.iter().map(|key| (key.generation, key.secret.clone())).collect();
+    }
+
+    /// Writes the keys down before anything is done with them.
+    fn keep_keys(&mut self, ring: Keyring) -> Result<(), ApiError> {
+        let change = Change::put(KEYS, &ring);
+        change
+            .and_then(|change| self.store.txn(&[change], Durability::Durable))
+            .map_err(|error| store_failed("cannot write this host's WireGuard keys down", &error))?;
+        self.encryption.keys = ring;
+        self.hand_keys_over();
+        Ok(())
+    }
+
+    /// Whether this host can have an encrypted network. Nothing is touched.
+    pub(super) fn can_encrypt(&mut self, what: &str) -> Result<(), ApiError> {
+        self.kernel.wireguard().map_err(|error| kernel_failed(what, &error))?;
+        if !self.facts.ipv6 {
+            return Err(ApiError::new(ErrorKind::Unsupported, what)
+                .caused_by("the kernel has no IPv6, or it is off: the addresses inside WireGuard are IPv6")
+                .hint("boot without `ipv6.disable=1`; the network between the hosts may be IPv4 alone"));
+        }
+        Ok(())
+    }
+
+    /// The cluster's encrypted networks that have, or are about to have, kernel objects here.
+    fn encrypted_here(&self, also: Option<&Network>) -> BTreeSet<NetworkId> {
+        let up = self.networks.values().filter(|n| n.journal.is_some()).map(|n| &n.network);
+        up.chain(also).filter(|n| n.shared && n.encrypted()).map(|n| n.id.clone()).collect()
+    }
+
+    /// The ports that WireGuard has, or is about to have.
+    pub(super) fn wireguard_ports(&self, also: Option<&Network>) -> BTreeSet<u16> {
+        match self.encrypted_here(also).is_empty() {
+            true => BTreeSet::new(),
+            false => self.encryption.keys.keys.iter().map(|key| key.port).collect(),
+        }
+    }
+
+    /// The first encrypted network is about to come: there is a key, on a port that the configuration says.
+    pub(super) fn ready_keys(&mut self) -> Result<(), ApiError> {
+        let port = self.config.cluster.wireguard_port();
+        let mut ring = self.encryption.keys.clone();
+        if ring.keys.is_empty() {
+            ring.renew(new_secret()?, port, super::networks::now());
+        }
+        if self.encryption.links.is_none() {
+            ring.settle();
+            ring.keys.iter_mut().for_each(|key| key.port = port);
+        }
+        if ring == self.encryption.keys { Ok(()) } else { self.keep_keys(ring) }
+    }
+
+    /// Brings links and peers to what keys and hosts there are.
+    pub(super) fn settle_wireguard(&mut self, also: Option<&Network>) -> Result<(), String> {
+        let Some(identity) = self.membership.identity.clone() else { return Ok(()) };
+        let here = self.encrypted_here(also);
+        let snapshot = self.membership.snapshot.clone();
+        let (mut wanted, mut knows) = (Plan::default(), BTreeMap::new());
+        if !here.is_empty() {
+            if snapshot.nodes.is_empty() && self.encryption.links.is_some() {
+                // Nothing was heard of the cluster yet: what the last netd knew stays.
+                return Ok(());
+            }
+            let peers = snapshot.keyed(&here, &identity.node);
+            let own = self.encryption.keys.infos();
+            for (node, peer) in peers.iter().filter(|(_, peer)| peer.keys.len() > 1) {
+                knows.extend(peer.keys.last().map(|key| (node.clone(), key.generation)));
+            }
+            wanted = wireguard::links(&own, &peers.into_values().collect::<Vec<_>>(), &self.facts);
+        }
+        let before = self.encryption.links.take();
+        let (now, done) = self.bring_journal(LINKS, before, wanted);
+        self.encryption.links = now;
+        if done.is_ok() {
+            self.encryption.knows = knows;
+        }
+        done.map_err(|why| format!("cannot bring WireGuard to what the cluster's hosts are: {why}"))
+    }
+
+    /// Somebody deleted a WireGuard link of ours: it is made again, with its peers and routes.
+    pub(super) fn wireguard_link_gone(&mut self, name: &str) {
+        let Some(journal) = self.encryption.links.clone() else { return };
+        let about = |op: &Op| {
+            let of_link = |link: Option<&IfName>| link.is_some_and(|link| link.as_str() == name);
+            of_link(op.makes())
+                || of_link(op.link())
+                || matches!(op, Op::Sysctl { key, .. } if key.split('/').any(|p| p == name))
+        };
+        if !journal.plan.steps.iter().any(|step| step.op.makes().is_some() && about(&step.op)) {
+            return;
+        }
+        let wanted = journal.plan.clone();
+        let mut left = journal.clone();
+        (left.plan.steps, left.outcomes) =
+            journal.plan.steps.into_iter().zip(journal.outcomes).filter(|(step, _)| !about(&step.op)).unzip();
+        let (now, done) = self.bring_journal(LINKS, Some(left), wanted);
+        self.encryption.links = now;
+        match done {
+            Ok(()) => self.log.line(format!("somebody deleted link `{name}`: made again with its peers")),
+            Err(why) => self.log.line(format!("somebody deleted link `{name}`: {why}")),
+        }
+    }
+
+    /// WireGuard links that should be there and are not.
+    pub(super) fn restore_wireguard(&mut self) -> Result<(), KernelError> {
+        let Some(journal) = &self.encryption.links else { return Ok(()) };
+        let seen = observe(&mut self.kernel.route, false)?;
+        let made: Vec<IfName> = journal.plan.steps.iter().filter_map(|step| step.op.makes().cloned()).collect();
+        for name in made.iter().filter(|name| !seen.links.contains_key(*name)) {
+            self.wireguard_link_gone(name.as_str());
+        }
+        Ok(())
+    }
+
+    /// `node rekey`.
+    pub(super) fn rekey(&mut self) -> Result<KeyInfo, ApiError> {
+        let what = "cannot give this host a new WireGuard key";
+        let Some(identity) = self.membership.identity.clone() else { return Err(super::shared_calls::no_cluster()) };
+        if self.encryption.keys.is_renewing() {
+            let behind = self.membership.snapshot.behind(&identity.node);
+            let who = behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let why = if who.is_empty() { "it is about to end".into() } else { format!("not taken over by: {who}") };
+            return Err(ApiError::new(ErrorKind::InUse, what)
+                .caused_by(format!("the last change of keys is not over; {why}"))
+                .hint(
+                    "`rcr node ls` shows hosts that are down; one that is gone for good is removed by `rcr node rm`",
+                ));
+        }
+        let before = self.encryption.keys.clone();
+        let mut ring = before.clone();
+        ring.renew(new_secret()?, self.config.cluster.wireguard_port(), super::networks::now());
+        if self.encryption.links.is_none() {
+            ring.settle();
+        }
+        self.keep_keys(ring)?;
+        if self.encryption.links.is_some()
+            && let Err(why) = self.settle_guard(None).and_then(|()| self.settle_wireguard(None))
+        {
+            self.keep_keys(before)?;
+            let undone = self.settle_wireguard(None).and_then(|()| self.settle_guard(None));
+            let failed = ApiError::new(ErrorKind::System, what).caused_by(why);
+            return Err(undone.err().into_iter().fold(failed, ApiError::caused_by));
+        }
+        self.encryption.taken_over = None;
+        let key = self.encryption.keys.infos().pop();
+        key.ok_or_else(|| ApiError::new(ErrorKind::System, what))
+    }
+
+    /// An old key goes when nobody sends to it any more. Only what was heard from the store counts.
+    pub(super) fn retire_key(&mut self, now: Instant) {
+        let Some(identity) = self.membership.identity.as_ref().filter(|_| self.encryption.keys.is_renewing()) else {
+            return;
+        };
+        let snapshot = &self.membership.snapshot;
+        let heard = snapshot.nodes.get(&identity.node).is_some_and(|node| node.keys == self.encryption.keys.infos());
+        if !heard || !snapshot.behind(&identity.node).is_empty() {
+            self.encryption.taken_over = None;
+            return;
+        }
+        if now.duration_since(*self.encryption.taken_over.get_or_insert(now)) < LAST_FRAMES {
+            return;
+        }
+        let mut ring = self.encryption.keys.clone();
+        ring.settle();
+        let done = self.keep_keys(ring).map_err(|error| error.to_string());
+        let done = done.and_then(|()| self.settle_wireguard(None)).and_then(|()| self.settle_guard(None));
+        match done {
+            Ok(()) => self.log.line("all hosts have taken this host's new WireGuard key over: the old one is gone"),
+            Err(why) => self.log.line(why),
+        }
+    }
+}

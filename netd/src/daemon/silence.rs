@@ -1,0 +1,159 @@
+//! Hosts that say nothing in the store any more: as long as they answer on the data path, or have been silent there for a short time only, their
+//! entries stay. A host that has lost just the store goes on talking; one that is switched off does not fill the kernel for ever.
+
+use super::state::{Daemon, Input};
+use crate::kernel::answers;
+use netd_api::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How often a host is asked within the grace time.
+const TIMES: u32 = 30;
+/// Not more often than this.
+const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Hosts whose lease has ended.
+#[derive(Default)]
+pub struct Silence(BTreeMap<NodeId, Down>);
+
+struct Down {
+    /// The last sign of life: an answer, or the time since when it is known to be down.
+    since: Instant,
+    asked: Instant,
+    /// Its entries are gone.
+    gone: bool,
+}
+
+impl Silence {
+    /// Hosts whose entries are gone.
+    pub fn gone(&self) -> BTreeSet<NodeId> {
+        self.0.iter().filter(|(_, down)| down.gone).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Takes in which hosts are down. Says whether entries come back.
+    fn know(&mut self, down: &BTreeSet<NodeId>, now: Instant) -> bool {
+        let back = self.0.iter().any(|(id, host)| host.gone && !down.contains(id));
+        self.0.retain(|id, _| down.contains(id));
+        for id in down {
+            self.0.entry(id.clone()).or_insert(Down { since: now, asked: now, gone: false });
+        }
+        back
+    }
+
+    /// Who is to be asked now. Says, too, whether somebody's time is over.
+    fn due(&mut self, grace: Duration, now: Instant) -> (Vec<NodeId>, bool) {
+        let pause = (grace / TIMES).max(SHORTEST);
+        let (mut ask, mut over) = (Vec::new(), false);
+        for (id, host) in &mut self.0 {
+            if now.duration_since(host.asked) >= pause {
+                host.asked = now;
+                ask.push(id.clone());
+            }
+            if !host.gone && now.duration_since(host.since) >= grace {
+                (host.gone, over) = (true, true);
+            }
+        }
+        (ask, over)
+    }
+
+    /// A host has answered. Says whether its entries come back.
+    fn heard(&mut self, id: &NodeId, now: Instant) -> bool {
+        let Some(host) = self.0.get_mut(id) else { return false };
+        host.since = now;
+        std::mem::take(&mut host.gone)
+    }
+
+    /// While this host itself hears nothing of the store, nobody's time runs.
+    fn pause(&mut self, now: Instant) {
+        self.0.values_mut().filter(|host| !host.gone).for_each(|host| host.since = now);
+    }
+}
+
+impl Daemon {
+    /// Asks hosts that are down, and lets go of those that have been silent for too long.
+    pub(super) fn ask_silent_hosts(&mut self, now: Instant) {
+        let (Some(cluster), Some(identity)) = (&self.membership.cluster, &self.membership.identity) else { return };
+        if cluster.problem().is_some() {
+            self.silence.pause(now);
+            return;
+        }
+        let snapshot = self.membership.snapshot.clone();
+        let here = |id: &netd_api::NetworkId| self.networks.get(id).is_some_and(|n| n.journal.is_some());
+        let others = snapshot.at.iter().filter(|(network, node)| here(network) && *node != identity.node);
+        let down = others.map(|(_, node)| node).filter(|node| !snapshot.alive.contains(*node)).cloned().collect();
+        let back = self.silence.know(&down, now);
+        let grace = Duration::from_secs(self.config.cluster.silence());
+        let (ask, over) = self.silence.due(grace, now);
+        for id in ask {
+            if let Some(node) = snapshot.nodes.get(&id) {
+                self.ask_host(id, node.address);
+            }
+        }
+        if over || back {
+            self.settle_hosts();
+        }
+    }
+
+    /// An answer may take seconds: it comes as an input.
+    fn ask_host(&self, id: NodeId, address: IpAddr) {
+        let (inbox, log) = (self.sender.clone(), self.log.clone());
+        let work = move || match answers(address) {
+            Ok(true) => drop(inbox.send(Input::Answered(id))),
+            Ok(false) => {}
+            Err(error) => log.line(format!("cannot ask host `{address}`: {error}")),
+        };
+        let thread = std::thread::Builder::new().name("echo".into()).stack_size(128 << 10).spawn(work);
+        if let Err(error) = thread {
+            self.log.line(format!("cannot ask host `{address}`: {error}"));
+        }
+    }
+
+    /// A host that is down has answered.
+    pub(super) fn host_answered(&mut self, id: &NodeId) {
+        if self.silence.heard(id, Instant::now()) {
+            self.settle_hosts();
+        }
+    }
+
+    fn settle_hosts(&mut self) {
+        let gone = self.silence.gone();
+        let name = |id: &NodeId| self.membership.snapshot.nodes.get(id).map(|node| format!("`{}`", node.name));
+        let names: Vec<String> = gone.iter().filter_map(name).collect();
+        self.log.line(match names.is_empty() {
+            true => "all hosts' forwarding entries are there".to_owned(),
+            false => format!("hosts that have been silent for long have no forwarding entries: {}", names.join(", ")),
+        });
+        self.settle_data_path();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_silence_all_the_while_takes_entries_away() {
+        let grace = Duration::from_secs(900);
+        let at = |start: Instant, seconds| start + Duration::from_secs(seconds);
+        let (start, mut silence) = (Instant::now(), Silence::default());
+        let id: NodeId = "b".repeat(32).parse().unwrap();
+        let down: BTreeSet<NodeId> = [id.clone()].into();
+        assert!(!silence.know(&down, start));
+        assert_eq!(silence.due(grace, at(start, 10)), (vec![], false));
+        assert_eq!(silence.due(grace, at(start, 30)), (vec![id.clone()], false));
+        assert_eq!(silence.due(grace, at(start, 31)), (vec![], false), "one at a time");
+        // It answers once: the time begins anew.
+        assert!(!silence.heard(&id, at(start, 800)));
+        assert!(!silence.due(grace, at(start, 1000)).1 && silence.gone().is_empty());
+        // The store is away: nobody's time runs.
+        silence.pause(at(start, 1600));
+        assert!(!silence.due(grace, at(start, 1800)).1);
+        assert!(silence.due(grace, at(start, 2500)).1 && silence.gone() == down);
+        assert!(!silence.due(grace, at(start, 2600)).1, "once");
+        // It answers, or it is there again: its entries come back.
+        assert!(silence.heard(&id, at(start, 2700)) && silence.gone().is_empty());
+        assert!(silence.due(grace, at(start, 3700)).1);
+        assert!(silence.know(&BTreeSet::new(), at(start, 3800)) && silence.gone().is_empty());
+    }
+}

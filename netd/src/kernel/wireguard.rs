@@ -1,0 +1,158 @@
+//! WireGuard links and their peers, by generic netlink (include/uapi/linux/wireguard.h, genetlink.h).
+
+use super::KernelError;
+use super::link::{RTM_DELLINK, RTM_NEWLINK, find, set_mtu};
+use super::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
+use crate::cluster::keys::Secret;
+use crate::drivers::lan::UNFINISHED;
+use crate::drivers::wireguard::ALIAS;
+use crate::plan::LinkSeen;
+use netd_api::{IfName, PublicKey};
+use netlink_packet_core::Emitable;
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_wireguard::{
+    WireguardAddressFamily, WireguardAllowedIp, WireguardAllowedIpAttr, WireguardAttribute, WireguardPeer,
+    WireguardPeerAttribute, WireguardPeerFlags,
+};
+use nix::errno::Errno;
+use nix::sys::socket::SockProtocol;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// `GENL_ID_CTRL`, `CTRL_CMD_GETFAMILY`, `CTRL_ATTR_FAMILY_ID`, `CTRL_ATTR_FAMILY_NAME`.
+const CONTROL: u16 = 16;
+const GET_FAMILY: u8 = 3;
+const FAMILY_ID: u16 = 1;
+const FAMILY_NAME: u16 = 2;
+/// `WG_CMD_SET_DEVICE`, `WG_GENL_VERSION`.
+const SET_DEVICE: u8 = 1;
+const VERSION: u8 = 1;
+
+/// The socket to WireGuard.
+pub struct WireGuard {
+    socket: Netlink,
+    /// The number that the kernel has given it.
+    family: u16,
+}
+
+impl WireGuard {
+    /// Asks the kernel for it, which loads its module where there are modules.
+    pub fn open() -> Result<Self, KernelError> {
+        let mut socket = Netlink::open(SockProtocol::NetlinkGeneric, 0)?;
+        let mut request = Attributes(vec![GET_FAMILY, VERSION, 0, 0]);
+        request.text(FAMILY_NAME, "wireguard");
+        let mut family = None;
+        let answer = socket.get(CONTROL, &request.0, |_, body| {
+            let id = super::netlink::attributes(body.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == FAMILY_ID);
+            family = id.and_then(|(_, value)| value.try_into().ok()).map(u16::from_ne_bytes);
+        });
+        match (answer, family) {
+            (Ok(()), Some(family)) => Ok(Self { socket, family }),
+            (Err(error), _) if !error.is_gone() => Err(error),
+            _ => Err(KernelError::NoWireGuard),
+        }
+    }
+
+    /// Gives a link its private key and its port.
+    pub fn set_key(&mut self, link: &IfName, secret: &Secret, port: u16) -> Result<(), KernelError> {
+        self.set(link, vec![WireguardAttribute::PrivateKey(*secret.bytes()), WireguardAttribute::ListenPort(port)])
+    }
+
+    /// Adds a peer, or changes the one that has the key: it takes and sends this address alone.
+    pub fn set_peer(
+        &mut self,
+        link: &IfName,
+        key: &PublicKey,
+        endpoint: SocketAddr,
+        address: Ipv6Addr,
+    ) -> Result<(), KernelError> {
+        let allowed = WireguardAllowedIp(vec![
+            WireguardAllowedIpAttr::Family(WireguardAddressFamily::Ipv6),
+            WireguardAllowedIpAttr::IpAddr(IpAddr::V6(address)),
+            WireguardAllowedIpAttr::Cidr(128),
+        ]);
+        let peer = WireguardPeer(vec![
+            WireguardPeerAttribute::PublicKey(key.0),
+            WireguardPeerAttribute::Flags(WireguardPeerFlags::ReplaceAllowedIps),
+            WireguardPeerAttribute::Endpoint(endpoint),
+            WireguardPeerAttribute::AllowedIps(vec![allowed]),
+        ]);
+        self.set(link, vec![WireguardAttribute::Peers(vec![peer])])
+    }
+
+    /// Removes a peer; one that isn't there is removed.
+    pub fn remove_peer(&mut self, link: &IfName, key: &PublicKey) -> Result<(), KernelError> {
+        let peer = WireguardPeer(vec![
+            WireguardPeerAttribute::PublicKey(key.0),
+            WireguardPeerAttribute::Flags(WireguardPeerFlags::RemoveMe),
+        ]);
+        self.set(link, vec![WireguardAttribute::Peers(vec![peer])])
+    }
+
+    fn set(&mut self, link: &IfName, rest: Vec<WireguardAttribute>) -> Result<(), KernelError> {
+        let mut attributes = vec![WireguardAttribute::IfName(link.to_string())];
+        attributes.extend(rest);
+        let mut payload = vec![SET_DEVICE, VERSION, 0, 0];
+        let head = payload.len();
+        payload.resize(head + attributes.as_slice().buffer_len(), 0);
+        attributes.as_slice().emit(&mut payload[head..]);
+        let done = self.socket.request(self.family, 0, &payload);
+        // A private key was in there.
+        payload.fill(0);
+        done
+    }
+}
+
+/// Creates a WireGuard link, down, or brings one of ours to this MTU.
+pub fn add(socket: &mut Netlink, name: &IfName, mtu: u32) -> Result<(), KernelError> {
+    let mut request = LinkMessage::default();
+    request.attributes = vec![
+        LinkAttribute::IfName(name.to_string()),
+        LinkAttribute::Mtu(mtu),
+        LinkAttribute::Group(UNFINISHED),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Wireguard)]),
+    ];
+    match socket.request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &emit(&request)) {
+        Ok(()) => {}
+        Err(error) if error.errno() == Some(Errno::EEXIST) => {
+            let seen = find(socket, name.as_str())?;
+            if !is_ours(&seen) {
+                return Err(KernelError::NotOurs(name.to_string()));
+            }
+            if seen.mtu != mtu {
+                set_mtu(socket, seen.index, mtu)?;
+            }
+        }
+        Err(error) if error.errno() == Some(Errno::EOPNOTSUPP) => return Err(KernelError::NoWireGuard),
+        Err(error) => return Err(error),
+    }
+    // It has no MAC that would tell whose it is before it has its alias, which the kernel takes only in a message of its own: its group does.
+    let mut finish = LinkMessage::default();
+    let (name, alias) = (LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(ALIAS.to_owned()));
+    finish.attributes = vec![name, alias, LinkAttribute::Group(0)];
+    socket.request(RTM_NEWLINK, 0, &emit(&finish))
+}
+
+/// Deletes a link, if it is one that [`add`] made.
+pub fn delete(socket: &mut Netlink, name: &IfName) -> Result<(), KernelError> {
+    let seen = match find(socket, name.as_str()) {
+        Ok(seen) => seen,
+        Err(error) if error.is_gone() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !is_ours(&seen) {
+        return Ok(());
+    }
+    let mut request = LinkMessage::default();
+    request.header.index = seen.index;
+    match socket.request(RTM_DELLINK, 0, &emit(&request)) {
+        Err(error) if error.is_gone() => Ok(()),
+        other => other,
+    }
+}
+
+fn is_ours(seen: &LinkSeen) -> bool {
+    match &seen.alias {
+        Some(alias) => alias == ALIAS,
+        None => seen.group == UNFINISHED,
+    }
+}

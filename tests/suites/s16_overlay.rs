@@ -381,6 +381,41 @@ fn hosts_are_listed_told_apart_and_forgotten() {
 }
 
 #[test]
+fn entries_of_a_host_go_only_when_it_is_silent_on_the_data_path_too() {
+    let mut cluster = Cluster::new(2, false);
+    let text = "[cluster]\nstore = \"etcd://192.0.2.2:2379\"\nnode_name = \"node1\"\nnode_address = \"192.0.2.11\"\nsilence = 5\n";
+    cluster.hosts[0].configure(text);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let address = cluster.hosts[1].address("c2", "mesh");
+    eventually("they talk", || cluster.pings(0, "c1", &address));
+    let entries = || cluster.hosts[0].netns.run("bridge fdb show").matches("dst 192.0.2.12").count();
+    let before = entries();
+    // Its netd says nothing any more, and its lease is ended by hand, as it would be after a minute. It still answers pings.
+    let pid = nix::unistd::Pid::from_raw(cluster.hosts[1].netd_pid().unwrap());
+    let listed = cluster.hosts[0].ok(&["node", "ls", "--format", "json"]);
+    let mut nodes = listed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let id = nodes.find(|node| node["Name"] == "node2").unwrap()["ID"].as_str().unwrap().to_owned();
+    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    cluster.etcdctl(&["del", &format!("/rcr/v1/alive/{id}")]);
+    eventually("it is down", || cluster.hosts[0].ok(&["node", "ls"]).contains(" down "));
+    std::thread::sleep(std::time::Duration::from_secs(9));
+    assert_eq!(entries(), before, "it answers: its entries stay");
+    assert!(cluster.pings(0, "c1", &address));
+    // Now it is silent altogether.
+    cluster.hosts[1].netns.ip("link set lan0 down");
+    eventually("its entries go", || entries() == 0);
+    // It is plugged in again: the entries are back before its netd is.
+    cluster.hosts[1].netns.ip("link set lan0 up");
+    eventually("its entries are back", || entries() == before);
+    nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+    eventually("it is there again, and they talk", || {
+        cluster.hosts[0].ok(&["node", "ls"]).matches(" ready ").count() == 2 && cluster.pings(0, "c1", "c2")
+    });
+}
+
+#[test]
 fn frames_of_strangers_are_dropped() {
     let cluster = Cluster::new(2, false);
     mesh(&cluster);

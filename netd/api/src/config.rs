@@ -36,9 +36,16 @@ pub struct ClusterConfig {
     pub key_file: Option<PathBuf>,
     /// Where this host takes WireGuard's datagrams (encrypted networks): this port and the next one.
     pub wireguard_port: Option<u16>,
+    /// Seconds without a lease and without an answer after which a host's forwarding entries go.
+    pub silence: Option<u64>,
 }
 
 impl ClusterConfig {
+    /// `silence`, or its default: a quarter of an hour.
+    pub fn silence(&self) -> u64 {
+        self.silence.unwrap_or(900)
+    }
+
     /// `wireguard_port`, or its default.
     pub fn wireguard_port(&self) -> u16 {
         self.wireguard_port.unwrap_or(crate::WIREGUARD_PORT)
@@ -224,6 +231,9 @@ impl Config {
         }
         if config.cluster.wireguard_port.is_some_and(|port| port == 0 || port == u16::MAX) {
             return Err("cluster.wireguard_port must be between 1 and 65534: the next port is taken, too".into());
+        }
+        if config.cluster.silence.is_some_and(|seconds| !(5..=31_536_000).contains(&seconds)) {
+            return Err("cluster.silence must be between 5 and 31536000 seconds".into());
         }
         if config.images.parallel == 0 || config.images.parallel > 64 {
             return Err("images.parallel must be between 1 and 64".into());

@@ -96,5 +96,5 @@ impl Daemon {
 /// Absent where there is nothing.
 fn journal(all: Done) -> Option<Journal> {
     let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = all.into_iter().unzip();
-    (!steps.is_empty()).then(|| Journal { plan: Plan { steps }, outcomes, state: JournalState::Up })
+    (!steps.is_empty()).then_some(Journal { plan: Plan { steps }, outcomes, state: JournalState::Up })
 }

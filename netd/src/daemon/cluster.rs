@@ -158,6 +158,12 @@ impl Daemon {
             .map(|(id, _)| id.clone())
             .collect();
         gone.iter().for_each(|id| self.lose_network(id));
+        self.settle_data_path();
+        self.settle_names();
+    }
+
+    /// What other hosts have, as firewall, tunnels and entries.
+    pub(super) fn settle_data_path(&mut self) {
         if let Err(why) = self.settle_guard(None).and_then(|()| self.settle_wireguard(None)) {
             self.log.line(why);
         }
@@ -168,7 +174,6 @@ impl Daemon {
                 self.log.line(why);
             }
         }
-        self.settle_names();
     }
 
     /// A network that somebody made.
@@ -227,7 +232,9 @@ impl Daemon {
     /// Other hosts' containers on a network that is up here.
     pub(super) fn settle_peers(&mut self, id: &NetworkId) -> Result<(), String> {
         let Some(identity) = self.membership.identity.clone() else { return Ok(()) };
-        let peers = self.membership.snapshot.peers(id, &identity.node);
+        let mut peers = self.membership.snapshot.peers(id, &identity.node);
+        let gone = self.silence.gone();
+        peers.vteps.retain(|node, _| !gone.contains(node));
         let Some(state) = self.networks.get_mut(id).filter(|n| n.journal.is_some()) else { return Ok(()) };
         let wanted = overlay::peers(&state.network, &peers, Some(identity.address));
         let (name, before) = (state.network.name.clone(), state.peers.take());

@@ -19,6 +19,7 @@ mod publish;
 mod sandbox;
 mod server;
 mod shared_calls;
+mod silence;
 mod state;
 mod update;
 

@@ -6,6 +6,7 @@ use super::encryption::Encryption;
 use super::log::Log;
 use super::sandbox::Sandbox;
 use super::server::ShimLink;
+use super::silence::Silence;
 use crate::dns::Dns;
 use crate::ipam::Leases;
 use crate::kernel::{Event, Journal, Kernel, KernelError, Netns, delete_marked};
@@ -45,6 +46,8 @@ pub enum Input {
     Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
     /// A LAN's DHCP server gave a running container another address.
     Leased(ContainerId, NetworkId, LanLease),
+    /// A host whose lease has ended answers on the data path.
+    Answered(netd_api::NodeId),
 }
 
 /// A network with what changes about it.
@@ -94,6 +97,7 @@ pub struct Daemon {
     pub(super) host_bits: u64,
     pub(super) membership: Membership,
     pub(super) encryption: Encryption,
+    pub(super) silence: Silence,
     ending: bool,
 }
 
@@ -131,6 +135,7 @@ impl Daemon {
             host_bits: 0,
             membership: Membership::default(),
             encryption: Encryption::default(),
+            silence: Silence::default(),
             ending: false,
         }
     }
@@ -169,6 +174,7 @@ impl Daemon {
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
+            Input::Answered(id) => self.host_answered(&id),
             Input::Cluster(snapshot) => self.cluster_changed(snapshot),
             Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
         }
@@ -257,6 +263,7 @@ impl Daemon {
         }
         self.rest_idle_networks(now);
         self.retire_key(now);
+        self.ask_silent_hosts(now);
         self.publish_own();
     }
 

@@ -8,6 +8,7 @@ mod apply;
 mod conntrack;
 mod dhcp;
 mod dhcp_message;
+mod echo;
 mod failpoint;
 mod journal;
 mod lan;
@@ -32,6 +33,7 @@ mod wireguard;
 
 pub use apply::{ApplyError, Kernel, LeftBehind};
 pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
+pub use echo::answers;
 pub use failpoint::Failpoint;
 pub use journal::{Journal, JournalState};
 pub use lan::{is_wireless, knows_kind, load_dummy_module};

@@ -6,7 +6,7 @@ want=$1
 # program:package
 demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
-  openssl:openssl docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils setfattr:attr zstd:zstd
+  docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils openssl:openssl setfattr:attr zstd:zstd
   qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod flock:util-linux
   dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client vagrant:vagrant)
 # The peers that rcr is measured against.

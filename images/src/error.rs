@@ -6,8 +6,19 @@ use crate::remote::wire::{Refusal, RefusalKind};
 use std::io;
 
 /// How to do without a registry.
-const OFFLINE: &str = "without a registry: `rcr load -i FILE` takes an image that was saved elsewhere, `rcr image import FILE NAME` \
+pub const OFFLINE: &str = "without a registry: `rcr load -i FILE` takes an image that was saved elsewhere, `rcr image import FILE NAME` \
                        makes one of a root file system (images/mkalpine builds such a file)";
+
+const REACH: &str = "check the registry's name, the network, and HTTPS_PROXY where there is a proxy";
+const UNTRUSTED: &str = "/etc/docker/certs.d/REGISTRY/ca.crt is trusted for a registry, SSL_CERT_FILE=FILE instead of this machine's own; `insecure` in [images] of the \
+                         configuration lists registries that are spoken to without TLS";
+const PLAIN: &str = "`insecure` in [images] of the configuration lists registries that are spoken to without TLS";
+const FULL: &str = "`rcr image prune -a` removes images that no container stands on";
+
+/// No room is left, or none for us.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
 /// An error with the way out, if there is one.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +33,9 @@ pub enum Error {
     InUse { name: String, users: Vec<String> },
     #[error("cannot unpack the image: {0}")]
     Hostile(String),
+    /// Something else than an archive of images.
+    #[error("it is no image: it has neither an `index.json` (OCI) nor a `manifest.json` (Docker)")]
+    NoImage,
     #[error("cannot unpack the image: {why}")]
     Limit {
         why: String,
@@ -59,11 +73,16 @@ impl Error {
     /// The same, about a certain image: a registry's refusal names it.
     pub fn about(self, image: &str) -> Self {
         match self {
-            Error::Registry(refusal) if refusal.kind != RefusalKind::Unreachable => {
+            Error::Registry(refusal) => {
                 Error::Registry(Refusal { message: refusal.message.replace("{image}", image), ..refusal })
             }
             other => other,
         }
+    }
+
+    /// Did nobody answer?
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Error::Registry(refusal) if refusal.kind == RefusalKind::Unreachable)
     }
 
     /// What a registry's refusal was caused by; other errors have sources.
@@ -92,11 +111,15 @@ impl Error {
             Error::Platform { known, .. } => Some(format!("`--platform` takes one of {}", known.join(", "))),
             Error::Wrong { .. } => Some("pull again; if it stays, the image is broken at the registry".into()),
             Error::Registry(Refusal { kind, .. }) => match kind {
-                RefusalKind::Unreachable => Some(OFFLINE.into()),
+                RefusalKind::Unreachable => Some(REACH.into()),
                 RefusalKind::Denied => Some("`rcr login REGISTRY` keeps credentials; the name may also be wrong".into()),
                 RefusalKind::NotFound => Some("check the name and the tag".into()),
+                RefusalKind::Untrusted => Some(UNTRUSTED.into()),
+                RefusalKind::Plain => Some(PLAIN.into()),
                 RefusalKind::Unread | RefusalKind::Other => None,
             },
+            Error::NoImage => Some("`rcr image import FILE NAME` makes an image of a root file system".into()),
+            Error::Io { source, .. } if is_full(source) => Some(FULL.into()),
             Error::Name { .. } | Error::Hostile(_) | Error::Io { .. } => None,
         }
     }

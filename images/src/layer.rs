@@ -12,6 +12,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// The longest line of a report, in bytes.
 const MAX_LINE: u64 = 64 << 10;
+/// Of what is no report, as much as is kept, in bytes: a few lines.
+const MAX_NOISE: usize = 200;
 
 /// A layer that came through.
 #[derive(Debug, Clone)]
@@ -57,7 +59,7 @@ pub fn pass(
     match told.last {
         Some(Report::Done(digests)) if status.success() => Ok(passed(digests, told.opaque)?),
         Some(Report::Failed(trouble)) => Err(stopped(trouble)),
-        _ => Err(ended(status, told.noise, job).into()),
+        _ => Err(ended(status, &told.noise, job).into()),
     }
 }
 
@@ -86,8 +88,8 @@ fn start(folder: &Path, input: OwnedFd, kept: Option<File>, job: &Job) -> Result
 struct Told {
     last: Option<Report>,
     opaque: Vec<Vec<u8>>,
-    /// A line that was no report: a panic's.
-    noise: Option<String>,
+    /// The first lines that were no report: a panic's.
+    noise: String,
 }
 
 fn listen(stderr: impl Read, progress: &mut dyn FnMut(u64, u64)) -> io::Result<Told> {
@@ -103,7 +105,10 @@ fn listen(stderr: impl Read, progress: &mut dyn FnMut(u64, u64)) -> io::Result<T
             Ok(Report::Progress { packed, unpacked }) => progress(packed, unpacked),
             Ok(Report::Opaque(folder)) => told.opaque.push(folder),
             Ok(last) => told.last = Some(last),
-            Err(_) => told.noise = Some(String::from_utf8_lossy(&line).trim().to_owned()).filter(|l| !l.is_empty()),
+            Err(_) if told.noise.len() < MAX_NOISE => {
+                told.noise = format!("{} {}", told.noise, String::from_utf8_lossy(&line).trim()).trim().to_owned();
+            }
+            Err(_) => {}
         }
     }
 }
@@ -131,7 +136,7 @@ fn stopped(trouble: Trouble) -> Stopped {
 }
 
 /// One line of printable text: names out of an archive may hold what would move a terminal's cursor.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     const MOST: usize = 400;
     let escaped = text.chars().flat_map(|c| match c.is_control() {
         true => c.escape_default().collect::<Vec<_>>(),
@@ -140,17 +145,29 @@ fn clean(text: &str) -> String {
     escaped.take(MOST).collect()
 }
 
-/// It ended without a word.
-fn ended(status: ExitStatus, noise: Option<String>, job: &Job) -> Error {
+/// It ended without a word of its own.
+fn ended(status: ExitStatus, noise: &str, job: &Job) -> Error {
+    if out_of_memory(noise) {
+        let memory = job.limits.memory;
+        return Error::limit("memory", format!("it takes more than {memory} bytes of memory to unpack"));
+    }
+    Error::Hostile(format!("rcr-unpack {}", end(status, noise)))
+}
+
+/// Is this what a program says whose memory limit was reached?
+pub(crate) fn out_of_memory(noise: &str) -> bool {
+    ["memory allocation of", "failed to spawn thread", "cannot start a thread"]
+        .iter()
+        .any(|words| noise.contains(words))
+}
+
+/// How a program of ours ended before its time, on one line.
+fn end(status: ExitStatus, noise: &str) -> String {
     use std::os::unix::process::ExitStatusExt;
-    let noise = noise.map(|line| format!(": {line}")).unwrap_or_default();
+    let said = if noise.is_empty() { String::new() } else { format!(": {}", clean(noise)) };
     match status.signal() {
-        // An allocation that fails aborts.
-        Some(nix::libc::SIGABRT) if noise.contains("memory allocation") => {
-            Error::limit("memory", format!("it takes more than {} bytes of memory to unpack", job.limits.memory))
-        }
-        Some(signal) => Error::Hostile(format!("rcr-unpack was ended by signal {signal}{noise}")),
-        None => Error::Hostile(format!("rcr-unpack ended with code {}{noise}", status.code().unwrap_or(-1))),
+        Some(signal) => format!("was ended by signal {signal}{said}"),
+        None => format!("ended with code {}{said}", status.code().unwrap_or(-1)),
     }
 }
 

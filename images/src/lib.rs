@@ -24,7 +24,7 @@ pub mod store;
 pub mod unpack;
 
 pub use digest::Digest;
-pub use error::{Doing, Error, errno_text};
+pub use error::{Doing, Error, OFFLINE, errno_text};
 pub use import::ImportOptions;
 pub use reference::Reference;
 pub use store::{Check, Image, ImageSummary, Pruned, Removed, Store, Users};

@@ -82,7 +82,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             let _ = writeln!(text, "hint: {hint}");
         }
-        text
+        printable(&text)
     }
 
     /// Prints to stderr.
@@ -180,6 +180,16 @@ impl<T> Doing<T> for Outcome<T> {
     }
 }
 
+/// Text without what would steer a terminal: names, histories and error messages come out of images and from registries, too.
+pub fn printable(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 /// `no such file or directory (ENOENT)`.
 pub fn io_text(error: &io::Error) -> String {
     match error.raw_os_error() {
@@ -204,6 +214,7 @@ mod tests {
     #[test]
     fn an_error_reads_as_designed() {
         let failure = Failure::new("cannot start `web`").because(errno_text(libc::ENOENT)).hint("create it");
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\td\n"), "a\\u{1b}[2Jb\\u{9b}c\td\n");
         assert_eq!(
             failure.during("cannot run `web`").text(),
             "error: cannot run `web`\n  caused by: cannot start `web`\n  caused by: no such file or directory (ENOENT)\nhint: create it\n"

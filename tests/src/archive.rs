@@ -47,6 +47,18 @@ impl Archive {
         self
     }
 
+    /// An ordinary file whose name is in two parts, as ustar has it.
+    pub fn prefixed(self, prefix: &str, name: &str, content: &[u8]) -> Self {
+        let at = self.0.len();
+        let mut all = self.file(name, content);
+        all.0[at + 345..][..prefix.len()].copy_from_slice(prefix.as_bytes());
+        let header = &all.0[at..at + 512];
+        let sum: u32 =
+            header.iter().enumerate().map(|(n, b)| if (148..156).contains(&n) { 32 } else { (*b).into() }).sum();
+        all.0[at + 148..at + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        all
+    }
+
     /// A pax header for the next entry (pax(1)): `NAME=value` records.
     pub fn pax(self, records: &[(&str, &[u8])]) -> Self {
         let mut content = Vec::new();

@@ -6,6 +6,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`archive`] | tar archives as an attacker would write them |
+//! | [`images`] | `rcr` and layers for suites about images |
 //! | [`host`] | a host: its namespace, its state folders, `rcr` on it, the world outside |
 //! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
 //! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
@@ -16,6 +17,7 @@
 pub mod archive;
 pub mod cluster;
 pub mod host;
+pub mod images;
 pub mod netns;
 pub mod registry;
 pub mod snapshot;

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What goes wrong with one request for a blob; each is used once, in order.
+/// What goes wrong with one request for a blob, or for a manifest by its tag; each is used once, in order.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// The connection closes after so many bytes.
@@ -26,6 +26,10 @@ pub enum Fault {
     Status(u16),
     /// `Range` is ignored.
     NoRange,
+    /// A document that goes on for so many MiB.
+    Long(usize),
+    /// 400 with this document.
+    Says(String),
 }
 
 #[derive(Default)]
@@ -35,9 +39,20 @@ struct State {
     faults: Mutex<HashMap<String, Vec<Fault>>>,
     /// `METHOD target range`
     requests: Mutex<Vec<String>>,
-    /// A bearer token that must be fetched with this user and password, in base64.
-    bearer: Mutex<Option<String>>,
+    /// A token is needed.
+    bearer: Mutex<Option<Bearer>>,
     end: AtomicBool,
+}
+
+/// How a registry gives tokens.
+#[derive(Debug, Clone)]
+struct Bearer {
+    /// User and password that get one, in base64; nobody is asked where it is empty.
+    basic: String,
+    /// What stands after `WWW-Authenticate:`; `HOST` is the host.
+    challenge: String,
+    /// What the token's server answers.
+    token: String,
 }
 
 /// A registry of our own in a host's namespace. It ends with this.
@@ -83,7 +98,13 @@ impl Fake {
 
     /// From now on a token is needed, which this user and password get.
     pub fn need_bearer(&self, basic: &str) {
-        *self.state.bearer.lock().unwrap() = Some(basic.to_owned());
+        self.challenge(basic, "Bearer realm=\"http://HOST/token\",service=\"fake\"", r#"{"token":"secret"}"#);
+    }
+
+    /// The same in its own words.
+    pub fn challenge(&self, basic: &str, challenge: &str, token: &str) {
+        let bearer = Bearer { basic: basic.into(), challenge: challenge.into(), token: token.into() };
+        *self.state.bearer.lock().unwrap() = Some(bearer);
     }
 
     pub fn blob(&self, bytes: &[u8]) -> String {
@@ -164,16 +185,16 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     // A proxy is asked with a whole URL.
     let path = target.strip_prefix("http://").map_or(target, |rest| &rest[rest.find('/').unwrap_or(0)..]);
     let authorization = headers.get("authorization").cloned().unwrap_or_default();
-    if let Some(basic) = state.bearer.lock().unwrap().clone() {
+    if let Some(bearer) = state.bearer.lock().unwrap().clone() {
         if path.starts_with("/token") {
-            return match authorization == format!("Basic {basic}") {
-                true => answer(&mut stream, 200, "application/json", "", br#"{"token":"secret"}"#),
+            return match bearer.basic.is_empty() || authorization == format!("Basic {}", bearer.basic) {
+                true => answer(&mut stream, 200, "application/json", "", bearer.token.as_bytes()),
                 false => answer(&mut stream, 401, "text/plain", "", b"no"),
             };
         }
         if authorization != "Bearer secret" {
             let host = headers.get("host").cloned().unwrap_or_default();
-            let ask = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"fake\"\r\n");
+            let ask = format!("WWW-Authenticate: {}\r\n", bearer.challenge.replace("HOST", &host));
             return answer(&mut stream, 401, "application/json", &ask, b"{\"errors\":[{\"code\":\"UNAUTHORIZED\"}]}");
         }
     }
@@ -183,6 +204,12 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     }
     if path.contains("/manifests/") {
         let found = state.manifests.lock().unwrap().get(&last).cloned();
+        match fault_of(state, &last) {
+            Some(Fault::Status(code)) => return answer(&mut stream, code, "text/plain", "", b"not now"),
+            Some(Fault::Says(text)) => return answer(&mut stream, 400, "application/json", "", text.as_bytes()),
+            Some(Fault::Long(size)) => return long(&mut stream, size),
+            _ => {}
+        }
         return match found {
             Some((media_type, bytes)) => answer(&mut stream, 200, &media_type, "", &bytes),
             None => answer(&mut stream, 404, "application/json", "", b"{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\"}]}"),
@@ -195,11 +222,21 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
+/// The next thing that goes wrong with a request for this.
+fn fault_of(state: &State, what: &str) -> Option<Fault> {
+    let mut faults = state.faults.lock().unwrap();
+    faults.get_mut(what).filter(|all| !all.is_empty()).map(|all| all.remove(0))
+}
+
+/// A document of spaces.
+fn long(stream: &mut TcpStream, size: usize) -> std::io::Result<()> {
+    let (spaces, length) = (vec![b' '; 1 << 20], size << 20);
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {OCI_MANIFEST}\r\nContent-Length: {length}\r\n\r\n")?;
+    (0..size).try_for_each(|_| stream.write_all(&spaces))
+}
+
 fn blob(state: &State, stream: &mut TcpStream, digest: &str, mut bytes: Vec<u8>, range: &str) -> std::io::Result<()> {
-    let fault = {
-        let mut faults = state.faults.lock().unwrap();
-        faults.get_mut(digest).filter(|all| !all.is_empty()).map(|all| all.remove(0))
-    };
+    let fault = fault_of(state, digest);
     if let Some(Fault::Status(code)) = fault {
         return answer(stream, code, "text/plain", "", b"not now");
     }
@@ -261,26 +298,50 @@ pub struct Real {
 impl Real {
     /// `htpasswd`: user and password that it wants.
     pub fn start(host: &Host, htpasswd: Option<(&str, &str)>) -> Self {
-        let folder = host.scratch().join("registry");
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: \"127.0.0.1:5000\"}}\n",
-            folder.display()
-        );
+        let mut more = String::new();
         if let Some((user, password)) = htpasswd {
             let file = host.scratch().join("htpasswd");
             let line = host.netns.run(&format!("htpasswd -Bbn {user} {password}"));
             std::fs::write(&file, line).unwrap();
-            config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
+            more = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", file.display());
         }
+        Self::with(host, "localhost:5000", "addr: \"127.0.0.1:5000\"", &more)
+    }
+
+    /// With TLS, on all addresses; its certificate, which nobody but itself vouches for, is for 198.51.100.1.
+    pub fn with_tls(host: &Host) -> (Self, PathBuf) {
+        let (key, certificate) = (host.scratch().join("key.pem"), host.scratch().join("certificate.pem"));
+        let output = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:198.51.100.1"])
+            // One that is an authority's own vouches for no server.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl is needed: make setup-test");
+        assert!(output.status.success(), "{output:?}");
+        let (key, file) = (key.display(), certificate.display());
+        let http = format!("addr: \":5000\", tls: {{certificate: {file}, key: {key}}}");
+        (Self::with(host, "198.51.100.1:5000", &http, ""), certificate)
+    }
+
+    fn with(host: &Host, name: &'static str, http: &str, more: &str) -> Self {
+        let folder = host.scratch().join("registry");
+        std::fs::create_dir_all(&folder).unwrap();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+             http: {{{http}}}\n{more}",
+            folder.display()
+        );
         let file = host.scratch().join("registry.yml");
         std::fs::write(&file, config).unwrap();
         let mut command = host.netns.command("docker-registry");
         command.arg("serve").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("docker-registry is needed: make setup-test");
         eventually("the registry answers", || host.netns.tcp("127.0.0.1:5000", "GET /v2/ HTTP/1.0\r\n\r\n").is_ok());
-        Self { child, name: "localhost:5000", folder }
+        Self { child, name, folder }
     }
 }
 
@@ -289,4 +350,44 @@ impl Drop for Real {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A proxy that opens ways through (`CONNECT`), on an address of the host. What was asked of it.
+pub fn proxy(host: &Host, address: &str) -> Arc<Mutex<Vec<String>>> {
+    let own = address.to_owned();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let shared = asked.clone();
+    host.netns.inside(move || {
+        let listener = TcpListener::bind(own).expect("bind");
+        // A thread lives in the namespace of the one that started it.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = shared.clone();
+                std::thread::spawn(move || drop(pass_through(stream, &shared)));
+            }
+        });
+    });
+    asked
+}
+
+fn pass_through(mut client: TcpStream, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let first = head.lines().next().unwrap_or_default().to_owned();
+    let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    asked.lock().unwrap().push(first);
+    let mut server = TcpStream::connect(target)?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+    std::io::copy(&mut server, &mut client)?;
+    client.shutdown(std::net::Shutdown::Write)
 }

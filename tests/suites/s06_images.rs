@@ -32,6 +32,15 @@ fn import_from_file_and_stdin_list_tag_inspect_remove() {
         table.starts_with("REPOSITORY") && ["one", "two", "three"].iter().all(|name| table.contains(name)),
         "{table}"
     );
+    let named = |args: &[&str]| host.ok(&[&["images"], args].concat()).lines().count() - 1;
+    for (name, expected) in
+        [("one", 1), ("one:1", 1), ("one:2", 0), ("docker.io/library/one", 1), ("on", 0), ("x.y:1/one", 0)]
+    {
+        assert_eq!(named(&[name]), expected, "{name}");
+    }
+    assert_eq!(named(&["-a"]), 3);
+    assert_eq!(host.ok(&["images", "-aq", "three"]), id["sha256:".len()..][..12]);
+    assert!(host.refused(&["images", "A/../B"]).contains("cannot understand the image name"));
     assert_eq!(host.inspect("one:1", "/Id"), id.as_str());
     host.ok(&["create", "--name", "c", "two", "true"]);
     assert!(host.rcr(&["image", "rm", "two"]).stderr.contains("used by c"));
@@ -88,6 +97,12 @@ fn hostile_archives_change_nothing_outside() {
     let victim = host.scratch().join("victim");
     std::fs::create_dir(&victim).unwrap();
     std::fs::write(victim.join("file"), "safe").unwrap();
+    // All that can be seen of it, times of change among it: nothing was even touched.
+    let look = || {
+        let output = Command::new("find").arg(&victim).args(["-printf", "%p %y %m %U %G %s %n %l %T@ %C@\\n"]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let before = look();
     let target = victim.to_str().unwrap();
     let up = format!("{}{}", "../".repeat(20), &target[1..]);
     let attacks: Vec<(&str, Archive)> = vec![
@@ -101,6 +116,65 @@ fn hostile_archives_change_nothing_outside() {
         (
             "a folder over a symlink",
             Archive::new().entry("l", b'2', target, b"").entry("l", b'5', "", b"").entry("l/file", b'0', "", b"owned"),
+        ),
+        // What tar's unpacking once did: the mode of the folder that the symlink names was changed (RUSTSEC-2026-0067).
+        (
+            "a mode by way of a symlink",
+            Archive::new().entry("l", b'2', target, b"").raw(b"l/", b'5', "", b"", 0, "0000777"),
+        ),
+        (
+            "a mode of a file by way of a symlink",
+            Archive::new().entry("l", b'2', target, b"").raw(b"l/file", b'0', "", b"x", 1, "0004777").raw(
+                b"l/./file",
+                b'0',
+                "",
+                b"x",
+                1,
+                "0004777",
+            ),
+        ),
+        (
+            "a name by a pax header, through a symlink by another",
+            Archive::new()
+                .pax(&[("path", b"l"), ("linkpath", target.as_bytes())])
+                .entry("x", b'2', "x", b"")
+                .pax(&[("path", b"l/file")])
+                .entry("x", b'0', "", b"owned"),
+        ),
+        (
+            "names by GNU headers",
+            Archive::new()
+                .entry("././@LongLink", b'K', "", format!("{target}\0").as_bytes())
+                .entry("l", b'2', "x", b"")
+                .entry("././@LongLink", b'L', "", b"l/file\0")
+                .entry("x", b'0', "", b"owned"),
+        ),
+        (
+            "a prefix that leaves",
+            Archive::new().prefixed(&format!("..{}", "/..".repeat(12)), &format!("{}/file", &target[1..]), b"owned"),
+        ),
+        (
+            "a size that hides an entry (RUSTSEC-2026-0068)",
+            Archive::new()
+                .pax(&[("size", b"0")])
+                .file("f", &Archive::new().file(&format!("{up}/file"), b"owned").end()),
+        ),
+        (
+            "a symlink in place of a folder that is written to later",
+            Archive::new().folder("d").file("d/x", b"").entry("d", b'2', target, b"").file("d/file", b"owned"),
+        ),
+        (
+            "a device's file through a symlink",
+            Archive::new().entry("l", b'2', target, b"").entry("l/file", b'3', "", b"").entry("l/fifo", b'6', "", b""),
+        ),
+        (
+            "an attribute through a symlink",
+            Archive::new().entry("l", b'2', target, b"").pax(&[("SCHILY.xattr.user.a", b"b")]).file("l/file", b"owned"),
+        ),
+        ("a time through a symlink", Archive::new().entry("l", b'2', target, b"").pax(&[("mtime", b"1")]).folder("l")),
+        (
+            "a magic link",
+            Archive::new().entry("l", b'2', "/proc/self/root", b"").file(&format!("l{target}/file"), b"owned"),
         ),
         (
             "a file over a symlink",
@@ -134,7 +208,7 @@ fn hostile_archives_change_nothing_outside() {
         assert!([0, 125].contains(&ran.code), "{name}: {ran:?}");
         assert!(!ran.stderr.contains("panicked"), "{name}: {ran:?}");
         assert_eq!(std::fs::read_to_string(victim.join("file")).unwrap(), "safe", "{name}");
-        assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 1, "{name}");
+        assert_eq!(look(), before, "{name}");
         host.rcr(&["rmi", "evil"]);
         let left: Vec<_> = std::fs::read_dir(host.root().join("images/tmp")).unwrap().collect();
         assert!(left.is_empty(), "{name}: {left:?}");
@@ -173,14 +247,7 @@ fn damaged_and_cut_archives_are_clear_errors_and_leave_nothing() {
 #[test]
 fn a_real_alpine_runs_if_one_is_given() {
     // The project's own image stands for it everywhere else; a real one is used where a clone has it beside itself, or RCR_TEST_ALPINE names one.
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/images");
-    let found = std::fs::read_dir(beside)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|e| e.path())
-        .find(|p| p.extension().is_some_and(|e| e == "gz"));
-    let Some(file) = std::env::var_os("RCR_TEST_ALPINE").map(PathBuf::from).or(found) else {
+    let Some(file) = tests::images::real_alpine() else {
         println!("no real Alpine root file system is here: this run tested the project's own image only");
         return;
     };

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::archive::Archive;
+use tests::images::base;
 use tests::registry::Fake;
 use tests::{Host, Ran};
 
@@ -97,9 +98,7 @@ fn every_form_of_tar_comes_out_as_gnu_tar_makes_it() {
 fn umoci_and_we_agree_on_a_good_image() {
     let host = Host::bare();
     let fake = Fake::start(&host, "127.0.0.1:5001");
-    let (packed, mut base) = (std::fs::read(tests::rootfs("alpine")).unwrap(), Vec::new());
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut base).unwrap();
-    fake.image("1", &[base], |_, _| ());
+    fake.image("1", &[base()], |_, _| ());
     host.ok(&["pull", "-q", &fake.name("x:1")]);
     let dir = host.scratch();
     host.ok(&["save", "--format", "oci-dir", "-o", dir.join("oci").to_str().unwrap(), &fake.name("x:1")]);
@@ -111,9 +110,7 @@ fn umoci_and_we_agree_on_a_good_image() {
 /// Runs a command in a container of an image of these layers.
 fn stacked(host: &Host, layers: &[Vec<u8>], script: &str) -> String {
     let fake = Fake::start(host, "127.0.0.1:5002");
-    let (packed, mut base) = (std::fs::read(tests::rootfs("alpine")).unwrap(), Vec::new());
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut base).unwrap();
-    let all: Vec<Vec<u8>> = [base].into_iter().chain(layers.iter().cloned()).collect();
+    let all: Vec<Vec<u8>> = [base()].into_iter().chain(layers.iter().cloned()).collect();
     fake.image("1", &all, |_, _| ());
     let name = fake.name("x:1");
     let said = host.ok(&["run", "--rm", "--network", "none", "--pull", "always", &name, "sh", "-c", script]);

@@ -5,16 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tests::Host;
 use tests::archive::Archive;
+use tests::images::base;
 use tests::registry::Fake;
 
 /// An image of two layers with a name, and a container's worth of config.
 fn image(host: &Host) -> String {
     let fake = Fake::start(host, "127.0.0.1:5001");
-    let packed = std::fs::read(tests::rootfs("alpine")).unwrap();
-    let mut base = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut base).unwrap();
     let second = Archive::new().file("etc/mark", b"second layer\n").entry("bin/sh2", b'2', "sh", b"").end();
-    fake.image("1", &[base, second], |_, config| {
+    fake.image("1", &[base(), second], |_, config| {
         config["config"]["Env"] = serde_json::json!(["A=b"]);
         config["history"] = serde_json::json!([{ "created": "2026-01-02T03:04:05Z", "created_by": "first" }, { "created_by": "empty", "empty_layer": true }, { "created_by": "second" }]);
     });

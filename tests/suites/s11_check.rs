@@ -6,15 +6,9 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use tests::archive::Archive;
+use tests::images::base;
 use tests::registry::{Fake, OCI_INDEX, OCI_MANIFEST};
 use tests::{Host, Ran};
-
-fn base() -> Vec<u8> {
-    let packed = std::fs::read(tests::rootfs("alpine")).unwrap();
-    let mut plain = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain).unwrap();
-    plain
-}
 
 fn layer(host: &Host, name: &str, at: usize) -> PathBuf {
     let diff = host.inspect(name, &format!("/RootFS/Layers/{at}"));

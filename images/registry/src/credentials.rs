@@ -1,12 +1,11 @@
-//! docker's config.json, and its credential helpers (docker-credential-NAME; protocol: docker-credential-helpers, README).
+//! Whose credentials are used: docker's config.json on the disk, and its credential helpers as programs (docker-credential-NAME;
+//! protocol: docker-credential-helpers, README). What they say is understood by [`rcr_images::remote::credentials`].
 
 use crate::refusal::other;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use oci_client::secrets::RegistryAuth;
-use rcr_images::reference::DOCKER_HUB;
+use rcr_images::remote::credentials::{DockerConfig, Known, helper_says, key};
 use rcr_images::remote::wire::Refusal;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -14,16 +13,13 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The key under which docker keeps the credentials of Docker Hub.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
-
 /// How long a helper may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The configuration as it was when we began.
 pub struct Store {
     path: Option<PathBuf>,
-    config: Result<Value, Refusal>,
+    config: Result<DockerConfig, Refusal>,
 }
 
 impl Store {
@@ -35,156 +31,101 @@ impl Store {
     }
 
     fn at(path: Option<PathBuf>) -> Self {
-        let read = path.as_ref().map(fs::read);
-        let config = match (read, &path) {
-            (None, _) => Ok(json!({})),
-            (Some(Err(error)), _) if error.kind() == io::ErrorKind::NotFound => Ok(json!({})),
-            (Some(Err(error)), path) => Err(unreadable(path, error.to_string())),
-            (Some(Ok(bytes)), path) => match serde_json::from_slice(&bytes) {
-                Ok(Value::Object(config)) => Ok(Value::Object(config)),
-                Ok(_) => Err(unreadable(path, "it is no JSON object".into())),
-                Err(error) => Err(unreadable(path, error.to_string())),
-            },
+        let config = match path.as_ref().map(fs::read) {
+            None => Ok(DockerConfig::default()),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(DockerConfig::default()),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(bytes)) => DockerConfig::parse(&bytes),
         };
-        Self { path, config }
+        let shown = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let unreadable = |why| failed(format!("cannot read docker's configuration `{shown}`"), why);
+        Self { config: config.map_err(unreadable), path }
     }
 
-    fn config(&self) -> Result<&Value, Refusal> {
+    fn config(&self) -> Result<&DockerConfig, Refusal> {
         self.config.as_ref().map_err(Clone::clone)
     }
 
     /// The credentials for a registry; anonymous if there are none.
     pub fn lookup(&self, host: &str) -> Result<RegistryAuth, Refusal> {
         let config = self.config()?;
-        if let Some(helper) = helper(config, host) {
-            return Ok(ask_helper(helper, host)?.unwrap_or(RegistryAuth::Anonymous));
+        let known = match config.helper(host) {
+            Some(helper) => ask_helper(helper, host)?,
+            None => config.lookup(host),
+        };
+        match known {
+            Known::Nothing => Ok(RegistryAuth::Anonymous),
+            Known::Password { user, password } => Ok(RegistryAuth::Basic(user, password)),
+            Known::Token => Err(failed(
+                format!("docker has an identity token for `{host}`, which cannot be used yet"),
+                "`rcr login` with a password or an access token replaces it".into(),
+            )),
+            Known::Damaged => Err(other(format!("the credentials for `{host}` in docker's configuration are damaged"))),
         }
-        for key in keys(host) {
-            let Some(entry) = config.get("auths").and_then(|auths| auths.get(&key)) else { continue };
-            let text = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-            if text("identitytoken").is_some() {
-                let what =
-                    format!("docker's configuration has an identity token for `{host}`, which cannot be used yet");
-                return Err(Refusal {
-                    causes: vec!["`rcr login` with a password or an access token replaces it".into()],
-                    ..other(what)
-                });
-            }
-            if let Some(auth) = text("auth") {
-                return decode(auth).ok_or_else(|| {
-                    other(format!("the credentials for `{host}` in docker's configuration are damaged"))
-                });
-            }
-            if let (Some(user), Some(password)) = (text("username"), text("password")) {
-                return Ok(RegistryAuth::Basic(user.into(), password.into()));
-            }
-        }
-        Ok(RegistryAuth::Anonymous)
     }
 
     /// Keeps credentials: by the helper, if one is configured, else in the file.
     pub fn keep(&self, host: &str, user: &str, password: &str) -> Result<(), Refusal> {
-        let config = self.config()?;
-        if let Some(helper) = helper(config, host) {
+        if let Some(helper) = self.config()?.helper(host) {
             let request = json!({ "ServerURL": key(host), "Username": user, "Secret": password });
             return run_helper(helper, "store", &request.to_string()).map(drop);
         }
-        let auth = STANDARD.encode(format!("{user}:{password}"));
-        self.change(|auths| {
-            auths.insert(key(host), json!({ "auth": auth }));
-        })
+        self.change(|config| config.keep(host, user, password))
     }
 
     /// Forgets credentials; false if there were none.
     pub fn forget(&self, host: &str) -> Result<bool, Refusal> {
-        let config = self.config()?;
-        if let Some(helper) = helper(config, host) {
-            let there = ask_helper(helper, host)?.is_some();
-            return run_helper(helper, "erase", &key(host)).map(|_| there);
+        if let Some(helper) = self.config()?.helper(host) {
+            let there = ask_helper(helper, host)? != Known::Nothing;
+            if there {
+                run_helper(helper, "erase", &key(host))?;
+            }
+            return Ok(there);
         }
-        let mut there = false;
-        self.change(|auths| keys(host).iter().for_each(|key| there |= auths.remove(key).is_some()))?;
-        Ok(there)
+        self.change(|config| config.forget(host))
     }
 
     /// Writes the file anew, beside the old one, readable by its owner alone.
-    fn change(&self, act: impl FnOnce(&mut Map<String, Value>)) -> Result<(), Refusal> {
+    fn change<T>(&self, act: impl FnOnce(&mut DockerConfig) -> Result<T, String>) -> Result<T, Refusal> {
         let mut config = self.config()?.clone();
-        let failed = |why: String| Refusal { causes: vec![why], ..other("cannot write docker's configuration") };
-        let auths = config.as_object_mut().map(|config| config.entry("auths").or_insert_with(|| json!({})));
-        let auths = auths.and_then(Value::as_object_mut).ok_or_else(|| failed("`auths` is no object".into()))?;
-        act(auths);
-        let path = self.path.as_ref().ok_or_else(|| failed("neither HOME nor DOCKER_CONFIG is set".into()))?;
+        let cannot = |why: String| failed("cannot write docker's configuration".into(), why);
+        let done = act(&mut config).map_err(cannot)?;
+        let path = self.path.as_ref().ok_or_else(|| cannot("neither HOME nor DOCKER_CONFIG is set".into()))?;
+        let bytes = config.text().map_err(cannot)?;
         let write = || -> io::Result<()> {
             if let Some(folder) = path.parent() {
                 fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             }
             let temporary = path.with_extension(format!("json.{}", std::process::id()));
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(&serde_json::to_vec_pretty(&config)?)?;
+            file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&temporary, path)
         };
-        write().map_err(|error| failed(format!("{}: {error}", path.display())))
+        write().map_err(|error| cannot(format!("{}: {error}", path.display())))?;
+        Ok(done)
     }
 }
 
-fn unreadable(path: &Option<PathBuf>, why: String) -> Refusal {
-    let path = path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-    Refusal { causes: vec![why], ..other(format!("cannot read docker's configuration `{path}`")) }
+fn failed(message: String, why: String) -> Refusal {
+    Refusal { causes: vec![why], ..other(message) }
 }
 
-/// The key under which docker writes the credentials of a registry.
-fn key(host: &str) -> String {
-    if host == DOCKER_HUB { HUB_KEY.to_owned() } else { host.to_owned() }
-}
-
-/// All keys under which they may stand.
-fn keys(host: &str) -> Vec<String> {
-    let hosts = match host {
-        DOCKER_HUB => vec![DOCKER_HUB, "index.docker.io", "registry-1.docker.io"],
-        host => vec![host],
-    };
-    let forms = |host: &&str| {
-        ["", "/", "/v1/", "/v2/", "/v1", "/v2"]
-            .into_iter()
-            .flat_map(|end| [format!("{host}{end}"), format!("https://{host}{end}"), format!("http://{host}{end}")])
-            .collect::<Vec<_>>()
-    };
-    [key(host)].into_iter().chain(hosts.iter().flat_map(forms)).collect()
-}
-
-/// The helper that is in charge of a registry.
-fn helper<'a>(config: &'a Value, host: &str) -> Option<&'a str> {
-    let own = config.get("credHelpers").and_then(|all| keys(host).iter().find_map(|key| all.get(key)));
-    own.or_else(|| config.get("credsStore")).and_then(Value::as_str).filter(|name| !name.is_empty())
-}
-
-fn ask_helper(helper: &str, host: &str) -> Result<Option<RegistryAuth>, Refusal> {
-    let Some(said) = run_helper(helper, "get", &key(host))? else { return Ok(None) };
-    let said: Value = serde_json::from_str(&said).map_err(|e| Refusal {
-        causes: vec![e.to_string()],
-        ..other(format!("docker-credential-{helper} gave no JSON"))
-    })?;
-    let text = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (user, secret) = (text("Username"), text("Secret"));
-    match user.as_str() {
-        "" => Ok(None),
-        "<token>" => Err(other(format!("docker-credential-{helper} has an identity token, which cannot be used yet"))),
-        _ => Ok(Some(RegistryAuth::Basic(user, secret))),
-    }
+fn ask_helper(helper: &str, host: &str) -> Result<Known, Refusal> {
+    let Some(said) = run_helper(helper, "get", &key(host))? else { return Ok(Known::Nothing) };
+    helper_says(&said).map_err(|why| failed(format!("docker-credential-{helper} gave no JSON"), why))
 }
 
 /// What a helper says; `None` if it has nothing.
 fn run_helper(helper: &str, verb: &str, input: &str) -> Result<Option<String>, Refusal> {
     let program = format!("docker-credential-{helper}");
-    let failed = |why: String| Refusal { causes: vec![why], ..other(format!("`{program} {verb}` failed")) };
+    let failed = |why: String| failed(format!("`{program} {verb}` failed"), why);
     if helper.contains('/') {
         return Err(failed("a helper's name is no path".into()));
     }
     let mut command = Command::new(&program);
     command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|e| failed(e.to_string()))?;
+    let mut child = command.spawn().map_err(|e| failed(reason(&e)))?;
     if let Some(mut stdin) = child.stdin.take() {
         let _ = stdin.write_all(input.as_bytes());
     }
@@ -207,10 +148,9 @@ fn run_helper(helper: &str, verb: &str, input: &str) -> Result<Option<String>, R
     }
 }
 
-fn decode(auth: &str) -> Option<RegistryAuth> {
-    let text = String::from_utf8(STANDARD.decode(auth.trim()).ok()?).ok()?;
-    let (user, password) = text.split_once(':')?;
-    Some(RegistryAuth::Basic(user.to_owned(), password.trim_end_matches('\0').to_owned()))
+/// An I/O error's reason, with the errno's name.
+fn reason(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), rcr_images::errno_text)
 }
 
 #[cfg(test)]
@@ -227,7 +167,7 @@ mod tests {
         store().keep("docker.io", "me", "a:b").unwrap();
         store().keep("localhost:5000", "you", "pass").unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(HUB_KEY), "{text}");
+        assert!(text.contains("https://index.docker.io/v1/"), "{text}");
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(store().lookup("docker.io"), Ok(RegistryAuth::Basic("me".into(), "a:b".into())));

@@ -1,15 +1,23 @@
 //! The registry and its mirrors.
 
 use crate::credentials::Store as Credentials;
-use crate::refusal::{self, Trouble};
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use crate::refusal::{self, Trouble, other};
+use oci_client::client::{Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Reference, RegistryOperation};
 use rcr_images::remote::wire::{Refusal, RefusalKind, Session};
+use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Where docker and podman look for certificates of registries.
+const CERTIFICATES: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
+/// How a certificate begins.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A host that has the repository.
 pub struct Endpoint {
@@ -17,6 +25,8 @@ pub struct Endpoint {
     repository: String,
     /// Why there are none is told when the endpoint is asked.
     auth: Result<RegistryAuth, Refusal>,
+    /// Done for pulling, and for pushing.
+    authenticated: [OnceCell<()>; 2],
 }
 
 /// All of them, mirrors first, the registry itself last.
@@ -40,6 +50,7 @@ impl Endpoints {
             read_timeout: Some(Duration::from_secs(config.read_timeout.max(1))),
             user_agent: concat!("rcr/", env!("CARGO_PKG_VERSION")),
             use_monolithic_push: true,
+            extra_root_certificates: certificates(&hosts)?,
             ..ClientConfig::default()
         })
         .map_err(|error| refusal::causes(&error).join(": "))?;
@@ -47,6 +58,7 @@ impl Endpoints {
             host: host.to_string(),
             repository: session.repository.clone(),
             auth: credentials.lookup(host),
+            authenticated: Default::default(),
         };
         let all: Vec<Endpoint> = hosts.iter().map(endpoint).collect();
         Ok(Self { client, answered: AtomicUsize::new(all.len() - 1), all })
@@ -85,7 +97,8 @@ impl Endpoints {
             let refusal = refusal::translate(&origin.host, error).refusal;
             if refusal.kind == RefusalKind::Denied { denied(refusal) } else { refusal }
         };
-        self.client.auth(&image, &auth, RegistryOperation::Pull).await.map_err(|e| translate(&e))?;
+        let token = self.client.auth(&image, &auth, RegistryOperation::Pull).await.map_err(|e| translate(&e))?;
+        check_token(&origin.host, token)?;
         // A registry that asks for a password itself looks at it only when something is wanted. What is wanted is not there.
         match self.client.fetch_manifest_digest(&image, &auth).await {
             Ok(_) => Ok(()),
@@ -107,10 +120,53 @@ impl Endpoint {
         }
     }
 
+    /// Gets a token, where the registry gives tokens, once for each operation; the client keeps it.
+    pub async fn authenticate(&self, client: &Client, operation: RegistryOperation) -> Result<(), Trouble> {
+        let once = match operation {
+            RegistryOperation::Pull => &self.authenticated[0],
+            RegistryOperation::Push => &self.authenticated[1],
+        };
+        let ask = async || {
+            let token = client.auth(&self.image("latest"), self.auth()?, operation).await;
+            let token = token.map_err(|error| refusal::translate(&self.host, &error))?;
+            check_token(&self.host, token).map_err(Trouble::from)
+        };
+        once.get_or_try_init(ask).await?;
+        Ok(())
+    }
+
     /// The credentials for this host.
     pub fn auth(&self) -> Result<&RegistryAuth, Trouble> {
         self.auth.as_ref().map_err(|refusal| refusal.clone().into())
     }
+}
+
+/// The client takes for granted that a token can be written into a header.
+fn check_token(host: &str, token: Option<String>) -> Result<(), Refusal> {
+    match token.is_none_or(|token| token.bytes().all(|b| b.is_ascii_graphic())) {
+        true => Ok(()),
+        false => Err(other(format!("the registry `{host}` gave a token that is none"))),
+    }
+}
+
+/// Certificates that docker and podman trust for these hosts: `HOST/*.crt` in their folders. One for a mirror vouches for the registry,
+/// too: both were named by whoever may write there.
+fn certificates(hosts: &[&String]) -> Result<Vec<Certificate>, String> {
+    let folders = hosts.iter().flat_map(|host| CERTIFICATES.map(|folder| Path::new(folder).join(host)));
+    let files =
+        folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten()).map(|entry| entry.path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "crt"))
+        .map(|path| {
+            let read = fs::read(&path).map_err(|error| error.to_string());
+            let data = read.and_then(|data| match data.windows(PEM.len()).any(|part| part == PEM) {
+                true => Ok(data),
+                false => Err("it holds no certificate".into()),
+            });
+            let data = data.map_err(|why| format!("cannot use the certificate `{}`: {why}", path.display()))?;
+            Ok(Certificate { encoding: CertificateEncoding::Pem, data })
+        })
+        .collect()
 }
 
 /// Names and addresses of this machine itself: nobody listens in between.

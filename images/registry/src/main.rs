@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match socket.map_err(|e| e.to_string()).and_then(session::serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("error: rcr-registry is started by rcr\n  caused by: {why}");
+            eprintln!("{why}");
             ExitCode::FAILURE
         }
     }

@@ -32,22 +32,23 @@ pub fn translate(host: &str, error: &E) -> Trouble {
         }
         E::RequestError(request) if request.status().is_some_and(|s| s.as_u16() == 404) => missing().into(),
         E::RequestError(request) => {
-            let unreachable = request.is_connect() || request.is_timeout();
-            let kind = if unreachable { RefusalKind::Unreachable } else { RefusalKind::Other };
-            let message = match unreachable {
-                true => format!("cannot reach the registry `{host}`"),
-                false => format!("the registry `{host}` does not speak as it should"),
+            let again = !request.is_connect() && !request.is_builder();
+            let kind = kind_of(request, request.is_connect() || request.is_timeout());
+            let message = match kind {
+                RefusalKind::Other => format!("the registry `{host}` does not speak as it should"),
+                _ => format!("cannot reach the registry `{host}`"),
             };
-            Trouble { refusal: Refusal { kind, message, causes: causes(request) }, again: !request.is_connect() }
+            Trouble { refusal: Refusal { kind, message, causes: causes(request) }, again }
         }
         E::UnauthorizedError { .. } => denied().into(),
         E::AuthenticationFailure(why) => Refusal { causes: cause(why), ..denied() }.into(),
         E::ImageManifestNotFoundError(_) => missing().into(),
         E::RegistryError { envelope, .. } => {
             let has = |codes: &[OciErrorCode]| envelope.errors.iter().any(|e| codes.contains(&e.code));
-            let causes: Vec<String> =
-                envelope.errors.iter().map(|e| e.message.clone()).filter(|m| !m.is_empty()).collect();
-            if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
+            let causes: Vec<String> = envelope.errors.iter().take(3).flat_map(|e| cause(&e.message)).collect();
+            if has(&[OciErrorCode::BlobUnknown]) {
+                Refusal { causes, ..other(format!("the registry `{host}` lacks a part of `{{image}}`")) }.into()
+            } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
                 Refusal { causes, ..missing() }.into()
             } else if has(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
                 Refusal { causes, ..denied() }.into()
@@ -72,6 +73,27 @@ pub fn translate(host: &str, error: &E) -> Trouble {
     }
 }
 
+/// What a request failed of: nobody answers, or who does cannot be trusted.
+fn kind_of(request: &(dyn Error + 'static), unreachable: bool) -> RefusalKind {
+    let mut next = Some(request);
+    while let Some(error) = next {
+        match error.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(_)) => return RefusalKind::Untrusted,
+            Some(rustls::Error::InvalidMessage(_)) => return RefusalKind::Plain,
+            _ => {}
+        }
+        let io = error.downcast_ref::<std::io::Error>();
+        // Who does not know TLS may hang up on it.
+        if unreachable && io.is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof) {
+            return RefusalKind::Plain;
+        }
+        // An io::Error keeps what it was made of to itself: its source is that one's source.
+        let inner = io.and_then(std::io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn Error + 'static)).or(error.source());
+    }
+    if unreachable { RefusalKind::Unreachable } else { RefusalKind::Other }
+}
+
 /// At most one line of what a server says.
 fn cause(text: &str) -> Vec<String> {
     let line: String = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
@@ -90,7 +112,7 @@ pub fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
         next = error.source();
     }
     let skip = chain.len().saturating_sub(2);
-    let mut last: Vec<String> = chain.split_off(skip);
+    let mut last: Vec<String> = chain.split_off(skip).iter().flat_map(|text| cause(text)).collect();
     last.retain(|text| !text.contains("client error (Connect)") && !text.starts_with("error sending request"));
     last.dedup();
     last

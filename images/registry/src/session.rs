@@ -42,7 +42,7 @@ impl Teller<'_> {
 
 /// Serves until the other side closes.
 pub fn serve(socket: UnixStream) -> Result<(), String> {
-    let (session, _) = recv_frame::<Session>(&socket).map_err(|e| e.to_string())?;
+    let (session, _) = recv_frame::<Session>(&socket).map_err(|e| format!("rcr-registry is started by rcr: {e}"))?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| "no TLS provider")?;
     // While the files of the user can still be read, whoever they belong to, and helpers be run with what the user has.
     let credentials = Credentials::load();
@@ -52,7 +52,7 @@ pub fn serve(socket: UnixStream) -> Result<(), String> {
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|e| format!("cannot start: {e}"))?;
+        .map_err(|e| format!("cannot start a thread: {e}"))?;
     let answers = socket.try_clone().map_err(|e| e.to_string())?;
     let context = Arc::new(Context { session, endpoints, credentials, socket: Mutex::new(answers) });
     loop {

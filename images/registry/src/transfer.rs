@@ -55,10 +55,7 @@ pub async fn manifest(context: &Context, target: &str, fd: OwnedFd, teller: &Tel
         let got = few(teller, async || {
             let (image, auth) = (endpoint.image(target), endpoint.auth()?);
             // First of all, so that a host that does not answer is waited for once.
-            client
-                .auth(&image, auth, RegistryOperation::Pull)
-                .await
-                .map_err(|error| translate(&endpoint.host, &error))?;
+            endpoint.authenticate(client, RegistryOperation::Pull).await?;
             let got = client.pull_manifest_raw(&image, auth, &MANIFEST_TYPES).await;
             got.map_err(|error| translate(&endpoint.host, &error))
         });
@@ -168,7 +165,7 @@ fn broken(endpoint: &Endpoint, error: &std::io::Error) -> Trouble {
 pub async fn has_blob(context: &Context, digest: &str, teller: &Teller<'_>) -> Outcome {
     let (client, origin) = (&context.endpoints.client, context.endpoints.origin());
     let exists = few(teller, async || {
-        client.store_auth_if_needed(&origin.host, origin.auth()?).await;
+        origin.authenticate(client, RegistryOperation::Pull).await?;
         let exists = client.blob_exists(&origin.image(digest), digest).await;
         exists.map_err(|error| translate(&origin.host, &error))
     });
@@ -180,7 +177,7 @@ pub async fn push_blob(context: &Context, digest: &str, size: u64, fd: OwnedFd, 
     let (client, origin) = (&context.endpoints.client, context.endpoints.origin());
     let file = File::from(fd);
     let sent = few(teller, async || {
-        client.store_auth_if_needed(&origin.host, origin.auth()?).await;
+        origin.authenticate(client, RegistryOperation::Push).await?;
         let mut file = file.try_clone().map_err(|e| other(e.to_string()))?;
         file.rewind().map_err(|e| other(e.to_string()))?;
         let sent = client.push_blob_stream(&origin.image("latest"), pieces(file), digest, Some(size)).await;
@@ -217,7 +214,7 @@ pub async fn push_manifest(
     let mut bytes = Vec::new();
     File::from(fd).read_to_end(&mut bytes).map_err(|e| other(e.to_string()))?;
     let sent = few(teller, async || {
-        client.store_auth_if_needed(&origin.host, origin.auth()?).await;
+        origin.authenticate(client, RegistryOperation::Push).await?;
         let media_type = media_type.parse().map_err(|_| other("the manifest's media type cannot be sent"))?;
         let sent = client.push_manifest_raw(&origin.image(target), bytes.clone(), media_type).await;
         sent.map_err(|error| translate(&origin.host, &error))

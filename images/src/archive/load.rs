@@ -12,9 +12,11 @@ use crate::store::{Busy, REF_NAME, private_folder};
 use crate::unpack::wire::Job;
 use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use oci_spec::image::{Descriptor, MediaType};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// An image that was loaded, and the names it was given.
@@ -37,7 +39,7 @@ pub fn load(
     let job = Job { limits: *store.limits(), size: None, keep: false, unpack: true };
     let taken = layer::pass(claim.folder()?, archive, None, &job, &mut |_, bytes| progress(bytes));
     taken.map_err(|stopped| stopped.error)?;
-    from(store, &busy, &claim.path().join("fs"), platform, threads)
+    from(store, &busy, &claim.path().join("fs"), platform, threads, true)
 }
 
 /// Loads all images of a folder: an OCI layout, or what an archive of Docker's unpacks to.
@@ -47,7 +49,7 @@ pub fn load_folder(
     platform: Option<&Platform>,
     threads: usize,
 ) -> Result<Vec<Loaded>, Error> {
-    from(store, &store.begin()?, folder, platform, threads)
+    from(store, &store.begin()?, folder, platform, threads, false)
 }
 
 fn from(
@@ -56,17 +58,16 @@ fn from(
     folder: &Path,
     platform: Option<&Platform>,
     threads: usize,
+    own: bool,
 ) -> Result<Vec<Loaded>, Error> {
-    let load = Load { store, busy, folder: Folder::open(folder)?, threads };
+    let load = Load { store, busy, folder: Folder::open(folder)?, threads, own };
     let limit = store.limits().document;
     if let Some(index) = load.folder.document("index.json", limit)? {
         return load.oci(&index, &platform.cloned().unwrap_or_default());
     }
     match load.folder.document("manifest.json", limit)? {
         Some(list) => load.docker(&list),
-        None => Err(Error::Hostile(
-            "it is no image: it has neither an `index.json` (OCI) nor a `manifest.json` (Docker)".into(),
-        )),
+        None => Err(Error::NoImage),
     }
 }
 
@@ -75,6 +76,8 @@ struct Load<'a> {
     busy: &'a Busy,
     folder: Folder,
     threads: usize,
+    /// The folder is of our own making, on the store's file system, and nobody else's: its files may become the store's.
+    own: bool,
 }
 
 impl Load<'_> {
@@ -124,11 +127,7 @@ impl Load<'_> {
 
     /// Every image of an archive of Docker's. Its layers are named by path; the config says what they must unpack to.
     fn docker(&self, list: &[u8]) -> Result<Vec<Loaded>, Error> {
-        let wrong = |e: serde_json::Error| Error::Hostile(format!("its `manifest.json` is not as it should be: {e}"));
-        let images: Vec<DockerImage> = serde_json::from_slice(list).map_err(wrong)?;
-        if images.is_empty() {
-            return Err(Error::Hostile("it holds no image".into()));
-        }
+        let images = DockerImage::list(list, self.store.limits())?;
         images.iter().map(|image| self.docker_image(image)).collect()
     }
 
@@ -142,9 +141,6 @@ impl Load<'_> {
             let (layers, ids) = (image.layers.len(), diff_ids.len());
             return Err(Error::Hostile(format!("its manifest has {layers} layers, its config {ids}")));
         }
-        if diff_ids.len() > limits.layers {
-            return Err(Error::limit("layers", format!("it has more than {} layers", limits.layers)));
-        }
         let pairs: Vec<(&String, &String)> = image.layers.iter().zip(diff_ids).collect();
         let layers = parallel::each(&pairs, self.threads, &|| (), &|(path, diff_id)| {
             let wrong =
@@ -153,9 +149,7 @@ impl Load<'_> {
             Ok((media_type(passed.compression), passed.digest, passed.size))
         })?;
         let manifest = describe_manifest(&config, &layers)?;
-        let tags = image.repo_tags.iter().flatten();
-        let names = tags.filter_map(|name| name.parse().ok()).collect();
-        self.name(&config, &manifest, MediaType::ImageManifest, names)
+        self.name(&config, &manifest, MediaType::ImageManifest, image.names())
     }
 
     /// One layer out of a file. `plan` says what its packed bytes must be, where that is known.
@@ -167,7 +161,11 @@ impl Load<'_> {
         let known = plan.is_some_and(|plan| self.store.has_blob(&plan.digest, plan.size));
         let missing = !self.store.layer(diff_id).is_dir();
         let kept = || OpenOptions::new().read(true).write(true).create_new(true).open(&packed);
-        let kept = if known { None } else { Some(kept().doing(|| format!("cannot create `{}`", packed.display()))?) };
+        let kept = match known || self.own {
+            true => None,
+            false => Some(kept().doing(|| format!("cannot create `{}`", packed.display()))?),
+        };
+        let own = file.try_clone().doing(|| "cannot read the archive".into())?;
         std::io::Seek::rewind(&mut file).doing(|| "cannot read the archive".into())?;
         let job =
             Job { limits: *self.store.limits(), size: plan.map(|p| p.size), keep: kept.is_some(), unpack: missing };
@@ -182,6 +180,9 @@ impl Load<'_> {
             return Err(Error::wrong(plan, &passed.digest, passed.size));
         }
         if !known {
+            if self.own {
+                adopt(&own, &packed).doing(|| format!("cannot create `{}`", packed.display()))?;
+            }
             self.store.commit_blob(&packed, &passed.digest)?;
         }
         if missing {
@@ -210,12 +211,21 @@ impl Load<'_> {
     }
 }
 
+/// A file of our own folder gets a second name, and root as its owner, whatever the archive said: its bytes are not written twice.
+fn adopt(file: &File, name: &Path) -> io::Result<()> {
+    rustix::fs::fchown(file, Some(Uid::ROOT), Some(Gid::ROOT))?;
+    rustix::fs::fchmod(file, Mode::RUSR | Mode::WUSR)?;
+    file.sync_all()?;
+    let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, opened, CWD, name, AtFlags::SYMLINK_FOLLOW)?)
+}
+
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
 /// The names of an entry: containerd's annotation, else OCI's where it is a whole name and not a tag alone.
-fn names_of(entry: &Descriptor) -> Vec<Reference> {
+pub fn names_of(entry: &Descriptor) -> Vec<Reference> {
     let Some(annotations) = entry.annotations() else { return Vec::new() };
     let whole = |name: &&String| name.contains([':', '/']) || name.starts_with(|c: char| c.is_ascii_lowercase());
     let name = annotations.get(CONTAINERD_NAME).or(annotations.get(REF_NAME).filter(whole));

@@ -4,9 +4,11 @@ mod folder;
 mod load;
 mod save;
 
-pub use load::{Loaded, load, load_folder};
+pub use load::{Loaded, load, load_folder, names_of};
 pub use save::{Format, Target, save};
 
+use crate::{Error, Reference};
+use netd_api::ImageLimits;
 use serde::{Deserialize, Serialize};
 
 /// The annotation by which containerd and Docker name an image in an index.
@@ -15,9 +17,31 @@ const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// One image in the `manifest.json` of Docker's archives.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct DockerImage {
-    config: String,
+pub struct DockerImage {
+    /// Where in the archive its config is.
+    pub config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
-    layers: Vec<String>,
+    /// Where its layers are, lowest first.
+    pub layers: Vec<String>,
+}
+
+impl DockerImage {
+    /// Parses a `manifest.json`. Pure.
+    pub fn list(bytes: &[u8], limits: &ImageLimits) -> Result<Vec<Self>, Error> {
+        let wrong = |e: serde_json::Error| Error::Hostile(format!("its `manifest.json` is not as it should be: {e}"));
+        let images: Vec<Self> = serde_json::from_slice(bytes).map_err(wrong)?;
+        if images.is_empty() {
+            return Err(Error::Hostile("it holds no image".into()));
+        }
+        if images.iter().any(|image| image.layers.len() > limits.layers) {
+            return Err(Error::limit("layers", format!("it has more than {} layers", limits.layers)));
+        }
+        Ok(images)
+    }
+
+    /// Its names; what is none is passed over.
+    pub fn names(&self) -> Vec<Reference> {
+        self.repo_tags.iter().flatten().filter_map(|name| name.parse().ok()).collect()
+    }
 }

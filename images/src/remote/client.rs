@@ -1,9 +1,10 @@
 //! The side of `rcr` of the socket to `rcr-registry`.
 
-use super::wire::{Answer, Call, Refusal, Reply, Request, Session};
-use crate::{Doing, Error, Reference, helper};
-use netd_api::{ImagesConfig, recv_frame, send_frame};
+use super::wire::{Answer, Call, Refusal, RefusalKind, Reply, Request, Session};
+use crate::{Doing, Error, Reference, helper, layer};
+use netd_api::{FrameError, ImageLimits, ImagesConfig, recv_frame, send_frame};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,7 +14,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-type Waiting = Arc<Mutex<(u64, HashMap<u64, Sender<Answer>>)>>;
+type Waiting = Arc<Mutex<Calls>>;
+
+/// Who waits for what.
+#[derive(Default)]
+struct Calls {
+    last: u64,
+    under_way: HashMap<u64, Sender<Answer>>,
+    /// Nobody answers any more.
+    ended: bool,
+}
 
 /// A process that talks to one repository. It ends with this.
 pub struct Remote {
@@ -21,11 +31,23 @@ pub struct Remote {
     waiting: Waiting,
     reader: Option<JoinHandle<()>>,
     child: Child,
-    limit: u64,
+    noise: Noise,
+    limits: ImageLimits,
 }
 
+/// What the process says on stderr, cut short: a panic, or that its memory limit was reached.
+type Noise = Arc<Mutex<String>>;
+const MAX_NOISE: u64 = 400;
+
+/// What a socket says whose other side is closed.
+const GONE: [io::ErrorKind; 2] = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+
 /// An answer that is under way.
-pub struct Pending(Receiver<Answer>);
+pub struct Pending {
+    answers: Receiver<Answer>,
+    noise: Noise,
+    memory: u64,
+}
 
 impl Remote {
     /// Starts the process.
@@ -34,30 +56,39 @@ impl Remote {
         let start = || -> io::Result<(UnixStream, Child)> {
             let (ours, theirs) = UnixStream::pair()?;
             let stdin: OwnedFd = theirs.into();
-            let child = Command::new(&program).current_dir("/").stdin(stdin).stdout(Stdio::null()).spawn()?;
-            Ok((ours, child))
+            let mut command = Command::new(&program);
+            command.current_dir("/").stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
+            // Both spellings are in use, and the one that is read first counts.
+            command.env("NO_PROXY", no_proxy()).env("no_proxy", no_proxy());
+            // What it says at its end is for a line of an error.
+            command.env("RUST_BACKTRACE", "0");
+            Ok((ours, command.spawn()?))
         };
-        let (socket, child) = start().doing(|| format!("cannot start `{}`", program.display()))?;
+        let (socket, mut child) = start().doing(|| format!("cannot start `{}`", program.display()))?;
         let session = Session { host: host.to_owned(), repository: repository.to_owned(), config: config.clone() };
-        let waiting = Waiting::default();
-        let mut remote = Self { socket, waiting, reader: None, child, limit: config.limits.document };
+        let (waiting, noise) = (Waiting::default(), Noise::default());
+        let stderr = child.stderr.take().map(|stderr| (stderr, noise.clone()));
+        let mut remote = Self { socket, waiting, reader: None, child, noise, limits: config.limits };
         remote.send(&session, None)?;
+        let listener = std::thread::spawn(move || stderr.map(|(stderr, noise)| listen(stderr, &noise)));
         let (socket, waiting) =
             (remote.socket.try_clone().doing(|| "cannot talk to rcr-registry".into())?, remote.waiting.clone());
         let reader = std::thread::spawn(move || {
             while let Ok((reply, _)) = recv_frame::<Reply>(&socket) {
                 let Ok(mut waiting) = waiting.lock() else { break };
                 let last = !matches!(reply.answer, Answer::Again(_));
-                if let Some(to) = waiting.1.get(&reply.id) {
+                if let Some(to) = waiting.under_way.get(&reply.id) {
                     let _ = to.send(reply.answer);
                 }
                 if last {
-                    waiting.1.remove(&reply.id);
+                    waiting.under_way.remove(&reply.id);
                 }
             }
-            // Whoever still waits learns that nothing more comes.
+            // Whoever still waits learns that nothing more comes, and why.
+            let _ = listener.join();
             if let Ok(mut waiting) = waiting.lock() {
-                waiting.1.clear();
+                waiting.ended = true;
+                waiting.under_way.clear();
             }
         });
         remote.reader = Some(reader);
@@ -66,8 +97,11 @@ impl Remote {
 
     fn send<T: serde::Serialize>(&self, message: &T, fd: Option<&OwnedFd>) -> Result<(), Error> {
         let fds: Vec<_> = fd.iter().map(|fd| fd.as_raw_fd()).collect();
-        send_frame(&self.socket, message, &fds)
-            .map_err(|e| Error::Io { doing: "cannot talk to rcr-registry".into(), source: io::Error::other(e) })
+        let sent = send_frame(&self.socket, message, &fds).map_err(|error| match error {
+            FrameError::Io(error) => error,
+            error => io::Error::other(error),
+        });
+        sent.doing(|| "cannot talk to rcr-registry".into())
     }
 
     /// Asks for something. The descriptor is handed over.
@@ -76,11 +110,19 @@ impl Remote {
         let lost = || Error::Io { doing: "cannot talk to rcr-registry".into(), source: io::ErrorKind::Other.into() };
         // Held while it is sent: frames of several threads do not mix.
         let mut waiting = self.waiting.lock().map_err(|_| lost())?;
-        waiting.0 += 1;
-        let id = waiting.0;
-        waiting.1.insert(id, sender);
-        self.send(&Request { id, call }, fd.as_ref())?;
-        Ok(Pending(receiver))
+        waiting.last += 1;
+        let id = waiting.last;
+        // A process that has ended, or does so now, takes nothing: whoever waits is told why it did.
+        if !waiting.ended {
+            waiting.under_way.insert(id, sender);
+            if let Err(error) = self.send(&Request { id, call }, fd.as_ref()) {
+                match &error {
+                    Error::Io { source, .. } if GONE.contains(&source.kind()) => {}
+                    _ => return Err(error),
+                }
+            }
+        }
+        Ok(Pending { answers: receiver, noise: self.noise.clone(), memory: self.limits.memory })
     }
 
     /// A manifest or an index, whole.
@@ -97,9 +139,10 @@ impl Remote {
         let (read, write) = io::pipe().doing(|| "cannot make a pipe".into())?;
         let pending = self.ask(call, Some(write.into()))?;
         let mut bytes = Vec::new();
-        let got = read.take(self.limit + 1).read_to_end(&mut bytes).doing(|| "cannot read a document".into())?;
-        if got as u64 > self.limit {
-            return Err(Error::limit("document", format!("a document has more than {} bytes", self.limit)));
+        let got =
+            read.take(self.limits.document + 1).read_to_end(&mut bytes).doing(|| "cannot read a document".into())?;
+        if got as u64 > self.limits.document {
+            return Err(Error::limit("document", format!("a document has more than {} bytes", self.limits.document)));
         }
         pending.wait(again)?;
         Ok(bytes)
@@ -115,21 +158,47 @@ impl Pending {
     /// Waits for the last answer: true where the question was whether something exists, and it does.
     pub fn wait(self, again: &dyn Fn(&str)) -> Result<bool, Error> {
         loop {
-            match self.0.recv() {
+            match self.answers.recv() {
                 Ok(Answer::Done) => return Ok(true),
                 Ok(Answer::Exists(there)) => return Ok(there),
                 Ok(Answer::Again(why)) => again(&why),
                 Ok(Answer::Failed(refusal)) => return Err(Error::Registry(refusal)),
-                Err(_) => {
-                    return Err(Error::Registry(Refusal {
-                        kind: super::wire::RefusalKind::Other,
-                        message: "rcr-registry ended early".into(),
-                        causes: Vec::new(),
-                    }));
-                }
+                Err(_) => return Err(self.lost()),
             }
         }
     }
+
+    /// The process ended before it answered.
+    fn lost(&self) -> Error {
+        let noise = self.noise.lock().map(|noise| noise.clone()).unwrap_or_default();
+        if layer::out_of_memory(&noise) {
+            let why = format!("it takes more than {} bytes of memory to talk to its registry", self.memory);
+            return Error::limit("memory", why);
+        }
+        let causes = Some(layer::clean(&noise)).filter(|noise| !noise.is_empty()).into_iter().collect();
+        Error::Registry(Refusal { kind: RefusalKind::Other, message: "rcr-registry ended early".into(), causes })
+    }
+}
+
+/// Where no proxy is asked: what the user says, and this machine itself, which no proxy knows.
+fn no_proxy() -> OsString {
+    let said = ["NO_PROXY", "no_proxy"].into_iter().find_map(std::env::var_os).filter(|said| !said.is_empty());
+    let mut all = said.map_or_else(OsString::new, |mut said| {
+        said.push(",");
+        said
+    });
+    all.push("localhost,127.0.0.0/8,::1");
+    all
+}
+
+/// Keeps the beginning of what is said, and lets the rest go by.
+fn listen(mut stderr: impl Read, noise: &Noise) {
+    let mut said = Vec::new();
+    let _ = stderr.by_ref().take(MAX_NOISE).read_to_end(&mut said);
+    if let Ok(mut noise) = noise.lock() {
+        *noise = String::from_utf8_lossy(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+    }
+    let _ = io::copy(&mut stderr, &mut io::sink());
 }
 
 impl Drop for Remote {

@@ -78,6 +78,20 @@ impl Default for Platform {
     }
 }
 
+impl Platform {
+    /// The one that an image is for.
+    pub fn of(config: &ImageConfiguration) -> Self {
+        let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
+        Self { os, architecture, variant: config.variant().clone() }
+    }
+
+    /// Does an image for `other` do where this one is wanted? Without a variant any does; an image that says none may be it.
+    pub fn takes(&self, other: &Platform) -> bool {
+        let same = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+        (&self.os, &self.architecture) == (&other.os, &other.architecture) && same(&self.variant, &other.variant)
+    }
+}
+
 impl FromStr for Platform {
     type Err = &'static str;
     /// `os/arch[/variant]`, or the architecture alone.
@@ -137,6 +151,8 @@ pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descri
         })
         .filter(|p| p.os != "unknown")
         .map(|p| p.to_string())
+        // What nobody could write after `--platform` is no help, and may be meant for the terminal.
+        .filter(|text| text.parse::<Platform>().is_ok())
         .collect();
     known.sort();
     known.dedup();

@@ -1,6 +1,7 @@
 //! Talking to registries, by way of `rcr-registry`: a process that has the network and nothing else.
 
 mod client;
+pub mod credentials;
 pub mod document;
 mod pull;
 mod push;

@@ -9,6 +9,7 @@ use crate::unpack::wire::Job;
 use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use netd_api::ImagesConfig;
 use oci_spec::image::{Descriptor, ImageManifest, MediaType};
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
@@ -52,11 +53,23 @@ pub fn pull(
     config: &ImagesConfig,
     watch: &(dyn Fn(Event) + Sync),
 ) -> Result<Pulled, Error> {
+    whole(store, name, platform, verify, config, watch).map_err(|error| error.about(&name.to_string()))
+}
+
+fn whole(
+    store: &Store,
+    name: &Reference,
+    platform: Option<&Platform>,
+    verify: bool,
+    config: &ImagesConfig,
+    watch: &(dyn Fn(Event) + Sync),
+) -> Result<Pulled, Error> {
     let busy = store.begin()?;
     let remote = Remote::open(name.host(), &name.path(), config)?;
     let again = |why: &str| watch(Event::Again(why.to_owned()));
     let found = find(&remote, name, platform, &again)?;
     let documents = Documents::fetch(&remote, store, found.manifest, &again)?;
+    documents.fit(platform)?;
     watch(Event::Found(documents.layers.iter().map(|l| (l.digest.clone(), l.size)).collect()));
     let known = store.resolve(&name.to_string()).is_ok_and(|old| old.manifest == Digest::of(&documents.manifest));
     let work = Work { store, busy: &busy, remote: &remote, watch, verify };
@@ -77,7 +90,7 @@ struct Found {
 /// Follows a name to the manifest for a platform: at most through an index within an index.
 fn find(remote: &Remote, name: &Reference, platform: Option<&Platform>, again: &dyn Fn(&str)) -> Result<Found, Error> {
     let wanted = platform.cloned().unwrap_or_default();
-    let mut bytes = remote.manifest(&name.target(), again).map_err(|e| e.about(&name.to_string()))?;
+    let mut bytes = remote.manifest(&name.target(), again)?;
     if let Some(digest) = &name.digest {
         check_bytes(&bytes, digest, None)?;
     }
@@ -101,10 +114,19 @@ struct Documents {
     manifest: Vec<u8>,
     media_type: MediaType,
     config: Vec<u8>,
+    platform: Platform,
     layers: Vec<LayerPlan>,
 }
 
 impl Documents {
+    /// Where there is no index to choose from, the image itself must be for the platform that was asked for.
+    fn fit(&self, wanted: Option<&Platform>) -> Result<(), Error> {
+        match wanted.filter(|wanted| !wanted.takes(&self.platform)) {
+            Some(wanted) => Err(Error::Platform { wanted: wanted.to_string(), known: vec![self.platform.to_string()] }),
+            None => Ok(()),
+        }
+    }
+
     fn fetch(remote: &Remote, store: &Store, bytes: Vec<u8>, again: &dyn Fn(&str)) -> Result<Self, Error> {
         let Document::Manifest(manifest) = Document::parse(&bytes)? else {
             return Err(Error::Hostile("an index came where a manifest was expected".into()));
@@ -121,8 +143,10 @@ impl Documents {
             Err(_) => remote.small_blob(&digest.to_string(), size, again)?,
         };
         check_bytes(&config, &digest, Some(size))?;
-        let layers = document::layers(&manifest, &document::config(&config)?, store.limits())?;
-        Ok(Self { media_type: kind(&manifest), manifest: bytes, config, layers })
+        let parsed = document::config(&config)?;
+        let layers = document::layers(&manifest, &parsed, store.limits())?;
+        let platform = Platform::of(&parsed);
+        Ok(Self { media_type: kind(&manifest), manifest: bytes, config, platform, layers })
     }
 
     fn descriptor(&self) -> Result<Descriptor, Error> {
@@ -155,12 +179,7 @@ impl Work<'_> {
     fn layer(&self, layer: &LayerPlan) -> Result<(), Error> {
         let tell = |event: fn(Digest) -> Event| (self.watch)(event(layer.digest.clone()));
         tell(Event::Waiting);
-        let claim = self.store.claim(self.busy, &layer.diff_id)?;
-        // A layer that is not packed has one digest for both.
-        let _other = match layer.digest == layer.diff_id {
-            true => None,
-            false => Some(self.store.claim(self.busy, &layer.digest)?),
-        };
+        let (claim, _other) = self.claims(layer)?;
         let unpacked = self.store.layer(&layer.diff_id).is_dir();
         let blob = self.store.blob(&layer.digest);
         if self.store.has_blob(&layer.digest, layer.size) {
@@ -181,6 +200,21 @@ impl Work<'_> {
         }
         let passed = self.fetch(&claim, layer, !unpacked)?;
         self.done(&claim, layer, &passed, !unpacked)
+    }
+
+    /// The claims on the unpacked layer and on the packed one; where it is not packed, both are one. Whoever takes two takes the lower
+    /// one first: a manifest may say that one layer's packed digest is another's diff id, and the other way round, and both would wait
+    /// for each other.
+    fn claims(&self, layer: &LayerPlan) -> Result<(Claim, Option<Claim>), Error> {
+        let claim = |digest| self.store.claim(self.busy, digest);
+        match layer.digest.cmp(&layer.diff_id) {
+            Ordering::Equal => Ok((claim(&layer.diff_id)?, None)),
+            Ordering::Greater => Ok((claim(&layer.diff_id)?, Some(claim(&layer.digest)?))),
+            Ordering::Less => {
+                let packed = claim(&layer.digest)?;
+                Ok((claim(&layer.diff_id)?, Some(packed)))
+            }
+        }
     }
 
     /// Out of the packed layer that is here; `None` if that is damaged.

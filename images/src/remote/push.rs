@@ -26,8 +26,8 @@ pub fn push(
     watch(Event::Found(blobs.clone()));
     let remote = Remote::open(name.host(), &name.path(), config)?;
     let send = |(digest, size): &(Digest, u64)| blob(store, &remote, digest, *size, watch);
-    parallel::each(&blobs, config.parallel, &|| remote.stop(), &send)
-        .map_err(|error| error.about(&name.to_string()))?;
+    let about = |error: Error| error.about(&name.to_string());
+    parallel::each(&blobs, config.parallel, &|| remote.stop(), &send).map_err(about)?;
     let path = store.blob(&image.manifest);
     let file = File::open(&path).doing(|| format!("cannot read `{}`", path.display()))?;
     let media_type = manifest
@@ -35,7 +35,7 @@ pub fn push(
         .as_ref()
         .map_or_else(|| "application/vnd.oci.image.manifest.v1+json".to_owned(), ToString::to_string);
     let call = Call::PushManifest { target: name.target(), media_type };
-    remote.ask(call, Some(file.into()))?.wait(&|why| watch(Event::Again(why.to_owned())))?;
+    remote.ask(call, Some(file.into()))?.wait(&|why| watch(Event::Again(why.to_owned()))).map_err(about)?;
     Ok(image.manifest)
 }
 

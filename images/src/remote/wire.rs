@@ -72,6 +72,10 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// Nobody answers.
     Unreachable,
+    /// Nobody vouches for the certificate that the registry has.
+    Untrusted,
+    /// The registry does not speak TLS.
+    Plain,
     /// The registry has no such image.
     NotFound,
     /// The registry wants to know who asks, or does not like the answer.

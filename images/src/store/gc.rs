@@ -95,9 +95,10 @@ impl Store {
         files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
     }
 
-    /// Removes blobs and layers that no image of the index needs. While somebody adds something, it is left to the next one.
+    /// Removes blobs and layers that no image of the index needs, and what crashed makers left. While somebody adds something, it is left to the next one.
     pub fn collect(&self, users: &dyn Users) -> Result<(), Error> {
         let Some(_alone) = self.alone()? else { return Ok(()) };
+        let _lock = self.lock()?;
         let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
         for (digest, names) in self.manifests()? {
             blobs.insert(digest.hex().to_owned());
@@ -111,9 +112,26 @@ impl Store {
         }
         let name = |path: PathBuf| Some(path.parent()?.file_name()?.to_str()?.to_owned());
         layers.extend(users.layers().into_iter().filter_map(name));
+        let none = BTreeSet::new();
         sweep(&self.blobs(), &blobs)
             .and_then(|()| sweep(&self.root.join("layers"), &layers))
+            .and_then(|()| sweep(&self.root.join("tmp"), &none))
+            .and_then(|()| sweep(&self.root.join("locks"), &none))
+            .and_then(|()| self.sweep_index())
             .doing(|| "cannot remove unused layers".into())
+    }
+}
+
+impl Store {
+    /// An index that was being written when its writer was killed. Both locks are held.
+    fn sweep_index(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with("index.json.")) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use super::place::{is, is_whiteout, open_by, open_in, remove, split};
 use crate::{Doing, Error};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,14 +28,20 @@ pub fn walk(
     limits: Limits,
     act: &mut dyn FnMut(&FileOp, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut archive = tar::Archive::new(stream);
     let mut checker = Checker::new(limits);
-    let broken = |error: io::Error| match error.raw_os_error() {
-        None => Error::Hostile(error.to_string()),
+    let (mut archive, mut begun) = (tar::Archive::new(stream), false);
+    let broken = |begun: bool, error: io::Error| match error.raw_os_error() {
+        // A header that has to be read as a whole.
+        None if error.kind() == io::ErrorKind::OutOfMemory => {
+            Error::limit("memory", format!("it takes more than {} bytes of memory to unpack", limits.memory))
+        }
+        None if begun => Error::Hostile(format!("the archive is damaged: {error}")),
+        None => Error::Hostile(format!("it is no tar archive, or a damaged one: {error}")),
         Some(_) => Error::Io { doing: "cannot read the layer".into(), source: error },
     };
-    for entry in archive.entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
+    for entry in archive.entries().map_err(|error| broken(false, error))? {
+        let mut entry = entry.map_err(|error| broken(begun, error))?;
+        begun = true;
         match checker.check(&mut entry)? {
             None => {}
             Some((op, None)) => act(&op, &mut entry)?,
@@ -62,9 +69,10 @@ struct Tree {
     root: OwnedFd,
     /// The folder that the last entry lay in: the next one mostly does, too.
     last: Option<(Vec<u8>, Rc<Parent>)>,
-    /// Folders get their times when nothing more is put in them.
-    folders: Vec<(Vec<u8>, Timestamps)>,
-    opaque: Vec<Vec<u8>>,
+    /// Folders get their times when nothing more is put in them. In order, so that replacing a folder costs what it held, however
+    /// many others there are.
+    folders: BTreeMap<Vec<u8>, Timestamps>,
+    opaque: BTreeSet<Vec<u8>>,
     /// Folders made on the way to others, and how many of them there may be; the deepest that a folder may lie.
     made: u64,
     entries: u64,
@@ -78,7 +86,16 @@ impl Tree {
         let root = fd.doing(|| format!("cannot open `{}`", root.display()))?;
         let (entries, depth) = (limits.entries, limits.depth);
         let buffer = vec![0; 256 << 10];
-        Ok(Self { root, last: None, folders: Vec::new(), opaque: Vec::new(), made: 0, entries, depth, buffer })
+        Ok(Self {
+            root,
+            last: None,
+            folders: BTreeMap::new(),
+            opaque: BTreeSet::new(),
+            made: 0,
+            entries,
+            depth,
+            buffer,
+        })
     }
 
     fn apply(&mut self, op: &FileOp, content: &mut dyn Read) -> Result<(), Error> {
@@ -103,7 +120,7 @@ impl Tree {
         match op {
             FileOp::Folder { path, meta } if path.is_empty() => {
                 let root = open_in(self.root.as_fd(), b".", OFlags::RDONLY | OFlags::DIRECTORY)?;
-                self.folders.push((b".".to_vec(), times(meta)));
+                self.folders.insert(b".".to_vec(), times(meta));
                 set_meta(root.as_fd(), meta, true)
             }
             FileOp::Folder { path, meta } => self.folder(path, meta),
@@ -123,7 +140,7 @@ impl Tree {
             FileOp::Whiteout { path } => self.whiteout(path),
             FileOp::Opaque { folder } => {
                 self.parent(folder)?;
-                self.opaque.push(folder.clone());
+                self.opaque.insert(folder.clone());
                 Ok(())
             }
         }
@@ -147,10 +164,20 @@ impl Tree {
         // What is replaced may be a folder that the cache or a later time setting knows by this path.
         self.last = None;
         remove(folder.as_fd(), &name, FileType::from_raw_mode(stat.st_mode))?;
-        self.folders
-            .retain(|(known, _)| !(known.starts_with(path) && matches!(known.get(path.len()), None | Some(b'/'))));
+        self.forget(path);
         let made = make(&folder, &name)?;
         Ok((folder, name, made))
+    }
+
+    /// A folder that is no more, and all that was in it, need no times.
+    fn forget(&mut self, path: &[u8]) {
+        self.folders.remove(path);
+        // All that begins with `path/`: `0` is the byte after the slash.
+        let (first, last) = ([path, b"/"].concat(), [path, b"0"].concat());
+        let gone: Vec<Vec<u8>> = self.folders.range(first..last).map(|(known, _)| known.clone()).collect();
+        for known in gone {
+            self.folders.remove(&known);
+        }
     }
 
     fn parent(&mut self, parent: &[u8]) -> io::Result<Rc<Parent>> {
@@ -212,7 +239,7 @@ impl Tree {
         match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
             Err(Errno::EXIST) if is_whiteout(folder.as_fd(), name) => {
                 rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
-                self.opaque.push(path.to_vec());
+                self.opaque.insert(path.to_vec());
                 Ok(rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755))?)
             }
             Err(Errno::EXIST) => Err(Errno::NOTDIR.into()),
@@ -229,7 +256,7 @@ impl Tree {
             Err(Errno::EXIST) => {
                 let stat = rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                    self.opaque.push(path.to_vec());
+                    self.opaque.insert(path.to_vec());
                 }
                 Ok(())
             }
@@ -244,7 +271,7 @@ impl Tree {
         // A folder that is there stays, with what is in it; a symlink in its place is replaced, never followed.
         if !rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(is_folder) {
             if is_whiteout(folder.as_fd(), name) {
-                self.opaque.push(path.to_vec());
+                self.opaque.insert(path.to_vec());
             }
             self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)))?;
         }
@@ -253,7 +280,7 @@ impl Tree {
         set_meta(opened.as_fd(), meta, true)?;
         // What the cache knows of this folder's mode may be wrong now.
         self.last = None;
-        self.folders.push((path.to_vec(), times(meta)));
+        self.folders.insert(path.to_vec(), times(meta));
         Ok(())
     }
 
@@ -321,7 +348,7 @@ impl Tree {
             let Ok(folder) = self.open_folder(parent) else { continue };
             let _ = rustix::fs::utimensat(&folder, name, time, AtFlags::SYMLINK_NOFOLLOW);
         }
-        Ok(self.opaque)
+        Ok(self.opaque.into_iter().collect())
     }
 }
 

@@ -6,8 +6,8 @@
 
 pub mod apply;
 pub mod entry;
-mod packed;
-mod pipe;
+pub mod packed;
+pub mod pipe;
 mod place;
 pub mod sandbox;
 mod sparse;

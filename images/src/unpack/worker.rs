@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// Where the report goes, and what it counts.
@@ -97,16 +98,26 @@ fn run(job: &Job, kept: Option<File>, reporter: &Reporter) -> Report {
     let (to_files, unpacked_pieces) = pipe::queue();
     let (to_hash, hash_pieces) = pipe::queue();
     std::thread::scope(|scope| {
-        let reading = scope.spawn(move || packed::read(io::stdin().lock(), kept, job, reporter, to_decoder));
-        let hashing = scope.spawn(move || {
-            let mut hasher = Hasher::default();
-            hash_pieces.iter().for_each(|piece| hasher.update(&piece));
-            hasher.finish()
-        });
-        let decoding = scope.spawn(move || {
-            let source = Pieces::new(packed_pieces);
-            packed::decode(source, &job.limits, reporter, &[to_files, to_hash])
-        });
+        // The reader last: should there be no memory for its thread, the others find their input at its end.
+        let threads = || {
+            let hashing = thread(scope, job, move || {
+                let mut hasher = Hasher::default();
+                hash_pieces.iter().for_each(|piece| hasher.update(&piece));
+                hasher.finish()
+            })?;
+            let decoding = thread(scope, job, move || {
+                let source = Pieces::new(packed_pieces);
+                let to = [to_files, to_hash];
+                packed::decode(source, &|piece| packed::spread(&job.limits, reporter, &to, piece))
+            })?;
+            let reading =
+                thread(scope, job, move || packed::read(io::stdin().lock(), kept, job, reporter, to_decoder))?;
+            Ok((hashing, decoding, reading))
+        };
+        let (hashing, decoding, reading) = match threads() {
+            Ok(threads) => threads,
+            Err(error) => return Report::Failed(trouble(error, None)),
+        };
         let written = write(job, Pieces::new(unpacked_pieces), reporter);
         let gone = || Trouble {
             message: "a thread of the unpacker ended early".into(),
@@ -123,6 +134,17 @@ fn run(job: &Job, kept: Option<File>, reporter: &Reporter) -> Report {
             Err(trouble) => Report::Failed(trouble),
         }
     })
+}
+
+/// A thread, whose stack counts against the memory limit.
+fn thread<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    job: &Job,
+    act: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Error> {
+    let memory = job.limits.memory;
+    let spawned = Builder::new().spawn_scoped(scope, act);
+    spawned.map_err(|error| Error::limit("memory", format!("{memory} bytes of memory have no room for it: {error}")))
 }
 
 fn write(job: &Job, mut stream: Pieces, reporter: &Reporter) -> Result<(), Error> {

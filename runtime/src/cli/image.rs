@@ -174,6 +174,12 @@ pub struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    /// Only images of this name, with this tag or with any
+    #[arg(value_name = "NAME[:TAG]")]
+    pub name: Option<String>,
+    /// As ever: all images are listed, there are none in between
+    #[arg(short, long)]
+    pub all: bool,
     /// Ids only
     #[arg(short, long)]
     pub quiet: bool,

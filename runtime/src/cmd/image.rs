@@ -6,7 +6,7 @@ use crate::cli::value;
 use crate::container::lifecycle::Instance;
 use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
-use rcr_images::{Check, Digest, ImportOptions, Removed, Store, Users};
+use rcr_images::{Check, Digest, ImportOptions, Reference, Removed, Store, Users};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -116,10 +116,39 @@ fn split_name(name: &str) -> (&str, &str) {
     }
 }
 
+/// Names that a listing is about.
+struct Wanted {
+    name: Reference,
+    any_tag: bool,
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Outcome<Self> {
+        let name: Reference = text.parse()?;
+        // A colon in the last part is a tag's, one before it a port's.
+        let any_tag = name.digest.is_none() && !text.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        Ok(Self { name, any_tag })
+    }
+
+    fn fits(&self, name: &str) -> bool {
+        match self.any_tag {
+            true => name.parse::<Reference>().is_ok_and(|name| name.repository == self.name.repository),
+            false => name == self.name.to_string(),
+        }
+    }
+}
+
 /// `rcr images`.
 pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     let mut rows = Vec::new();
-    for image in store(instance)?.list()? {
+    let wanted = args.name.as_deref().map(Wanted::parse).transpose()?;
+    for mut image in store(instance)?.list()? {
+        if let Some(wanted) = &wanted {
+            image.names.retain(|name| wanted.fits(name));
+            if image.names.is_empty() {
+                continue;
+            }
+        }
         let hex = image.id.to_string();
         let hex = hex.strip_prefix("sha256:").unwrap_or(&hex).to_owned();
         let id = if args.no_trunc { image.id.to_string() } else { hex[..12.min(hex.len())].to_owned() };

@@ -1,8 +1,10 @@
 //! How a transfer shows itself: bars on a terminal, lines in a pipe.
 
 use super::table;
+use crate::report;
 use rcr_images::Digest;
 use rcr_images::remote::Event;
+use rustix::termios::tcgetwinsize;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
@@ -75,7 +77,7 @@ impl Progress {
             }
             Event::Again(why) => {
                 state.clear(self.terminal);
-                Some(format!("warning: {why}; trying again"))
+                Some(report::printable(&format!("warning: {why}; trying again")))
             }
         };
         match line {
@@ -134,8 +136,11 @@ impl State {
         let lines: Vec<String> =
             if self.rows.len() <= ROWS { self.rows.iter().map(Row::text).collect() } else { vec![self.total()] };
         self.clear(true);
+        // A line that wraps would be two: drawing over them goes by their number.
+        let columns = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+        let most = if columns == 0 { usize::MAX } else { columns.into() };
         let mut text = String::new();
-        lines.iter().for_each(|line| text.push_str(&format!("{line}\x1b[K\n")));
+        lines.iter().for_each(|line| text.extend(line.chars().take(most).chain("\x1b[K\n".chars())));
         let _ = io::stderr().write_all(text.as_bytes());
         self.drawn = lines.len();
     }

@@ -2,12 +2,25 @@
 
 use super::image::store;
 use super::progress::Progress;
+use super::terminal::RawMode;
 use crate::cli::image::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
 use crate::container::lifecycle::Instance;
-use crate::report::{Doing, Failure, Outcome};
+use crate::report::{self, Doing, Failure, Outcome};
 use rcr_images::remote::{self, Platform, Pulled};
 use rcr_images::{Image, Reference};
 use std::io::{self, IsTerminal, Read, Write};
+
+/// What keys send that mean something else than themselves.
+mod key {
+    pub const INTERRUPT: u8 = 0x03;
+    pub const END: u8 = 0x04;
+    pub const BACKSPACE: u8 = 0x08;
+    pub const KILL_LINE: u8 = 0x15;
+    pub const QUIT: u8 = 0x1c;
+    pub const DELETE: u8 = 0x7f;
+}
+/// 128 and SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
 
 pub fn platform(text: Option<&str>) -> Outcome<Option<Platform>> {
     let parse = |text: &str| {
@@ -58,7 +71,11 @@ fn fetch(instance: &Instance, name: &Reference, how: &Fetch) -> Outcome<Pulled> 
     let (store, images) = (store(instance)?, &instance.config.images);
     let pulled = remote::pull(&store, name, how.platform.as_ref(), how.verify, images, &|event| progress.event(event));
     progress.end();
-    pulled.map_err(|error| Failure::from(error).during(format!("cannot pull `{name}`")))
+    pulled.map_err(|error| {
+        let offline = error.is_unreachable();
+        let failure = Failure::from(error).during(format!("cannot pull `{name}`"));
+        if offline { failure.hint(rcr_images::OFFLINE) } else { failure }
+    })
 }
 
 /// The image of a new container, pulled as `--pull` says.
@@ -67,7 +84,7 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&
     let platform = platform(wish)?;
     let here = || -> Result<Image, rcr_images::Error> {
         let image = store.resolve(wanted)?;
-        if platform.as_ref().is_some_and(|wish| !fits(wish, &platform_of(&image))) {
+        if platform.as_ref().is_some_and(|wish| !wish.takes(&Platform::of(&image.config))) {
             return Err(rcr_images::Error::NotFound { name: wanted.to_owned(), near: Vec::new() });
         }
         // An image of which layers are missing is as good as none.
@@ -79,9 +96,10 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&
     };
     let missing = match local {
         Some(Ok(image)) => {
-            let (has, own) = (platform_of(&image), Platform::default());
-            if platform.is_none() && !fits(&own, &has) {
-                eprintln!("warning: `{wanted}` is an image for {has}, this machine is {own}");
+            let (has, own) = (Platform::of(&image.config), Platform::default());
+            if platform.is_none() && !own.takes(&has) {
+                let text = format!("warning: `{wanted}` is an image for {has}, this machine is {own}");
+                eprintln!("{}", report::printable(&text));
             }
             return Ok(image);
         }
@@ -110,18 +128,8 @@ pub fn fetch_again(instance: &Instance, image: &Image, wanted: &str) -> Outcome<
             .because("it has no name")
             .hint("import or load it once more")
     })?;
-    let platform = Some(platform_of(image));
+    let platform = Some(Platform::of(&image.config));
     fetch(instance, &name.parse()?, &Fetch { platform, ..Fetch::default() }).map(drop)
-}
-
-fn fits(wish: &Platform, has: &Platform) -> bool {
-    (&wish.os, &wish.architecture) == (&has.os, &has.architecture)
-        && (wish.variant.is_none() || wish.variant == has.variant)
-}
-
-fn platform_of(image: &Image) -> Platform {
-    let (os, architecture) = (image.config.os().to_string(), image.config.architecture().to_string());
-    Platform { os, architecture, variant: image.config.variant().clone() }
 }
 
 /// Missing or damaged, and no id: ids are not known to registries.
@@ -186,18 +194,29 @@ fn ask(what: &str) -> Outcome<String> {
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// Asks without showing what is typed.
+/// Asks without showing what is typed. The keys are ours to understand meanwhile: whoever interrupts gets the terminal back as it was.
 fn secret(what: &str) -> Outcome<String> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let Ok(before) = tcgetattr(io::stdin()) else { return ask(what) };
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    let set = |modes| tcsetattr(io::stdin(), OptionalActions::Flush, modes).map_err(io::Error::from);
-    set(&silent).doing(|| "cannot hide what is typed")?;
-    let said = ask(what);
-    set(&before).doing(|| "cannot show again what is typed")?;
+    let Some(raw) = RawMode::enter()? else { return ask(what) };
+    eprint!("{what}");
+    let mut typed = Vec::new();
+    let said = loop {
+        let mut key = [0];
+        match rustix::io::read(io::stdin(), &mut key) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => break Err(io::Error::from(errno)).doing(|| "cannot read from the terminal"),
+            Ok(0) => break Ok(typed),
+            Ok(_) => match key[0] {
+                b'\r' | b'\n' | key::END => break Ok(typed),
+                key::INTERRUPT | key::QUIT => break Err(Failure::new("interrupted").code(EXIT_INTERRUPTED)),
+                key::KILL_LINE => typed.clear(),
+                key::BACKSPACE | key::DELETE => drop(typed.pop()),
+                other => typed.push(other),
+            },
+        }
+    };
+    drop(raw);
     let _ = writeln!(io::stderr());
-    said
+    String::from_utf8(said?).map_err(|_| Failure::new("cannot use a password that is no text"))
 }
 
 /// `rcr logout`.

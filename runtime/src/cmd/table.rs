@@ -1,9 +1,13 @@
 //! Listings: columns for people, one JSON object per line for programs.
 
+use crate::report;
 use serde::Serialize;
 
 /// Prints columns, each as wide as its widest cell.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
+    // One line a row, whatever is in it.
+    let cell = |text: &String| report::printable(text).replace(['\n', '\t'], " ");
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].len()]).max().unwrap_or(0)
@@ -17,7 +21,7 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) {
         println!("{}", text.trim_end());
     };
     line(&mut header.iter().copied());
-    for row in rows {
+    for row in &rows {
         line(&mut row.iter().map(String::as_str));
     }
 }

@@ -1,0 +1,102 @@
+//! What the suites about images share: `rcr` with docker's configuration in a folder of the test's own, and layers.
+
+use crate::archive::Archive;
+use crate::{Host, Ran, rootfs};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// `rcr`, to be run: with these variables, and none of this machine's that matter to registries.
+pub fn command(host: &Host, args: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = host.command(args);
+    for name in ["http_proxy", "https_proxy", "no_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+    command.env("DOCKER_CONFIG", host.scratch().join("docker")).envs(env.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
+    Ran {
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code().unwrap_or(-1),
+    }
+}
+
+/// Runs `rcr` with variables.
+pub fn rcr(host: &Host, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    run(&mut command(host, args, env))
+}
+
+/// Pulls an image; what was said.
+#[track_caller]
+pub fn pull(host: &Host, name: &str) -> String {
+    let ran = rcr(host, &["pull", name], &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ran.stdout
+}
+
+/// Pulls an image, which must fail; why.
+#[track_caller]
+pub fn refused(host: &Host, name: &str) -> String {
+    let ran = rcr(host, &["pull", name], &[]);
+    assert_eq!(ran.code, 125, "{ran:?}");
+    assert!(ran.stderr.lines().any(|line| line.starts_with("error: ")) && !ran.stderr.contains("panicked"), "{ran:?}");
+    ran.stderr
+}
+
+/// A configuration for `--config`.
+pub fn config(host: &Host, text: &str) -> String {
+    let file = host.scratch().join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// How much is in a folder of the image store.
+pub fn count(host: &Host, folder: &str) -> usize {
+    std::fs::read_dir(host.root().join("images").join(folder)).map_or(0, |all| all.count())
+}
+
+/// Where a layer of an image is unpacked.
+pub fn unpacked(host: &Host, name: &str, layer: usize) -> PathBuf {
+    let diff = host.inspect(name, &format!("/RootFS/Layers/{layer}"));
+    host.root().join("images/layers").join(&diff.as_str().unwrap()["sha256:".len()..]).join("fs")
+}
+
+/// A layer of one file with so many bytes that do not compress.
+pub fn noise(name: &str, bytes: usize) -> Vec<u8> {
+    let mut seed = name.bytes().fold(88_172_645_463_325_252u64, |a, b| a.rotate_left(5) ^ u64::from(b));
+    let content: Vec<u8> = std::iter::repeat_with(|| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed as u8
+    })
+    .take(bytes)
+    .collect();
+    Archive::new().file(name, &content).end()
+}
+
+/// A layer that runs: the project's alpine-style root file system, as a plain tar.
+pub fn base() -> Vec<u8> {
+    let packed = std::fs::read(rootfs("alpine")).unwrap();
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain).unwrap();
+    plain
+}
+
+/// A real Alpine's root file system, where there is one: `RCR_TEST_ALPINE` names it, or it lies beside the clone.
+pub fn real_alpine() -> Option<PathBuf> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/images");
+    let mut found = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|entry| entry.path());
+    let found = found.find(|path| path.extension().is_some_and(|end| end == "gz"));
+    std::env::var_os("RCR_TEST_ALPINE").map(PathBuf::from).or(found)
+}
+
+/// skopeo in the host's namespace.
+pub fn skopeo(host: &Host, line: &str) {
+    host.netns.run(&format!("skopeo --insecure-policy {line}"));
+}

@@ -175,7 +175,9 @@ impl Tree {
         // All that begins with `path/`: `0` is the byte after the slash.
         let (first, last) = ([path, b"/"].concat(), [path, b"0"].concat());
         let gone: Vec<Vec<u8>> = self.folders.range(first..last).map(|(known, _)| known.clone()).collect();
-        gone.iter().for_each(|known| drop(self.folders.remove(known)));
+        for known in gone {
+            self.folders.remove(&known);
+        }
     }
 
     fn parent(&mut self, parent: &[u8]) -> io::Result<Rc<Parent>> {

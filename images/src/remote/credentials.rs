@@ -74,9 +74,8 @@ impl DockerConfig {
     /// Forgets a password; false if there was none.
     pub fn forget(&mut self, host: &str) -> Result<bool, String> {
         let auths = self.auths()?;
-        // All of them, whichever there are.
-        let gone = keys(host).iter().filter(|key| auths.remove(*key).is_some()).count();
-        Ok(gone > 0)
+        // Under each of its keys, not the first one alone.
+        Ok(keys(host).iter().filter(|key| auths.remove(*key).is_some()).count() > 0)
     }
 
     fn auths(&mut self) -> Result<&mut Map<String, Value>, String> {

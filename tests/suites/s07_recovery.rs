@@ -109,6 +109,7 @@ fn what_comes_up_with_the_machine_is_what_its_restart_policy_says() {
     start("beside", "unless-stopped", "container:web");
     host.ok(&["stop", "-t", "0", "stopped", "always"]);
     host.ok(&["kill", "killed"]);
+    host.await_status("killed", "exited");
     // The machine goes down in order, and comes up with an empty run folder and no kernel object of ours.
     let mut halted: Vec<String> = host.ok(&["system", "halt"]).lines().map(str::to_owned).collect();
     halted.sort();

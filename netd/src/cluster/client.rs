@@ -119,6 +119,8 @@ impl<C: Connect> Client<C> {
                         ours |= self.is_ours(&event.key);
                         match parse_key(&event.key) {
                             Ok(Key::Node(id)) => self.held.heard(&id, self.snapshot.nodes.get(&id)),
+                            // Whoever took it away, we are there: the next sign of life says so anew.
+                            Ok(Key::Alive(id)) if event.value.is_none() && id == self.own.node => self.lease = None,
                             Ok(Key::Alive(id)) if event.value.is_none() => {
                                 let last = since_epoch().saturating_sub(LEASE).as_secs() as i64;
                                 self.snapshot.seen.insert(id, last);

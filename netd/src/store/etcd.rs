@@ -13,7 +13,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Keys in one answer: a message of more than 4 MiB is refused by gRPC, and a value of ours seldom has more than 1 KiB.
-const PAGE: i64 = 1000;
+const PAGE: i64 = 500;
 
 /// Where etcd is, and how it is spoken to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -216,7 +216,7 @@ pub struct Facts {
     /// This host's address on the network between the hosts of a cluster.
     #[serde(default)]
     pub underlay: Option<IpAddr>,
-    /// The MTU of the link that has it, in bytes.
+    /// The largest packet, in bytes, that the routes from it to the other hosts take.
     #[serde(default)]
     pub underlay_mtu: Option<u32>,
 }

@@ -175,6 +175,129 @@ fn ipv6_underneath() {
     cluster.hosts[0].ok(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1402", "-4", "c2"]);
 }
 
+/// MTUs of a container on a network, of the network's bridge and of its tunnel.
+fn mtus(host: &Host, container: &str) -> Vec<String> {
+    let inside = host.ok(&["exec", container, "cat", "/sys/class/net/eth0/mtu"]);
+    let of = |kind: &str| {
+        let shown = host.netns.ip(&format!("-o link show type {kind}"));
+        shown.lines().find(|l| l.contains("br-") || l.contains("vx-")).unwrap_or_default().to_owned()
+    };
+    let mtu = |line: String| line.split(" mtu ").nth(1).unwrap_or_default().split(' ').next().unwrap().to_owned();
+    vec![inside, mtu(of("bridge")), mtu(of("vxlan"))]
+}
+
+#[test]
+fn the_mtu_follows_the_routes_between_the_hosts() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let [host, other] = [&cluster.hosts[0], &cluster.hosts[1]];
+    let all = |mtu: u32| vec![mtu.to_string(); 3];
+    let full = |mtu: u32| {
+        let size = (mtu - 28).to_string();
+        host.rcr(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", &size, "-4", "c2"]).code == 0
+    };
+    assert_eq!(mtus(host, "c1"), all(1450));
+    // A route that says so: for those that run, and for those that come.
+    host.netns.ip("route add 192.0.2.12/32 dev lan0 mtu 1400");
+    eventually("the route's MTU", || mtus(host, "c1") == all(1350));
+    assert_eq!(host.sh(&["--network", "mesh"], "cat /sys/class/net/eth0/mtu"), "1350");
+    assert_eq!(mtus(other, "c2"), all(1450), "the other host's way is another one");
+    host.netns.ip("route del 192.0.2.12/32 dev lan0");
+    eventually("as before", || mtus(host, "c1") == all(1450));
+    // A wire that takes more.
+    for port in ["br0", "h0", "h1"] {
+        cluster.segment.ip(&format!("link set {port} mtu 9000"));
+    }
+    for (host, name) in [(host, "c1"), (other, "c2")] {
+        host.netns.ip("link set lan0 mtu 9000");
+        eventually("the wire's", || mtus(host, name) == all(8950));
+    }
+    eventually("a full packet passes", || full(8950));
+    // netd was not there when it changed.
+    host.kill_netd();
+    host.netns.ip("link set lan0 mtu 1300");
+    host.ok(&["network", "ls"]);
+    eventually("made up for", || mtus(host, "c1") == all(1280));
+    host.netns.ip("link set lan0 mtu 1400");
+    eventually("followed", || mtus(host, "c1") == all(1350));
+    assert!(full(1350));
+    // One that was asked for stays.
+    host.ok(&["network", "create", "-d", "overlay", "-o", "mtu=1300", "fixed"]);
+    host.ok(&["rm", "-f", "c1"]);
+    cluster.sleeper(0, "c3", &["--network", "fixed"]);
+    host.netns.ip("link set lan0 mtu 1500");
+    let log = || std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap();
+    eventually("the wire's again", || host.sh(&["--network", "mesh"], "cat /sys/class/net/eth0/mtu") == "1450");
+    assert_eq!(host.ok(&["exec", "c3", "cat", "/sys/class/net/eth0/mtu"]), "1300");
+    assert!(log().contains("network `mesh` has the MTU 1350 now, not 1280"), "{}", log());
+}
+
+#[test]
+fn segments_that_leave_fit_the_way_out() {
+    let cluster = Cluster::new(1, false);
+    let host = &cluster.hosts[0];
+    host.netns.ip("link set lan0 mtu 9000");
+    mesh(&cluster);
+    let serve = "while :; do echo hello | nc -l -p 80 > /dev/null; done";
+    host.ok(&["run", "-d", "--name", "c1", "--network", "mesh", "-p", "8080:80", "alpine", "sh", "-c", serve]);
+    assert_eq!(host.ok(&["exec", "c1", "cat", "/sys/class/net/eth0/mtu"]), "8950");
+    // The container names 8910 bytes (IPv4) and 8890 (IPv6); the way out takes 1460 and 1440.
+    let out = &host.outside;
+    out.run("nft add table inet seen");
+    out.run("nft add chain inet seen in { type filter hook prerouting priority 0 ; }");
+    for rule in ["> 1460", "1460", "1440"] {
+        out.run(&format!(
+            "nft add rule inet seen in iif world tcp flags & syn == syn tcp option maxseg size {rule} counter"
+        ));
+    }
+    let ask = |to: &str| drop(host.rcr(&["exec", "c1", "nc", "-w", "1", to, "7"]));
+    eventually("a SYN of either family, and the answer to one", || {
+        ask("198.51.100.2");
+        ask("2001:db8::2");
+        let _ = out.tcp("198.51.100.1:8080", "");
+        let seen = out.run("nft list chain inet seen in");
+        let count = |size: &str| {
+            let line = seen.lines().find(|line| line.contains(&format!("maxseg size {size} "))).unwrap();
+            line.split("packets ").nth(1).unwrap().split(' ').next().unwrap().parse::<u32>().unwrap()
+        };
+        assert_eq!(count("> 1460"), 0, "{seen}");
+        count("1460") >= 2 && count("1440") >= 1
+    });
+}
+
+#[test]
+fn a_tunnel_that_cannot_be_is_said_by_name_and_leaves_nothing() {
+    let cluster = Cluster::new(2, false);
+    let host = &cluster.hosts[1];
+    cluster.hosts[0].ok(&["network", "create", "-d", "overlay", "--subnet", "10.4.0.0/24", "-o", "vni=4242", "mesh"]);
+    eventually("the network is there", || host.ok(&["network", "ls"]).contains("mesh"));
+    let gone = || host.netns.ip("-o link show type bridge").is_empty();
+    let before = host.snapshot();
+    let run = ["run", "--rm", "--network", "mesh", "alpine", "true"];
+    // A number that another tunnel of the host has; a port that one of another kind has; a port that is no tunnel's at all.
+    for (link, why) in [
+        ("link add x0 type vxlan id 4242 dstport 4789 local 192.0.2.12", "VNI 4242"),
+        ("link add x0 type vxlan external dstport 4789", "4789"),
+    ] {
+        host.netns.ip(link);
+        host.netns.ip("link set x0 up");
+        let said = host.refused(&run);
+        assert!(said.contains(why) && said.contains("hint: ") && said.contains("`x0`"), "{said}");
+        host.netns.ip("link del x0");
+        before.assert_restored(host);
+        host.ok(&run);
+        eventually("its objects have gone", gone);
+    }
+    let port = host.netns.inside(|| std::net::UdpSocket::bind("0.0.0.0:4789").unwrap());
+    let said = host.refused(&run);
+    assert!(said.contains("4789") && said.contains("hint: "), "{said}");
+    drop(port);
+    before.assert_restored(host);
+    host.ok(&run);
+}
+
 #[test]
 fn one_name_on_two_hosts_answers_with_both() {
     let cluster = Cluster::new(2, false);
@@ -372,6 +495,12 @@ fn hosts_are_listed_told_apart_and_forgotten() {
     cluster.hosts[1].configure(&text("node1", "192.0.2.12"));
     let two = cluster.hosts[1].refused(&["run", "--rm", "--network", "mesh", "alpine", "true"]);
     assert!(two.contains("has the name `node1`") && two.contains("node_name"), "{two}");
+    // The same goes for its address.
+    cluster.hosts[1].kill_netd();
+    cluster.hosts[1].configure(&text("node2", "192.0.2.11"));
+    let two = cluster.hosts[1].refused(&["run", "--rm", "--network", "mesh", "alpine", "true"]);
+    assert!(two.contains("has the address `192.0.2.11`") && two.contains("node_address"), "{two}");
+    assert!(cluster.pings(0, "c1", "c3"), "the first one goes on");
     // One that is gone for good is forgotten with what it had.
     eventually("c3 is known", || cluster.pings(0, "c1", "c3"));
     cluster.hosts[2].kill_netd();

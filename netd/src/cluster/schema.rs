@@ -39,7 +39,7 @@ pub struct Node {
     /// Grows with everything that the host writes, over restarts too: a store that went back in time is seen by it.
     #[serde(default)]
     pub said: u64,
-    /// The WireGuard keys that it takes frames by, while it has an encrypted network: it is sent to by the last one.
+    /// The WireGuard keys that it takes frames by, while there are encrypted networks that it could have: it is sent to by the last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyInfo>,
     /// Of hosts that have several keys: the newest one that this host takes frames by, and sends to.

@@ -101,26 +101,25 @@ impl Snapshot {
         Peers { vteps: vteps.collect(), remotes: remotes.collect() }
     }
 
-    /// The other hosts on encrypted networks that `here` has, with their keys.
-    pub fn keyed(&self, here: &BTreeSet<NetworkId>, own: &NodeId) -> BTreeMap<NodeId, wireguard::Peer> {
-        let others: BTreeSet<&NodeId> =
-            self.at.iter().filter(|(id, node)| here.contains(id) && node != own).map(|(_, node)| node).collect();
-        let peer = |id: &NodeId| {
-            let node = self.nodes.get(id)?;
+    /// The other hosts that have keys: also those that have no encrypted network yet, so that they are known when they come.
+    pub fn keyed(&self, own: &NodeId, silent: &BTreeSet<NodeId>) -> BTreeMap<NodeId, wireguard::Peer> {
+        let others = self.nodes.iter().filter(|(id, node)| *id != own && !silent.contains(id) && !node.keys.is_empty());
+        let peer = |node: &Node| {
             let knows = node.knows.get(own).copied();
-            Some((id.clone(), wireguard::Peer { address: node.address, keys: node.keys.clone(), knows }))
+            wireguard::Peer { address: node.address, keys: node.keys.clone(), knows }
         };
-        others.into_iter().filter_map(peer).collect()
+        others.map(|(id, node)| (id.clone(), peer(node))).collect()
     }
 
-    /// Hosts that have not taken the newest of this host's keys over, by name.
-    pub fn behind(&self, own: &NodeId) -> Vec<String> {
+    /// Hosts that have not taken the newest of this host's keys over, by name. `silent`: hosts that have not talked for so long that they are not waited for.
+    pub fn behind(&self, own: &NodeId, silent: &BTreeSet<NodeId>) -> Vec<String> {
         let newest = self.nodes.get(own).filter(|node| node.keys.len() > 1).and_then(|node| node.keys.last());
         let Some(newest) = newest else { return Vec::new() };
         let encrypted = |id: &NetworkId| self.networks.get(id).is_some_and(Network::encrypted);
-        let here = self.at.iter().filter(|(id, node)| node == own && encrypted(id)).map(|(id, _)| id.clone()).collect();
-        let behind = |peer: &wireguard::Peer| !peer.keys.is_empty() && peer.knows.unwrap_or(0) < newest.generation;
-        let nodes = self.keyed(&here, own).into_iter().filter(|(_, peer)| behind(peer));
+        // Who has no such network sends nothing by any key.
+        let sends = |node: &NodeId| self.at.iter().any(|(id, at)| at == node && encrypted(id));
+        let behind = |peer: &wireguard::Peer| peer.knows.unwrap_or(0) < newest.generation;
+        let nodes = self.keyed(own, silent).into_iter().filter(|(id, peer)| behind(peer) && sends(id));
         nodes.filter_map(|(id, _)| Some(self.nodes.get(&id)?.name.clone())).collect()
     }
 
@@ -160,7 +159,7 @@ impl Snapshot {
                     .len() as u64,
                 own: id == own,
                 keys: node.keys.clone(),
-                behind: if id == own { self.behind(own) } else { Vec::new() },
+                behind: if id == own { self.behind(own, &BTreeSet::new()) } else { Vec::new() },
             })
             .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));

@@ -20,18 +20,22 @@ pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
             Some("the parent carries links of another kind or mode, which somebody else made: `ip -d link` shows them")
         }
         Some(nix::errno::Errno::EADDRINUSE) => Some(
-            "another program has the UDP port: `-o vxlan_port=`, and for WireGuard `cluster.wireguard_port`, choose others",
+            "another program has the UDP port (`ss -ulnp` shows which): `-o vxlan_port=`, and for WireGuard `cluster.wireguard_port`, choose others",
         ),
         Some(nix::errno::Errno::EXFULL) => Some("a bridge has at most 1023 ports: use a second network"),
         _ if matches!(error, KernelError::NoWireGuard) => Some(
             "install or build the kernel's module `wireguard` (Linux 5.6 or newer has it), or leave `-o encrypted` out",
+        ),
+        _ if matches!(error, KernelError::TunnelTaken { .. }) => Some(
+            "`ip -d link` shows what it is: delete it, or create the network with another `-o vni=` or `-o vxlan_port=`",
         ),
         _ if matches!(error, KernelError::Duplicate { .. }) => Some(
             "choose another address, keep netd from choosing it by `--ip-range` or `--aux-address`, or ask nobody: `-o probe=false`",
         ),
         _ => None,
     };
-    let taken = matches!(error, KernelError::NotOurs(_) | KernelError::Duplicate { .. });
+    let taken =
+        matches!(error, KernelError::NotOurs(_) | KernelError::Duplicate { .. } | KernelError::TunnelTaken { .. });
     let kind = match error {
         KernelError::NoWireGuard => ErrorKind::Unsupported,
         _ if taken => ErrorKind::InUse,

@@ -49,7 +49,10 @@ impl Daemon {
         before: Option<Journal>,
         wanted: Plan,
     ) -> (Option<Journal>, Result<(), String>) {
-        let was = before.map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
+        let mut was: Done = before.map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
+        if let Err(why) = self.retune(&mut was, &wanted) {
+            return (journal(was), Err(why));
+        }
         let (mut stay, go, fresh) = compare(was, wanted);
         if go.is_empty() && fresh.is_empty() {
             return (journal(stay), Ok(()));
@@ -91,10 +94,87 @@ impl Daemon {
         }
         (now, if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
     }
+
+    /// Links of which only the MTU is to be another get it: making them anew would take along what is on them. Nothing is written down before:
+    /// what was not done, or not noted, is done with the next change, which may be done twice.
+    fn retune(&mut self, was: &mut Done, wanted: &Plan) -> Result<(), String> {
+        for (step, _) in was.iter_mut().filter(|(_, outcome)| *outcome == Outcome::Created) {
+            let mut turns = wanted.steps.iter().filter_map(|after| Some((after, only_mtu(&step.op, &after.op)?)));
+            let Some((after, turn)) = turns.next() else { continue };
+            let mut plan = Plan::default();
+            plan.host(turn, "");
+            self.kernel.apply(&plan, None).map_err(|error| format!("{error}: {}", error.cause))?;
+            step.op = after.op.clone();
+        }
+        Ok(())
+    }
+}
+
+/// The change of a WireGuard link's MTU, where nothing else is to be different.
+fn only_mtu(before: &Op, after: &Op) -> Option<Op> {
+    let Op::WireGuard { name, mtu: from, .. } = before else { return None };
+    let Op::WireGuard { mtu: to, .. } = after else { return None };
+    let mut same = after.clone();
+    if let Op::WireGuard { mtu, .. } = &mut same {
+        *mtu = *from;
+    }
+    (same == *before && from != to).then(|| Op::Mtu { link: name.clone(), from: *from, to: *to })
 }
 
 /// Absent where there is nothing.
 fn journal(all: Done) -> Option<Journal> {
     let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = all.into_iter().unzip();
     (!steps.is_empty()).then_some(Journal { plan: Plan { steps }, outcomes, state: JournalState::Up })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netd_api::Mac;
+
+    fn op(mac: u8, to: &str) -> Op {
+        Op::Forward { link: "vx-a".parse().unwrap(), mac: Mac([2, 0, 0, 0, 0, mac]), to: to.parse().unwrap() }
+    }
+
+    fn plan(ops: &[Op]) -> Plan {
+        let mut plan = Plan::default();
+        ops.iter().for_each(|op| plan.host(op.clone(), ""));
+        plan
+    }
+
+    #[test]
+    fn what_stays_is_left_alone_and_what_was_only_intended_is_made_anew() {
+        let (a, b, c) = (op(1, "192.0.2.1"), op(2, "192.0.2.1"), op(3, "192.0.2.1"));
+        let outcomes = [Outcome::Created, Outcome::Intended, Outcome::Created];
+        let was = plan(&[a.clone(), b.clone(), c.clone()]).steps.into_iter().zip(outcomes).collect();
+        let (stay, go, fresh) = compare(was, plan(&[a.clone(), b.clone()]));
+        let ops = |done: &Done| done.iter().map(|(step, _)| step.op.clone()).collect::<Vec<_>>();
+        assert_eq!((ops(&stay), ops(&go)), (vec![a], vec![b.clone(), c]));
+        assert_eq!(fresh.iter().map(|step| &step.op).collect::<Vec<_>>(), [&b]);
+    }
+
+    #[test]
+    fn of_a_link_that_is_the_same_only_the_mtu_changes() {
+        let link = |generation, mtu| {
+            let (name, alias) = (format!("rcr-wg{generation}").parse().unwrap(), "rcr:wireguard".to_owned());
+            Op::WireGuard { name, generation, port: 51890, mtu, alias }
+        };
+        let turn = Op::Mtu { link: "rcr-wg1".parse().unwrap(), from: 1440, to: 1340 };
+        assert_eq!(only_mtu(&link(1, 1440), &link(1, 1340)), Some(turn));
+        assert_eq!(only_mtu(&link(1, 1440), &link(1, 1440)), None);
+        assert_eq!(only_mtu(&link(1, 1440), &link(2, 1340)), None);
+        assert_eq!(only_mtu(&op(1, "192.0.2.1"), &link(1, 1340)), None);
+    }
+
+    #[test]
+    fn an_entry_that_took_anothers_place_is_not_undone_with_it() {
+        let mut made = Places::default();
+        made.add(&op(1, "192.0.2.2"));
+        assert!(made.has(&op(1, "192.0.2.1")), "the same MAC, elsewhere");
+        assert!(!made.has(&op(2, "192.0.2.2")));
+        // One more destination of broadcasts takes nobody's place; it stands by itself.
+        let flood = |to: &str| Op::Flood { link: "vx-a".parse().unwrap(), to: to.parse().unwrap() };
+        made.add(&flood("192.0.2.2"));
+        assert!(made.has(&flood("192.0.2.2")) && !made.has(&flood("192.0.2.1")));
+    }
 }

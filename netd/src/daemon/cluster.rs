@@ -10,7 +10,7 @@ use crate::kernel::Journal;
 use crate::model::Network;
 use crate::store::etcd::EtcdConfig;
 use crate::store::{Change, Durability, StoreError, records};
-use netd_api::{ClusterConfig, ContainerId, DriverSpec, NetworkId, NodeId};
+use netd_api::{ApiError, ClusterConfig, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
@@ -100,6 +100,7 @@ impl Daemon {
         let before = Snapshot { networks: known.collect(), ..Snapshot::default() };
         let (inbox, log) = (self.sender.clone(), self.log.clone());
         let tell = move |snapshot| drop(inbox.send(super::Input::Cluster(snapshot)));
+        self.announce_keys();
         let own = self.own_now();
         let cluster = Cluster::start(&self.runtime, config, identity, (before, own), tell, move |line| log.line(line));
         self.membership.cluster = Some(cluster);
@@ -147,7 +148,7 @@ impl Daemon {
         if Arc::ptr_eq(&snapshot, &self.membership.snapshot) {
             return;
         }
-        self.membership.snapshot = snapshot.clone();
+        let before = std::mem::replace(&mut self.membership.snapshot, snapshot.clone());
         for network in snapshot.networks.values() {
             self.take_network(network);
         }
@@ -158,6 +159,11 @@ impl Daemon {
             .map(|(id, _)| id.clone())
             .collect();
         gone.iter().for_each(|id| self.lose_network(id));
+        self.announce_keys();
+        let addresses = |s: &Snapshot| s.nodes.values().map(|node| node.address).collect::<BTreeSet<_>>();
+        if addresses(&before) != addresses(&snapshot) {
+            self.follow_mtu();
+        }
         self.settle_data_path();
         self.settle_names();
     }
@@ -206,6 +212,26 @@ impl Daemon {
         match left {
             Ok(left) => left.iter().for_each(|one| self.log.line(format!("left behind: {one}"))),
             Err(error) => self.log.line(format!("cannot remove network `{}`: {error}", id.short())),
+        }
+    }
+
+    /// What a network of the cluster needs before its first frame: a firewall that knows the hosts, and WireGuard, if it is encrypted.
+    pub(super) fn open_tunnels(&mut self, network: &Network, what: &str) -> Result<(), ApiError> {
+        if network.encrypted() {
+            self.ready_keys()?;
+        }
+        let opened = self.settle_guard(Some(network)).and_then(|()| match network.encrypted() {
+            true => self.settle_wireguard(Some(network)),
+            false => Ok(()),
+        });
+        opened.map_err(|why| ApiError::new(ErrorKind::System, what).caused_by(why))
+    }
+
+    /// What no network needs any more of it goes.
+    pub(super) fn close_tunnels(&mut self) {
+        let closed = self.settle_wireguard(None).and_then(|()| self.settle_guard(None));
+        if let Err(why) = closed {
+            self.log.line(why);
         }
     }
 

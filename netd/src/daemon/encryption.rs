@@ -1,6 +1,7 @@
 //! What encrypted networks need of the host: its WireGuard keys, links and peers, while it has such a network; and how a new key takes over.
 //!
-//! A key's life: it is written down, it gets a link with all peers, it is published. Another host that sees it adds it as a peer, sends to
+//! A key's life: it is written down, it is published as soon as the cluster has encrypted networks, and gets a link with all peers with the first
+//! one here; a new one gets its link first. Another host that sees it adds it as a peer, sends to
 //! it, and says so; whoever has said so is sent to by it. When all have, the old key goes with its link. Each step is brought
 //! about from what is written down and what the others say, so that a netd that was killed goes on where it was.
 
@@ -31,6 +32,10 @@ pub struct Encryption {
     pub links: Option<Journal>,
     /// Of hosts that have several keys: the newest that is a peer here.
     pub knows: BTreeMap<NodeId, u32>,
+    /// Whether the kernel has WireGuard, once that was asked.
+    able: Option<bool>,
+    /// The cluster has encrypted networks, and this host could have them, too: the others know its key before its first frame.
+    announced: bool,
     /// Since when no host is behind with our newest key.
     taken_over: Option<Instant>,
 }
@@ -38,7 +43,7 @@ pub struct Encryption {
 impl Encryption {
     /// What the others are told.
     pub fn published(&self) -> Vec<KeyInfo> {
-        if self.links.is_some() { self.keys.infos() } else { Vec::new() }
+        if self.links.is_some() || self.announced { self.keys.infos() } else { Vec::new() }
     }
 }
 
@@ -83,12 +88,31 @@ impl Daemon {
     /// Whether this host can have an encrypted network. Nothing is touched.
     pub(super) fn can_encrypt(&mut self, what: &str) -> Result<(), ApiError> {
         self.kernel.wireguard().map_err(|error| kernel_failed(what, &error))?;
+        self.encryption.able = Some(true);
         if !self.facts.ipv6 {
             return Err(ApiError::new(ErrorKind::Unsupported, what)
                 .caused_by("the kernel has no IPv6, or it is off: the addresses inside WireGuard are IPv6")
                 .hint("boot without `ipv6.disable=1`; the network between the hosts may be IPv4 alone"));
         }
         Ok(())
+    }
+
+    /// Whoever could have an encrypted network of the cluster tells its key: a host that hears of a key only with the first datagram drops
+    /// that, and the other one asks again only after five seconds.
+    pub(super) fn announce_keys(&mut self) {
+        let some = self.networks.values().any(|n| n.network.shared && n.network.encrypted());
+        if !some || self.encryption.able == Some(false) {
+            self.encryption.announced = false;
+            return;
+        }
+        if self.encryption.able.is_none() {
+            self.encryption.able = Some(self.facts.ipv6 && self.kernel.wireguard().is_ok());
+        }
+        let ready = self.encryption.able == Some(true) && !self.encryption.keys.is_renewing();
+        if ready && let Err(error) = self.ready_keys() {
+            self.log.line(error.to_string());
+        }
+        self.encryption.announced = self.encryption.able == Some(true) && !self.encryption.keys.keys.is_empty();
     }
 
     /// The cluster's encrypted networks that have, or are about to have, kernel objects here.
@@ -130,7 +154,7 @@ impl Daemon {
                 // Nothing was heard of the cluster yet: what the last netd knew stays.
                 return Ok(());
             }
-            let peers = snapshot.keyed(&here, &identity.node);
+            let peers = snapshot.keyed(&identity.node, &self.silence.gone());
             let own = self.encryption.keys.infos();
             for (node, peer) in peers.iter().filter(|(_, peer)| peer.keys.len() > 1) {
                 knows.extend(peer.keys.last().map(|key| (node.clone(), key.generation)));
@@ -156,6 +180,11 @@ impl Daemon {
                 || matches!(op, Op::Sysctl { key, .. } if key.split('/').any(|p| p == name))
         };
         if !journal.plan.steps.iter().any(|step| step.op.makes().is_some() && about(&step.op)) {
+            return;
+        }
+        // What was heard may be of a link of that name that had gone before this one came.
+        if observe(&mut self.kernel.route, false).is_ok_and(|seen| seen.links.keys().any(|link| link.as_str() == name))
+        {
             return;
         }
         let wanted = journal.plan.clone();
@@ -186,7 +215,7 @@ impl Daemon {
         let what = "cannot give this host a new WireGuard key";
         let Some(identity) = self.membership.identity.clone() else { return Err(super::shared_calls::no_cluster()) };
         if self.encryption.keys.is_renewing() {
-            let behind = self.membership.snapshot.behind(&identity.node);
+            let behind = self.membership.snapshot.behind(&identity.node, &self.silence.gone());
             let who = behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let why = if who.is_empty() { "it is about to end".into() } else { format!("not taken over by: {who}") };
             return Err(ApiError::new(ErrorKind::InUse, what)
@@ -222,7 +251,7 @@ impl Daemon {
         };
         let snapshot = &self.membership.snapshot;
         let heard = snapshot.nodes.get(&identity.node).is_some_and(|node| node.keys == self.encryption.keys.infos());
-        if !heard || !snapshot.behind(&identity.node).is_empty() {
+        if !heard || !snapshot.behind(&identity.node, &self.silence.gone()).is_empty() {
             self.encryption.taken_over = None;
             return;
         }

@@ -244,6 +244,7 @@ impl Daemon {
             }
             Event::LinkGone(name) => self.link_gone(&name),
             Event::LinksLost => self.links_lost(),
+            Event::WaysChanged => self.follow_mtu(),
         }
     }
 

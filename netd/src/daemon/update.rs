@@ -52,7 +52,7 @@ impl Daemon {
         self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
         let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
         let next = self.design_update(&id, wanted, &seen, &what)?;
-        let (next, parts) = self.plan_update(next, &seen, &what)?;
+        let (next, parts) = self.plan_update(next, None, &seen, &what)?;
         if dry_run {
             return Ok(Reply::Plan(PlanText { text: self.update_text(&next.network, &parts) }));
         }
@@ -137,10 +137,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// What is to be done: for the network while it is up, and for each container on it.
-    fn plan_update(
+    /// What is to be done: for the network while it is up, and for each container on it. `mtu`: what the way of its packets takes now, in bytes;
+    /// absent where that has not changed.
+    pub(super) fn plan_update(
         &self,
         mut next: NetworkState,
+        mtu: Option<u32>,
         seen: &Observed,
         what: &str,
     ) -> Result<(NetworkState, Vec<Part>), ApiError> {
@@ -150,7 +152,7 @@ impl Daemon {
             return Ok((next, parts));
         };
         let mut around = self.facts.clone();
-        around.uplink_mtu = now.mtu().or(around.uplink_mtu);
+        around.uplink_mtu = mtu.or(now.mtu()).or(around.uplink_mtu);
         let driver = drivers::of(&next.network.driver);
         if let Some(journal) = &now.journal {
             let mut whole = driver.network(&next.network, &around);
@@ -195,7 +197,12 @@ impl Daemon {
     }
 
     /// Writes the undertaking down and does it; all or nothing.
-    fn carry_out(&mut self, id: &NetworkId, parts: &[Part], what: &str) -> Result<Vec<Vec<Outcome>>, ApiError> {
+    pub(super) fn carry_out(
+        &mut self,
+        id: &NetworkId,
+        parts: &[Part],
+        what: &str,
+    ) -> Result<Vec<Vec<Outcome>>, ApiError> {
         let mut done: Vec<Vec<Outcome>> = Vec::new();
         if parts.iter().all(|part| part.plan.steps.is_empty()) {
             done.resize(parts.len(), Vec::new());
@@ -223,7 +230,7 @@ impl Daemon {
     }
 
     /// All is done: the network, its journals and its containers are what they were to be.
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         next: NetworkState,
         parts: Vec<Part>,

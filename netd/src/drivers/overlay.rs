@@ -67,6 +67,12 @@ fn inside(network: &Network, facts: &Facts) -> Facts {
     facts
 }
 
+/// The MTU that a network with a tunnel gets, in bytes.
+pub fn mtu(network: &Network, facts: &Facts) -> Option<u32> {
+    let room = inside(network, facts).uplink_mtu.filter(|_| facts.underlay.is_some());
+    options(network).and_then(|options| options.bridge.mtu).or(room)
+}
+
 impl Driver for Overlay {
     fn network(&self, network: &Network, facts: &Facts) -> Plan {
         let mut plan = Bridge.network(network, &inside(network, facts));
@@ -80,7 +86,7 @@ impl Driver for Overlay {
             return plan;
         };
         let local = if options.encrypted { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { underlay };
-        let mtu = options.bridge.mtu.or(inside(network, facts).uplink_mtu).unwrap_or(1450);
+        let mtu = mtu(network, facts).unwrap_or(1450);
         let (port, mac, bridge) = (options.port, vtep_mac(network.mac), bridge.clone());
         let vxlan = Op::Vxlan { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
         plan.host(vxlan, "learns nothing: every entry is written");

@@ -23,7 +23,7 @@ pub struct Chain {
     pub name: &'static str,
     pub kind: &'static str,
     pub hook: Hook,
-    /// As in nft(8): raw -300, dstnat -100, filter 0, srcnat 100.
+    /// As in nft(8): raw -300, mangle -150, dstnat -100, filter 0, srcnat 100.
     pub priority: i32,
     pub rules: Vec<Rule>,
 }
@@ -69,6 +69,8 @@ pub enum Match {
     To(IpNet),
     /// Transport destination port.
     Port(u16),
+    /// A TCP segment that asks for a connection, or agrees to one (`tcp flags & syn != 0`).
+    Syn,
 }
 
 /// What is loaded for a look-up.
@@ -113,6 +115,8 @@ pub enum Verdict {
     DnatMap(&'static [Load], Set),
     /// Translate to this.
     Dnat(SocketAddrV4),
+    /// Lower the maximum segment size that a SYN names to what the packet's route takes (`tcp option maxseg size set rt mtu`), and go on.
+    ClampMss,
 }
 
 const V4: Match = Match::Family(2);
@@ -139,6 +143,7 @@ pub fn host_table() -> Table {
             chain("publish", "nat", Hook::Prerouting, -100, publish(false)),
             chain("publish-local", "nat", Hook::Output, -100, publish(true)),
             chain("leave", "nat", Hook::Postrouting, 100, leave()),
+            chain("clamp", "filter", Hook::Forward, -150, clamp()),
             chain("forward", "filter", Hook::Forward, 0, forward()),
             chain("input", "filter", Hook::Input, 0, input()),
             chain("tunnels", "filter", Hook::Input, -10, tunnels()),
@@ -195,6 +200,11 @@ fn leave() -> Vec<Rule> {
             "out into the world",
         ),
     ]
+}
+
+fn clamp() -> Vec<Rule> {
+    let why = "between hosts there may be more room for a packet than on the way out";
+    vec![rule(&[Match::In(&[Load::Iif], Set::Overlays), Match::Proto(6), Match::Syn], Verdict::ClampMss, why)]
 }
 
 fn forward() -> Vec<Rule> {

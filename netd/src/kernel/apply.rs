@@ -13,7 +13,7 @@ use super::wireguard::{self, WireGuard};
 use super::{KernelError, addr, conntrack, lan, link, probe, route, rule, sysctl};
 use crate::cluster::keys::Secret;
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
-use netd_api::Mac;
+use netd_api::{IfName, Mac};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -358,6 +358,14 @@ fn undo_inside(socket: &mut Netlink, op: &Op) -> Result<(), KernelError> {
     }
 }
 
+/// A tunnel listens from when it is up: which port somebody else has.
+fn port_taken(socket: &mut Netlink, link: &IfName, error: KernelError) -> KernelError {
+    match vxlan::port_of(socket, link.as_str()) {
+        Some(port) => KernelError::Call { what: format!("listen on UDP port {port}"), errno: Errno::EADDRINUSE },
+        None => error,
+    }
+}
+
 fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> {
     match op {
         Op::Join { link, bridge } => {
@@ -378,7 +386,10 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
         }
         Op::Up { link } => {
             let index = link::find(socket, link.as_str())?.index;
-            link::set_up(socket, index).map(|()| Outcome::Created)
+            match link::set_up(socket, index) {
+                Err(error) if error.errno() == Some(Errno::EADDRINUSE) => Err(port_taken(socket, link, error)),
+                other => other.map(|()| Outcome::Created),
+            }
         }
         Op::Route { to, via, link } => {
             let index = link::find(socket, link.as_str())?.index;

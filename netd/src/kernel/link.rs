@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
-const RTM_GETLINK: u16 = 18;
+pub(super) const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 /// include/uapi/linux/if_link.h and if_bridge.h.
 const IFLA_BRPORT_STATE: u16 = 1;
@@ -34,6 +34,17 @@ pub fn find(socket: &mut Netlink, name: &str) -> Result<LinkSeen, KernelError> {
         (Ok(()), Some((_, link))) => Ok(link),
         (Err(error), _) if !error.is_gone() => Err(error),
         _ => Err(KernelError::NoLink(name.to_owned())),
+    }
+}
+
+/// A link by its index, with its name. Absent where there is none.
+pub fn by_index(socket: &mut Netlink, index: u32) -> Result<Option<(String, LinkSeen)>, KernelError> {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    let mut seen = None;
+    match socket.get(RTM_GETLINK, &emit(&request), |_, body| seen = parse(body)) {
+        Err(error) if !error.is_gone() => Err(error),
+        _ => Ok(seen),
     }
 }
 

@@ -40,7 +40,7 @@ pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
 pub use netns::{Netns, Resolver, mac_inside, replace_dns};
 pub use nft::Protection;
-pub use observe::{facts, host_networks, observe};
+pub use observe::{Underlay, facts, host_networks, observe, underlay_mtu};
 pub use peer::{Held, hold_port};
 pub use process::{Ready, daemonize, lock_pid_file};
 pub use rights::receive_fd;
@@ -56,6 +56,9 @@ pub enum KernelError {
     Netlink { errno: Errno, message: Option<String> },
     #[error("{what}: {} ({errno:?})", .errno.desc().to_lowercase())]
     Call { what: String, errno: Errno },
+    /// A VXLAN link of somebody else, and what ours would have to have.
+    #[error("link `{link}` of somebody else has {what}")]
+    TunnelTaken { link: String, what: String },
     #[error("there is no link `{0}`")]
     NoLink(String),
     #[error("link `{0}` exists and does not carry rcr's mark: it belongs to somebody else")]
@@ -94,6 +97,11 @@ impl KernelError {
 
     pub(crate) fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
         Self::Call { what: what.into(), errno: Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) }
+    }
+
+    /// Whether it says that no packet gets there: no route, one that forbids or swallows, or a source address that the host does not have.
+    pub fn is_no_route(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL))
     }
 
     /// Whether it says that the object is not there.

@@ -320,6 +320,12 @@ fn match_expressions(list: &mut Attributes, one: &Match) {
             meta(list, 3, REGISTER);
             compare(list, 0, &mark.to_ne_bytes());
         }
+        Match::Syn => {
+            // RFC 9293, section 3.1: the flags are the 14th byte, SYN is 2.
+            payload(list, 2, 13, 1, REGISTER);
+            mask(list, &[2]);
+            compare(list, 1, &[0]);
+        }
         Match::From(net) => prefix(list, net, true),
         Match::To(net) => prefix(list, net, false),
     }
@@ -342,6 +348,7 @@ fn verdict_expressions(list: &mut Attributes, rule: &Rule) {
         }
         Verdict::Accept => code(list, 1),
         Verdict::Return => code(list, -5),
+        Verdict::ClampMss => clamp_mss(list),
         Verdict::Masquerade => expression(list, "masq", |_| {}),
         Verdict::DnatMap(loads, set) => {
             lookup_value(list, loads, set);
@@ -399,16 +406,36 @@ fn conntrack_bits(list: &mut Attributes, key: u32, bits: u32) {
     expression(list, "ct", |e| {
         e.be32(1, REGISTER).be32(2, key);
     });
+    mask(list, &bits.to_ne_bytes());
+    compare(list, 1, &[0; 4]);
+}
+
+/// Keeps these bits of the register: no more than four bytes.
+fn mask(list: &mut Attributes, bits: &[u8]) {
     expression(list, "bitwise", |e| {
-        e.be32(1, REGISTER).be32(2, REGISTER).be32(3, 4);
+        e.be32(1, REGISTER).be32(2, REGISTER).be32(3, bits.len() as u32);
         e.nest(4, |mask| {
-            mask.bytes(1, &bits.to_ne_bytes());
+            mask.bytes(1, bits);
         });
         e.nest(5, |xor| {
-            xor.bytes(1, &[0; 4]);
+            xor.bytes(1, &[0; 4][..bits.len()]);
         });
     });
-    compare(list, 1, &[0; 4]);
+}
+
+/// What nft(8) makes of `tcp option maxseg size set rt mtu`. The kernel only ever lowers it (net/netfilter/nft_exthdr.c, nft_exthdr_tcp_set_eval).
+fn clamp_mss(list: &mut Attributes) {
+    // NFT_RT_TCPMSS, in the host's byte order; NFT_BYTEORDER_HTON.
+    expression(list, "rt", |e| {
+        e.be32(1, REGISTER).be32(2, 3);
+    });
+    expression(list, "byteorder", |e| {
+        e.be32(1, REGISTER).be32(2, REGISTER).be32(3, 1).be32(4, 2).be32(5, 2);
+    });
+    // NFT_EXTHDR_OP_TCPOPT: of option 2 (RFC 9293, section 3.2) the two bytes behind kind and length.
+    expression(list, "exthdr", |e| {
+        e.bytes(2, &[2]).be32(3, 2).be32(4, 2).be32(6, 1).be32(7, REGISTER);
+    });
 }
 
 /// Compares the leading bytes of an address: our prefixes all end at a byte.

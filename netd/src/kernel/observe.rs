@@ -6,31 +6,67 @@ use crate::model::Facts;
 use crate::plan::Observed;
 use ipnet::IpNet;
 use netd_api::IfName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// The facts that plans depend on. `underlay`: this host's address among the cluster's hosts.
-pub fn facts(socket: &mut Netlink, underlay: Option<IpAddr>) -> Result<Facts, KernelError> {
+/// The way between a cluster's hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Underlay {
+    /// This host's address among them.
+    pub address: Option<IpAddr>,
+    /// The other hosts'.
+    pub peers: BTreeSet<IpAddr>,
+}
+
+/// The facts that plans depend on.
+pub fn facts(socket: &mut Netlink, underlay: &Underlay) -> Result<Facts, KernelError> {
     let on = |key: &str| sysctl::read(key).is_ok_and(|value| value == "1");
     let ipv6 = sysctl::read("net/ipv6/conf/all/forwarding").is_ok();
     let uplink = route::list(socket)?.into_iter().find(|r| r.to.prefix_len() == 0).and_then(|r| r.link);
     let links = link::list(socket)?;
     let takes_ra = |name: &IfName| on(&format!("net/ipv6/conf/{name}/accept_ra"));
     let foreign = links.iter().filter(|(name, seen)| name.as_str() != "lo" && !is_ours(seen.alias.as_deref()));
-    let carrier = match underlay {
-        Some(address) => addr::list(socket)?.into_iter().find(|(_, net)| net.addr() == address).map(|(index, _)| index),
-        None => None,
-    };
-    let mtu_of = |index: u32| links.iter().find(|(_, l)| l.index == index).map(|(_, l)| l.mtu);
     Ok(Facts {
         uplink_mtu: uplink.and_then(|index| links.iter().find(|(_, l)| l.index == index)).map(|(_, l)| l.mtu),
         forward4: on("net/ipv4/ip_forward"),
         forward6: on("net/ipv6/conf/all/forwarding"),
         accept_ra: foreign.map(|(name, _)| name.clone()).filter(takes_ra).collect(),
         ipv6,
-        underlay,
-        underlay_mtu: carrier.and_then(mtu_of),
+        underlay: underlay.address,
+        underlay_mtu: underlay_mtu(socket, underlay)?,
     })
+}
+
+/// The largest packet, in bytes, that the routes to all other hosts take; while there are none, that the link with this host's address takes.
+pub fn underlay_mtu(socket: &mut Netlink, underlay: &Underlay) -> Result<Option<u32>, KernelError> {
+    let Some(own) = underlay.address else { return Ok(None) };
+    let mut links: BTreeMap<u32, Option<u32>> = BTreeMap::new();
+    let mut least: Option<u32> = None;
+    for peer in underlay.peers.iter().filter(|peer| **peer != own && peer.is_ipv4() == own.is_ipv4()) {
+        let Some(way) = route::towards(socket, own, *peer)? else { continue };
+        let mut of_links = Vec::new();
+        for index in way.links {
+            let known = match links.get(&index) {
+                Some(known) => *known,
+                None => link_mtu(socket, index, own.is_ipv6())?,
+            };
+            links.insert(index, known);
+            of_links.extend(known);
+        }
+        least = least.into_iter().chain(way.mtu.or(of_links.into_iter().min())).min();
+    }
+    if least.is_some() {
+        return Ok(least);
+    }
+    let carrier = addr::list(socket)?.into_iter().find(|(_, net)| net.addr() == own);
+    carrier.map_or(Ok(None), |(index, _)| link_mtu(socket, index, own.is_ipv6()))
+}
+
+/// A link's MTU for a family: a router may have announced a smaller one for IPv6 (RFC 4861, section 4.6.4).
+fn link_mtu(socket: &mut Netlink, index: u32, v6: bool) -> Result<Option<u32>, KernelError> {
+    let Some((name, seen)) = link::by_index(socket, index)? else { return Ok(None) };
+    let announced = sysctl::read(&format!("net/ipv6/conf/{name}/mtu")).ok().filter(|_| v6);
+    Ok(announced.and_then(|mtu| mtu.parse().ok()).into_iter().chain([seen.mtu]).min())
 }
 
 fn is_ours(alias: Option<&str>) -> bool {

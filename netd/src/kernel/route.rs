@@ -5,7 +5,9 @@ use super::netlink::{NLM_F_CREATE, NLM_F_REPLACE, Netlink, emit};
 use ipnet::IpNet;
 use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType,
+};
 use std::net::IpAddr;
 
 pub(super) const RTM_NEWROUTE: u16 = 24;
@@ -20,6 +22,48 @@ const LOCAL: u32 = 255;
 pub struct RouteSeen {
     pub to: IpNet,
     pub link: Option<u32>,
+}
+
+/// The way to an address.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The links that packets leave by: several, where several next hops share the load.
+    pub links: Vec<u32>,
+    /// The MTU that the route itself names, in bytes.
+    pub mtu: Option<u32>,
+}
+
+/// The route that packets from one address to another take: as it was configured (`RTM_F_FIB_MATCH`), without what was learned about the path
+/// since, which the kernel forgets again after minutes. Absent where there is none.
+pub fn towards(socket: &mut Netlink, from: IpAddr, to: IpAddr) -> Result<Option<Way>, KernelError> {
+    let host = IpNet::from(to);
+    let mut request = RouteMessage::default();
+    request.header.address_family = family(&host);
+    request.header.destination_prefix_length = host.prefix_len();
+    request.header.source_prefix_length = host.prefix_len();
+    request.header.flags = RouteFlags::FibMatch;
+    request.attributes = vec![RouteAttribute::Destination(to.into()), RouteAttribute::Source(from.into())];
+    let mut way = None;
+    match socket.get(RTM_GETROUTE, &emit(&request), |_, body| way = RouteMessage::parse(body).ok().map(way_of)) {
+        Err(error) if error.is_no_route() => Ok(None),
+        Err(error) => Err(error),
+        Ok(()) => Ok(way),
+    }
+}
+
+fn way_of(message: RouteMessage) -> Way {
+    let mut way = Way::default();
+    for attribute in message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => way.links.push(index),
+            RouteAttribute::MultiPath(hops) => way.links.extend(hops.iter().map(|hop| hop.interface_index)),
+            RouteAttribute::Metrics(metrics) => {
+                way.mtu = metrics.iter().find_map(|m| if let RouteMetric::Mtu(mtu) = m { Some(*mtu) } else { None });
+            }
+            _ => {}
+        }
+    }
+    way
 }
 
 /// Adds a route, in place of another one to the same destination.

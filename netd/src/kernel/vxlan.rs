@@ -1,10 +1,10 @@
 //! VXLAN links and the entries that tell them who is where (drivers/net/vxlan, include/uapi/linux/neighbour.h).
 
 use super::KernelError;
-use super::link::{RTM_NEWLINK, find, mark};
+use super::link::{RTM_GETLINK, RTM_NEWLINK, find, mark};
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, emit};
 use netd_api::{IfName, Mac, Vni};
-use netlink_packet_core::DefaultNla;
+use netlink_packet_core::{DefaultNla, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
@@ -32,8 +32,56 @@ pub struct VxlanSpec<'a> {
     pub alias: &'a str,
 }
 
-/// Creates a VXLAN link on a bridge, down. `EEXIST` when the name is taken, or the VNI on that port.
+/// All VXLAN links, with what they are made of.
+fn tunnels(socket: &mut Netlink) -> Result<Vec<(String, Vec<InfoVxlan>)>, KernelError> {
+    socket.dump(RTM_GETLINK, &emit(&LinkMessage::default()), |_, body| {
+        let (mut name, mut vxlan) = (None, None);
+        for attribute in LinkMessage::parse(body).ok()?.attributes {
+            match attribute {
+                LinkAttribute::IfName(n) => name = Some(n),
+                LinkAttribute::LinkInfo(infos) => {
+                    vxlan = infos.into_iter().find_map(|info| match info {
+                        LinkInfo::Data(InfoData::Vxlan(data)) => Some(data),
+                        _ => None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Some((name?, vxlan?))
+    })
+}
+
+/// The UDP port of a VXLAN link, if it is one.
+pub fn port_of(socket: &mut Netlink, link: &str) -> Option<u16> {
+    let (_, data) = tunnels(socket).ok()?.into_iter().find(|(name, _)| name == link)?;
+    data.into_iter().find_map(|d| if let InfoVxlan::Port(port) = d { Some(port) } else { None })
+}
+
+/// A tunnel of somebody else that ours can't be beside, and what it has of ours: one of the same VNI on the port, or one that takes all frames
+/// of the port (`external`, drivers/net/vxlan/vxlan_core.c, vxlan_find_sock).
+fn rival(socket: &mut Netlink, spec: &VxlanSpec<'_>) -> Result<Option<(String, String)>, KernelError> {
+    let (port, vni) = (spec.port, spec.vni.number());
+    for (name, data) in tunnels(socket)? {
+        if name == spec.name.as_str() || !data.contains(&InfoVxlan::Port(port)) {
+            continue;
+        }
+        if data.contains(&InfoVxlan::CollectMetadata(true)) {
+            return Ok(Some((name, format!("all VXLAN frames of UDP port {port} (it is `external`)"))));
+        }
+        let v6 = data.iter().any(|d| matches!(d, InfoVxlan::Local6(_) | InfoVxlan::Group6(_)));
+        if data.contains(&InfoVxlan::Id(vni)) && v6 == spec.local.is_ipv6() {
+            return Ok(Some((name, format!("VNI {vni} on UDP port {port}"))));
+        }
+    }
+    Ok(None)
+}
+
+/// Creates a VXLAN link on a bridge, down. `EEXIST` when the name is taken.
 pub fn add(socket: &mut Netlink, spec: &VxlanSpec<'_>) -> Result<(), KernelError> {
+    if let Some((link, what)) = rival(socket, spec)? {
+        return Err(KernelError::TunnelTaken { link, what });
+    }
     let local = match spec.local {
         IpAddr::V4(address) => InfoVxlan::Local(address),
         IpAddr::V6(address) => InfoVxlan::Local6(address),

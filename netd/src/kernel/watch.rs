@@ -11,10 +11,15 @@ use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 use rtnetlink::MulticastGroup;
+use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 /// `NFNLGRP_NFTABLES` (7) as a bit.
 const NFTABLES: u32 = 1 << 6;
+
+/// How long changes of routes are gathered.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// Something that was changed by somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub enum Event {
     LinkGone(String),
     /// Events about links were lost: look for yourself.
     LinksLost,
+    /// Routes, or links of others, have changed: packets may take other ways.
+    WaysChanged,
 }
 
 /// Listens for as long as `tell` says that somebody listens to it: to nftables on a thread of its own, to links in `runtime`.
@@ -56,28 +63,67 @@ impl TableChanges {
     }
 }
 
-/// `ip monitor link`, as a task.
+/// `ip monitor link route`, as a task.
 fn watch_links(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + 'static) -> Result<(), KernelError> {
     let _inside = runtime.enter();
-    let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
+    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route];
+    let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&groups)
         .map_err(|error| KernelError::io("listen to link events", &error))?;
     runtime.spawn(connection);
     runtime.spawn(async move {
         // The connection ends with its last handle.
         let _handle = handle;
-        while let Some((message, _)) = messages.next().await {
-            let event = match message.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => deleted_link(link),
-                // Too many at once: what was lost is looked up.
-                NetlinkPayload::Overrun(_) => Some(Event::LinksLost),
-                _ => None,
+        // A router may change thousands of routes at once: that is told once, when it has gone on for a moment.
+        let mut due: Option<Instant> = None;
+        loop {
+            let message = match due {
+                Some(due) => tokio::time::timeout_at(due, messages.next()).await,
+                None => Ok(messages.next().await),
             };
-            if event.is_some_and(|event| !tell(event)) {
+            let told = match message {
+                Ok(None) => return,
+                Ok(Some((message, _))) => {
+                    let (event, ways) = meaning(message.payload);
+                    if ways {
+                        due.get_or_insert_with(|| Instant::now() + MOMENT);
+                    }
+                    event.is_none_or(&tell)
+                }
+                Err(_) => {
+                    due = None;
+                    tell(Event::WaysChanged)
+                }
+            };
+            if !told {
                 return;
             }
         }
     });
     Ok(())
+}
+
+/// What a message says of links of ours, and whether packets to other hosts may take other ways now.
+fn meaning(payload: NetlinkPayload<RouteNetlinkMessage>) -> (Option<Event>, bool) {
+    let NetlinkPayload::InnerMessage(message) = payload else {
+        // Too many at once: what was lost is looked up.
+        return match payload {
+            NetlinkPayload::Overrun(_) => (Some(Event::LinksLost), true),
+            _ => (None, false),
+        };
+    };
+    match message {
+        RouteNetlinkMessage::DelLink(link) => (deleted_link(link), false),
+        RouteNetlinkMessage::NewLink(link) => (None, !is_ours(&link)),
+        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => (None, true),
+        _ => (None, false),
+    }
+}
+
+fn is_ours(message: &LinkMessage) -> bool {
+    message
+        .attributes
+        .iter()
+        .any(|a| matches!(a, LinkAttribute::IfAlias(alias) if alias.starts_with(super::link::MARK)))
 }
 
 fn listen(
@@ -108,13 +154,7 @@ fn listen(
 }
 
 fn deleted_link(message: LinkMessage) -> Option<Event> {
-    let (mut name, mut ours) = (None, false);
-    for attribute in message.attributes {
-        match attribute {
-            LinkAttribute::IfName(n) => name = Some(n),
-            LinkAttribute::IfAlias(alias) => ours = alias.starts_with(super::link::MARK),
-            _ => {}
-        }
-    }
-    name.filter(|_| ours).map(Event::LinkGone)
+    let ours = is_ours(&message);
+    let name = |a| if let LinkAttribute::IfName(name) = a { Some(name) } else { None };
+    message.attributes.into_iter().find_map(name).filter(|_| ours).map(Event::LinkGone)
 }

@@ -27,6 +27,9 @@ const FAMILY_NAME: u16 = 2;
 const SET_DEVICE: u8 = 1;
 const VERSION: u8 = 1;
 
+/// Seconds between signs of life: only the first one is wanted.
+const KEEPALIVE: u16 = 25;
+
 /// The socket to WireGuard.
 pub struct WireGuard {
     socket: Netlink,
@@ -57,7 +60,8 @@ impl WireGuard {
         self.set(link, vec![WireguardAttribute::PrivateKey(*secret.bytes()), WireguardAttribute::ListenPort(port)])
     }
 
-    /// Adds a peer, or changes the one that has the key: it takes and sends this address alone.
+    /// Adds a peer, or changes the one that has the key: it takes and sends this address alone. It is greeted at once: it may still have a session
+    /// with a link of ours that is gone, and would send to that one until it had waited 15 s for an answer.
     pub fn set_peer(
         &mut self,
         link: &IfName,
@@ -74,9 +78,17 @@ impl WireGuard {
             WireguardPeerAttribute::PublicKey(key.0),
             WireguardPeerAttribute::Flags(WireguardPeerFlags::ReplaceAllowedIps),
             WireguardPeerAttribute::Endpoint(endpoint),
+            // Switched on, it sends one (drivers/net/wireguard/netlink.c, set_peer), and with it asks for a session.
+            WireguardPeerAttribute::PersistentKeepalive(KEEPALIVE),
             WireguardPeerAttribute::AllowedIps(vec![allowed]),
         ]);
-        self.set(link, vec![WireguardAttribute::Peers(vec![peer])])
+        self.set(link, vec![WireguardAttribute::Peers(vec![peer])])?;
+        let quiet = WireguardPeer(vec![
+            WireguardPeerAttribute::PublicKey(key.0),
+            WireguardPeerAttribute::Flags(WireguardPeerFlags::UpdateOnly),
+            WireguardPeerAttribute::PersistentKeepalive(0),
+        ]);
+        self.set(link, vec![WireguardAttribute::Peers(vec![quiet])])
     }
 
     /// Removes a peer; one that isn't there is removed.

@@ -27,6 +27,7 @@ pub fn is_same_object(a: &Step, b: &Step) -> bool {
         | (Op::Dummy { name: x, .. }, Op::Dummy { name: y, .. })
         | (Op::Child { name: x, .. }, Op::Child { name: y, .. })
         | (Op::Shim { name: x, .. }, Op::Shim { name: y, .. })
+        | (Op::WireGuard { name: x, .. }, Op::WireGuard { name: y, .. })
         | (Op::Vxlan { name: x, .. }, Op::Vxlan { name: y, .. }) => x == y,
         (Op::Sysctl { key: x, .. }, Op::Sysctl { key: y, .. }) => x == y && a.scope == b.scope,
         _ => false,
@@ -42,6 +43,7 @@ fn turned(before: &Step, after: &Step, seen: &Observed) -> Vec<Step> {
     match (&before.op, &after.op) {
         (Op::Bridge { name, mtu: from, .. }, Op::Bridge { mtu: to, .. })
         | (Op::Vxlan { name, mtu: from, .. }, Op::Vxlan { mtu: to, .. })
+        | (Op::WireGuard { name, mtu: from, .. }, Op::WireGuard { mtu: to, .. })
         | (Op::Dummy { name, mtu: from, .. }, Op::Dummy { mtu: to, .. }) => mtu(Scope::Host, name, *from, *to),
         (Op::Veth { host, peer, mtu: from, .. }, Op::Veth { mtu: to, .. }) => {
             [mtu(Scope::Host, host, *from, *to), mtu(Scope::Container, peer, *from, *to)].concat()

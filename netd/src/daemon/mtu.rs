@@ -1,0 +1,58 @@
+//! The MTU of the cluster's networks: what the routes to the other hosts take, less what the tunnel adds. It is followed while containers run.
+
+use super::answer::kernel_failed;
+use super::state::{Daemon, NetworkState};
+use crate::kernel::{Underlay, observe, underlay_mtu};
+use netd_api::{ApiError, NetworkId};
+
+impl Daemon {
+    /// This host's address among the cluster's, and the other hosts'.
+    pub(super) fn underlay(&self) -> Underlay {
+        let address = self.membership.identity.as_ref().map(|identity| identity.address);
+        let peers = self.membership.snapshot.nodes.values().map(|node| node.address);
+        Underlay { address, peers: peers.filter(|peer| Some(*peer) != address).collect() }
+    }
+
+    /// Routes, links or hosts have changed: the cluster's networks get the MTU that the ways to the other hosts take now.
+    pub(super) fn follow_mtu(&mut self) {
+        let up = self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some());
+        let up: Vec<NetworkId> = up.map(|(id, _)| id.clone()).collect();
+        if up.is_empty() {
+            return;
+        }
+        let underlay = self.underlay();
+        match underlay_mtu(&mut self.kernel.route, &underlay) {
+            // With no way to anybody, the last one's is as good as any.
+            Ok(None) => return,
+            Ok(Some(mtu)) => self.facts.underlay_mtu = Some(mtu),
+            Err(error) => return self.log.line(format!("cannot look at the routes to the cluster's hosts: {error}")),
+        }
+        if let Err(why) = self.settle_wireguard(None) {
+            self.log.line(why);
+        }
+        for id in up {
+            if let Err(error) = self.refit(&id) {
+                self.log.line(error.to_string());
+            }
+        }
+    }
+
+    /// Gives a network that is up the MTU that follows from the facts, and all containers on it.
+    fn refit(&mut self, id: &NetworkId) -> Result<(), ApiError> {
+        let Some(now) = self.networks.get(id) else { return Ok(()) };
+        let (name, before) = (now.network.name.clone(), now.mtu());
+        let Some(mtu) = crate::drivers::overlay::mtu(&now.network, &self.facts).filter(|mtu| Some(*mtu) != before)
+        else {
+            return Ok(());
+        };
+        let what = format!("cannot give network `{name}` the MTU {mtu} of the routes to the cluster's hosts");
+        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
+        let next = NetworkState::new(now.network.clone(), now.leases.clone());
+        let (next, parts) = self.plan_update(next, Some(mtu), &seen, &what)?;
+        self.carry_out(id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))?;
+        let before = before.map_or_else(String::new, |before| format!(", not {before}"));
+        self.log
+            .line(format!("network `{name}` has the MTU {mtu} now{before}: the routes to the cluster's hosts changed"));
+        Ok(())
+    }
+}

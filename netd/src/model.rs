@@ -38,6 +38,9 @@ pub struct Network {
     /// Seconds since the epoch.
     pub created: i64,
     pub predefined: bool,
+    /// Grows with each change: hosts of a cluster tell a newer record from an older one.
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl Network {
@@ -58,6 +61,23 @@ impl Network {
     /// Whether it spans hosts.
     pub fn overlay(&self) -> bool {
         matches!(self.driver, DriverSpec::Overlay(_))
+    }
+
+    /// Whether it is `before` with nothing changed but what may change while containers are on it.
+    pub fn is_changed(&self, before: &Network) -> bool {
+        let mut same = Network {
+            labels: self.labels.clone(),
+            dns: self.dns.clone(),
+            subnets: self.subnets.clone(),
+            version: self.version,
+            ..before.clone()
+        };
+        if let (DriverSpec::Overlay(same), DriverSpec::Overlay(new)) = (&mut same.driver, &self.driver) {
+            same.bridge.mtu = new.bridge.mtu;
+        }
+        let families =
+            |network: &Network| [false, true].map(|v6| network.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6));
+        same == *self && self.subnets.starts_with(&before.subnets) && families(self) == families(before)
     }
 
     /// Whether its frames travel inside WireGuard.

@@ -48,6 +48,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         labels: Default::default(),
         created: 0,
         predefined: false,
+        version: 0,
     };
     change(&mut network, &mut options);
     network.driver = DriverSpec::Bridge(options);

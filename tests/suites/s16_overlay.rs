@@ -235,6 +235,77 @@ fn the_mtu_follows_the_routes_between_the_hosts() {
 }
 
 #[test]
+fn a_network_of_the_cluster_is_changed_on_every_host() {
+    let cluster = Cluster::new(2, false);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let [one, two] = [&cluster.hosts[0], &cluster.hosts[1]];
+    let all = |mtu: u32| vec![mtu.to_string(); 3];
+    let plan = one.ok(&["network", "update", "--dry-run", "-o", "mtu=1400", "mesh"]);
+    assert!(plan.contains("mtu 1450 -> 1400") && plan.contains("update c1 on mesh"), "{plan}");
+    assert_eq!(mtus(one, "c1"), all(1450), "a dry run changes nothing");
+    one.ok(&["network", "update", "-o", "mtu=1400", "--label-add", "tier=back", "--dns", "198.51.100.2", "mesh"]);
+    assert_eq!(mtus(one, "c1"), all(1400));
+    eventually("the other host follows", || mtus(two, "c2") == all(1400));
+    assert_eq!(two.inspect("mesh", "/Labels/tier"), "back");
+    // Another subnet, from the other host: its gateway is on both, and a container of either is reached by the other.
+    two.ok(&["network", "update", "--subnet", "10.7.0.0/24", "mesh"]);
+    eventually("it is on both", || one.netns.ip("addr show type bridge").contains("10.7.0.1/24"));
+    for (i, name, address) in [(0, "d1", "10.7.0.11"), (1, "d2", "10.7.0.12")] {
+        cluster.sleeper(i, name, &["--network", "mesh", "--ip", address]);
+    }
+    eventually("both ways", || cluster.pings(0, "d1", "d2") && cluster.pings(1, "d2", "c1"));
+    // What can't be is refused, and changes nothing.
+    one.ok(&["network", "create", "-d", "overlay", "--subnet", "10.8.0.0/24", "four"]);
+    eventually("it is there", || two.ok(&["network", "ls"]).contains("four"));
+    let said = two.rcr(&["network", "update", "--subnet", "10.8.0.0/16", "mesh"]).expect_code(1).stderr;
+    assert!(said.contains("overlaps network `four`"), "{said}");
+    let said = two.rcr(&["network", "update", "--subnet", "fd08::/64", "four"]).expect_code(1).stderr;
+    assert!(said.contains("new family") && said.contains("hint: "), "{said}");
+    // Both hosts at once: neither change is lost.
+    for round in 0..5 {
+        std::thread::scope(|scope| {
+            for host in [one, two] {
+                let label = format!("from{}=x{round}", if std::ptr::eq(host, one) { 1 } else { 2 });
+                scope.spawn(move || host.ok(&["network", "update", "--label-add", &label, "mesh"]));
+            }
+        });
+        for host in [one, two] {
+            eventually("both labels are on both hosts", || {
+                [1, 2].iter().all(|n| host.inspect("mesh", &format!("/Labels/from{n}")) == format!("x{round}"))
+            });
+        }
+    }
+    // A store that has the network as it was, as a backup would, gets it back; a record that is another network's changes nothing.
+    let network = one.ok(&["network", "ls", "-q", "--no-trunc", "--filter", "name=mesh"]);
+    let key = format!("/rcr/v1/network/{network}");
+    let record = || cluster.etcdctl(&["get", "--print-value-only", &key]).trim().to_owned();
+    let now: serde_json::Value = serde_json::from_str(&record()).unwrap();
+    let mut old = now.clone();
+    (old["version"], old["labels"]) = (1.into(), serde_json::json!({}));
+    cluster.put(&key, &old.to_string());
+    eventually("the newer one is written again", || {
+        serde_json::from_str::<serde_json::Value>(&record()).unwrap() == now
+    });
+    let mut strange = now.clone();
+    (strange["version"], strange["internal"]) = (1000.into(), true.into());
+    cluster.put(&key, &strange.to_string());
+    eventually("it is told", || {
+        let log = std::fs::read_to_string(two.run_dir().join("netd.log")).unwrap();
+        log.contains("more of it is another than can be changed")
+    });
+    assert!(cluster.pings(0, "d1", "d2"));
+    assert_eq!(two.inspect("mesh", "/Internal"), false);
+    cluster.put(&key, &now.to_string());
+    // netd was killed between the store's word and its own: it is made up for.
+    two.kill_netd();
+    one.ok(&["network", "update", "-o", "mtu=1380", "mesh"]);
+    two.ok(&["network", "ls"]);
+    eventually("made up for", || mtus(two, "c2") == all(1380));
+}
+
+#[test]
 fn segments_that_leave_fit_the_way_out() {
     let cluster = Cluster::new(1, false);
     let host = &cluster.hosts[0];

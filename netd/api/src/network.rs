@@ -163,6 +163,9 @@ pub struct NetworkInfo {
     pub created: i64,
     /// Predefined networks (`bridge`, `host`, `none`) can't be removed.
     pub predefined: bool,
+    /// Grows with each change.
+    #[serde(default)]
+    pub version: u64,
     /// Attached containers.
     pub attachments: Vec<crate::AttachmentInfo>,
 }

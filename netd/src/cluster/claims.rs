@@ -2,7 +2,7 @@
 //!
 //! All of this blocks for the store's answer, and so is done by whoever asked netd, in the connection's own thread.
 
-use super::schema::{Claim, PREFIX, key};
+use super::schema::{self, Claim, PREFIX, key};
 use super::snapshot::choose;
 use super::{Cluster, Snapshot, unpoisoned};
 use crate::ipam;
@@ -55,6 +55,22 @@ fn network_writes(network: &Network) -> Vec<Write> {
 /// Writes a network that the store has lost and containers here are on.
 pub fn network_again(network: &Network) -> Txn {
     (network_keys(network).into_iter().map(Condition::Absent).collect(), network_writes(network))
+}
+
+/// Writes a network that the store has as it was before a change, because it comes from a backup, if it is still so.
+pub fn network_newer(network: &Network, revision: i64) -> Txn {
+    let at = key(format_args!("network/{}", network.id));
+    let value = serde_json::to_vec(network).unwrap_or_default();
+    (vec![Condition::Unchanged(at.clone(), revision)], vec![put(at, value)])
+}
+
+/// A network of the cluster that has an address which this one would have, too.
+fn overlapping(snapshot: &Snapshot, network: &Network) -> Option<String> {
+    let others = snapshot.networks.values().filter(|n| n.id != network.id);
+    let others = others.flat_map(|n| n.subnets.iter().map(move |s| (n, s.subnet)));
+    let pairs = others.flat_map(|(n, net)| network.subnets.iter().map(move |s| (n, net, s.subnet)));
+    let (other, net, subnet) = pairs.into_iter().find(|(_, net, subnet)| ipam::overlap(net, subnet))?;
+    Some(format!("subnet `{subnet}` overlaps network `{}` (`{net}`) of the cluster", other.name))
 }
 
 /// Addresses that were claimed for a container that is still being made.
@@ -192,15 +208,8 @@ impl Cluster {
                     "choose another name",
                 );
             }
-            for subnet in &network.subnets {
-                let others = snapshot.networks.values().flat_map(|n| n.subnets.iter().map(move |s| (n, s.subnet)));
-                if let Some((other, net)) = others.into_iter().find(|(_, net)| ipam::overlap(net, &subnet.subnet)) {
-                    let why = format!(
-                        "subnet `{}` overlaps network `{}` (`{net}`) of the cluster",
-                        subnet.subnet, other.name
-                    );
-                    return refuse(ErrorKind::InUse, why, "choose another `--subnet`");
-                }
+            if let Some(why) = overlapping(&snapshot, &network) {
+                return refuse(ErrorKind::InUse, why, "choose another `--subnet`");
             }
             let of = |n: &Network| match &n.driver {
                 DriverSpec::Overlay(options) => options.vni,
@@ -220,6 +229,13 @@ impl Cluster {
             if let DriverSpec::Overlay(options) = &mut network.driver {
                 options.vni = Some(vni);
             }
+            if let Err(why) = schema::checked(&network.id, &network) {
+                return refuse(
+                    ErrorKind::Invalid,
+                    format!("the other hosts would not take it: {why}"),
+                    "create a smaller one",
+                );
+            }
             let mut when: Vec<Condition> = network_keys(&network).into_iter().map(Condition::Absent).collect();
             when.push(Condition::Unchanged(key("epoch"), revision(&records, &key("epoch"))));
             if self.ask(when, network_writes(&network), &what)? {
@@ -227,6 +243,32 @@ impl Cluster {
             }
         }
         refuse(ErrorKind::System, "other hosts made networks all the while".into(), "try again")
+    }
+
+    /// Writes what a network is to be, if the store has it as that was made from, and no other network has a subnet that it would have.
+    /// Says whether it was so.
+    pub fn change_network(&self, next: &Network) -> Result<bool, ApiError> {
+        let what = format!("cannot update network `{}`", next.name);
+        let (snapshot, records) = self.fresh(&what)?;
+        let Some(now) = snapshot.networks.get(&next.id) else {
+            return Err(ApiError::new(ErrorKind::NotFound, what).caused_by("somebody removed it just now"));
+        };
+        if now.version >= next.version {
+            return Ok(false);
+        }
+        if let Err(why) = schema::checked(&next.id, next) {
+            return Err(
+                ApiError::new(ErrorKind::Invalid, what).caused_by(format!("the other hosts would not take it: {why}"))
+            );
+        }
+        if let Some(why) = overlapping(&snapshot, next) {
+            return Err(ApiError::new(ErrorKind::InUse, what).caused_by(why).hint("choose another `--subnet`"));
+        }
+        let (at, epoch) = (key(format_args!("network/{}", next.id)), key("epoch"));
+        let (mut when, mut then) = network_newer(&Network { shared: false, ..next.clone() }, revision(&records, &at));
+        when.push(Condition::Unchanged(epoch.clone(), revision(&records, &epoch)));
+        then.push(put(epoch, next.id.as_str()));
+        self.ask(when, then, &what)
     }
 
     /// The cluster as the store has it now, not as it was told.

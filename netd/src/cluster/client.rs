@@ -3,6 +3,7 @@
 use super::held::Held;
 use super::schema::{Key, Node, SCHEMA, key, parse_key};
 use super::{Ask, Identity, Own, Said, Shared, Snapshot, Work};
+use crate::model::Network;
 use crate::store::shared::{Condition, Connect, Shared as Store, SharedError, Watching, Write};
 use netd_api::NetworkId;
 use std::net::IpAddr;
@@ -283,9 +284,15 @@ impl<C: Connect> Client<C> {
     /// Brings the store to what this host has: everything below this node that differs. After all else comes the host's own record, so
     /// that who sees it knows that everything was said, and at last, the first time, that it is there.
     async fn bring(&mut self, store: &mut impl Store, own: &Own, first: bool) -> Result<(), SharedError> {
-        for network in own.networks.values().filter(|n| !self.snapshot.networks.contains_key(&n.id)) {
-            let (when, then) = super::claims::network_again(network);
-            store.txn(when, then).await?;
+        for network in own.networks.values() {
+            match self.snapshot.networks.get(&network.id) {
+                None => {
+                    let (when, then) = super::claims::network_again(network);
+                    store.txn(when, then).await?;
+                }
+                Some(known) if known.version < network.version => Self::renew(store, network).await?,
+                Some(_) => {}
+            }
         }
         self.claim_again(store, own).await?;
         let mut writes = self.additions(own);
@@ -302,6 +309,19 @@ impl<C: Connect> Client<C> {
         if first { self.live(store).await } else { Ok(()) }
     }
 
+    /// The store has a network as it was before a change that this host has seen.
+    async fn renew(store: &mut impl Store, network: &Network) -> Result<(), SharedError> {
+        let at = key(format_args!("network/{}", network.id));
+        let (records, _) = store.range(&at).await?;
+        let Some(record) = records.iter().find(|record| record.key == at) else { return Ok(()) };
+        let there = serde_json::from_slice::<Network>(&record.value);
+        if there.is_ok_and(|there| there.version < network.version) {
+            let (when, then) = super::claims::network_newer(network, record.revision);
+            store.txn(when, then).await?;
+        }
+        Ok(())
+    }
+
     /// What was just written is known at once: the next comparison may come before the store tells of it.
     fn remember(&mut self, writes: &[Write]) {
         for write in writes {
@@ -314,10 +334,12 @@ impl<C: Connect> Client<C> {
         }
     }
 
-    /// Whether a key is about what this host has.
+    /// Whether a key is about what this host has, or may have.
     fn is_ours(&self, key: &str) -> bool {
         match parse_key(key) {
             Ok(Key::Endpoint(_, node, _) | Key::At(_, node)) => node == self.own.node,
+            // There are few of them: whether a container here is on it, and knows it as newer, is seen then.
+            Ok(Key::Network(_)) => true,
             Ok(Key::Address(network, address)) => {
                 self.snapshot.addresses.get(&(network, address)).is_some_and(|claim| claim.node == self.own.node)
             }

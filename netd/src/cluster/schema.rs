@@ -177,8 +177,13 @@ fn usable(node: &Node) -> Result<(), String> {
     }
 }
 
+/// Subnets of a network.
+const MOST_SUBNETS: usize = 16;
+/// Changes of a network: room for whoever counts on.
+const MOST_CHANGES: u64 = 1 << 40;
+
 /// Whether a network's record can be what one of ours wrote: it is turned into kernel objects here.
-fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
+pub(super) fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
     let netd_api::DriverSpec::Overlay(options) = &network.driver else {
         return Err(format!("a {} network is nobody else's business", network.driver.name()));
     };
@@ -196,7 +201,11 @@ fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
         () if network.predefined || network.parent.is_some() || network.shim.is_some() => {
             Err("no overlay has these".into())
         }
-        () if network.subnets.is_empty() || network.subnets.len() > 16 => Err("it has no subnets, or too many".into()),
+        () if network.subnets.is_empty() || network.subnets.len() > MOST_SUBNETS => {
+            Err(format!("it has no subnets, or more than {MOST_SUBNETS}"))
+        }
+        () if options.bridge.mtu.is_some_and(|mtu| !(68..=65_535).contains(&mtu)) => Err("no link has its MTU".into()),
+        () if network.version > MOST_CHANGES => Err("nobody changed it so often".into()),
         () if !network.subnets.iter().all(fits) => Err("a subnet and its gateway don't go together".into()),
         () => Ok(()),
     }

@@ -167,6 +167,7 @@ impl Daemon {
             labels: network.labels.clone(),
             created: network.created,
             predefined: network.predefined,
+            version: network.version,
             attachments,
         }
     }

@@ -184,21 +184,24 @@ impl Daemon {
 
     /// A network that somebody made.
     fn take_network(&mut self, network: &Network) {
-        if self.networks.contains_key(&network.id) {
+        let known = self.networks.get(&network.id).map(|n| n.network.version);
+        if known.is_some_and(|version| version >= network.version) {
             return;
         }
-        let same_name = self.networks.values().any(|n| n.network.name == network.name);
+        let same_name = self.networks.values().any(|n| n.network.name == network.name && n.network.id != network.id);
         let network = Network { shared: true, ..network.clone() };
-        let name = network.name.clone();
-        let taken = if same_name {
-            Err("a network of this host has the name".to_owned())
-        } else {
-            self.remember(network.clone()).map_err(|e| e.to_string())
+        let (id, name) = (network.id.clone(), network.name.clone());
+        let taken = match known {
+            _ if same_name => Err("a network of this host has the name".to_owned()),
+            Some(_) => self.take_change(network).map_err(|e| e.to_string()),
+            None => self.remember(network).map(drop).map_err(|e| e.to_string()),
         };
-        if let Err(why) = taken
-            && self.membership.strange.insert(network.id)
-        {
-            self.log.line(format!("the cluster's network `{name}` can't be used here: {why}"));
+        match taken {
+            Ok(()) => drop(self.membership.strange.remove(&id)),
+            Err(why) if self.membership.strange.insert(id) => {
+                self.log.line(format!("the cluster's network `{name}` can't be used here as it is: {why}"));
+            }
+            Err(_) => {}
         }
     }
 

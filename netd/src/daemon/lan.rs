@@ -82,6 +82,7 @@ impl Daemon {
             labels,
             created,
             predefined,
+            version: 0,
         })
     }
 

@@ -228,6 +228,7 @@ impl Daemon {
             shared: false,
             created,
             predefined,
+            version: 0,
         })
     }
 

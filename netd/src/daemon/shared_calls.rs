@@ -2,9 +2,12 @@
 
 use super::server::Connection;
 use super::state::Input;
+use super::update::Designed;
 use crate::cluster::Cluster;
 use crate::cluster::claims::Claimed;
-use netd_api::{ApiError, Call, DriverSpec, ErrorKind, NetworkCreate, Reply};
+use netd_api::{
+    ApiError, Call, DriverSpec, ErrorKind, NetworkChange, NetworkCreate, NetworkId, NetworkInfo, PlanText, Reply,
+};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -41,16 +44,18 @@ impl Connection {
             Call::NetworkRemove { network } => match cluster.snapshot().find(network) {
                 Some(found) => {
                     cluster.remove_network(&found.id, found.name.as_str())?;
-                    self.await_network(found.id.as_str(), false)?;
+                    self.await_network(found.id.as_str(), |info| info.is_none())?;
                     Ok(Settled::Answer(Reply::Done))
                 }
                 None => Ok(Settled::GoOn(None)),
             },
-            Call::NetworkUpdate { network, .. } if cluster.snapshot().find(network).is_some() => {
-                Err(ApiError::new(ErrorKind::Unsupported, format!("cannot change network `{network}`"))
-                    .caused_by("networks of the cluster can't be changed yet")
-                    .hint("create another one, and connect the containers to it"))
-            }
+            Call::NetworkUpdate { network, change, dry_run } => match cluster.snapshot().find(network) {
+                Some(found) => {
+                    let (id, change) = (found.id.clone(), change.clone());
+                    self.update_network(cluster, &id, &change, *dry_run).map(Settled::Answer)
+                }
+                None => Ok(Settled::GoOn(None)),
+            },
             Call::SandboxCreate { spec, dry_run: false } => {
                 let (id, name) = (spec.id.clone(), spec.name.clone());
                 cluster.claim_addresses(&id, &name, &mut spec.attachments).map(|claims| Settled::GoOn(Some(claims)))
@@ -70,15 +75,46 @@ impl Connection {
         self.inbox.send(Input::Design(Box::new(spec), answer)).map_err(|_| ending())?;
         let network = *designed.recv().map_err(|_| ending())??;
         let network = cluster.claim_network(network)?;
-        self.await_network(network.id.as_str(), true)
+        self.await_network(network.id.as_str(), |info| info.is_some())
     }
 
-    /// Waits until our own writer has heard of it.
-    fn await_network(&self, id: &str, there: bool) -> Result<Reply, ApiError> {
+    /// The writer says what the network would be, the store takes it if nobody else changed it meanwhile, and every host does what it has to.
+    fn update_network(
+        &self,
+        cluster: &Cluster,
+        id: &NetworkId,
+        wanted: &NetworkChange,
+        dry_run: bool,
+    ) -> Result<Reply, ApiError> {
+        let ending = || ApiError::new(ErrorKind::System, "netd is ending");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (answer, designed) = sync_channel(1);
+            let input = Input::DesignChange(id.clone(), Box::new(wanted.clone()), answer);
+            self.inbox.send(input).map_err(|_| ending())?;
+            let Designed { network, plan } = *designed.recv().map_err(|_| ending())??;
+            if dry_run {
+                return Ok(Reply::Plan(PlanText { text: plan }));
+            }
+            if cluster.change_network(&network)? {
+                return self.await_network(id.as_str(), |info| info.is_none_or(|info| info.version >= network.version));
+            }
+            if Instant::now() > until {
+                return Err(ApiError::new(ErrorKind::System, format!("cannot update network `{}`", network.name))
+                    .caused_by("other hosts changed it all the while")
+                    .hint("try again"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until our own writer has heard of it: until what it says of the network, if it knows it, is as wanted.
+    fn await_network(&self, id: &str, wanted: impl Fn(Option<&NetworkInfo>) -> bool) -> Result<Reply, ApiError> {
         let until = Instant::now() + PATIENCE;
         loop {
             let (reply, _) = self.ask_writer(Call::NetworkInspect { network: id.to_owned() }, Vec::new());
-            if matches!(reply, Reply::Network(_)) == there {
+            let info = if let Reply::Network(info) = &reply { Some(info) } else { None };
+            if wanted(info) {
                 return Ok(reply);
             }
             if Instant::now() > until {

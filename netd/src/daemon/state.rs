@@ -7,13 +7,14 @@ use super::log::Log;
 use super::sandbox::Sandbox;
 use super::server::ShimLink;
 use super::silence::Silence;
+use super::update::Designed;
 use crate::dns::Dns;
 use crate::ipam::Leases;
 use crate::kernel::{Event, Journal, Kernel, KernelError, Netns, delete_marked};
 use crate::model::{Facts, LanLease, Network};
 use crate::ports::Registry;
 use crate::store::Store;
-use netd_api::{ApiError, Call, Config, ContainerId, NetworkCreate, NetworkId, Reply};
+use netd_api::{ApiError, Call, Config, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -44,6 +45,8 @@ pub enum Input {
     Cluster(std::sync::Arc<crate::cluster::Snapshot>),
     /// Checks a network of the cluster and chooses what is not said, before it is claimed.
     Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
+    /// What a change would make of a network of the cluster, and what it would do here, before it is written into the store.
+    DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),
     /// A LAN's DHCP server gave a running container another address.
     Leased(ContainerId, NetworkId, LanLease),
     /// A host whose lease has ended answers on the data path.
@@ -177,6 +180,9 @@ impl Daemon {
             Input::Answered(id) => self.host_answered(&id),
             Input::Cluster(snapshot) => self.cluster_changed(snapshot),
             Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
+            Input::DesignChange(id, wanted, answer) => {
+                drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
+            }
         }
         self.publish_own();
     }

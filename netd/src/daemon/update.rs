@@ -32,6 +32,14 @@ pub struct Part {
     attachment: Option<Attachment>,
 }
 
+/// A change that is yet to be made.
+pub struct Designed {
+    /// The network as it would be.
+    pub network: Network,
+    /// What would be done on this host.
+    pub plan: String,
+}
+
 fn refused(what: &str, why: impl Into<String>) -> ApiError {
     ApiError::new(ErrorKind::Invalid, what).caused_by(why)
 }
@@ -49,15 +57,47 @@ impl Daemon {
     ) -> Result<Reply, ApiError> {
         let id = self.find_network(asked)?;
         let what = format!("cannot update network `{asked}`");
-        self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
-        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
-        let next = self.design_update(&id, wanted, &seen, &what)?;
-        let (next, parts) = self.plan_update(next, None, &seen, &what)?;
+        let (next, parts) = self.plan_wanted(&id, wanted, &what)?;
         if dry_run {
             return Ok(Reply::Plan(PlanText { text: self.update_text(&next.network, &parts) }));
         }
         self.carry_out(&id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))?;
         Ok(Reply::Network(self.network_info(&id)?))
+    }
+
+    fn plan_wanted(
+        &mut self,
+        id: &NetworkId,
+        wanted: &NetworkChange,
+        what: &str,
+    ) -> Result<(NetworkState, Vec<Part>), ApiError> {
+        self.facts = self.look().map_err(|error| kernel_failed(what, &error))?;
+        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;
+        let next = self.design_update(id, wanted, &seen, what)?;
+        self.plan_update(next, None, &seen, what)
+    }
+
+    /// What a change would make of a network of the cluster. Nothing is touched.
+    pub(super) fn design_change(&mut self, id: &NetworkId, wanted: &NetworkChange) -> Result<Designed, ApiError> {
+        let name = self.networks.get(id).map_or_else(|| id.short().to_owned(), |n| n.network.name.to_string());
+        let (next, parts) = self.plan_wanted(id, wanted, &format!("cannot update network `{name}`"))?;
+        let plan = self.update_text(&next.network, &parts);
+        Ok(Designed { network: next.network, plan })
+    }
+
+    /// A network of the cluster was changed, here or elsewhere: what has to be done for that here.
+    pub(super) fn take_change(&mut self, network: Network) -> Result<(), ApiError> {
+        let what = format!("cannot update network `{}`, as the cluster has it", network.name);
+        let Some(now) = self.networks.get(&network.id) else { return Ok(()) };
+        if !network.is_changed(&now.network) {
+            return Err(refused(&what, "more of it is another than can be changed"));
+        }
+        let (id, mut leases) = (network.id.clone(), now.leases.clone());
+        leases.resize(network.subnets.len(), Leases::default());
+        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
+        let mtu = crate::drivers::overlay::mtu(&network, &self.facts);
+        let (next, parts) = self.plan_update(NetworkState::new(network, leases), mtu, &seen, &what)?;
+        self.carry_out(&id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))
     }
 
     /// The network as it is to be, with the leases it has.
@@ -75,6 +115,7 @@ impl Daemon {
             return Err(refused(what, "it is gone"));
         };
         let (mut network, mut leases) = (state.network.clone(), state.leases.clone());
+        network.version += 1;
         if !network.linked() && (wanted.mtu.is_some() || wanted.dns.is_some() || !wanted.subnets.is_empty()) {
             return Err(refused(what, format!("a network of driver `{}` has labels alone", network.driver.name())));
         }
@@ -108,6 +149,14 @@ impl Daemon {
         seen: &Observed,
         what: &str,
     ) -> Result<(), ApiError> {
+        let new_family = |v6: bool| {
+            let has = network.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6);
+            !has && wanted.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6)
+        };
+        if network.shared && [false, true].into_iter().any(new_family) {
+            return Err(refused(what, "containers that run would have no address of the new family, on any host")
+                .hint("create a network with both, and connect the containers to it"));
+        }
         if network.shim.is_some() {
             return Err(refused(what, "the host's own link has an address in each subnet, chosen when it is made")
                 .hint("create a network with this subnet and `host_access`"));

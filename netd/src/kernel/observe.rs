@@ -53,7 +53,7 @@ pub fn underlay_mtu(socket: &mut Netlink, underlay: &Underlay) -> Result<Option<
             links.insert(index, known);
             of_links.extend(known);
         }
-        least = least.into_iter().chain(way.mtu.or(of_links.into_iter().min())).min();
+        least = least.into_iter().chain(way.mtu).chain(of_links).min();
     }
     if least.is_some() {
         return Ok(least);

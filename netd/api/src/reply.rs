@@ -36,9 +36,9 @@ pub struct PlanText {
     pub text: String,
 }
 
-/// An error that travels: what `rcr` prints after `error:`.
+/// An error that travels: what `rcr` prints after `error:`. As text it is one line, causes included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{}", .causes.iter().map(|cause| format!(": {cause}")).collect::<String>())]
 pub struct ApiError {
     pub kind: ErrorKind,
     /// What netd was doing, on which object.

@@ -45,11 +45,15 @@ fn network_keys(network: &Network) -> [String; 3] {
     ]
 }
 
+/// A network's record, the same whoever writes it.
+fn written(network: &Network) -> Vec<u8> {
+    serde_json::to_vec(&Network { shared: false, ..network.clone() }).unwrap_or_default()
+}
+
 fn network_writes(network: &Network) -> Vec<Write> {
     let [record, name, vni] = network_keys(network);
-    let value = serde_json::to_vec(network).unwrap_or_default();
     let id = network.id.as_str();
-    vec![put(record, value), put(name, id), put(vni, id), put(key("epoch"), id)]
+    vec![put(record, written(network)), put(name, id), put(vni, id), put(key("epoch"), id)]
 }
 
 /// Writes a network that the store has lost and containers here are on.
@@ -60,8 +64,7 @@ pub fn network_again(network: &Network) -> Txn {
 /// Writes a network that the store has as it was before a change, because it comes from a backup, if it is still so.
 pub fn network_newer(network: &Network, revision: i64) -> Txn {
     let at = key(format_args!("network/{}", network.id));
-    let value = serde_json::to_vec(network).unwrap_or_default();
-    (vec![Condition::Unchanged(at.clone(), revision)], vec![put(at, value)])
+    (vec![Condition::Unchanged(at.clone(), revision)], vec![put(at, written(network))])
 }
 
 /// A network of the cluster that has an address which this one would have, too.
@@ -265,7 +268,7 @@ impl Cluster {
             return Err(ApiError::new(ErrorKind::InUse, what).caused_by(why).hint("choose another `--subnet`"));
         }
         let (at, epoch) = (key(format_args!("network/{}", next.id)), key("epoch"));
-        let (mut when, mut then) = network_newer(&Network { shared: false, ..next.clone() }, revision(&records, &at));
+        let (mut when, mut then) = network_newer(next, revision(&records, &at));
         when.push(Condition::Unchanged(epoch.clone(), revision(&records, &epoch)));
         then.push(put(epoch, next.id.as_str()));
         self.ask(when, then, &what)

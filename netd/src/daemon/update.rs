@@ -181,7 +181,8 @@ impl Daemon {
         if network.routed_only() {
             spec.subnets.iter_mut().for_each(|s| s.no_gateway = s.gateway.is_none());
         }
-        network.subnets.extend(self.choose_subnets(&spec, joined.as_ref(), what)?);
+        let chosen = self.choose_subnets(&spec, joined.as_ref(), what);
+        network.subnets.extend(chosen.map_err(|error| error.hint("choose another `--subnet`"))?);
         network.ipv6 = network.subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         Ok(())
     }

@@ -173,6 +173,16 @@ fn ipv6_underneath() {
     let mtu = cluster.hosts[0].ok(&["exec", "c1", "cat", "/sys/class/net/eth0/mtu"]);
     assert_eq!(mtu, "1430");
     cluster.hosts[0].ok(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1402", "-4", "c2"]);
+    // A route's MTU, and one that a router announces, which is none of the link's.
+    let host = &cluster.hosts[0];
+    let all = |mtu: u32| vec![mtu.to_string(); 3];
+    host.netns.ip("-6 route add 2001:db8:2::12/128 dev lan0 mtu 1400");
+    eventually("the route's MTU", || mtus(host, "c1") == all(1330));
+    host.netns.ip("-6 route del 2001:db8:2::12/128 dev lan0");
+    eventually("the link's", || mtus(host, "c1") == all(1430));
+    host.netns.run("sysctl -qw net.ipv6.conf.lan0.mtu=1380");
+    host.netns.ip("-6 route add 2001:db8:2::99/128 dev lan0");
+    eventually("the announced one", || mtus(host, "c1") == all(1310));
 }
 
 /// MTUs of a container on a network, of the network's bridge and of its tunnel.
@@ -256,6 +266,17 @@ fn a_network_of_the_cluster_is_changed_on_every_host() {
         cluster.sleeper(i, name, &["--network", "mesh", "--ip", address]);
     }
     eventually("both ways", || cluster.pings(0, "d1", "d2") && cluster.pings(1, "d2", "c1"));
+    // One that is a route of the other host's own: that one keeps the network as it was, says so, and tries again.
+    one.netns.ip("route add 10.9.0.0/25 dev up0");
+    two.ok(&["network", "update", "--subnet", "10.9.0.0/24", "mesh"]);
+    eventually("it is told", || {
+        let log = std::fs::read_to_string(one.run_dir().join("netd.log")).unwrap();
+        log.contains("overlaps the host's route to `10.9.0.0/25` (`up0`)")
+    });
+    assert!(two.netns.ip("addr show type bridge").contains("10.9.0.1/24"));
+    one.netns.ip("route del 10.9.0.0/25 dev up0");
+    two.ok(&["network", "update", "--label-add", "again=1", "mesh"]);
+    eventually("it is tried again", || one.netns.ip("addr show type bridge").contains("10.9.0.1/24"));
     // What can't be is refused, and changes nothing.
     one.ok(&["network", "create", "-d", "overlay", "--subnet", "10.8.0.0/24", "four"]);
     eventually("it is there", || two.ok(&["network", "ls"]).contains("four"));
@@ -361,6 +382,12 @@ fn a_tunnel_that_cannot_be_is_said_by_name_and_leaves_nothing() {
         host.ok(&run);
         eventually("its objects have gone", gone);
     }
+    // The subnet is free where it was chosen, and a route of this host's own.
+    host.netns.ip("route add 10.4.0.128/25 dev up0");
+    let said = host.refused(&run);
+    assert!(said.contains("overlaps the host's route to `10.4.0.128/25` (`up0`)") && said.contains("hint: "), "{said}");
+    host.netns.ip("route del 10.4.0.128/25 dev up0");
+    before.assert_restored(host);
     let port = host.netns.inside(|| std::net::UdpSocket::bind("0.0.0.0:4789").unwrap());
     let said = host.refused(&run);
     assert!(said.contains("4789") && said.contains("hint: "), "{said}");

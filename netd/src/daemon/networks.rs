@@ -337,6 +337,9 @@ impl Daemon {
         if network.encrypted() {
             self.can_encrypt(&what)?;
         }
+        if network.shared {
+            self.refuse_collision(&network.subnets, &what)?;
+        }
         if self.base.is_none() && network.filtered() {
             let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);

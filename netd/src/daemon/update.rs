@@ -92,7 +92,11 @@ impl Daemon {
         if !network.is_changed(&now.network) {
             return Err(refused(&what, "more of it is another than can be changed"));
         }
-        let (id, mut leases) = (network.id.clone(), now.leases.clone());
+        let (id, mut leases, up) = (network.id.clone(), now.leases.clone(), now.journal.is_some());
+        let added = network.subnets.get(now.network.subnets.len()..).unwrap_or_default().to_vec();
+        if up {
+            self.refuse_collision(&added, &what)?;
+        }
         leases.resize(network.subnets.len(), Leases::default());
         let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
         let mtu = crate::drivers::overlay::mtu(&network, &self.facts);

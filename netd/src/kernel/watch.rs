@@ -66,7 +66,9 @@ impl TableChanges {
 /// `ip monitor link route`, as a task.
 fn watch_links(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + 'static) -> Result<(), KernelError> {
     let _inside = runtime.enter();
-    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route];
+    // The last one tells of an MTU that a router has announced.
+    let groups =
+        [MulticastGroup::Link, MulticastGroup::Ipv4Route, MulticastGroup::Ipv6Route, MulticastGroup::Ipv6Ifinfo];
     let (connection, handle, mut messages) = rtnetlink::new_multicast_connection(&groups)
         .map_err(|error| KernelError::io("listen to link events", &error))?;
     runtime.spawn(connection);

@@ -75,9 +75,13 @@ impl Network {
         if let (DriverSpec::Overlay(same), DriverSpec::Overlay(new)) = (&mut same.driver, &self.driver) {
             same.bridge.mtu = new.bridge.mtu;
         }
-        let families =
-            |network: &Network| [false, true].map(|v6| network.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6));
-        same == *self && self.subnets.starts_with(&before.subnets) && families(self) == families(before)
+        let same_families = [false, true].into_iter().all(|v6| self.has_family(v6) == before.has_family(v6));
+        same == *self && self.subnets.starts_with(&before.subnets) && same_families
+    }
+
+    /// Whether it has a subnet of IPv6 (`v6`), or of IPv4.
+    pub fn has_family(&self, v6: bool) -> bool {
+        self.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6)
     }
 
     /// Whether its frames travel inside WireGuard.

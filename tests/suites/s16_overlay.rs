@@ -24,6 +24,20 @@ fn mesh(cluster: &Cluster) {
     }
 }
 
+/// Two hosts, on a network with one container each: c1 and c2. `v6`: IPv6 underneath.
+fn pair(v6: bool) -> Cluster {
+    let cluster = Cluster::new(2, v6);
+    mesh(&cluster);
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    cluster
+}
+
+/// What a host's netd has logged.
+fn log(host: &Host) -> String {
+    std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap()
+}
+
 #[test]
 fn containers_on_two_hosts_find_and_reach_each_other() {
     let cluster = Cluster::new(2, false);
@@ -165,17 +179,13 @@ fn an_encrypted_network_needs_a_kernel_with_wireguard() {
 
 #[test]
 fn ipv6_underneath() {
-    let cluster = Cluster::new(2, true);
-    mesh(&cluster);
-    cluster.sleeper(0, "c1", &["--network", "mesh"]);
-    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let cluster = pair(true);
     eventually("by name", || cluster.pings(1, "c2", "c1"));
     let mtu = cluster.hosts[0].ok(&["exec", "c1", "cat", "/sys/class/net/eth0/mtu"]);
     assert_eq!(mtu, "1430");
     cluster.hosts[0].ok(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1402", "-4", "c2"]);
     // A route's MTU, and one that a router announces, which is none of the link's.
     let host = &cluster.hosts[0];
-    let all = |mtu: u32| vec![mtu.to_string(); 3];
     host.netns.ip("-6 route add 2001:db8:2::12/128 dev lan0 mtu 1400");
     eventually("the route's MTU", || mtus(host, "c1") == all(1330));
     host.netns.ip("-6 route del 2001:db8:2::12/128 dev lan0");
@@ -183,6 +193,11 @@ fn ipv6_underneath() {
     host.netns.run("sysctl -qw net.ipv6.conf.lan0.mtu=1380");
     host.netns.ip("-6 route add 2001:db8:2::99/128 dev lan0");
     eventually("the announced one", || mtus(host, "c1") == all(1310));
+}
+
+/// The same MTU on all of these.
+fn all(mtu: u32) -> Vec<String> {
+    vec![mtu.to_string(); 3]
 }
 
 /// MTUs of a container on a network, of the network's bridge and of its tunnel.
@@ -198,12 +213,8 @@ fn mtus(host: &Host, container: &str) -> Vec<String> {
 
 #[test]
 fn the_mtu_follows_the_routes_between_the_hosts() {
-    let cluster = Cluster::new(2, false);
-    mesh(&cluster);
-    cluster.sleeper(0, "c1", &["--network", "mesh"]);
-    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let cluster = pair(false);
     let [host, other] = [&cluster.hosts[0], &cluster.hosts[1]];
-    let all = |mtu: u32| vec![mtu.to_string(); 3];
     let full = |mtu: u32| {
         let size = (mtu - 28).to_string();
         host.rcr(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-M", "do", "-s", &size, "-4", "c2"]).code == 0
@@ -238,20 +249,15 @@ fn the_mtu_follows_the_routes_between_the_hosts() {
     host.ok(&["rm", "-f", "c1"]);
     cluster.sleeper(0, "c3", &["--network", "fixed"]);
     host.netns.ip("link set lan0 mtu 1500");
-    let log = || std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap();
     eventually("the wire's again", || host.sh(&["--network", "mesh"], "cat /sys/class/net/eth0/mtu") == "1450");
     assert_eq!(host.ok(&["exec", "c3", "cat", "/sys/class/net/eth0/mtu"]), "1300");
-    assert!(log().contains("network `mesh` has the MTU 1350 now, not 1280"), "{}", log());
+    assert!(log(host).contains("network `mesh` has the MTU 1350 now, not 1280"), "{}", log(host));
 }
 
 #[test]
 fn a_network_of_the_cluster_is_changed_on_every_host() {
-    let cluster = Cluster::new(2, false);
-    mesh(&cluster);
-    cluster.sleeper(0, "c1", &["--network", "mesh"]);
-    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let cluster = pair(false);
     let [one, two] = [&cluster.hosts[0], &cluster.hosts[1]];
-    let all = |mtu: u32| vec![mtu.to_string(); 3];
     let plan = one.ok(&["network", "update", "--dry-run", "-o", "mtu=1400", "mesh"]);
     assert!(plan.contains("mtu 1450 -> 1400") && plan.contains("update c1 on mesh"), "{plan}");
     assert_eq!(mtus(one, "c1"), all(1450), "a dry run changes nothing");
@@ -269,10 +275,7 @@ fn a_network_of_the_cluster_is_changed_on_every_host() {
     // One that is a route of the other host's own: that one keeps the network as it was, says so, and tries again.
     one.netns.ip("route add 10.9.0.0/25 dev up0");
     two.ok(&["network", "update", "--subnet", "10.9.0.0/24", "mesh"]);
-    eventually("it is told", || {
-        let log = std::fs::read_to_string(one.run_dir().join("netd.log")).unwrap();
-        log.contains("overlaps the host's route to `10.9.0.0/25` (`up0`)")
-    });
+    eventually("it is told", || log(one).contains("overlaps the host's route to `10.9.0.0/25` (`up0`)"));
     assert!(two.netns.ip("addr show type bridge").contains("10.9.0.1/24"));
     one.netns.ip("route del 10.9.0.0/25 dev up0");
     two.ok(&["network", "update", "--label-add", "again=1", "mesh"]);
@@ -312,10 +315,7 @@ fn a_network_of_the_cluster_is_changed_on_every_host() {
     let mut strange = now.clone();
     (strange["version"], strange["internal"]) = (1000.into(), true.into());
     cluster.put(&key, &strange.to_string());
-    eventually("it is told", || {
-        let log = std::fs::read_to_string(two.run_dir().join("netd.log")).unwrap();
-        log.contains("more of it is another than can be changed")
-    });
+    eventually("it is told", || log(two).contains("more of it is another than can be changed"));
     assert!(cluster.pings(0, "d1", "d2"));
     assert_eq!(two.inspect("mesh", "/Internal"), false);
     cluster.put(&key, &now.to_string());
@@ -456,10 +456,7 @@ fn nothing_is_handed_out_twice() {
 
 #[test]
 fn without_its_store_everything_goes_on_but_new_containers() {
-    let mut cluster = Cluster::new(2, false);
-    mesh(&cluster);
-    cluster.sleeper(0, "c1", &["--network", "mesh"]);
-    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    let mut cluster = pair(false);
     eventually("by name", || cluster.pings(1, "c2", "c1"));
     for how in ["stopped", "silent"] {
         match how {
@@ -554,9 +551,7 @@ fn hostile_records_change_nothing() {
     }
     cluster.sleeper(1, "c2", &["--network", "mesh"]);
     eventually("by name", || cluster.pings(1, "c2", "c1"));
-    assert!(
-        std::fs::read_to_string(cluster.hosts[1].run_dir().join("netd.log")).unwrap().contains("is not understood")
-    );
+    assert!(log(&cluster.hosts[1]).contains("is not understood"));
     // A store of a later version is refused by name; what runs goes on.
     cluster.put("/rcr/v1/schema", "99");
     eventually("it is refused", || {
@@ -679,7 +674,7 @@ fn a_crash_at_any_op_of_the_tunnel_leaves_nothing() {
     let reach = ["run", "--rm", "--network", "mesh", "alpine", "ping", "-c", "1", "-W", "1", "c1"];
     eventually("the network is here", || host.rcr(&["network", "inspect", "mesh"]).code == 0);
     let before = host.snapshot();
-    let starts = || std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap().matches(" ready, pid ").count();
+    let starts = || log(host).matches(" ready, pid ").count();
     for op in ["vxlan", "forward", "flood", "neighbour"] {
         for when in ["abort", "abort:after", "error", "error:after"] {
             let failpoint = format!("{op}:{when}");
@@ -690,10 +685,9 @@ fn a_crash_at_any_op_of_the_tunnel_leaves_nothing() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             eventually(&format!("{failpoint} is reached ({said})"), || {
                 bury();
-                let log = || std::fs::read_to_string(host.run_dir().join("netd.log")).unwrap();
                 match when.starts_with("abort") {
                     true => starts() > first + 1 || host.netd_pid().is_none(),
-                    false => said.contains("stopped by a failpoint") || log().contains("stopped by a failpoint"),
+                    false => said.contains("stopped by a failpoint") || log(host).contains("stopped by a failpoint"),
                 }
             });
             if host.netd_pid().is_some() {

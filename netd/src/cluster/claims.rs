@@ -24,11 +24,16 @@ fn put(key: String, value: impl Into<Vec<u8>>) -> Write {
     Write::Put { key, value: value.into(), lease: None }
 }
 
+/// Where a network's record is.
+pub fn network_key(id: &NetworkId) -> String {
+    key(format_args!("network/{id}"))
+}
+
 /// Takes an address of a network that is there.
 pub fn address(network: &NetworkId, address: IpAddr, node: &NodeId, container: &ContainerId) -> Txn {
     let claim = Claim { node: node.clone(), container: container.clone() };
     let at = key(format_args!("address/{network}/{address}"));
-    let when = vec![Condition::Absent(at.clone()), Condition::Present(key(format_args!("network/{network}")))];
+    let when = vec![Condition::Absent(at.clone()), Condition::Present(network_key(network))];
     let value = serde_json::to_vec(&claim).unwrap_or_default();
     (when, vec![put(at, value), put(key(format_args!("uses/{network}")), address.to_string())])
 }
@@ -38,11 +43,7 @@ fn network_keys(network: &Network) -> [String; 3] {
         DriverSpec::Overlay(options) => options.vni.map_or(0, Vni::number),
         _ => 0,
     };
-    [
-        key(format_args!("network/{}", network.id)),
-        key(format_args!("name/{}", network.name)),
-        key(format_args!("vni/{vni}")),
-    ]
+    [network_key(&network.id), key(format_args!("name/{}", network.name)), key(format_args!("vni/{vni}"))]
 }
 
 /// A network's record, the same whoever writes it.
@@ -61,9 +62,9 @@ pub fn network_again(network: &Network) -> Txn {
     (network_keys(network).into_iter().map(Condition::Absent).collect(), network_writes(network))
 }
 
-/// Writes a network that the store has as it was before a change, because it comes from a backup, if it is still so.
+/// Writes a network in place of an older record of it, if that is still the one of this revision.
 pub fn network_newer(network: &Network, revision: i64) -> Txn {
-    let at = key(format_args!("network/{}", network.id));
+    let at = network_key(&network.id);
     (vec![Condition::Unchanged(at.clone(), revision)], vec![put(at, written(network))])
 }
 
@@ -267,8 +268,8 @@ impl Cluster {
         if let Some(why) = overlapping(&snapshot, next) {
             return Err(ApiError::new(ErrorKind::InUse, what).caused_by(why).hint("choose another `--subnet`"));
         }
-        let (at, epoch) = (key(format_args!("network/{}", next.id)), key("epoch"));
-        let (mut when, mut then) = network_newer(next, revision(&records, &at));
+        let epoch = key("epoch");
+        let (mut when, mut then) = network_newer(next, revision(&records, &network_key(&next.id)));
         when.push(Condition::Unchanged(epoch.clone(), revision(&records, &epoch)));
         then.push(put(epoch, next.id.as_str()));
         self.ask(when, then, &what)

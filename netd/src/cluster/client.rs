@@ -1,5 +1,6 @@
 //! The task that keeps the connection to the store: it registers this host, watches, and brings the store to what this host has.
 
+use super::claims::{network_again, network_key, network_newer};
 use super::held::Held;
 use super::schema::{Key, Node, SCHEMA, key, parse_key};
 use super::{Ask, Identity, Own, Said, Shared, Snapshot, Work};
@@ -287,7 +288,7 @@ impl<C: Connect> Client<C> {
         for network in own.networks.values() {
             match self.snapshot.networks.get(&network.id) {
                 None => {
-                    let (when, then) = super::claims::network_again(network);
+                    let (when, then) = network_again(network);
                     store.txn(when, then).await?;
                 }
                 Some(known) if known.version < network.version => Self::renew(store, network).await?,
@@ -311,12 +312,12 @@ impl<C: Connect> Client<C> {
 
     /// The store has a network as it was before a change that this host has seen.
     async fn renew(store: &mut impl Store, network: &Network) -> Result<(), SharedError> {
-        let at = key(format_args!("network/{}", network.id));
+        let at = network_key(&network.id);
         let (records, _) = store.range(&at).await?;
         let Some(record) = records.iter().find(|record| record.key == at) else { return Ok(()) };
         let there = serde_json::from_slice::<Network>(&record.value);
         if there.is_ok_and(|there| there.version < network.version) {
-            let (when, then) = super::claims::network_newer(network, record.revision);
+            let (when, then) = network_newer(network, record.revision);
             store.txn(when, then).await?;
         }
         Ok(())

@@ -177,9 +177,9 @@ fn usable(node: &Node) -> Result<(), String> {
     }
 }
 
-/// Subnets of a network.
+/// A network has no more subnets than this.
 const MOST_SUBNETS: usize = 16;
-/// Changes of a network: room for whoever counts on.
+/// Nobody changes a network more often; whoever counts on from less does not overflow.
 const MOST_CHANGES: u64 = 1 << 40;
 
 /// Whether a network's record can be what one of ours wrote: it is turned into kernel objects here.
@@ -204,7 +204,9 @@ pub(super) fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
         () if network.subnets.is_empty() || network.subnets.len() > MOST_SUBNETS => {
             Err(format!("it has no subnets, or more than {MOST_SUBNETS}"))
         }
-        () if options.bridge.mtu.is_some_and(|mtu| !(68..=65_535).contains(&mtu)) => Err("no link has its MTU".into()),
+        () if options.bridge.mtu.is_some_and(|mtu| !crate::drivers::LINK_MTUS.contains(&mtu)) => {
+            Err("no link has its MTU".into())
+        }
         () if network.version > MOST_CHANGES => Err("nobody changed it so often".into()),
         () if !network.subnets.iter().all(fits) => Err("a subnet and its gateway don't go together".into()),
         () => Ok(()),

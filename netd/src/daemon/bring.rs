@@ -2,8 +2,8 @@
 
 use super::state::Daemon;
 use crate::kernel::{Journal, JournalState};
-use crate::plan::{Op, Outcome, Plan, Step};
-use crate::store::{Change, Durability};
+use crate::plan::{Observed, Op, Outcome, Plan, Step, is_same_object, turned};
+use crate::store::{Change, Durability, StoreError};
 use std::collections::HashSet;
 
 /// Steps with what they did.
@@ -50,18 +50,20 @@ impl Daemon {
         wanted: Plan,
     ) -> (Option<Journal>, Result<(), String>) {
         let mut was: Done = before.map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
-        if let Err(why) = self.retune(&mut was, &wanted) {
-            return (journal(was), Err(why));
-        }
+        let tuned = match self.retune(&mut was, &wanted) {
+            Ok(tuned) => tuned,
+            Err(why) => return (journal(was), Err(why)),
+        };
         let (mut stay, go, fresh) = compare(was, wanted);
         if go.is_empty() && fresh.is_empty() {
-            return (journal(stay), Ok(()));
+            let now = journal(stay);
+            let noted = if tuned { self.note(key, now.as_ref(), Durability::Durable) } else { Ok(()) };
+            return (now, noted.map_err(|error| error.to_string()));
         }
         // Durable before the effect: what goes and what comes.
         let coming = fresh.iter().map(|step| (step.clone(), Outcome::Intended));
         let all = journal(stay.iter().chain(&go).cloned().chain(coming).collect());
-        let intent = Change::put(key, &all).and_then(|change| self.store.txn(&[change], Durability::Durable));
-        if let Err(error) = intent {
+        if let Err(error) = self.note(key, all.as_ref(), Durability::Durable) {
             stay.extend(go);
             return (journal(stay), Err(error.to_string()));
         }
@@ -85,40 +87,37 @@ impl Daemon {
         let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = go.into_iter().unzip();
         failed.extend(self.kernel.undo(&steps, &outcomes, None).iter().map(ToString::to_string));
         let now = journal(stay);
-        let change = match &now {
-            None => Ok(Change::Delete(key.to_owned())),
-            Some(journal) => Change::put(key, journal),
-        };
-        if let Err(error) = change.and_then(|change| self.store.txn(&[change], Durability::Lazy)) {
+        if let Err(error) = self.note(key, now.as_ref(), Durability::Lazy) {
             failed.push(error.to_string());
         }
         (now, if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
     }
 
-    /// Links of which only the MTU is to be another get it: making them anew would take along what is on them. Nothing is written down before:
-    /// what was not done, or not noted, is done with the next change, which may be done twice.
-    fn retune(&mut self, was: &mut Done, wanted: &Plan) -> Result<(), String> {
-        for (step, _) in was.iter_mut().filter(|(_, outcome)| *outcome == Outcome::Created) {
-            let mut turns = wanted.steps.iter().filter_map(|after| Some((after, only_mtu(&step.op, &after.op)?)));
-            let Some((after, turn)) = turns.next() else { continue };
-            let mut plan = Plan::default();
-            plan.host(turn, "");
+    /// Writes down what is there; where that is nothing, nothing is kept.
+    fn note(&mut self, key: &str, journal: Option<&Journal>, durability: Durability) -> Result<(), StoreError> {
+        let change = match journal {
+            None => Change::Delete(key.to_owned()),
+            Some(journal) => Change::put(key, journal)?,
+        };
+        self.store.txn(&[change], durability)
+    }
+
+    /// Links of which only the MTU is to be another get it: making them anew would take along what is on them. Says whether there were any.
+    fn retune(&mut self, was: &mut Done, wanted: &Plan) -> Result<bool, String> {
+        let mut tuned = false;
+        let links = was.iter_mut().filter(|(step, outcome)| *outcome == Outcome::Created && step.op.makes().is_some());
+        for (step, _) in links {
+            let Some(after) = wanted.steps.iter().find(|after| is_same_object(step, after)) else { continue };
+            let plan = Plan { steps: turned(step, after, &Observed::default()) };
+            if plan.steps.is_empty() {
+                continue;
+            }
             self.kernel.apply(&plan, None).map_err(|error| format!("{error}: {}", error.cause))?;
             step.op = after.op.clone();
+            tuned = true;
         }
-        Ok(())
+        Ok(tuned)
     }
-}
-
-/// The change of a WireGuard link's MTU, where nothing else is to be different.
-fn only_mtu(before: &Op, after: &Op) -> Option<Op> {
-    let Op::WireGuard { name, mtu: from, .. } = before else { return None };
-    let Op::WireGuard { mtu: to, .. } = after else { return None };
-    let mut same = after.clone();
-    if let Op::WireGuard { mtu, .. } = &mut same {
-        *mtu = *from;
-    }
-    (same == *before && from != to).then(|| Op::Mtu { link: name.clone(), from: *from, to: *to })
 }
 
 /// Absent where there is nothing.
@@ -151,19 +150,6 @@ mod tests {
         let ops = |done: &Done| done.iter().map(|(step, _)| step.op.clone()).collect::<Vec<_>>();
         assert_eq!((ops(&stay), ops(&go)), (vec![a], vec![b.clone(), c]));
         assert_eq!(fresh.iter().map(|step| &step.op).collect::<Vec<_>>(), [&b]);
-    }
-
-    #[test]
-    fn of_a_link_that_is_the_same_only_the_mtu_changes() {
-        let link = |generation, mtu| {
-            let (name, alias) = (format!("rcr-wg{generation}").parse().unwrap(), "rcr:wireguard".to_owned());
-            Op::WireGuard { name, generation, port: 51890, mtu, alias }
-        };
-        let turn = Op::Mtu { link: "rcr-wg1".parse().unwrap(), from: 1440, to: 1340 };
-        assert_eq!(only_mtu(&link(1, 1440), &link(1, 1340)), Some(turn));
-        assert_eq!(only_mtu(&link(1, 1440), &link(1, 1440)), None);
-        assert_eq!(only_mtu(&link(1, 1440), &link(2, 1340)), None);
-        assert_eq!(only_mtu(&op(1, "192.0.2.1"), &link(1, 1340)), None);
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! The cluster as the writer sees it: networks that come and go, other hosts' containers as kernel entries and names, and what this
 //! host has, published whole after every change.
 
-use super::answer::kernel_failed;
 use super::state::Daemon;
 use crate::cluster::schema::Endpoint as Published;
 use crate::cluster::{Cluster, Identity, Own, Snapshot};
 use crate::dns::Endpoint;
 use crate::drivers::overlay::{self, Guard};
-use crate::ipam;
-use crate::kernel::{Journal, host_networks};
-use crate::model::{Network, Subnet};
+use crate::kernel::Journal;
+use crate::model::Network;
 use crate::store::etcd::EtcdConfig;
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::{ApiError, ClusterConfig, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId};
@@ -110,7 +108,7 @@ impl Daemon {
 
     /// What this host has of the cluster's networks.
     fn own_now(&self) -> Own {
-        let (keys, knows) = (self.encryption.published(), self.encryption.knows.clone());
+        let (keys, knows) = (self.published_keys(), self.encryption.knows.clone());
         let mut own = Own { keys, knows, ..Own::default() };
         let shared = |id: &NetworkId| self.networks.get(id).filter(|n| n.network.shared);
         for (id, _) in self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some()) {
@@ -181,18 +179,6 @@ impl Daemon {
             if let Err(why) = self.settle_peers(&id) {
                 self.log.line(why);
             }
-        }
-    }
-
-    /// Refuses subnets that were chosen on another host and lie on a route of this one: packets would go the wrong way.
-    pub(super) fn refuse_collision(&mut self, subnets: &[Subnet], what: &str) -> Result<(), ApiError> {
-        let routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
-        let pairs = subnets.iter().flat_map(|s| routes.iter().map(move |(net, link)| (s.subnet, net, link)));
-        match pairs.into_iter().find(|(subnet, net, _)| ipam::overlap(net, subnet)) {
-            None => Ok(()),
-            Some((subnet, net, link)) => Err(ApiError::new(ErrorKind::InUse, what)
-                .caused_by(format!("subnet `{subnet}` overlaps the host's route to `{net}` (`{link}`)"))
-                .hint("make the network anew with a `--subnet` that no host has a route to, or take the route away")),
         }
     }
 

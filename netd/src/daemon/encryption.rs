@@ -34,17 +34,8 @@ pub struct Encryption {
     pub knows: BTreeMap<NodeId, u32>,
     /// Whether the kernel has WireGuard, once that was asked.
     able: Option<bool>,
-    /// The cluster has encrypted networks, and this host could have them, too: the others know its key before its first frame.
-    announced: bool,
     /// Since when no host is behind with our newest key.
     taken_over: Option<Instant>,
-}
-
-impl Encryption {
-    /// What the others are told.
-    pub fn published(&self) -> Vec<KeyInfo> {
-        if self.links.is_some() || self.announced { self.keys.infos() } else { Vec::new() }
-    }
 }
 
 /// A private key. Without good random bytes there is none.
@@ -97,22 +88,30 @@ impl Daemon {
         Ok(())
     }
 
-    /// Whoever could have an encrypted network of the cluster tells its key: a host that hears of a key only with the first datagram drops
-    /// that, and the other one asks again only after five seconds.
+    /// Whoever could have an encrypted network of the cluster has a key, and tells it: a host that hears of a key only with the first datagram
+    /// drops that, and the other one asks again only after five seconds.
     pub(super) fn announce_keys(&mut self) {
-        let some = self.networks.values().any(|n| n.network.shared && n.network.encrypted());
-        if !some || self.encryption.able == Some(false) {
-            self.encryption.announced = false;
+        if !self.cluster_encrypts() {
             return;
         }
-        if self.encryption.able.is_none() {
-            self.encryption.able = Some(self.facts.ipv6 && self.kernel.wireguard().is_ok());
-        }
-        let ready = self.encryption.able == Some(true) && !self.encryption.keys.is_renewing();
-        if ready && let Err(error) = self.ready_keys() {
+        let (ipv6, kernel) = (self.facts.ipv6, &mut self.kernel);
+        let able = *self.encryption.able.get_or_insert_with(|| ipv6 && kernel.wireguard().is_ok());
+        if able
+            && !self.encryption.keys.is_renewing()
+            && let Err(error) = self.ready_keys()
+        {
             self.log.line(error.to_string());
         }
-        self.encryption.announced = self.encryption.able == Some(true) && !self.encryption.keys.keys.is_empty();
+    }
+
+    /// What the others are told.
+    pub(super) fn published_keys(&self) -> Vec<KeyInfo> {
+        let announced = self.encryption.able == Some(true) && self.cluster_encrypts();
+        if announced || self.encryption.links.is_some() { self.encryption.keys.infos() } else { Vec::new() }
+    }
+
+    fn cluster_encrypts(&self) -> bool {
+        self.networks.values().any(|n| n.network.shared && n.network.encrypted())
     }
 
     /// The cluster's encrypted networks that have, or are about to have, kernel objects here.

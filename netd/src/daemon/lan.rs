@@ -36,7 +36,7 @@ impl Daemon {
         let Some(kind) = lan::child(&spec.driver) else {
             return Err(ApiError::new(ErrorKind::Invalid, what));
         };
-        if spec.driver.lan().and_then(|o| o.mtu).is_some_and(|mtu| !(68..=65535).contains(&mtu)) {
+        if spec.driver.lan().and_then(|o| o.mtu).is_some_and(|mtu| !crate::drivers::LINK_MTUS.contains(&mtu)) {
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("the MTU must lie between 68 and 65535"));
         }
         let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;

@@ -1,8 +1,8 @@
 //! The MTU of the cluster's networks: what the routes to the other hosts take, less what the tunnel adds. It is followed while containers run.
 
-use super::answer::kernel_failed;
 use super::state::{Daemon, NetworkState};
-use crate::kernel::{Underlay, observe, underlay_mtu};
+use crate::drivers::overlay;
+use crate::kernel::{Underlay, underlay_mtu};
 use netd_api::{ApiError, NetworkId};
 
 impl Daemon {
@@ -41,15 +41,12 @@ impl Daemon {
     fn refit(&mut self, id: &NetworkId) -> Result<(), ApiError> {
         let Some(now) = self.networks.get(id) else { return Ok(()) };
         let (name, before) = (now.network.name.clone(), now.mtu());
-        let Some(mtu) = crate::drivers::overlay::mtu(&now.network, &self.facts).filter(|mtu| Some(*mtu) != before)
-        else {
+        let Some(mtu) = overlay::mtu(&now.network, &self.facts).filter(|mtu| Some(*mtu) != before) else {
             return Ok(());
         };
         let what = format!("cannot give network `{name}` the MTU {mtu} of the routes to the cluster's hosts");
-        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
         let next = NetworkState::new(now.network.clone(), now.leases.clone());
-        let (next, parts) = self.plan_update(next, Some(mtu), &seen, &what)?;
-        self.carry_out(id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))?;
+        self.turn_into(next, Some(mtu), &what)?;
         let before = before.map_or_else(String::new, |before| format!(", not {before}"));
         self.log
             .line(format!("network `{name}` has the MTU {mtu} now{before}: the routes to the cluster's hosts changed"));

@@ -167,7 +167,7 @@ impl Daemon {
                 if isolated && !spec.internal {
                     return refuse(ErrorKind::Invalid, "gateway mode `isolated` needs `--internal`".into());
                 }
-                if options.mtu.is_some_and(|mtu| !(68..=65535).contains(&mtu)) {
+                if options.mtu.is_some_and(|mtu| !drivers::LINK_MTUS.contains(&mtu)) {
                     return refuse(ErrorKind::Invalid, "the MTU must lie between 68 and 65535".into());
                 }
                 let v6 = spec.ipv6 || spec.subnets.iter().any(|s| s.subnet.addr().is_ipv6());
@@ -232,6 +232,25 @@ impl Daemon {
         })
     }
 
+    /// Networks that the host's routes lead to, and which those are. `lan`: a link whose routes don't count.
+    fn routed_networks(&mut self, lan: Option<&IfName>, what: &str) -> Result<Vec<(IpNet, String)>, ApiError> {
+        let mut routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
+        routes.retain(|(_, link)| lan.is_none_or(|lan| lan.as_str() != link));
+        Ok(routes.into_iter().map(|(net, link)| (net, format!("the host's route to `{net}` (`{link}`)"))).collect())
+    }
+
+    /// Refuses subnets that were chosen on another host and lie on a route of this one: packets would go the wrong way.
+    pub(super) fn refuse_collision(&mut self, subnets: &[Subnet], what: &str) -> Result<(), ApiError> {
+        let taken = self.routed_networks(None, what)?;
+        for subnet in subnets {
+            free_of(&taken, &subnet.subnet, what).map_err(|error| {
+                error
+                    .hint("make the network anew with a `--subnet` that no host has a route to, or take the route away")
+            })?;
+        }
+        Ok(())
+    }
+
     /// `lan`: a link of the host whose networks this one may be in.
     pub(super) fn choose_subnets(
         &mut self,
@@ -239,10 +258,7 @@ impl Daemon {
         lan: Option<&IfName>,
         what: &str,
     ) -> Result<Vec<Subnet>, ApiError> {
-        let mut routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
-        routes.retain(|(_, link)| lan.is_none_or(|lan| lan.as_str() != link));
-        let mut taken: Vec<(IpNet, String)> =
-            routes.into_iter().map(|(net, link)| (net, format!("the host's route to `{net}` (`{link}`)"))).collect();
+        let mut taken = self.routed_networks(lan, what)?;
         for state in self.networks.values() {
             let name = &state.network.name;
             taken
@@ -251,12 +267,8 @@ impl Daemon {
         let mut chosen: Vec<Subnet> = Vec::new();
         for asked in &spec.subnets {
             let subnet = complete(asked).map_err(|error| ipam_failed(what, &error))?;
-            let other = taken.iter().find(|(net, _)| ipam::overlap(net, &subnet.subnet));
-            if let Some((_, whose)) = other {
-                return Err(ApiError::new(ErrorKind::InUse, what)
-                    .caused_by(format!("subnet `{}` overlaps {whose}", subnet.subnet))
-                    .hint("leave `--subnet` out, and one that is free is chosen"));
-            }
+            free_of(&taken, &subnet.subnet, what)
+                .map_err(|error| error.hint("leave `--subnet` out, and one that is free is chosen"))?;
             taken.push((subnet.subnet, "another subnet of this network".into()));
             chosen.push(subnet);
         }
@@ -460,6 +472,16 @@ impl Daemon {
             if let Err(error) = self.network_down(&id) {
                 self.log.line(format!("cannot take a network down: {error}"));
             }
+        }
+    }
+}
+
+/// Refuses a subnet that overlaps one that is taken. `taken`: each with whose it is.
+fn free_of(taken: &[(IpNet, String)], subnet: &IpNet, what: &str) -> Result<(), ApiError> {
+    match taken.iter().find(|(net, _)| ipam::overlap(net, subnet)) {
+        None => Ok(()),
+        Some((_, whose)) => {
+            Err(ApiError::new(ErrorKind::InUse, what).caused_by(format!("subnet `{subnet}` overlaps {whose}")))
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cluster::claims::Claimed;
 use netd_api::{
     ApiError, Call, DriverSpec, ErrorKind, NetworkChange, NetworkCreate, NetworkId, NetworkInfo, PlanText, Reply,
 };
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long our own writer may take to hear of a network that we made.
@@ -70,12 +70,17 @@ impl Connection {
     }
 
     fn create_network(&self, cluster: &Cluster, spec: NetworkCreate) -> Result<Reply, ApiError> {
-        let (answer, designed) = sync_channel(1);
-        let ending = || ApiError::new(ErrorKind::System, "netd is ending");
-        self.inbox.send(Input::Design(Box::new(spec), answer)).map_err(|_| ending())?;
-        let network = *designed.recv().map_err(|_| ending())??;
+        let network = self.designed(|answer| Input::Design(Box::new(spec), answer))?;
         let network = cluster.claim_network(network)?;
         self.await_network(network.id.as_str(), |info| info.is_some())
+    }
+
+    /// What the writer would make.
+    fn designed<T>(&self, input: impl FnOnce(SyncSender<Result<Box<T>, ApiError>>) -> Input) -> Result<T, ApiError> {
+        let (answer, designed) = sync_channel(1);
+        let ending = || ApiError::new(ErrorKind::System, "netd is ending");
+        self.inbox.send(input(answer)).map_err(|_| ending())?;
+        designed.recv().map_err(|_| ending())?.map(|one| *one)
     }
 
     /// The writer says what the network would be, the store takes it if nobody else changed it meanwhile, and every host does what it has to.
@@ -86,13 +91,10 @@ impl Connection {
         wanted: &NetworkChange,
         dry_run: bool,
     ) -> Result<Reply, ApiError> {
-        let ending = || ApiError::new(ErrorKind::System, "netd is ending");
         let until = Instant::now() + PATIENCE;
         loop {
-            let (answer, designed) = sync_channel(1);
-            let input = Input::DesignChange(id.clone(), Box::new(wanted.clone()), answer);
-            self.inbox.send(input).map_err(|_| ending())?;
-            let Designed { network, plan } = *designed.recv().map_err(|_| ending())??;
+            let design = |answer| Input::DesignChange(id.clone(), Box::new(wanted.clone()), answer);
+            let Designed { network, plan } = self.designed(design)?;
             if dry_run {
                 return Ok(Reply::Plan(PlanText { text: plan }));
             }

@@ -92,16 +92,22 @@ impl Daemon {
         if !network.is_changed(&now.network) {
             return Err(refused(&what, "more of it is another than can be changed"));
         }
-        let (id, mut leases, up) = (network.id.clone(), now.leases.clone(), now.journal.is_some());
+        let (mut leases, up) = (now.leases.clone(), now.journal.is_some());
         let added = network.subnets.get(now.network.subnets.len()..).unwrap_or_default().to_vec();
         if up {
             self.refuse_collision(&added, &what)?;
         }
         leases.resize(network.subnets.len(), Leases::default());
-        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(&what, &error))?;
-        let mtu = crate::drivers::overlay::mtu(&network, &self.facts);
-        let (next, parts) = self.plan_update(NetworkState::new(network, leases), mtu, &seen, &what)?;
-        self.carry_out(&id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))
+        let mtu = drivers::overlay::mtu(&network, &self.facts);
+        self.turn_into(NetworkState::new(network, leases), mtu, &what)
+    }
+
+    /// Makes a network what it is to be, with all containers on it. `mtu` as in [`Self::plan_update`].
+    pub(super) fn turn_into(&mut self, next: NetworkState, mtu: Option<u32>, what: &str) -> Result<(), ApiError> {
+        let id = next.network.id.clone();
+        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;
+        let (next, parts) = self.plan_update(next, mtu, &seen, what)?;
+        self.carry_out(&id, &parts, what).and_then(|outcomes| self.settle(next, parts, outcomes, what))
     }
 
     /// The network as it is to be, with the leases it has.
@@ -153,11 +159,7 @@ impl Daemon {
         seen: &Observed,
         what: &str,
     ) -> Result<(), ApiError> {
-        let new_family = |v6: bool| {
-            let has = network.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6);
-            !has && wanted.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6)
-        };
-        if network.shared && [false, true].into_iter().any(new_family) {
+        if network.shared && wanted.subnets.iter().any(|s| !network.has_family(s.subnet.addr().is_ipv6())) {
             return Err(refused(what, "containers that run would have no address of the new family, on any host")
                 .hint("create a network with both, and connect the containers to it"));
         }
@@ -193,7 +195,7 @@ impl Daemon {
 
     /// What is to be done: for the network while it is up, and for each container on it. `mtu`: what the way of its packets takes now, in bytes;
     /// absent where that has not changed.
-    pub(super) fn plan_update(
+    fn plan_update(
         &self,
         mut next: NetworkState,
         mtu: Option<u32>,
@@ -251,12 +253,7 @@ impl Daemon {
     }
 
     /// Writes the undertaking down and does it; all or nothing.
-    pub(super) fn carry_out(
-        &mut self,
-        id: &NetworkId,
-        parts: &[Part],
-        what: &str,
-    ) -> Result<Vec<Vec<Outcome>>, ApiError> {
+    fn carry_out(&mut self, id: &NetworkId, parts: &[Part], what: &str) -> Result<Vec<Vec<Outcome>>, ApiError> {
         let mut done: Vec<Vec<Outcome>> = Vec::new();
         if parts.iter().all(|part| part.plan.steps.is_empty()) {
             done.resize(parts.len(), Vec::new());
@@ -284,7 +281,7 @@ impl Daemon {
     }
 
     /// All is done: the network, its journals and its containers are what they were to be.
-    pub(super) fn settle(
+    fn settle(
         &mut self,
         next: NetworkState,
         parts: Vec<Part>,
@@ -369,9 +366,8 @@ fn extend(
     now: &NetworkState,
     next: &mut NetworkState,
 ) -> Result<(), crate::ipam::IpamError> {
-    let has = |state: &NetworkState, v6: bool| state.network.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6);
     for v6 in [false, true] {
-        if has(now, v6) || !has(next, v6) {
+        if now.network.has_family(v6) || !next.network.has_family(v6) {
             continue;
         }
         let Some(lease) = choose(next, &[], v6)? else { continue };

@@ -19,6 +19,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netd_api::DriverSpec;
 use std::net::IpAddr;
 
+/// What a link's MTU may be, in bytes: from IPv4's least (RFC 791) to the largest of the kernel's.
+pub const LINK_MTUS: std::ops::RangeInclusive<u32> = 68..=65_535;
+
 /// Bytes that every link must carry for IPv6 (RFC 8200, section 5).
 pub const IPV6_MIN_MTU: u32 = 1280;
 

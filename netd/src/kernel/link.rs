@@ -22,7 +22,12 @@ const IFLA_BRPORT_STATE: u16 = 1;
 const BR_STATE_DISABLED: u8 = 0;
 
 /// Every link of ours has an alias that starts so.
-pub const MARK: &str = "rcr:";
+const MARK: &str = "rcr:";
+
+/// Whether a link with this alias is one of ours.
+pub fn bears_mark(alias: Option<&str>) -> bool {
+    alias.is_some_and(|alias| alias.starts_with(MARK))
+}
 
 /// A link by name.
 pub fn find(socket: &mut Netlink, name: &str) -> Result<LinkSeen, KernelError> {

@@ -25,7 +25,7 @@ pub fn facts(socket: &mut Netlink, underlay: &Underlay) -> Result<Facts, KernelE
     let uplink = route::list(socket)?.into_iter().find(|r| r.to.prefix_len() == 0).and_then(|r| r.link);
     let links = link::list(socket)?;
     let takes_ra = |name: &IfName| on(&format!("net/ipv6/conf/{name}/accept_ra"));
-    let foreign = links.iter().filter(|(name, seen)| name.as_str() != "lo" && !is_ours(seen.alias.as_deref()));
+    let foreign = links.iter().filter(|(name, seen)| name.as_str() != "lo" && !link::bears_mark(seen.alias.as_deref()));
     Ok(Facts {
         uplink_mtu: uplink.and_then(|index| links.iter().find(|(_, l)| l.index == index)).map(|(_, l)| l.mtu),
         forward4: on("net/ipv4/ip_forward"),
@@ -69,15 +69,11 @@ fn link_mtu(socket: &mut Netlink, index: u32, v6: bool) -> Result<Option<u32>, K
     Ok(announced.and_then(|mtu| mtu.parse().ok()).into_iter().chain([seen.mtu]).min())
 }
 
-fn is_ours(alias: Option<&str>) -> bool {
-    alias.is_some_and(|alias| alias.starts_with(link::MARK))
-}
-
 /// Networks that the host has a route to or an address in, but not through links of ours, each with its link's name.
 pub fn host_networks(socket: &mut Netlink) -> Result<Vec<(IpNet, String)>, KernelError> {
     let links: BTreeMap<u32, (String, bool)> = link::list(socket)?
         .into_iter()
-        .map(|(name, seen)| (seen.index, (name.to_string(), is_ours(seen.alias.as_deref()))))
+        .map(|(name, seen)| (seen.index, (name.to_string(), link::bears_mark(seen.alias.as_deref()))))
         .collect();
     let routes = route::list(socket)?.into_iter().map(|r| (r.link, r.to));
     let addresses = addr::list(socket)?.into_iter().map(|(index, net)| (Some(index), net.trunc()));

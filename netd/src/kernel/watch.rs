@@ -1,6 +1,7 @@
 //! What others do to our objects: nftables and link events.
 
 use super::KernelError;
+use super::link::bears_mark;
 use super::netlink::Netlink;
 use super::nft::deletes_ours;
 use super::nft_encode::NEWGEN;
@@ -106,26 +107,23 @@ fn watch_links(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + 'static)
 
 /// What a message says of links of ours, and whether packets to other hosts may take other ways now.
 fn meaning(payload: NetlinkPayload<RouteNetlinkMessage>) -> (Option<Event>, bool) {
-    let NetlinkPayload::InnerMessage(message) = payload else {
+    use NetlinkPayload::{InnerMessage, Overrun};
+    use RouteNetlinkMessage::{DelLink, DelRoute, NewLink, NewRoute};
+    match payload {
+        InnerMessage(DelLink(link)) => (deleted_link(link), false),
+        InnerMessage(NewLink(link)) => (None, !bears_mark(alias_of(&link))),
+        InnerMessage(NewRoute(_) | DelRoute(_)) => (None, true),
         // Too many at once: what was lost is looked up.
-        return match payload {
-            NetlinkPayload::Overrun(_) => (Some(Event::LinksLost), true),
-            _ => (None, false),
-        };
-    };
-    match message {
-        RouteNetlinkMessage::DelLink(link) => (deleted_link(link), false),
-        RouteNetlinkMessage::NewLink(link) => (None, !is_ours(&link)),
-        RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => (None, true),
+        Overrun(_) => (Some(Event::LinksLost), true),
         _ => (None, false),
     }
 }
 
-fn is_ours(message: &LinkMessage) -> bool {
+fn alias_of(message: &LinkMessage) -> Option<&str> {
     message
         .attributes
         .iter()
-        .any(|a| matches!(a, LinkAttribute::IfAlias(alias) if alias.starts_with(super::link::MARK)))
+        .find_map(|a| if let LinkAttribute::IfAlias(alias) = a { Some(alias.as_str()) } else { None })
 }
 
 fn listen(
@@ -156,7 +154,7 @@ fn listen(
 }
 
 fn deleted_link(message: LinkMessage) -> Option<Event> {
-    let ours = is_ours(&message);
+    let ours = bears_mark(alias_of(&message));
     let name = |a| if let LinkAttribute::IfName(name) = a { Some(name) } else { None };
     message.attributes.into_iter().find_map(name).filter(|_| ours).map(Event::LinkGone)
 }

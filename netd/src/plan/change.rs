@@ -27,14 +27,15 @@ pub fn is_same_object(a: &Step, b: &Step) -> bool {
         | (Op::Dummy { name: x, .. }, Op::Dummy { name: y, .. })
         | (Op::Child { name: x, .. }, Op::Child { name: y, .. })
         | (Op::Shim { name: x, .. }, Op::Shim { name: y, .. })
-        | (Op::WireGuard { name: x, .. }, Op::WireGuard { name: y, .. })
         | (Op::Vxlan { name: x, .. }, Op::Vxlan { name: y, .. }) => x == y,
+        (Op::WireGuard { name: x, port: p, .. }, Op::WireGuard { name: y, port: q, .. }) => x == y && p == q,
         (Op::Sysctl { key: x, .. }, Op::Sysctl { key: y, .. }) => x == y && a.scope == b.scope,
         _ => false,
     }
 }
 
-fn turned(before: &Step, after: &Step, seen: &Observed) -> Vec<Step> {
+/// The steps that turn an object into what another step would have made of it; none where nothing of it can change.
+pub fn turned(before: &Step, after: &Step, seen: &Observed) -> Vec<Step> {
     let mtu = |scope, link: &IfName, from: u32, to: u32| {
         let step = Step { scope, op: Op::Mtu { link: link.clone(), from, to }, why: "" };
         if from == to { Vec::new() } else { vec![step] }
@@ -80,6 +81,20 @@ mod tests {
     fn bridge(mtu: u32) -> Op {
         let mac = "02:00:00:00:00:01".parse().unwrap();
         Op::Bridge { name: "br-x".parse().unwrap(), mac, mtu, alias: "rcr:x".into() }
+    }
+
+    #[test]
+    fn a_wireguard_link_gets_another_mtu_and_nothing_else() {
+        let step = |generation, port, mtu| {
+            let (name, alias) = (format!("rcr-wg{generation}").parse().unwrap(), "rcr:wireguard".to_owned());
+            Step { scope: Scope::Host, op: Op::WireGuard { name, generation, port, mtu, alias }, why: "" }
+        };
+        let (before, seen) = (step(1, 51890, 1440), Observed::default());
+        assert!(is_same_object(&before, &step(1, 51890, 1340)));
+        assert!(!is_same_object(&before, &step(2, 51890, 1340)) && !is_same_object(&before, &step(1, 51891, 1440)));
+        let ops: Vec<Op> = turned(&before, &step(1, 51890, 1340), &seen).into_iter().map(|s| s.op).collect();
+        assert_eq!(ops, [Op::Mtu { link: "rcr-wg1".parse().unwrap(), from: 1440, to: 1340 }]);
+        assert!(turned(&before, &before, &seen).is_empty());
     }
 
     #[test]

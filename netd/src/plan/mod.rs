@@ -5,7 +5,7 @@ mod diff;
 mod op;
 mod show;
 
-pub use change::{change, is_same_object};
+pub use change::{change, is_same_object, turned};
 pub use diff::{LinkSeen, Observed, missing};
 pub use op::{Child, Op, Outcome, Plan, Scope, Step};
 pub use show::show;

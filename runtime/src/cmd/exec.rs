@@ -70,7 +70,7 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
     };
     let unblock = outputs.iter().chain([&pipes.stdin]).flatten();
     for end in unblock {
-        rustix::io::ioctl_fionbio(end, true).doing(|| "cannot use the program's streams")?;
+        rustix::io::ioctl_fionbio(end, true).map_err(std::io::Error::from).doing(|| "cannot use the streams")?;
     }
     let sink = |fd: BorrowedFd| Sink::new(fd).doing(|| "cannot use the standard streams");
     let relay = Relay {

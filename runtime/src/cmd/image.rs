@@ -242,6 +242,10 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
 
 /// `rcr image prune`.
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
+    let which = if args.all { "images that no container stands on" } else { "images without a name" };
+    if !args.force && !super::confirm(&format!("this will remove all {which}"))? {
+        return Ok(0);
+    }
     let pruned = store(instance)?.prune(args.all, &Containers::of(instance, false)?)?;
     pruned.removed.into_iter().for_each(say);
     println!("Total reclaimed space: {}", table::size(pruned.bytes));

@@ -1,6 +1,7 @@
 //! `network …`.
 
 use super::{each, inspect, lan_options, network_update, overlay_options, table};
+use crate::cli::container::PruneArgs;
 use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
@@ -31,7 +32,7 @@ pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
         NetworkCommand::Disconnect(args) => disconnect(instance, &args),
         NetworkCommand::Plan(args) => plan(instance, &args),
         NetworkCommand::Update(args) => network_update::update(instance, &args),
-        NetworkCommand::Prune(_) => prune(instance),
+        NetworkCommand::Prune(args) => prune(instance, &args),
     }
 }
 
@@ -314,7 +315,10 @@ fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
     netd.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
 }
 
-fn prune(instance: &Instance) -> Outcome<i32> {
+fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
+    if !args.force && !super::confirm("this will remove all networks that no container uses")? {
+        return Ok(0);
+    }
     let wanted: Vec<String> = instance
         .containers()
         .list()?

@@ -174,9 +174,7 @@ fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -
     if options.icc {
         elements.push(Element::pair(Set::Icc, name));
     }
-    if !network.internal {
-        elements.push(Element::link(Set::Outbound, name));
-    }
+    elements.push(Element::link(if network.internal { Set::Internal } else { Set::Outbound }, name));
     if options.host_access {
         elements.push(Element::link(Set::HostAccess, name));
     }

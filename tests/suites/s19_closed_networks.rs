@@ -8,7 +8,7 @@ use tests::{Host, Netns, eventually};
 
 /// A UDP server in the test's process, inside a namespace, on all its addresses; yields what came, and from where.
 fn listen(netns: &Netns, port: u16) -> UdpSocket {
-    let socket = netns.inside(|| UdpSocket::bind(("::", port)).unwrap());
+    let socket = netns.inside(move || UdpSocket::bind(("::", port)).unwrap());
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     socket
 }

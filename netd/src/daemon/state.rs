@@ -268,6 +268,9 @@ impl Daemon {
         if self.kernel.nft.wanted() && !self.kernel.nft.exists().unwrap_or(true) {
             self.kernel_event(Event::TableChanged(0));
         }
+        if let Ok(true) = self.store.settle() {
+            self.log.line("the store can be written again");
+        }
         self.rest_idle_networks(now);
         self.retire_key(now);
         self.ask_silent_hosts(now);

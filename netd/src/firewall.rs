@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub mod foreign;
 mod table;
 
 pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table};

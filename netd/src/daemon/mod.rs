@@ -10,6 +10,7 @@ mod claim;
 mod cluster;
 mod dhcp;
 mod encryption;
+mod foreign;
 mod guests;
 mod host_names;
 mod lan;
@@ -28,6 +29,6 @@ mod update;
 
 pub use log::Log;
 pub use networks::random;
-pub use options::{Options, main};
 pub(crate) use options::why;
+pub use options::{Options, main};
 pub use state::{Daemon, Input};

@@ -149,7 +149,8 @@ impl Connection {
             _ => None,
         };
         let (sender, answer) = sync_channel(1);
-        let input = Input::Call { call: Box::new(call), fds, shim: held, connection: self.guest.number(), answer: sender };
+        let input =
+            Input::Call { call: Box::new(call), fds, shim: held, connection: self.guest.number(), answer: sender };
         let gone = || (Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")), Vec::new());
         if self.inbox.send(input).is_err() {
             return gone();

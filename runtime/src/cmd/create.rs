@@ -1,6 +1,6 @@
 //! Flags and image defaults → the container's config. All that can be refused is refused here.
 
-use super::network_flags;
+use super::{image_defaults, network_flags};
 use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs, StorageArgs};
 use crate::cli::value::{self, MountFlag, Source, VolumeFlag};
 use crate::container::config::{
@@ -43,7 +43,10 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let image = super::registry::image_for(instance, &args.image, &args.pull, args.platform.as_deref())?;
     let layers = images.layers(&image)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;
-    let defaults = image.config.config().clone().unwrap_or_default();
+    let (defaults, strange) = image_defaults::usable(image.config.config().clone().unwrap_or_default());
+    for field in image.strange.iter().chain(&strange) {
+        eprintln!("warning: image `{}`: {field}", args.image);
+    }
     let labels = args.label.iter().map(|text| flag("--label", text, value::label(text)));
     let stop_signal = args.stop_signal.as_deref().or(defaults.stop_signal().as_deref()).unwrap_or("TERM");
     let mut labels_all: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
@@ -219,7 +222,9 @@ fn process(
             .hint(format!("name one: `rcr run {} sh`", args.image)));
     }
     let user = args.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default();
-    flag("--user", &user, UserPlan::parse(&user))?;
+    if args.user.is_some() {
+        flag("--user", &user, UserPlan::parse(&user))?;
+    }
     let cwd = args.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
     let cwd = cwd.unwrap_or_else(|| "/".into());
     if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {

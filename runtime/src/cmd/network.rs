@@ -303,7 +303,15 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
         "Scope": scope(info.scope), "Driver": info.driver.name(), "EnableIPv6": info.ipv6, "Internal": info.internal,
         "IPAM": { "Driver": if info.driver.lan().is_some_and(|o| o.dhcp) { "dhcp" } else { "default" }, "Config": subnets }, "Containers": containers, "Options": info.driver,
         "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu, "DNS": info.dns,
+        "Obstacles": info.obstacles.iter().map(obstacle).collect::<Vec<_>>(),
     }))
+}
+
+/// A firewall of somebody else's, for people and programs.
+pub fn obstacle(one: &netd_api::Obstacle) -> Value {
+    json!({
+        "Network": one.network, "Family": one.family, "Table": one.table, "Chain": one.chain, "Command": one.command,
+    })
 }
 
 fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {

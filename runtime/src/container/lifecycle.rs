@@ -45,6 +45,8 @@ impl Instance {
 pub struct Started {
     /// The attached connection, if one was asked for.
     pub attached: Option<UnixStream>,
+    /// Firewalls of others that cut its networks off.
+    pub obstacles: Vec<netd_api::Obstacle>,
 }
 
 /// What is undone, last first, when a later step fails.
@@ -132,7 +134,8 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
     await_start(&control, &shim_config, network.netns.take())?;
     send_frame(&control, &attach, &[]).map_err(|e| Failure::new("the shim does not answer").because(e.to_string()))?;
     network.hold(dirs, config)?;
-    Ok(Started { attached: attach.then_some(control) })
+    let obstacles = network.sandbox.take().map(|sandbox| sandbox.obstacles).unwrap_or_default();
+    Ok(Started { attached: attach.then_some(control), obstacles })
 }
 
 fn refused(error: bundle::BundleError) -> Failure {

@@ -102,7 +102,9 @@ fn a_name_without_a_container_heals() {
     let names = host.root().join("names");
     std::fs::create_dir_all(&names).unwrap();
     let nobody = "0".repeat(64);
-    for (n, left) in [String::new(), "half".to_owned(), nobody.clone(), format!("{nobody}\n999999 1\n")].iter().enumerate() {
+    for (n, left) in
+        [String::new(), "half".to_owned(), nobody.clone(), format!("{nobody}\n999999 1\n")].iter().enumerate()
+    {
         let name = format!("n{n}");
         std::fs::write(names.join(&name), left).unwrap();
         assert_eq!(host.ok(&["ps", "-aq"]), "");
@@ -120,7 +122,8 @@ fn a_full_disk_takes_no_name_along() {
     // The folders of names and containers on a file system of their own, which is then filled.
     let small = host.scratch().join("small");
     std::fs::create_dir_all(&small).unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "small"]).arg(&small).status();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "small"]).arg(&small).status();
     assert!(mounted.unwrap().success());
     for name in ["names", "containers"] {
         let folder = host.root().join(name);
@@ -170,7 +173,10 @@ fn after_a_power_cut_a_container_tells_how_it_ended() {
     assert_eq!(host.inspect("ran", "/State/ExitCode"), 137);
     assert_eq!(host.inspect("ran", "/State/StartedAt"), started);
     assert!(host.inspect("ran", "/State/Error").as_str().unwrap().contains("went down"));
-    assert_eq!((host.inspect("ended", "/State/ExitCode"), host.inspect("ended", "/State/FinishedAt")), (3.into(), finished));
+    assert_eq!(
+        (host.inspect("ended", "/State/ExitCode"), host.inspect("ended", "/State/FinishedAt")),
+        (3.into(), finished)
+    );
     // What was to go with its end goes with the first command that makes something.
     host.ok(&["run", "--rm", "--network", "none", "alpine", "true"]);
     assert!(!host.ok(&["ps", "-a"]).contains("brief"));

@@ -52,9 +52,13 @@ fn relative_binds_long_ports_groups_and_links() {
     let folder = host.scratch();
     std::fs::create_dir_all(folder.join("rel")).unwrap();
     std::fs::write(folder.join("rel/file"), "here").unwrap();
-    let mut command = host.command(&["run", "--rm", "--network", "none", "-v", "./rel:/x:ro,cached", "alpine", "cat", "/x/file"]);
+    let mut command =
+        host.command(&["run", "--rm", "--network", "none", "-v", "./rel:/x:ro,cached", "alpine", "cat", "/x/file"]);
     assert_eq!(command.current_dir(&folder).output().unwrap().stdout, b"here");
-    assert_eq!(host.sh(&["--network", "none", "--group-add", "audio", "--group-add", "4242", "-u", "1000"], "id -G"), "0 18 4242");
+    assert_eq!(
+        host.sh(&["--network", "none", "--group-add", "audio", "--group-add", "4242", "-u", "1000"], "id -G"),
+        "0 18 4242"
+    );
     let error = host.refused(&["run", "--rm", "--network", "none", "--group-add", "nobodys", "alpine", "true"]);
     assert!(error.contains("/etc/group"), "{error}");
     host.ok(&["network", "create", "n"]);
@@ -63,7 +67,9 @@ fn relative_binds_long_ports_groups_and_links() {
     assert!(host.ok(&["port", "web"]).contains("8080/tcp -> 0.0.0.0:5000"));
     let linked = ["run", "--rm", "--network", "n", "--link", "web:db", "alpine", "ping", "-c", "1", "db"];
     assert!(host.ok(&linked).contains(&host.address("web", "n")));
-    assert!(host.ok(&["run", "--rm", "--network", "n", "--link", "web", "alpine", "cat", "/etc/hosts"]).contains("\tweb"));
+    assert!(
+        host.ok(&["run", "--rm", "--network", "n", "--link", "web", "alpine", "cat", "/etc/hosts"]).contains("\tweb")
+    );
     host.ok(&["stop", "-t", "0", "web"]);
     assert!(host.refused(&linked).contains("rcr start web"));
     assert!(host.refused(&["run", "--link", "missing", "alpine", "true"]).contains("missing"));
@@ -73,13 +79,26 @@ fn relative_binds_long_ports_groups_and_links() {
 fn listings_filter_and_order_as_scripts_expect() {
     let host = Host::new();
     for name in ["web", "web2", "db"] {
-        host.ok(&["run", "-d", "--name", name, "--label", &format!("is={name}"), "--network", "none", "alpine", "sleep", "1000"]);
+        host.ok(&[
+            "run",
+            "-d",
+            "--name",
+            name,
+            "--label",
+            &format!("is={name}"),
+            "--network",
+            "none",
+            "alpine",
+            "sleep",
+            "1000",
+        ]);
     }
     let names = |filters: &[&str]| {
         let mut args = vec!["ps", "-a", "--format", "json"];
         args.extend(filters);
         let rows = host.ok(&args);
-        let name = |row: &str| serde_json::from_str::<serde_json::Value>(row).unwrap()["Names"].as_str().unwrap().to_owned();
+        let name =
+            |row: &str| serde_json::from_str::<serde_json::Value>(row).unwrap()["Names"].as_str().unwrap().to_owned();
         rows.lines().map(name).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(names(&["-f", "name=^web$"]), "web");

@@ -25,7 +25,8 @@ fn image(host: &Host, name: &str, script: &str, config: &str) {
     let config = format!(
         r#"{{"architecture":"amd64","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":{ids}}}}}"#
     );
-    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["{name}:latest"],"Layers":["base.tar","top.tar"]}}]"#);
+    let manifest =
+        format!(r#"[{{"Config":"config.json","RepoTags":["{name}:latest"],"Layers":["base.tar","top.tar"]}}]"#);
     let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
     let archive = Archive::new()
         .file("config.json", config.as_bytes())
@@ -192,7 +193,8 @@ fn every_controller_of_the_host_is_there_read_only_and_says_the_limits() {
         let flags = ["--network", network, "-m", "64m", "--cpus", "0.5", "--cpuset-cpus", "0"];
         for controller in &controllers {
             let name = controller.trim_start_matches("name=");
-            let script = format!("test -d /sys/fs/cgroup/{name} && ! touch /sys/fs/cgroup/{name}/x 2>/dev/null && echo there");
+            let script =
+                format!("test -d /sys/fs/cgroup/{name} && ! touch /sys/fs/cgroup/{name}/x 2>/dev/null && echo there");
             assert_eq!(host.sh(&flags, &script), "there", "{network} {controller}");
         }
         let read = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpuset/cpuset.cpus; nproc";

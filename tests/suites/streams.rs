@@ -27,7 +27,9 @@ fn streams_belong_to_the_user_of_the_program() {
     sleeper(&host);
     let ran = host.rcr(&["exec", "-u", "1000", "c", "sh", "-c", script]).expect_code(0);
     assert_eq!((ran.stdout.trim(), ran.stderr.trim()), ("out", "err"));
-    for args in [&["run", "--rm", "-it", "-u", "1000", "--network", "none", "alpine"][..], &["exec", "-it", "-u", "1000", "c"]] {
+    for args in
+        [&["run", "--rm", "-it", "-u", "1000", "--network", "none", "alpine"][..], &["exec", "-it", "-u", "1000", "c"]]
+    {
         let mut command = host.command(args);
         command.args(["sh", "-c", "stat -c %u $(tty); echo opened >/dev/stdout"]);
         let mut terminal = Terminal::start(command);
@@ -54,9 +56,14 @@ fn nothing_that_the_caller_has_open_reaches_the_container() {
     ] {
         // The file that `>>file` appends to: opened anew it could be read, and cut off.
         let file = File::options().append(true).open(&path).unwrap();
-        let script = "cat /proc/self/fd/1 /proc/self/fd/2 2>/dev/null & sleep 0.2; : 2>/dev/null >/proc/self/fd/1; echo end";
+        let script =
+            "cat /proc/self/fd/1 /proc/self/fd/2 2>/dev/null & sleep 0.2; : 2>/dev/null >/proc/self/fd/1; echo end";
         let mut command = host.command(args);
-        command.args(["sh", "-c", script]).stdin(File::open("/dev/null").unwrap()).stdout(file.try_clone().unwrap()).stderr(file);
+        command
+            .args(["sh", "-c", script])
+            .stdin(File::open("/dev/null").unwrap())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
         assert!(command.status().unwrap().success());
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.matches("secret").count(), 1, "{args:?}: {text}");
@@ -155,7 +162,11 @@ fn whoever_goes_away_leaves_a_container_that_goes_on() {
     for redirect in ["2>/dev/full", "2>&-", ">/dev/full 2>&1", ">&- 2>&-"] {
         let mut shell = Command::new("sh");
         let line = format!("exec \"$0\" run --rm --network nowhere alpine true {redirect}");
-        shell.args(["-c", &line]).arg(tests::bin().join("rcr")).env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir());
+        shell
+            .args(["-c", &line])
+            .arg(tests::bin().join("rcr"))
+            .env("RCR_ROOT", host.root())
+            .env("RCR_RUN", host.run_dir());
         assert_eq!(shell.status().unwrap().code(), Some(125), "{redirect}");
     }
 }
@@ -164,7 +175,8 @@ fn whoever_goes_away_leaves_a_container_that_goes_on() {
 fn a_terminal_that_hangs_up_ends_the_client_and_not_the_container() {
     let host = Host::new();
     let started = Instant::now();
-    let mut terminal = Terminal::start(host.command(&["run", "-it", "--name", "t", "--network", "none", "alpine", "sh"]));
+    let mut terminal =
+        Terminal::start(host.command(&["run", "-it", "--name", "t", "--network", "none", "alpine", "sh"]));
     terminal.send("trap '' HUP; echo re''ady\n");
     terminal.expect("ready");
     terminal.hang_up();
@@ -209,8 +221,19 @@ fn a_terminal_has_its_size_and_its_type_from_the_first_instruction() {
     terminal.expect("30 100");
     terminal.wait();
     // What the image or the user says of the terminal's type stays.
-    let mut terminal =
-        Terminal::start(host.command(&["run", "--rm", "-it", "-e", "TERM=vt100", "--network", "none", "alpine", "sh", "-c", "echo is-$TERM"]));
+    let mut terminal = Terminal::start(host.command(&[
+        "run",
+        "--rm",
+        "-it",
+        "-e",
+        "TERM=vt100",
+        "--network",
+        "none",
+        "alpine",
+        "sh",
+        "-c",
+        "echo is-$TERM",
+    ]));
     terminal.expect("is-vt100");
     terminal.wait();
 }
@@ -231,7 +254,10 @@ fn what_a_pipe_carries_arrives_both_ways() {
         let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
         assert!(output.status.success());
         for stream in [output.stdout, output.stderr] {
-            assert!(stream.len() == block.len() * 20 && stream.chunks(block.len()).all(|part| part == block), "{args:?}");
+            assert!(
+                stream.len() == block.len() * 20 && stream.chunks(block.len()).all(|part| part == block),
+                "{args:?}"
+            );
         }
     }
 }

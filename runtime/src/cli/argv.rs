@@ -87,7 +87,8 @@ impl<'a> Walk<'a> {
             return Err(Refused::OneDash(format!("-{name}"), format!("--{name}")));
         }
         // One letter that takes a value takes the rest of the word, or the next one.
-        let valued = name.char_indices().find(|(_, c)| self.find(|a| a.get_short() == Some(*c)).is_some_and(takes_next));
+        let valued =
+            name.char_indices().find(|(_, c)| self.find(|a| a.get_short() == Some(*c)).is_some_and(takes_next));
         if let Some((at, letter)) = valued {
             self.done.push(arg.to_owned());
             return Ok(at + letter.len_utf8() == letters.len());
@@ -196,7 +197,10 @@ mod tests {
     fn the_first_operand_ends_our_flags() {
         for (typed, want) in [
             ("run alpine ls", "run -- alpine ls"),
-            ("run --entrypoint sh debian --privileged -v /:/host -c id", "run --entrypoint sh -- debian --privileged -v /:/host -c id"),
+            (
+                "run --entrypoint sh debian --privileged -v /:/host -c id",
+                "run --entrypoint sh -- debian --privileged -v /:/host -c id",
+            ),
             ("run -d -p 80:80 memcached -m 64", "run -d -p 80:80 -- memcached -m 64"),
             ("container exec -it C -u 1000 id", "container exec -it -- C -u 1000 id"),
             ("create -eA=b --name x alpine -- ls", "create -eA=b --name x -- alpine -- ls"),

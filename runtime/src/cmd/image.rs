@@ -216,6 +216,14 @@ impl Users for Containers {
     }
 }
 
+/// What an addition that failed has put into the store, and no image needs, goes.
+pub(super) fn collect(instance: &Instance, store: &Store) {
+    // What can't be removed now is removed by the next one that removes something.
+    if let Ok(users) = Containers::of(instance, false) {
+        let _ = store.collect(&users);
+    }
+}
+
 fn say(removed: Removed) {
     match removed {
         Removed::Untagged(name) => println!("Untagged: {name}"),

@@ -1,42 +1,8 @@
 //! What a container's files stand on: new volumes, devices, targets of mounts.
 #![allow(clippy::unwrap_used)]
 
-use tests::archive::Archive;
-use tests::{Host, rootfs};
-
-/// An image on top of `alpine`'s files: what is in `layer`, with a config of the test's own.
-fn image(host: &Host, name: &str, script: &str, config: &str) {
-    let folder = host.scratch().join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    let base = rootfs("alpine");
-    let run = |program: &str, args: &[&str]| {
-        let status = std::process::Command::new(program).args(args).current_dir(&folder).status().unwrap();
-        assert!(status.success(), "{program} {args:?}");
-    };
-    // The base as one layer, what the script makes as another: images have more than one.
-    std::fs::create_dir(folder.join("layer")).unwrap();
-    run("sh", &["-ec", &format!("gzip -dc {} > base.tar; cd layer; {script}", base.display())]);
-    run("tar", &["-C", "layer", "--xattrs", "--numeric-owner", "-cf", "top.tar", "."]);
-    let digest = |file: &str| {
-        let output = std::process::Command::new("sha256sum").arg(folder.join(file)).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()[..64].to_owned()
-    };
-    let ids = format!(r#"["sha256:{}","sha256:{}"]"#, digest("base.tar"), digest("top.tar"));
-    let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":{ids}}}}}"#
-    );
-    let manifest =
-        format!(r#"[{{"Config":"config.json","RepoTags":["{name}:latest"],"Layers":["base.tar","top.tar"]}}]"#);
-    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
-    let archive = Archive::new()
-        .file("config.json", config.as_bytes())
-        .file("manifest.json", manifest.as_bytes())
-        .file("base.tar", &read("base.tar"))
-        .file("top.tar", &read("top.tar"));
-    let path = folder.join("image.tar");
-    std::fs::write(&path, archive.end()).unwrap();
-    host.ok(&["load", "-i", path.to_str().unwrap()]);
-}
+use tests::Host;
+use tests::images::layered as image;
 
 #[test]
 fn a_new_volume_begins_with_what_the_image_has_there_once() {

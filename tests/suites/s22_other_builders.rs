@@ -56,8 +56,18 @@ fn one_layer_many_times_and_empty_ones() {
     let nothing = vec![0u8; 512 * 20];
     let a = Archive::new().folder("d").file("d/a", b"a").file("d/same", b"from a").end();
     let b = Archive::new().file("d/.wh.a", b"").file("d/same", b"from b").end();
-    let layers =
-        [base(), empty.clone(), a.clone(), empty.clone(), b.clone(), a.clone(), empty.clone(), nothing, empty, b];
+    let layers = [
+        base(),
+        empty.clone(),
+        a.clone(),
+        empty.clone(),
+        b.clone(),
+        a.clone(),
+        empty.clone(),
+        nothing,
+        empty,
+        b.clone(),
+    ];
     let path = docker(&host, "many", &layers, &config(&layers, json!({})));
     load(&host, &path).expect_code(0);
     // b lies above the last a.

@@ -26,14 +26,14 @@ const OTHERS: [(&str, &str, &str); 4] = [
     ),
     (
         "ip6 mine",
-        "fwd",
-        "add table ip6 mine; add chain ip6 mine fwd { type filter hook forward priority -50; policy drop; }",
+        "through",
+        "add table ip6 mine; add chain ip6 mine through { type filter hook forward priority -50; policy drop; }",
     ),
     (
         "inet deep",
-        "fwd",
-        "add table inet deep; add chain inet deep fwd { type filter hook forward priority 5; }; \
-        add chain inet deep end; add rule inet deep end log; add rule inet deep end drop; add rule inet deep fwd goto end",
+        "through",
+        "add table inet deep; add chain inet deep through { type filter hook forward priority 5; }; \
+        add chain inet deep end; add rule inet deep end log; add rule inet deep end drop; add rule inet deep through goto end",
     ),
 ];
 

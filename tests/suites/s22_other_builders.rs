@@ -134,7 +134,7 @@ fn fields_that_nobody_needs_stop_nothing_and_what_is_lost_is_named() {
     let layers = [base()];
     let odd = json!({
         "ExposedPorts": {"$PORT/tcp": {}, "80/TCP": {}, "8080": {}}, "StopSignal": "", "User": "1000:", "WorkingDir": "srv/app",
-        "Volumes": {"data": {}, "": null}, "OnBuild": null, "Labels": {"a": null}, "Env": ["PATH=/bin", "NOVALUE"], "Entrypoint": null,
+        "Volumes": {"data": {}, "": null}, "OnBuild": null, "Labels": {"a": null}, "Env": ["PATH=/usr/bin:/bin", "NOVALUE"], "Entrypoint": null,
     });
     let path = docker(&host, "odd", &layers, &config(&layers, odd));
     load(&host, &path).expect_code(0);

@@ -50,7 +50,7 @@ fn netd_killed_while_a_container_starts_leaves_no_program_that_nobody_sees() {
         let begin = Instant::now();
         eventually("the program is gone", || running(&seconds).is_empty());
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-        assert!(!host.ok(&["ps", "-a"]).contains(&name), "after {delay} ms");
+        assert!(!host.ok(&["ps", "-a"]).contains(&name), "after {delay} ms: {output:?}");
         host.ok(&["run", "-d", "--name", &name, "--network", "n", "alpine", "true"]);
     }
     assert!(failed > 0, "no kill came in time");

@@ -21,6 +21,8 @@ pub struct Attachment {
     pub stdin: bool,
     pub terminal: bool,
     pub detach_keys: Vec<u8>,
+    /// Whether signals are the container's, too. With a terminal they are not: keys are, and whoever ends us or closes the window
+    /// leaves the container alone.
     pub sig_proxy: bool,
 }
 
@@ -195,8 +197,11 @@ impl Relay {
             } else if self.sig_proxy {
                 self.send(kind::SIGNAL, &signal.to_le_bytes())?;
                 self.insistence.check(signal)?;
-            } else if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal) {
-                return Err(Failure::new("interrupted").hint("the container goes on").code(128 + signal));
+            } else if super::signal::ENDING.contains(&signal) {
+                return Err(super::signal::interrupted(signal));
+            }
+            if signal == libc::SIGHUP && terminal::is_hung_up() {
+                return Err(super::signal::interrupted(signal));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::attach::unwritten;
 use super::create::{set, set_default, user_environment};
-use super::signal::{Insistence, Signals};
+use super::signal::{self, Insistence, Signals};
 use super::sink::{CHUNK, Sink};
 use super::terminal::{self, DetachKeys, RawMode};
 use crate::bundle::{self, powers::powers};
@@ -260,6 +260,8 @@ impl Relay {
                     }
                 }
                 (libc::SIGWINCH, None) => {}
+                (signal, Some(_)) if signal::ENDING.contains(&signal) => return Err(signal::interrupted(signal)),
+                (libc::SIGHUP, None) if terminal::is_hung_up() => return Err(signal::interrupted(libc::SIGHUP)),
                 (signal, _) => {
                     if let Some(pidfd) = crate::container::process::ProcessId::of(self.target).and_then(|p| p.open()) {
                         let _ = crate::sys::signal::send(pidfd.as_fd(), signal);

@@ -111,7 +111,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         stdin: config.process.stdin,
         terminal: config.process.terminal,
         detach_keys: keys,
-        sig_proxy: args.sig_proxy,
+        sig_proxy: args.sig_proxy && !config.process.terminal,
     })?;
     if let (attach::End::Exited(_), true) = (&code, config.network.mode != NetworkMode::Host) {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
@@ -152,7 +152,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
         stdin: args.interactive && container.config.process.stdin,
         terminal: container.config.process.terminal,
         detach_keys: keys,
-        sig_proxy: true,
+        sig_proxy: !container.config.process.terminal,
     })?;
     if let attach::End::Exited(_) = end {
         network::release_own(instance, &container.config)?;
@@ -192,7 +192,7 @@ pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
         stdin,
         terminal: process.terminal,
         detach_keys: keys,
-        sig_proxy: args.sig_proxy,
+        sig_proxy: args.sig_proxy && !process.terminal,
     })?;
     Ok(end.code())
 }

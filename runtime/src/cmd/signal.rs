@@ -42,6 +42,14 @@ impl AsFd for Signals {
     }
 }
 
+/// What ends a program that does not hand it on.
+pub const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// Our end by a signal, which is not the container's.
+pub fn interrupted(signal: i32) -> Failure {
+    Failure::new("interrupted").hint("the container goes on").code(128 + signal)
+}
+
 /// Somebody who wants to get away from a container that does not end: the third request to end is ours to obey.
 #[derive(Default)]
 pub struct Insistence {

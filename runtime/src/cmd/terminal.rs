@@ -42,6 +42,12 @@ pub fn size() -> Option<(u16, u16)> {
     of(rustix::stdio::stdout()).or_else(|| of(rustix::stdio::stdin())).or_else(|| of(rustix::stdio::stderr()))
 }
 
+/// Whether one of our streams is a terminal that is gone.
+pub fn is_hung_up() -> bool {
+    let gone = |fd: std::os::fd::BorrowedFd| matches!(tcgetattr(fd), Err(rustix::io::Errno::IO));
+    gone(rustix::stdio::stdin()) || gone(rustix::stdio::stdout()) || gone(rustix::stdio::stderr())
+}
+
 /// Finds the detach keys in what is typed, across reads.
 pub struct DetachKeys {
     keys: Vec<u8>,

@@ -42,7 +42,7 @@ fn netd_killed_while_a_container_starts_leaves_no_program_that_nobody_sees() {
         let output = child.wait_with_output().unwrap();
         if output.status.success() {
             assert_eq!(running(&seconds).len(), 1);
-            assert!(host.ok(&["ps"]).contains(&name));
+            assert_eq!(host.ok(&["ps", "-q", "-f", &format!("name=^{name}$")]).len(), 12);
             continue;
         }
         failed += 1;
@@ -50,7 +50,8 @@ fn netd_killed_while_a_container_starts_leaves_no_program_that_nobody_sees() {
         let begin = Instant::now();
         eventually("the program is gone", || running(&seconds).is_empty());
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-        assert!(!host.ok(&["ps", "-a"]).contains(&name), "after {delay} ms: {output:?}");
+        let exact = format!("name=^{name}$");
+        assert_eq!(host.ok(&["ps", "-aq", "-f", &exact]), "", "after {delay} ms: {output:?}");
         host.ok(&["run", "-d", "--name", &name, "--network", "n", "alpine", "true"]);
     }
     assert!(failed > 0, "no kill came in time");

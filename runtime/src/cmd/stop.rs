@@ -91,6 +91,8 @@ pub fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>,
     }
     let signal = signal.unwrap_or(config.stop_signal);
     let timeout = time.unwrap_or(config.stop_timeout);
+    // While it runs netd knows; a moment after its end nobody does.
+    remember_addresses(instance, container);
     let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + SETTLE);
     let answer = request(instance, container, &Request::Stop { signal, timeout }, patience);
     match answer {
@@ -106,7 +108,6 @@ pub fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>,
         // It ended, now or by itself.
         Err(_) => {}
     }
-    remember_addresses(instance, container);
     await_end(instance, container)?;
     lifecycle::release(instance, &config.id)
 }

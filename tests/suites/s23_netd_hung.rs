@@ -44,8 +44,8 @@ fn waits(child: &Child) -> bool {
 #[test]
 fn signals_end_every_wait() {
     let host = Host::new();
-    host.ok(&["run", "--rm", "alpine", "true"]);
     let before = host.snapshot();
+    host.ok(&["run", "--rm", "alpine", "true"]);
     let netd = Pid::from_raw(host.netd_pid().unwrap());
     kill(netd, Signal::SIGSTOP).unwrap();
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {

@@ -338,7 +338,7 @@ fn names_outside_are_asked_of_the_given_server() {
     });
     let asked = host.sh(&["--dns", "198.51.100.2"], "nslookup example.org; nslookup single || true");
     assert!(asked.contains("192.0.2.99"), "{asked}");
-    assert_eq!(asked.matches("192.0.2.99").count(), 1, "a single label left the host: {asked}");
+    assert_eq!(asked.matches("192.0.2.99").count(), 2, "`--dns` names a server that may know a single label: {asked}");
     host.ok(&["network", "create", "--internal", "inner"]);
     let inner =
         host.rcr(&["run", "--rm", "--network", "inner", "--dns", "198.51.100.2", "alpine", "nslookup", "example.org"]);

@@ -1,5 +1,5 @@
 //! Firewalls of others that cut containers off: found, named, with a command that lets us through.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use tests::{Host, eventually};
 

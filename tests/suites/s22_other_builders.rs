@@ -1,5 +1,5 @@
 //! Images as other builders write them: legal, odd, or with things beside them. They load, they run, and what can't be honoured is named.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
 use std::path::PathBuf;

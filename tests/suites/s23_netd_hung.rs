@@ -1,5 +1,5 @@
 //! A netd that does not answer, and changes that are cut off half way: waits end, nothing is stuck.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,7 +9,12 @@ use std::time::{Duration, Instant};
 use tests::{Host, eventually};
 
 fn spawn(host: &Host, args: &[&str]) -> Child {
-    host.command(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    let rcr = host.command(args);
+    // A shell that started the tests in the background has made SIGINT one that is ignored.
+    let mut command = host.netns.command("env");
+    command.arg("--default-signal=INT,TERM,HUP").arg(rcr.get_program()).args(rcr.get_args());
+    command.envs(rcr.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits for a program's end; how it ended, as a shell says it.
@@ -39,14 +44,15 @@ fn waits(child: &Child) -> bool {
 #[test]
 fn signals_end_every_wait() {
     let host = Host::new();
-    host.ok(&["run", "--rm", "alpine", "true"]);
     let before = host.snapshot();
+    host.ok(&["run", "--rm", "alpine", "true"]);
     let netd = Pid::from_raw(host.netd_pid().unwrap());
     kill(netd, Signal::SIGSTOP).unwrap();
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let (a, b) = (format!("a{code}"), format!("b{code}"));
         for args in [
-            &["run", "--name", "a", "alpine", "sleep", "1000"][..],
-            &["run", "-d", "--name", "b", "alpine", "sleep", "1000"],
+            &["run", "--name", &a, "alpine", "sleep", "1000"][..],
+            &["run", "-d", "--name", &b, "alpine", "sleep", "1000"],
             &["network", "ls"],
             &["network", "create", "blue"],
         ] {
@@ -62,9 +68,12 @@ fn signals_end_every_wait() {
     kill(netd, Signal::SIGCONT).unwrap();
     // What those that could not clean up have left is seen, and can be removed.
     eventually("netd answers", || host.rcr(&["network", "ls"]).code == 0);
-    host.rcr(&["rm", "-f", "a", "b"]);
-    host.rcr(&["network", "rm", "blue"]);
-    host.ok(&["run", "--rm", "--name", "a", "alpine", "true"]);
+    host.remove_containers();
+    eventually("the network can go", || {
+        host.rcr(&["network", "rm", "blue"]);
+        !host.ok(&["network", "ls"]).contains("blue")
+    });
+    host.ok(&["run", "--rm", "--name", "a143", "alpine", "true"]);
     before.assert_restored(&host);
 }
 

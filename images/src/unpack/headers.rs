@@ -148,7 +148,7 @@ fn records(content: &[u8]) -> Vec<(std::ops::Range<usize>, std::ops::Range<usize
 /// The size that a pax header gives the next entry; the last one counts.
 fn pax_size(content: &[u8]) -> Option<u64> {
     let sizes = records(content).into_iter().filter(|(key, _)| &content[key.clone()] == b"size");
-    sizes.filter_map(|(_, value)| std::str::from_utf8(&content[value]).ok()?.parse().ok()).last()
+    sizes.filter_map(|(_, value)| std::str::from_utf8(&content[value]).ok()?.parse().ok()).next_back()
 }
 
 /// Gives the size records of the pax headers among these another name, which nobody knows.

@@ -114,7 +114,7 @@ impl Forwarder {
 
     fn domains(&self, own: &[String]) -> Vec<String> {
         let mut domains = if own.is_empty() { self.host().search } else { own.to_vec() };
-        domains.retain(|domain| domain.trim_end_matches('.') != "");
+        domains.retain(|domain| !domain.trim_end_matches('.').is_empty());
         domains.iter_mut().filter(|domain| !domain.ends_with('.')).for_each(|domain| domain.push('.'));
         domains.truncate(MAX_DOMAINS);
         domains
@@ -160,11 +160,11 @@ impl Bits {
 
 /// The domains of resolv.conf(5): the last `search` or `domain` line counts.
 fn search_of(text: &str) -> Vec<String> {
-    let lines = text.lines().filter_map(|line| {
+    let mut lines = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         matches!(words.next()?, "search" | "domain").then(|| words.map(str::to_owned).collect())
     });
-    lines.last().unwrap_or_default()
+    lines.next_back().unwrap_or_default()
 }
 
 /// The `nameserver` lines of resolv.conf(5). An IPv6 address with a zone is of no use to us and is left out.

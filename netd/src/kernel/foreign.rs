@@ -5,6 +5,7 @@ use super::netlink::{Attributes, Netlink, attributes};
 use super::nft_encode::{GETCHAIN, GETRULE, GETSETELEM};
 use crate::firewall::foreign::{Expression, ForeignChain, Judgement, Rules, What};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 const FORWARD: u32 = 2;
 /// `NF_DROP`, `NF_ACCEPT`, and nftables' own verdicts (include/uapi/linux/netfilter/nf_tables.h).
@@ -19,25 +20,8 @@ pub fn forward_chains(socket: &mut Netlink) -> Result<Vec<(ForeignChain, Rules)>
     let chains = socket.dump(GETCHAIN, &[0; 4], |_, body| chain(body))?;
     let mut tables: BTreeMap<(u8, String), Rules> = BTreeMap::new();
     for one in &chains {
-        let key = (one.family, one.table.clone());
-        if !tables.contains_key(&key) {
-            let mut name = Attributes::default();
-            name.text(1, &one.table);
-            let payload = [&[one.family, 0, 0, 0], &name.0[..]].concat();
-            let mut rules = Rules::new();
-            let mut sets = BTreeMap::new();
-            for (chain, mut rule) in socket.dump(GETRULE, &payload, |_, body| rule(body))? {
-                for expression in &mut rule {
-                    if let Expression::In { set, values, .. } = expression {
-                        if !sets.contains_key(set) {
-                            sets.insert(set.clone(), elements(socket, one, set)?);
-                        }
-                        *values = sets.get(set).cloned().flatten();
-                    }
-                }
-                rules.entry(chain).or_default().push(rule);
-            }
-            tables.insert(key, rules);
+        if let Entry::Vacant(free) = tables.entry((one.family, one.table.clone())) {
+            free.insert(rules_of(socket, one)?);
         }
     }
     let with_rules = |one: ForeignChain| {
@@ -45,6 +29,25 @@ pub fn forward_chains(socket: &mut Netlink) -> Result<Vec<(ForeignChain, Rules)>
         (one, rules)
     };
     Ok(chains.into_iter().map(with_rules).collect())
+}
+
+/// All rules of a chain's table.
+fn rules_of(socket: &mut Netlink, chain: &ForeignChain) -> Result<Rules, KernelError> {
+    let mut name = Attributes::default();
+    name.text(1, &chain.table);
+    let payload = [&[chain.family, 0, 0, 0], &name.0[..]].concat();
+    let (mut rules, mut sets) = (Rules::new(), BTreeMap::new());
+    for (of, mut rule) in socket.dump(GETRULE, &payload, |_, body| rule(body))? {
+        for expression in &mut rule {
+            let Expression::In { set, values, .. } = expression else { continue };
+            if let Entry::Vacant(free) = sets.entry(set.clone()) {
+                free.insert(elements(socket, chain, set)?);
+            }
+            *values = sets.get(set).cloned().flatten();
+        }
+        rules.entry(of).or_default().push(rule);
+    }
+    Ok(rules)
 }
 
 /// The keys of a set, if it is a plain list of them (`NFTA_SET_ELEM_*`).

@@ -89,7 +89,10 @@ fn a_power_cut_leaves_records_that_read_as_ended() {
     // And with the run folder gone altogether.
     host.ok(&["stop", "-t", "0", "a"]);
     std::fs::remove_dir_all(host.run_dir().join("containers")).unwrap();
-    assert_eq!((host.inspect("a", "/State/Status"), host.inspect("a", "/State/ExitCode")), ("exited".into(), 137.into()));
+    assert_eq!(
+        (host.inspect("a", "/State/Status"), host.inspect("a", "/State/ExitCode")),
+        ("exited".into(), 137.into())
+    );
     host.ok(&["start", "a"]);
 }
 

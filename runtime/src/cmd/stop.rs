@@ -83,16 +83,22 @@ pub fn stop(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
     }))
 }
 
-/// Stops one container; one that does not run is fine.
+/// Stops one container, which keeps its addresses; one that does not run is fine.
 pub fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>, time: Option<i64>) -> Outcome<()> {
+    if container.state.status.is_alive() {
+        // While it runs netd knows; a moment after its end nobody does.
+        remember_addresses(instance, container);
+    }
+    end_one(instance, container, signal, time)
+}
+
+fn end_one(instance: &Instance, container: &Container, signal: Option<i32>, time: Option<i64>) -> Outcome<()> {
     let config = &container.config;
     if !container.state.status.is_alive() {
         return settle(instance, container);
     }
     let signal = signal.unwrap_or(config.stop_signal);
     let timeout = time.unwrap_or(config.stop_timeout);
-    // While it runs netd knows; a moment after its end nobody does.
-    remember_addresses(instance, container);
     let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + SETTLE);
     let answer = request(instance, container, &Request::Stop { signal, timeout }, patience);
     match answer {
@@ -214,7 +220,7 @@ pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
 
 fn remove_one(instance: &Instance, mut container: Container, force: bool, volumes: bool) -> Outcome<()> {
     if force && container.state.status.is_alive() {
-        let stopped = stop_one(instance, &container, Some(libc::SIGKILL), Some(0));
+        let stopped = end_one(instance, &container, Some(libc::SIGKILL), Some(0));
         if stopped.is_err() && !lifecycle::kill_by_force(&container.state) {
             stopped?;
         }

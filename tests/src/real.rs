@@ -65,7 +65,9 @@ impl Real {
             let answer = self.host.outside.tcp(&format!("{HOST_V4}:{port}"), say);
             match answer {
                 Ok(said) if said.contains(want) => return said,
-                other => assert!(began.elapsed() < PATIENCE, "port {port} never said {want:?}: {other:?}\n{}", self.tails()),
+                other => {
+                    assert!(began.elapsed() < PATIENCE, "port {port} never said {want:?}: {other:?}\n{}", self.tails())
+                }
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -26,7 +26,8 @@ fn rows() -> BTreeMap<String, String> {
     for entry in std::fs::read_dir(tests::real::results()).into_iter().flatten().flatten() {
         let text = std::fs::read(entry.path()).expect("read a row");
         let row: serde_json::Value = serde_json::from_slice(&text).expect("a row is JSON");
-        let (program, version) = (row["program"].as_str().expect("a name"), row["version"].as_str().expect("a version"));
+        let (program, version) =
+            (row["program"].as_str().expect("a name"), row["version"].as_str().expect("a version"));
         let what = match row["reason"].as_str() {
             Some(reason) => format!("does not run: {reason}"),
             None => {

@@ -36,7 +36,9 @@ public class Main { public static void main(String[] a) throws Exception {
     );
     real.ok("network create app");
     let source = folder.display();
-    real.ok(&format!("run -d --name app --network app -p 8080:8080 -m 256m --cpus 1 -v {source}:/src:ro -w /src java java Main.java"));
+    real.ok(&format!(
+        "run -d --name app --network app -p 8080:8080 -m 256m --cpus 1 -v {source}:/src:ro -w /src java java Main.java"
+    ));
     let said = real.until("logs app", "spawned");
     let heap: u64 = said.split("heap ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(said.contains("sum 2016") && said.contains("cpus 1"), "{said}");
@@ -74,7 +76,10 @@ if (!isMainThread) { let n = 0; for (let i = 0; i < 1e6; i++) n += i % 7; parent
         )],
     );
     real.ok("network create app");
-    real.ok(&format!("run -d --name app --network app -p 3000:3000 -m 256m --user 1000:1000 -v {}:/app -w /app node node app.js", folder.display()));
+    real.ok(&format!(
+        "run -d --name app --network app -p 3000:3000 -m 256m --user 1000:1000 -v {}:/app -w /app node node app.js",
+        folder.display()
+    ));
     for want in ["workers 1", "spawned", "pool 32", "name 172.", "listening"] {
         real.until("logs app", want);
     }
@@ -126,7 +131,17 @@ fn python_and_gunicorn() {
     let app = "import os\nfrom flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef hello(): return f'from worker {os.getpid()}'\n";
     let folder = programs(&real, &[("all.py", PYTHON), ("app.py", app)]);
     let said = real.ok(&format!("run --rm -v {}:/src python python3 /src/all.py", folder.display()));
-    for want in ["threads 50", "fork 285", "spawn 285", "forkserver 285", "executor 285", "queue item", "asyncio (b'x\\n'", "shared memory", "done"] {
+    for want in [
+        "threads 50",
+        "fork 285",
+        "spawn 285",
+        "forkserver 285",
+        "executor 285",
+        "queue item",
+        "asyncio (b'x\\n'",
+        "shared memory",
+        "done",
+    ] {
         assert!(said.contains(want) || said.contains(&want.replace("(b", "b")), "{want}: {said}");
     }
     real.row.saw("50 threads, multiprocessing by fork, spawn and forkserver, asyncio, shared memory");
@@ -201,7 +216,10 @@ func main() {
         folder.display()
     ));
     real.row.saw("compiled inside, with cgo");
-    real.ok(&format!("run -d --name app --network app -p 8080:8080 -m 128m -v {}:/src golang /src/app", folder.display()));
+    real.ok(&format!(
+        "run -d --name app --network app -p 8080:8080 -m 128m -v {}:/src golang /src/app",
+        folder.display()
+    ));
     real.page(8080, "/", "from go");
     real.row.saw("published port");
     let said = real.ok("logs app");

@@ -65,8 +65,10 @@ fn haproxy_over_an_alias_with_three_replicas() {
     let real = Real::new("HAProxy", &["haproxy", "nginx"]);
     real.ok("network create app");
     for n in 1..=3 {
-        real.ok(&format!("run -d --name web{n} --network app --network-alias web nginx sh -c \
-             'echo replica-{n} > /usr/share/nginx/html/index.html; exec nginx -g \"daemon off;\"'"));
+        real.ok(&format!(
+            "run -d --name web{n} --network app --network-alias web nginx sh -c \
+             'echo replica-{n} > /usr/share/nginx/html/index.html; exec nginx -g \"daemon off;\"'"
+        ));
     }
     let config = real.host.scratch().join("haproxy.cfg");
     std::fs::write(
@@ -129,7 +131,10 @@ fn squid() {
     real.ok("network create app");
     real.ok("run -d --name web --network app nginx");
     real.ok("run -d --name proxy --network app -p 3128:3128 -v spool:/var/spool/squid squid");
-    real.until("run --rm --network app -e http_proxy=http://proxy:3128 tools curl -sS http://web/", "Welcome to nginx!");
+    real.until(
+        "run --rm --network app -e http_proxy=http://proxy:3128 tools curl -sS http://web/",
+        "Welcome to nginx!",
+    );
     real.row.saw("a client finds it by name");
     real.outside(3128, "GET http://web/ HTTP/1.0\r\n\r\n", "Welcome to nginx!");
     real.row.saw("published port");

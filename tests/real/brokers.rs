@@ -30,7 +30,7 @@ fn rabbitmq() {
     let memory = real.ok("exec mq rabbitmqctl status");
     assert!(memory.contains("computed to: 0.4") || memory.contains("0.4295 gb"), "{memory}");
     real.sees_memory("mq", 1 << 30);
-    real.on_terminal("exec -it mq bash", "rabbitmq-diagnostics ping\n", "Ping succeeded");
+    real.on_terminal("exec -it mq bash", "# ", "rabbitmq-diagnostics ping", "Ping succeeded");
     real.row.saw("exec -it");
     real.logs("mq", "Server startup complete");
     real.stops("mq", 0, "Successfully stopped RabbitMQ and its dependencies");
@@ -55,7 +55,7 @@ fn mosquitto() {
     assert_eq!(real.ok(&format!("{client} mosquitto_sub -h mq -t news -C 1 -W 20")), "kept");
     real.row.saw("a client finds it by name");
     // CONNECT of MQTT 3.1.1; its answer is CONNACK.
-    real.outside(1883, "\u{10}\u{0e}\0\u{4}MQTT\u{4}\u{2}\0\u{3c}\0\u{2}me", "\u{2}");
+    real.outside(1883, b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02me", "\x20\x02");
     real.row.saw("published port");
     real.sees_memory("mq", 64 << 20);
     real.logs("mq", "New client connected");

@@ -18,7 +18,7 @@ fn redis() {
     real.outside(6379, "GET key\r\nQUIT\r\n", "kept");
     real.row.saw("published port");
     real.sees_memory("cache", 128 << 20);
-    real.on_terminal("exec -it cache redis-cli", "get key\n", "\"kept\"");
+    real.on_terminal("exec -it cache redis-cli", "6379>", "get key", "\"kept\"");
     real.row.saw("exec -it");
     real.logs("cache", "Ready to accept connections");
     real.stops("cache", 0, "Redis is now ready to exit, bye bye");
@@ -47,7 +47,7 @@ fn postgres() {
     real.ok(&format!("{client} 'create table t as select generate_series(1,10000) as n; create index on t(n)'"));
     real.row.saw("a client finds it by name");
     // The first words of its protocol: may I have TLS?
-    real.outside(5432, "\0\0\0\u{8}\u{4}\u{d2}\u{16}\u{2f}", "");
+    real.outside(5432, b"\0\0\0\x08\x04\xd2\x16\x2f", "S");
     real.row.saw("published port");
     assert_eq!(real.ok("exec -u postgres db psql -U postgres -d shop -Atc 'show shared_buffers'"), "64MB");
     // Parallel workers share memory in /dev/shm.
@@ -55,7 +55,7 @@ fn postgres() {
     assert!(real.ok(&format!("exec db psql -U postgres -d shop -Atc '{parallel}'")).ends_with("50005000"));
     real.row.saw("parallel queries in /dev/shm");
     real.sees_memory("db", 512 << 20);
-    real.on_terminal("exec -it db psql -U postgres shop", "select 6*7 as answer;\n", "42");
+    real.on_terminal("exec -it db psql -U postgres shop", "shop=#", "select 6*7 as answer;", "42");
     real.row.saw("exec -it");
     real.logs("db", "database system is ready to accept connections");
     real.stops("db", 0, "received fast shutdown request");
@@ -95,7 +95,7 @@ fn mariadb() {
     real.outside(3306, "", "MariaDB");
     real.row.saw("published port");
     real.sees_memory("db", 512 << 20);
-    real.on_terminal("exec -it db mariadb -uroot -psecret shop", "select 6*7;\n", "42");
+    real.on_terminal("exec -it db mariadb -uroot -psecret shop", "[shop]>", "select 6*7;", "42");
     real.row.saw("exec -it");
     real.logs("db", "ready for connections");
     real.stops("db", 0, "Shutdown complete");

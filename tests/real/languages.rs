@@ -97,7 +97,7 @@ if (!isMainThread) { let n = 0; for (let i = 0; i < 1e6; i++) n += i % 7; parent
     real.stops("app", 0, "closed in order");
     real.ok("run --rm --network none -w /tmp/p node sh -c 'npm init -y && npm pkg set scripts.hi=\"echo said\" && npm run hi'");
     real.row.saw("npm");
-    real.on_terminal("run --rm -it node", "40+2\n.exit\n", "42");
+    real.on_terminal("run --rm -it node", "> ", "40+2", "42");
     real.row.saw("its prompt on a terminal");
     real.row.end();
 }
@@ -147,7 +147,7 @@ fn python_and_gunicorn() {
     real.row.saw("50 threads, multiprocessing by fork, spawn and forkserver, asyncio, shared memory");
     assert_eq!(real.ok("run --rm -u 1000 python python3 -c 'import ssl, sqlite3, ctypes, lzma; print(open(\"/dev/stdout\", \"w\").write(\"x\"))'").len(), 2);
     real.row.saw("any user writes to /dev/stdout");
-    real.on_terminal("run --rm -it python", "print(40+2)\n", "42");
+    real.on_terminal("run --rm -it python", ">>> ", "print(40+2)", "42");
     real.row.saw("its prompt on a terminal");
     real.row.end();
 

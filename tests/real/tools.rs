@@ -17,7 +17,7 @@ fn sshd_with_a_login() {
     real.row.saw("a client finds it by name");
     // An interactive login: PAM, a terminal, the record of logins.
     let line = "run --rm -it --network app tools sshpass -p secret ssh -tt -o StrictHostKeyChecking=no ann@ssh";
-    real.on_terminal(line, "tty; echo in-$((40+2))\n", "in-42");
+    real.on_terminal(line, "$ ", "tty; echo in-$((40+2))", "in-42");
     real.row.saw("a login on a terminal");
     real.ok("run --rm --network app tools sh -c 'echo data > /tmp/f && sshpass -p secret scp -o StrictHostKeyChecking=no /tmp/f ann@ssh:/tmp/f && \
              sshpass -p secret sftp -o StrictHostKeyChecking=no -b /dev/null ann@ssh'");

@@ -25,7 +25,7 @@ fn nginx() {
     real.page(8080, "/missing", "404 Not Found");
     real.logs("web", "open() \"/usr/share/nginx/html/missing\" failed");
     real.sees_memory("web", 64 << 20);
-    real.on_terminal("exec -it web bash", "nginx -t; id -un\n", "test is successful");
+    real.on_terminal("exec -it web bash", "# ", "nginx -t; id -un", "test is successful");
     real.row.saw("exec -it");
     // A new configuration without a lost connection, as its users do it.
     real.ok("exec web nginx -s reload");
@@ -54,7 +54,7 @@ fn apache() {
     real.row.saw("a client finds it by name");
     real.logs("web", "\"GET / HTTP/1.1\" 200");
     real.sees_memory("web", 128 << 20);
-    real.on_terminal("exec -it web bash", "apache2ctl -t 2>&1\n", "Syntax OK");
+    real.on_terminal("exec -it web bash", "# ", "apache2ctl -t 2>&1", "Syntax OK");
     real.row.saw("exec -it");
     real.stops("web", 0, "caught SIGWINCH, shutting down gracefully");
     real.row.end();
@@ -119,7 +119,7 @@ fn php_fpm_behind_nginx_over_a_shared_volume() {
     real.row.saw("published port");
     real.logs("php", "note of the script");
     real.sees_memory("php", 128 << 20);
-    real.on_terminal("exec -it php bash", "php -r 'echo 40+2, PHP_EOL;'\n", "42");
+    real.on_terminal("exec -it php bash", "# ", "php -r 'echo 40+2, PHP_EOL;'", "42");
     real.row.saw("exec -it");
     real.stops("php", 0, "exiting, bye-bye!");
     real.row.end();

@@ -4,8 +4,11 @@
 //! `docs/compatibility.md` (`tests/src/bin/compatibility.rs`).
 
 use crate::host::HOST_V4;
+use crate::host::bury;
 use crate::terminal::Terminal;
-use crate::{Host, Ran, bin, bury};
+use crate::{Host, Netns, Ran, bin};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -59,14 +62,14 @@ impl Real {
 
     /// Asks a published port from outside until the answer has this text.
     #[track_caller]
-    pub fn outside(&self, port: u16, say: &str, want: &str) -> String {
+    pub fn outside(&self, port: u16, say: impl AsRef<[u8]>, want: &str) -> String {
         let began = Instant::now();
         loop {
-            let answer = self.host.outside.tcp(&format!("{HOST_V4}:{port}"), say);
-            match answer {
+            match ask(&self.host.outside, port, say.as_ref(), want) {
                 Ok(said) if said.contains(want) => return said,
                 other => {
-                    assert!(began.elapsed() < PATIENCE, "port {port} never said {want:?}: {other:?}\n{}", self.tails())
+                    let said = self.tails();
+                    assert!(began.elapsed() < PATIENCE, "port {port} never said {want:?}: {other:?}\n{said}");
                 }
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -79,15 +82,17 @@ impl Real {
         self.outside(port, &format!("GET {path} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"), want)
     }
 
-    /// Runs a command in a container on a terminal, as `exec -it` gives it, and waits for a text on it.
+    /// Runs `rcr` on a terminal: waits for a prompt, types as a keyboard does, and waits for a text that answers.
     #[track_caller]
-    pub fn on_terminal(&self, line: &str, type_in: &str, want: &str) {
+    pub fn on_terminal(&self, line: &str, prompt: &str, keys: &str, want: &str) {
         let words = words(line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut terminal = Terminal::start(self.host.command(&words));
-        terminal.send(type_in);
+        terminal.expect(prompt);
+        terminal.send(&format!("{keys}\r"));
         terminal.expect(want);
-        terminal.send("exit\n");
+        // What begins with `exec` ends with its terminal; what begins with `run` would, too.
+        terminal.send("\x04");
         terminal.wait();
     }
 
@@ -171,14 +176,14 @@ impl Row {
     }
 
     /// The test has ended well.
-    pub fn end(self) {
-        let seen = self.seen.into_inner().unwrap();
+    pub fn end(&self) {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         assert!(!seen.is_empty(), "a row without anything seen");
         record(&serde_json::json!({ "program": self.program, "version": self.version, "seen": seen }));
     }
 
     /// The program can't run for a reason that was seen, too.
-    pub fn cannot(self, reason: &str) {
+    pub fn cannot(&self, reason: &str) {
         record(&serde_json::json!({ "program": self.program, "version": self.version, "reason": reason }));
     }
 }
@@ -194,6 +199,28 @@ fn record(row: &serde_json::Value) {
     let program = row["program"].as_str().expect("a name");
     let name: String = program.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     std::fs::write(folder.join(name + ".json"), row.to_string()).expect("write the row");
+}
+
+/// One connection from here to the host's published port: what came until the wanted text did, or the end.
+fn ask(from: &Netns, port: u16, say: &[u8], want: &str) -> std::io::Result<String> {
+    let (say, want) = (say.to_vec(), want.to_owned());
+    from.inside(move || {
+        let to = format!("{HOST_V4}:{port}").parse().expect("an address");
+        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(&say)?;
+        let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let text = String::from_utf8_lossy(&said).into_owned();
+            if !text.is_empty() && text.contains(&want) {
+                return Ok(text);
+            }
+            match stream.read(&mut buffer)? {
+                0 => return Ok(text),
+                got => said.extend(&buffer[..got]),
+            }
+        }
+    })
 }
 
 /// What an image's archive is packed from, and the image's folder.

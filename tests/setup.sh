@@ -27,6 +27,18 @@ done
 if command -v busybox >/dev/null && ldd "$(command -v busybox)" >/dev/null 2>&1; then missing+=(busybox-static); fi
 [ -e /usr/lib/x86_64-linux-gnu/libc.a ] || [ -n "$(find /usr/lib -name libc.a -print -quit 2>/dev/null)" ] || missing+=(libc6-dev)
 
+# Docker's seccomp profile, which ours is compared with: out of a package whose other files nobody needs.
+fetch_profile() {
+  local cache=${RCR_CACHE:-$HOME/.cache/rcr} dir
+  [ -s "$cache/docker-seccomp.json" ] && return
+  mkdir -p "$cache"
+  dir=$(mktemp -d)
+  (cd "$dir" && chmod 755 . && apt-get download -qq golang-github-docker-docker-dev >/dev/null 2>"$dir/errors" \
+    && dpkg-deb --fsys-tarfile ./*.deb | tar -xO --wildcards '*/profiles/seccomp/default.json' > "$cache/docker-seccomp.json.new" \
+    && mv "$cache/docker-seccomp.json.new" "$cache/docker-seccomp.json") || { cat "$dir/errors" >&2; rm -rf "$dir"; return 1; }
+  rm -rf "$dir"
+}
+
 # protoc without the definitions that it comes with builds nothing of etcd's.
 [ -e /usr/include/google/protobuf/any.proto ] || [ -e /usr/local/include/google/protobuf/any.proto ] || missing+=(libprotobuf-dev)
 
@@ -52,6 +64,7 @@ elif [ ! -x /usr/sbin/nginx ] && command -v apt-get >/dev/null && [ -z "$(find /
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
   $sudo apt-get update -qq
 fi
+if [ "$want" = test ]; then fetch_profile; fi
 if ! command -v cargo >/dev/null; then
   echo "missing: a Rust toolchain (cargo), 1.91 or newer; see https://rustup.rs" >&2
   exit 1

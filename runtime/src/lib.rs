@@ -12,6 +12,9 @@
 //! | [`report`] | the only printer of errors |
 //! | [`sys`] | the runtime's `unsafe` |
 
+// An error that can't be told must not become a crash: `report` writes to stderr, nobody else.
+#![deny(clippy::print_stderr)]
+
 pub mod bundle;
 pub mod cgroup;
 pub mod cli;

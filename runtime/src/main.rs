@@ -2,7 +2,8 @@
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use rcr::cli::{Cli, dash};
+use rcr::cli::Cli;
+use rcr::cli::argv::{self, Refused};
 use rcr::report::{EXIT_RCR, Failure, watch_stdout};
 use std::process::ExitCode;
 
@@ -22,16 +23,15 @@ fn main() -> ExitCode {
 
 /// The command line, or the exit code after help, version or a usage error.
 fn parse() -> Result<Cli, i32> {
-    let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let mut args = std::env::args_os();
+    let program = args.next().unwrap_or_else(|| "rcr".into());
     let mut command = Cli::command();
     command.build();
-    if let Some((written, meant)) = dash::single_dash_flag(&command, &args) {
-        Failure::new(format!("unknown flag `{written}`"))
-            .hint(format!("did you mean `{meant}`? long flags have two dashes"))
-            .print();
-        return Err(EXIT_RCR);
-    }
-    Cli::try_parse().map_err(|error| match error.kind() {
+    let args = argv::normalize(&command, &args.collect::<Vec<_>>()).map_err(|why| {
+        refused(why).print();
+        EXIT_RCR
+    })?;
+    Cli::try_parse_from(std::iter::once(program).chain(args)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             0
@@ -45,6 +45,16 @@ fn parse() -> Result<Cli, i32> {
             EXIT_RCR
         }
     })
+}
+
+fn refused(why: Refused) -> Failure {
+    match why {
+        Refused::OneDash(written, meant) => Failure::new(format!("unknown flag `{written}`"))
+            .hint(format!("did you mean `{meant}`? long flags have two dashes")),
+        Refused::NotABoolean(flag, value) => {
+            Failure::new(format!("cannot understand `{flag}={value}`")).because("it is neither true nor false")
+        }
+    }
 }
 
 /// A usage error in our form: the first line is what is wrong, a tip becomes the hint.

@@ -46,6 +46,11 @@ impl Failure {
         self
     }
 
+    /// An end without a word, as of a program whose output nobody reads any more.
+    pub fn silent(code: i32) -> Self {
+        Self::new("").code(code)
+    }
+
     /// The same with another exit code.
     pub fn code(mut self, code: i32) -> Self {
         self.code = code;
@@ -87,16 +92,30 @@ impl Failure {
 
     /// Prints to stderr.
     pub fn print(&self) {
-        eprint!("{}", self.text());
-        if self.hint.is_none() && self.is_refused() && !rustix::process::geteuid().is_root() {
-            eprintln!("hint: {FOR_ROOT}");
+        if self.message.is_empty() {
+            return;
         }
+        let mut text = self.text();
+        if self.hint.is_none() && self.is_refused() && !rustix::process::geteuid().is_root() {
+            let _ = writeln!(text, "hint: {FOR_ROOT}");
+        }
+        to_stderr(&text);
     }
 
     /// The kernel said that we may not.
     fn is_refused(&self) -> bool {
         self.causes.iter().any(|cause| cause.ends_with("(EACCES)") || cause.ends_with("(EPERM)"))
     }
+}
+
+/// A line that is neither output nor an error: `warning: …`.
+pub fn warn(text: impl AsRef<str>) {
+    to_stderr(&format!("warning: {}\n", printable(text.as_ref())));
+}
+
+/// An error that can't be told (a closed or hung-up terminal, a full disk) must not become a crash: the exit code still says it.
+pub fn to_stderr(text: &str) {
+    let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }
 
 /// What `println!` panics with when the standard output can't be written.

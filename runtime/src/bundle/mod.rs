@@ -2,6 +2,7 @@
 
 pub mod caps;
 pub mod plan;
+pub mod powers;
 pub mod seccomp;
 pub mod spec;
 
@@ -59,5 +60,5 @@ pub enum BundleError {
     #[error("build the OCI runtime spec")]
     Spec(#[from] oci_spec::OciSpecError),
     #[error(transparent)]
-    Seccomp(#[from] seccomp::ProfileError),
+    Seccomp(#[from] seccomp::UnknownArchitecture),
 }

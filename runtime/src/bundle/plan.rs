@@ -1,12 +1,10 @@
 //! An OCI runtime spec as an init plan: what can't be understood is refused here, before anything is touched.
 
-use super::seccomp::{self, Granted};
-use super::{BundleError, Facts, caps};
+use super::powers::powers;
+use super::{BundleError, Facts};
 use crate::container::config::Config;
 use crate::init::plan::{InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
-use crate::sys::creds::CapMasks;
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
-use ::caps::Capability;
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
 use std::path::{Path, PathBuf};
 
@@ -73,66 +71,29 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         },
         ops,
         late_ops,
-        process: process_plan(spec, config)?,
+        process: process_plan(spec, config, facts)?,
     })
 }
 
-fn process_plan(spec: &Spec, config: &Config) -> Result<ProcessPlan, BundleError> {
+fn process_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<ProcessPlan, BundleError> {
     let process = spec.process().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no process".into()))?;
-    let masks = cap_masks(process);
+    let powers = powers(&config.security, facts.capabilities)?;
     let mut user = UserPlan::parse(&config.process.user).map_err(BundleError::Invalid)?;
     user.extra_groups.clone_from(&config.process.group_add);
-    let confined = config.security.seccomp && !config.security.privileged;
     Ok(ProcessPlan {
         args: process.args().clone().unwrap_or_default(),
         env: process.env().clone().unwrap_or_default(),
         cwd: process.cwd().display().to_string(),
         user,
-        caps: masks,
-        no_new_privs: process.no_new_privileges().unwrap_or(false),
+        caps: powers.caps,
+        no_new_privs: powers.no_new_privs,
         rlimits: config.rlimits.clone(),
-        seccomp: if confined { seccomp::default_profile(granted(masks.bounding))? } else { Vec::new() },
+        seccomp: powers.seccomp,
         terminal: process.terminal().unwrap_or(false),
+        terminal_size: None,
         oom_score_adj: process.oom_score_adj(),
         parent_death_signal: true,
     })
-}
-
-fn cap_masks(process: &oci_spec::runtime::Process) -> CapMasks {
-    let Some(sets) = process.capabilities() else {
-        return CapMasks { bounding: 0, effective: 0, permitted: 0, inheritable: 0, ambient: 0 };
-    };
-    let mask = |set: &Option<oci_spec::runtime::Capabilities>| {
-        set.iter().flatten().filter_map(|c| caps::parse(&c.to_string()).ok()).map(caps::bit).sum()
-    };
-    CapMasks {
-        bounding: mask(sets.bounding()),
-        effective: mask(sets.effective()),
-        permitted: mask(sets.permitted()),
-        inheritable: mask(sets.inheritable()),
-        ambient: mask(sets.ambient()),
-    }
-}
-
-/// Which of the capabilities in a mask the seccomp profile looks at.
-pub fn granted(mask: u64) -> Granted {
-    let has = |capability| mask & caps::bit(capability) != 0;
-    Granted {
-        sys_admin: has(Capability::CAP_SYS_ADMIN),
-        sys_chroot: has(Capability::CAP_SYS_CHROOT),
-        sys_module: has(Capability::CAP_SYS_MODULE),
-        sys_boot: has(Capability::CAP_SYS_BOOT),
-        sys_time: has(Capability::CAP_SYS_TIME),
-        sys_tty_config: has(Capability::CAP_SYS_TTY_CONFIG),
-        sys_pacct: has(Capability::CAP_SYS_PACCT),
-        sys_rawio: has(Capability::CAP_SYS_RAWIO),
-        sys_nice: has(Capability::CAP_SYS_NICE),
-        dac_read_search: has(Capability::CAP_DAC_READ_SEARCH),
-        net_raw: has(Capability::CAP_NET_RAW),
-        bpf: has(Capability::CAP_BPF),
-        perfmon: has(Capability::CAP_PERFMON),
-        syslog: has(Capability::CAP_SYSLOG),
-    }
 }
 
 fn relative(path: impl AsRef<Path>) -> String {

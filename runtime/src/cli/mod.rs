@@ -1,8 +1,8 @@
 //! The command line's grammar: what can be said, nothing about what it does.
 
+pub mod argv;
 pub mod attachment;
 pub mod container;
-pub mod dash;
 pub mod image;
 pub mod network;
 pub mod node;

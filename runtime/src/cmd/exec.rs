@@ -1,9 +1,12 @@
-//! `exec`: the program is the shim's child, in the container; its stdio are ours, or a terminal's that is handed to us.
+//! `exec`: the program is the shim's child, in the container. Between it and us are pipes of its own, or a terminal whose master
+//! is handed to us: none of our own descriptors reaches the container.
 
-use super::create::{set, user_environment};
-use super::signal::Signals;
-use super::terminal::{DetachKeys, RawMode};
-use crate::bundle::{self, seccomp};
+use super::attach::unwritten;
+use super::create::{set, set_default, user_environment};
+use super::signal::{Insistence, Signals};
+use super::sink::{CHUNK, Sink};
+use super::terminal::{self, DetachKeys, RawMode};
+use crate::bundle::{self, powers::powers};
 use crate::cgroup;
 use crate::cli::container::ExecArgs;
 use crate::cli::value;
@@ -15,11 +18,13 @@ use crate::container::store::Container;
 use crate::init::plan::{ProcessPlan, UserPlan};
 use crate::report::{Doing, Failure, Outcome};
 use crate::shim::config::{Answer, ExecConfig};
-use crate::sys::{fd, tty};
+use crate::shim::launch::Pipes;
+use crate::sys::tty;
 use netd_api::{recv_frame, send_frame};
 use rustix::event::{PollFd, PollFlags, poll};
-use std::io::{self, Write, stdin};
-use std::os::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use std::io::stdin;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// `rcr exec`.
@@ -40,37 +45,64 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
     }
     let keys = value::detach_keys(&args.detach_keys)
         .map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
-    let config = exec_config(&container, args).doing(doing)?;
+    let pipes = if args.detach || args.tty { Ok(Pipes::none()) } else { Pipes::new(args.interactive) };
+    let pipes = pipes.doing(|| "cannot create pipes")?;
+    let config = exec_config(&container, args, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
     let signals = if args.detach { None } else { Some(Signals::block()?) };
-    arrange_stdio(args)?;
-    let (control, pid) = spawn::shim("exec")?;
-    send_frame(&control, &config, &[]).map_err(|e| Failure::new(doing()).because(e.to_string()))?;
-    let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(|e| Failure::new(doing()).because(e.to_string()))?;
-    let pid_in_host = match answer {
+    let (control, _) = spawn::shim("exec")?;
+    let streams: Vec<i32> = pipes.child.iter().flatten().map(|end| end.as_raw_fd()).collect();
+    let broken = |e: netd_api::FrameError| Failure::new(doing()).because(e.to_string());
+    send_frame(&control, &config, &streams).map_err(broken)?;
+    // Held open here, an end would keep the stream from ending.
+    drop(pipes.child);
+    let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(broken)?;
+    let target = match answer {
         Answer::Started { pid } => pid,
         Answer::Failed(failure) => return Err(start_failure(failure).during(doing())),
         Answer::Exited { code } => return Ok(code),
     };
     let Some(signals) = signals else { return Ok(0) };
-    let session = Session { control, signals, keys: DetachKeys::new(keys), target: pid_in_host, _shim: pid };
-    match fds.pop() {
-        Some(terminal) => session.relay_terminal(terminal, args.interactive),
-        None => session.wait(),
+    let terminal = fds.pop();
+    let _raw = if terminal.is_some() && args.interactive { RawMode::enter()? } else { None };
+    let outputs = match &terminal {
+        Some(master) => [Some(master.try_clone().doing(|| "cannot read the terminal")?), None],
+        None => pipes.outputs,
+    };
+    let unblock = outputs.iter().chain([&pipes.stdin]).flatten();
+    for end in unblock {
+        rustix::io::ioctl_fionbio(end, true).map_err(std::io::Error::from).doing(|| "cannot use the streams")?;
     }
+    let sink = |fd: BorrowedFd| Sink::new(fd).doing(|| "cannot use the standard streams");
+    let relay = Relay {
+        control,
+        signals,
+        insistence: Insistence::default(),
+        target,
+        keys: DetachKeys::new(if terminal.is_some() { keys } else { Vec::new() }),
+        input: terminal.as_ref().filter(|_| args.interactive).map(|master| master.try_clone()).transpose(),
+        sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],
+        limits: [usize::MAX; 2],
+        terminal,
+        outputs,
+        to_send: Vec::new(),
+        code: None,
+    };
+    relay.run(pipes.stdin)
 }
 
-fn exec_config(container: &Container, args: &ExecArgs) -> Outcome<ExecConfig> {
+fn exec_config(container: &Container, args: &ExecArgs, streams: [bool; 3]) -> Outcome<ExecConfig> {
     let Container { config, state } = container;
     let init = state.init.ok_or_else(|| Failure::new("its process is gone"))?;
     let mut env = config.process.env.clone();
     if args.tty {
-        set(&mut env, "TERM=xterm".into());
+        set_default(&mut env, "TERM=xterm");
     }
     for variable in user_environment(&args.env, &args.env_file)? {
         set(&mut env, variable);
     }
     let paths = cgroup::paths(&cgroup::kind()?, &config.id);
-    Ok(ExecConfig { process: process(config, args, env)?, init_pid: init.pid, init_start: init.start, cgroup: paths })
+    let process = process(config, args, env)?;
+    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
 }
 
 fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<ProcessPlan> {
@@ -80,11 +112,12 @@ fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<Proces
     user.extra_groups.clone_from(&config.process.group_add);
     let available = caps::read(None, caps::CapSet::Bounding).map_err(|e| refused(e.to_string()))?;
     let available = available.into_iter().map(bundle::caps::bit).sum();
-    let security = Security { privileged: config.security.privileged || args.privileged, ..config.security.clone() };
-    let masks = bundle::caps::masks(&security, available).map_err(|e| refused(e.to_string()))?;
-    let confined = security.seccomp && !security.privileged;
-    let filters =
-        if confined { seccomp::default_profile(bundle::plan::granted(masks.bounding)) } else { Ok(Vec::new()) };
+    let security = Security {
+        privileged: config.security.privileged || args.privileged,
+        no_new_privs: config.security.no_new_privs && !args.privileged,
+        ..config.security.clone()
+    };
+    let powers = powers(&security, available).map_err(|e| refused(e.to_string()))?;
     let cwd = args.workdir.clone().unwrap_or_else(|| config.process.cwd.clone());
     if !cwd.starts_with('/') {
         return Err(refused(format!("the working directory `{cwd}` is not an absolute path")));
@@ -94,159 +127,194 @@ fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<Proces
         env,
         cwd,
         user,
-        caps: masks,
-        no_new_privs: security.no_new_privs && !args.privileged,
+        caps: powers.caps,
+        no_new_privs: powers.no_new_privs,
         rlimits: config.rlimits.clone(),
-        seccomp: filters.map_err(|e| refused(e.to_string()))?,
+        seccomp: powers.seccomp,
         terminal: args.tty,
+        terminal_size: if args.detach { None } else { terminal::size() },
         oom_score_adj: config.resources.oom_score_adj,
         parent_death_signal: !args.detach,
     })
 }
 
-/// Without `-i` the program reads `/dev/null`; detached it writes there, too.
-fn arrange_stdio(args: &ExecArgs) -> Outcome<()> {
-    let null = crate::shim::launch::open_null().doing(|| "cannot open `/dev/null`")?;
-    let numbers: &[i32] = match (args.detach, args.interactive) {
-        (true, _) => &[0, 1, 2],
-        (false, false) if !args.tty => &[0],
-        _ => &[],
-    };
-    numbers.iter().try_for_each(|n| fd::dup_onto(null.as_fd(), *n)).doing(|| "cannot redirect the standard streams")
-}
-
-struct Session {
+/// Between the program and our standard streams, until it has ended and all that it wrote is written.
+struct Relay {
     control: UnixStream,
     signals: Signals,
-    keys: DetachKeys,
+    insistence: Insistence,
     /// The program's pid as we see it.
     target: i32,
-    _shim: i32,
+    keys: DetachKeys,
+    terminal: Option<OwnedFd>,
+    /// Where what is typed goes: the terminal, or the pipe to its stdin; `None` after the end.
+    input: std::io::Result<Option<OwnedFd>>,
+    /// stdout and stderr, until their ends; a terminal stands for both.
+    outputs: [Option<OwnedFd>; 2],
+    sinks: [Sink; 2],
+    /// How many bytes of each output still count: all of them, until the program has ended. What its background children write
+    /// after that is nobody's.
+    limits: [usize; 2],
+    /// Typed, and not taken yet.
+    to_send: Vec<u8>,
+    code: Option<i32>,
 }
 
-impl Session {
-    /// The program has our own stdio: only signals and its end concern us.
-    fn wait(self) -> Outcome<i32> {
+/// What poll(2) watches.
+#[derive(Clone, Copy)]
+enum Source {
+    Control,
+    Signals,
+    Output(usize),
+    Sink(usize),
+    Stdin,
+    Input,
+}
+
+impl Relay {
+    fn run(mut self, pipe: Option<OwnedFd>) -> Outcome<i32> {
+        if pipe.is_some() {
+            self.input = Ok(pipe);
+        }
+        let mut input = std::mem::replace(&mut self.input, Ok(None)).doing(|| "cannot write to the terminal")?;
         loop {
-            let mut fds = [
-                PollFd::new(&self.control, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-            ];
-            let _ = poll(&mut fds, None);
-            let ended = !fds[0].revents().is_empty();
-            self.hand_signals_on(None);
-            if ended {
-                return self.exit_code();
+            if let Some(code) = self.code.filter(|_| self.is_drained()) {
+                return Ok(code);
+            }
+            for source in self.wait(input.as_ref()) {
+                match source {
+                    Source::Control => self.on_end()?,
+                    Source::Signals => self.on_signals()?,
+                    Source::Output(n) => self.copy_out(n)?,
+                    Source::Sink(n) => drop(self.sinks[n].flush().map_err(unwritten)?),
+                    Source::Stdin => {
+                        if self.copy_in(&mut input) {
+                            return Ok(0);
+                        }
+                    }
+                    Source::Input => self.send_input(&mut input),
+                }
             }
         }
     }
 
-    fn exit_code(&self) -> Outcome<i32> {
-        match recv_frame::<Answer>(&self.control) {
-            Ok((Answer::Exited { code }, _)) => Ok(code),
-            _ => {
-                Err(Failure::new("the program's shim is gone").because("it ended without telling how the program did"))
-            }
-        }
+    fn is_drained(&self) -> bool {
+        self.outputs.iter().all(Option::is_none) && !self.sinks.iter().any(Sink::is_behind)
     }
 
-    fn hand_signals_on(&self, terminal: Option<&OwnedFd>) {
+    fn wait(&self, input: Option<&OwnedFd>) -> Vec<Source> {
+        let standard_input = stdin();
+        let mut what = vec![Source::Signals];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        if self.code.is_none() {
+            what.push(Source::Control);
+            fds.push(PollFd::new(&self.control, PollFlags::IN));
+        }
+        for (n, (output, sink)) in self.outputs.iter().zip(&self.sinks).enumerate() {
+            // While a reader has no room, nothing more is taken from the program.
+            if sink.is_behind() {
+                what.push(Source::Sink(n));
+                fds.push(PollFd::from_borrowed_fd(sink.as_fd(), PollFlags::OUT));
+            } else if let Some(output) = output {
+                what.push(Source::Output(n));
+                fds.push(PollFd::new(output, PollFlags::IN));
+            }
+        }
+        if let Some(input) = input {
+            if self.to_send.is_empty() {
+                what.push(Source::Stdin);
+                fds.push(PollFd::new(&standard_input, PollFlags::IN));
+            } else {
+                what.push(Source::Input);
+                fds.push(PollFd::new(input, PollFlags::OUT));
+            }
+        }
+        let _ = poll(&mut fds, None);
+        what.into_iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty()).map(|(source, _)| source).collect()
+    }
+
+    /// The program has ended: what the pipes hold now is all that it wrote.
+    fn on_end(&mut self) -> Outcome<()> {
+        let Ok((Answer::Exited { code }, _)) = recv_frame::<Answer>(&self.control) else {
+            return Err(
+                Failure::new("the program's shim is gone").because("it ended without telling how the program did")
+            );
+        };
+        self.code = Some(code);
+        for n in 0..2 {
+            let Some(output) = &self.outputs[n] else { continue };
+            self.limits[n] = rustix::io::ioctl_fionread(output).map_or(0, |bytes| bytes as usize);
+            if self.limits[n] == 0 {
+                self.outputs[n] = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_signals(&mut self) -> Outcome<()> {
         while let Some(signal) = self.signals.next() {
-            match (signal, terminal) {
-                (libc::SIGWINCH, Some(terminal)) => copy_size(terminal),
+            match (signal, &self.terminal) {
+                (libc::SIGWINCH, Some(terminal)) => {
+                    if let Some((rows, columns)) = terminal::size() {
+                        let _ = tty::set_size(terminal.as_fd(), rows, columns);
+                    }
+                }
                 (libc::SIGWINCH, None) => {}
                 (signal, _) => {
                     if let Some(pidfd) = crate::container::process::ProcessId::of(self.target).and_then(|p| p.open()) {
                         let _ = crate::sys::signal::send(pidfd.as_fd(), signal);
                     }
+                    self.insistence.check(signal)?;
                 }
             }
         }
+        Ok(())
     }
 
-    fn relay_terminal(mut self, terminal: OwnedFd, interactive: bool) -> Outcome<i32> {
-        let _raw = if interactive { RawMode::enter()? } else { None };
-        copy_size(&terminal);
-        let input = stdin();
-        let mut input_open = interactive;
-        let mut output_open = true;
-        loop {
-            let mut fds = vec![
-                PollFd::new(&self.control, PollFlags::IN),
-                PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-                PollFd::new(&terminal, if output_open { PollFlags::IN } else { PollFlags::empty() }),
-            ];
-            if input_open {
-                fds.push(PollFd::new(&input, PollFlags::IN));
-            }
-            let _ = poll(&mut fds, None);
-            let ready = |i: usize| fds.get(i).is_some_and(|fd: &PollFd| !fd.revents().is_empty());
-            let (ended, written, typed) = (ready(0), ready(2) && output_open, ready(3));
-            self.hand_signals_on(Some(&terminal));
-            if written {
-                output_open = copy_out(&terminal)?;
-            } else if ended {
-                // All output was read: only then is the end the end.
-                return self.exit_code();
-            }
-            if typed {
-                match self.copy_in(&terminal) {
-                    Typed::More => {}
-                    Typed::End => input_open = false,
-                    Typed::Detach => return Ok(0),
+    fn copy_out(&mut self, n: usize) -> Outcome<()> {
+        let Some(output) = &self.outputs[n] else { return Ok(()) };
+        match self.sinks[n].fill_from(output.as_fd(), self.limits[n]).map_err(unwritten)? {
+            None => self.outputs[n] = None,
+            Some(moved) if self.code.is_some() => {
+                self.limits[n] -= moved;
+                if self.limits[n] == 0 {
+                    self.outputs[n] = None;
                 }
             }
+            Some(_) => {}
         }
+        Ok(())
     }
 
-    fn copy_in(&mut self, terminal: &OwnedFd) -> Typed {
-        let mut buffer = [0u8; 4096];
+    /// True: the user detached.
+    fn copy_in(&mut self, input: &mut Option<OwnedFd>) -> bool {
+        let mut buffer = [0u8; CHUNK];
         match rustix::io::read(stdin(), &mut buffer) {
-            Ok(0) => Typed::End,
-            Ok(got) => {
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Ok(got @ 1..) => {
                 let (bytes, detach) = self.keys.filter(&buffer[..got]);
-                let mut rest = bytes.as_slice();
-                while let Ok(written @ 1..) = rustix::io::write(terminal, rest) {
-                    rest = &rest[written..];
-                    if rest.is_empty() {
-                        break;
-                    }
-                }
-                if detach { Typed::Detach } else { Typed::More }
+                self.to_send = bytes;
+                self.send_input(input);
+                return detach;
             }
-            Err(rustix::io::Errno::INTR) => Typed::More,
-            Err(_) => Typed::End,
+            // The end, or a terminal that is gone.
+            Ok(_) | Err(_) => *input = None,
         }
+        false
     }
-}
 
-enum Typed {
-    More,
-    End,
-    Detach,
-}
-
-fn copy_size(terminal: &OwnedFd) {
-    let out = io::stdout();
-    if let Ok((rows, columns)) = tty::size(out.as_fd()).or_else(|_| tty::size(stdin().as_fd()))
-        && rows > 0
-        && columns > 0
-    {
-        let _ = tty::set_size(terminal.as_fd(), rows, columns);
-    }
-}
-
-/// False: the terminal has no user any more.
-fn copy_out(terminal: &OwnedFd) -> Outcome<bool> {
-    let mut buffer = [0u8; 32 * 1024];
-    match rustix::io::read(terminal, &mut buffer) {
-        Ok(0) => Ok(false),
-        Ok(got) => {
-            let mut out = io::stdout().lock();
-            out.write_all(&buffer[..got]).and_then(|()| out.flush()).doing(|| "cannot write the program's output")?;
-            Ok(true)
+    fn send_input(&mut self, input: &mut Option<OwnedFd>) {
+        while let (Some(to), false) = (&*input, self.to_send.is_empty()) {
+            match rustix::io::write(to, &self.to_send) {
+                Ok(written) => drop(self.to_send.drain(..written)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                // Nobody reads it any more.
+                Err(_) => {
+                    self.to_send.clear();
+                    *input = None;
+                }
+            }
         }
-        Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(true),
-        Err(_) => Ok(false),
     }
 }

@@ -275,8 +275,8 @@ fn check(instance: &Instance, args: &CheckArgs) -> Outcome<i32> {
     }
     println!("{} images, {} layers: {damaged} damaged, {repaired} repaired", wanted.len(), seen.len());
     if damaged > 0 && !args.repair {
-        eprintln!(
-            "hint: `rcr image check --repair` makes layers anew, and pulls what cannot be made from what is here"
+        crate::report::to_stderr(
+            "hint: `rcr image check --repair` makes layers anew, and pulls what cannot be made from what is here\n",
         );
     }
     Ok(i32::from(damaged > 0))

@@ -19,6 +19,7 @@ mod ps;
 mod registry;
 mod run;
 mod signal;
+mod sink;
 mod stop;
 mod system;
 mod table;
@@ -44,7 +45,7 @@ pub fn run(cli: Cli) -> Outcome<i32> {
             ContainerGroup::Verb(command) => container(&instance, command),
             ContainerGroup::Ls(args) => ps::ps(&instance, &args),
             ContainerGroup::Inspect(args) => inspect::containers(&instance, &args.names),
-            ContainerGroup::Prune(_) => stop::prune(&instance),
+            ContainerGroup::Prune(args) => stop::prune(&instance, &args),
         },
         Command::Image(command) => image::image(&instance, command),
         Command::Images(args) => image::list(&instance, &args),
@@ -109,4 +110,18 @@ fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
         }
     }
     code
+}
+
+/// Asks before something that can't be taken back. Where nobody can answer, the answer is no.
+fn confirm(what: &str) -> Outcome<bool> {
+    use std::io::Write;
+    let mut err = std::io::stderr();
+    let _ = write!(err, "warning: {what}\nAre you sure you want to continue? [y/N] ");
+    let _ = err.flush();
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).doing(|| "cannot read the answer")?;
+    if !line.ends_with('\n') {
+        let _ = writeln!(err);
+    }
+    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

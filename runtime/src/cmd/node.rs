@@ -78,7 +78,7 @@ fn rekey(instance: &Instance, args: &RekeyArgs) -> Outcome<i32> {
         if Instant::now() >= until {
             let who = own.behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let who = if who.is_empty() { String::new() } else { format!(": {who} did not take the new one over") };
-            eprintln!("warning: the old key is still taken{who}; `rcr node ls` shows when it has gone");
+            crate::report::warn(format!("the old key is still taken{who}; `rcr node ls` shows when it has gone"));
             return Ok(0);
         }
         std::thread::sleep(LOOK);

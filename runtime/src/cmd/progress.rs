@@ -81,7 +81,9 @@ impl Progress {
             }
         };
         match line {
-            Some(line) if !self.quiet && (!self.terminal || line.starts_with("warning")) => eprintln!("{line}"),
+            Some(line) if !self.quiet && (!self.terminal || line.starts_with("warning")) => {
+                report::to_stderr(&format!("{line}\n"))
+            }
             _ => {}
         }
         if self.terminal && !self.quiet {
@@ -123,7 +125,7 @@ impl Row {
 impl State {
     fn clear(&mut self, terminal: bool) {
         if terminal && self.drawn > 0 {
-            eprint!("\x1b[{}A\r\x1b[J", self.drawn);
+            report::to_stderr(&format!("\x1b[{}A\r\x1b[J", self.drawn));
             self.drawn = 0;
         }
     }

@@ -98,8 +98,7 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&
         Some(Ok(image)) => {
             let (has, own) = (Platform::of(&image.config), Platform::default());
             if platform.is_none() && !own.takes(&has) {
-                let text = format!("warning: `{wanted}` is an image for {has}, this machine is {own}");
-                eprintln!("{}", report::printable(&text));
+                report::warn(format!("`{wanted}` is an image for {has}, this machine is {own}"));
             }
             return Ok(image);
         }
@@ -168,7 +167,7 @@ pub fn login(instance: &Instance, args: &LoginArgs) -> Outcome<i32> {
         io::stdin().take(1 << 20).read_to_string(&mut text).doing(|| "cannot read the password from stdin")?;
         text.trim_end_matches(['\n', '\r']).to_owned()
     } else if let Some(password) = &args.password {
-        eprintln!("warning: other users of this machine can see a password on the command line; use --password-stdin");
+        report::warn("other users of this machine can see a password on the command line; use --password-stdin");
         password.clone()
     } else {
         secret("Password: ")?
@@ -188,7 +187,7 @@ fn ask(what: &str) -> Outcome<String> {
             .because("stdin is no terminal")
             .hint("`rcr login -u USER --password-stdin REGISTRY < FILE`"));
     }
-    eprint!("{what}");
+    report::to_stderr(what);
     let mut line = String::new();
     io::stdin().read_line(&mut line).doing(|| "cannot read from the terminal")?;
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
@@ -197,7 +196,7 @@ fn ask(what: &str) -> Outcome<String> {
 /// Asks without showing what is typed. The keys are ours to understand meanwhile: whoever interrupts gets the terminal back as it was.
 fn secret(what: &str) -> Outcome<String> {
     let Some(raw) = RawMode::enter()? else { return ask(what) };
-    eprint!("{what}");
+    report::to_stderr(what);
     let mut typed = Vec::new();
     let said = loop {
         let mut key = [0];

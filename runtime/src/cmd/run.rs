@@ -1,15 +1,15 @@
 //! `run`, `create`, `start`, `attach`.
 
 use super::attach::{self, Attachment};
-use super::{create as config, signal, stop};
+use super::{create as config, signal, stop, terminal};
 use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
 use crate::cli::value;
 use crate::container::config::{Config, NetworkMode};
-use crate::container::lifecycle::{self, Instance};
+use crate::container::lifecycle::{self, Attach, Instance};
 use crate::container::network;
 use crate::container::state::State;
 use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
+use crate::report::{Doing, Failure, Outcome, warn};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
             .because("the file exists; another container may still use it")
             .hint("remove it, or name another"));
     }
-    warn(args);
+    warn_of(args);
     // Nothing is collected from the store between finding the image and writing down who uses it.
     let _busy = super::image::store(instance)?.begin()?;
     let config = config::config(instance, args, attached)?;
@@ -45,16 +45,14 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
 }
 
 /// What is legal but probably not what was meant.
-fn warn(args: &CreateArgs) {
+fn warn_of(args: &CreateArgs) {
     if args.network.network.iter().any(|n| n == "host")
         && (!args.network.publish.is_empty() || args.network.publish_all)
     {
-        eprintln!(
-            "warning: published ports are discarded with `--network host`: the container's ports are the host's own"
-        );
+        warn("published ports are discarded with `--network host`: the container's ports are the host's own");
     }
     if args.security.privileged {
-        eprintln!("warning: a privileged container is root on this host");
+        warn("a privileged container is root on this host");
     }
 }
 
@@ -86,7 +84,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     };
     // From here on a signal ends the container, not rcr alone; blocked before the shim exists, so that none is lost.
     let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
-    let started = lifecycle::start(instance, &config, !args.detach).map_err(&failed)?;
+    let started = lifecycle::start(instance, &config, here(!args.detach)).map_err(&failed)?;
     let (Some(stream), Some(signals)) = (started.attached, signals) else {
         println!("{}", config.id);
         return Ok(0);
@@ -104,6 +102,11 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         network::release_own(instance, &config)?;
     }
     Ok(code.code())
+}
+
+/// Connected to this terminal, if at all.
+fn here(wanted: bool) -> Attach {
+    Attach { wanted, terminal_size: if wanted { terminal::size() } else { None } }
 }
 
 fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
@@ -124,7 +127,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     refuse_running(&container)?;
     container.config.process.stdin_once &= args.interactive;
     let signals = signal::Signals::block()?;
-    let started = lifecycle::start(instance, &container.config, true)?;
+    let started = lifecycle::start(instance, &container.config, here(true))?;
     let Some(stream) = started.attached else { return Ok(0) };
     let end = attach::relay(Attachment {
         stream,
@@ -147,7 +150,7 @@ pub fn start_one(instance: &Instance, name: &str) -> Outcome<()> {
         return Ok(());
     }
     stop::settle(instance, &container)?;
-    lifecycle::start(instance, &container.config, false).map(drop)
+    lifecycle::start(instance, &container.config, Attach::default()).map(drop)
 }
 
 fn refuse_running(container: &Container) -> Outcome<()> {

@@ -1,6 +1,6 @@
 //! Signals that rcr hands on while it is attached: read from a descriptor, so that no handler runs.
 
-use crate::report::{Doing, Outcome};
+use crate::report::{Doing, Failure, Outcome};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,5 +39,29 @@ impl Signals {
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// Somebody who wants to get away from a container that does not end: the third request to end is ours to obey.
+#[derive(Default)]
+pub struct Insistence {
+    asked: u32,
+}
+
+impl Insistence {
+    const ENOUGH: u32 = 3;
+
+    /// Counts one signal that was handed on.
+    pub fn check(&mut self, signal: i32) -> Outcome<()> {
+        if [libc::SIGINT, libc::SIGTERM].contains(&signal) {
+            self.asked += 1;
+        }
+        if self.asked < Self::ENOUGH {
+            return Ok(());
+        }
+        Err(Failure::new("interrupted")
+            .because(format!("{} signals to end were handed on, and the program did not", Self::ENOUGH))
+            .hint("the container goes on; `rcr kill` or `rcr rm -f` ends it")
+            .code(128 + signal))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::attach::ask;
 use super::{each, run};
-use crate::cli::container::{KillArgs, NamesArgs, RenameArgs, RmArgs, StopArgs};
+use crate::cli::container::{KillArgs, NamesArgs, PruneArgs, RenameArgs, RmArgs, StopArgs};
 use crate::cli::value;
 use crate::container::boot;
 use crate::container::lifecycle::{self, Instance};
@@ -17,12 +17,18 @@ use std::time::{Duration, Instant};
 /// How long the shim may take between a container's end and its own.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Sends a request and reads the answering line.
-fn request(instance: &Instance, container: &Container, request: &Request) -> Outcome<Response> {
+/// Sends a request and reads the answering line; `None` waits for it as long as it takes.
+fn request(
+    instance: &Instance,
+    container: &Container,
+    request: &Request,
+    patience: Option<Duration>,
+) -> Outcome<Response> {
     let stream = ask(instance, container, request)?;
     let mut line = String::new();
     let name = &container.config.name;
     let silent = || format!("the shim of container `{name}` does not answer");
+    stream.set_read_timeout(patience).doing(silent)?;
     BufReader::new(stream).read_line(&mut line).doing(silent)?;
     serde_json::from_str(&line).map_err(|e| Failure::new(silent()).because(e.to_string()))
 }
@@ -31,13 +37,49 @@ fn signal_of(text: &str) -> Outcome<i32> {
     value::signal(text).map_err(|why| Failure::new(format!("cannot understand `--signal {text}`")).because(why))
 }
 
+/// How many containers are worked on at once: each spends its time waiting.
+const AT_ONCE: usize = 16;
+
+/// Does something to each of several containers, many at a time; what came of each, in their order.
+fn at_once<T: Send>(names: &[String], act: impl Fn(&str) -> Outcome<T> + Sync) -> Vec<Outcome<T>> {
+    let mut all = Vec::with_capacity(names.len());
+    for some in names.chunks(AT_ONCE) {
+        if let [one] = some {
+            all.push(act(one));
+            continue;
+        }
+        let lost = || Err(Failure::new("a thread of rcr ended without an answer"));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = some.iter().map(|name| scope.spawn(|| act(name))).collect();
+            all.extend(threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())));
+        });
+    }
+    all
+}
+
+/// [`at_once`] with each name printed that something was done to (`true`), and each failure reported.
+fn side_by_side(names: &[String], act: impl Fn(&str) -> Outcome<bool> + Sync) -> i32 {
+    let mut code = 0;
+    for (name, done) in names.iter().zip(at_once(names, act)) {
+        match done {
+            Ok(true) => println!("{name}"),
+            Ok(false) => {}
+            Err(failure) => {
+                failure.print();
+                code = 1;
+            }
+        }
+    }
+    code
+}
+
 /// `rcr stop`.
 pub fn stop(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
     let signal = args.signal.as_deref().map(signal_of).transpose()?;
-    Ok(each(&args.names, |name| {
+    Ok(side_by_side(&args.names, |name| {
         let container = instance.containers().find(name)?;
         boot::stopped(&instance.dirs, &container.config)?;
-        stop_one(instance, &container, signal, args.time)
+        stop_one(instance, &container, signal, args.time).map(|()| true)
     }))
 }
 
@@ -49,15 +91,19 @@ pub fn stop_one(instance: &Instance, container: &Container, signal: Option<i32>,
     }
     let signal = signal.unwrap_or(config.stop_signal);
     let timeout = time.unwrap_or(config.stop_timeout);
-    let answer = request(instance, container, &Request::Stop { signal, timeout });
+    let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + SETTLE);
+    let answer = request(instance, container, &Request::Stop { signal, timeout }, patience);
     match answer {
         Ok(Response::Exit(_)) => {}
         Ok(Response::Ok) => {}
         Ok(Response::Error(why)) => {
             return Err(Failure::new(format!("cannot stop container `{}`", config.name)).because(why));
         }
-        // It ended by itself just now.
-        Err(failure) if still_alive(instance, container) => return Err(failure),
+        // A shim that does not answer can't be asked to stop its container, but it can be ended, and its container with it.
+        Err(failure) if still_alive(instance, container) && !lifecycle::kill_by_force(&container.state) => {
+            return Err(failure);
+        }
+        // It ended, now or by itself.
         Err(_) => {}
     }
     remember_addresses(instance, container);
@@ -73,13 +119,19 @@ fn read_state(instance: &Instance, container: &Container) -> Option<State> {
     State::read(&instance.dirs.container_run(&container.config.id)).ok().flatten()
 }
 
-/// Waits until the shim is gone, too: its cgroups and descriptors with it.
+/// Waits until the end is written down, and a moment for the shim to go: one that stays has a client that reads slowly, and holds
+/// nothing any more.
 fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
+    const MOMENT: Duration = Duration::from_millis(300);
     let until = Instant::now() + SETTLE;
+    let mut ended = None;
     loop {
         let shim_gone = container.state.shim.is_none_or(|shim| !shim.is_alive());
-        if shim_gone && !still_alive(instance, container) {
-            return Ok(());
+        if !still_alive(instance, container) {
+            let since = *ended.get_or_insert_with(Instant::now);
+            if shim_gone || since.elapsed() > MOMENT {
+                return Ok(());
+            }
         }
         if Instant::now() > until {
             return Err(Failure::new(format!("container `{}` does not end", container.config.name))
@@ -110,12 +162,17 @@ fn remember_addresses(instance: &Instance, container: &Container) {
 /// `rcr restart`.
 pub fn restart(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
     let signal = args.signal.as_deref().map(signal_of).transpose()?;
-    Ok(each(&args.names, |name| {
+    let stopped = at_once(&args.names, |name| {
         let container = instance.containers().find(name)?;
         if container.config.auto_remove && container.state.status.is_alive() {
-            request(instance, &container, &Request::Forget)?;
+            request(instance, &container, &Request::Forget, Some(SETTLE))?;
         }
-        stop_one(instance, &container, signal, args.time)?;
+        stop_one(instance, &container, signal, args.time)
+    });
+    // Starting forks, which takes a process of one thread.
+    let mut stopped = stopped.into_iter();
+    Ok(each(&args.names, |name| {
+        stopped.next().unwrap_or(Ok(()))?;
         run::start_one(instance, name)
     }))
 }
@@ -129,7 +186,7 @@ pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
         if !container.state.status.is_alive() {
             return Err(Failure::new(doing()).because(format!("it is {}", container.state.status.name())));
         }
-        match request(instance, &container, &Request::Kill { signal })? {
+        match request(instance, &container, &Request::Kill { signal }, Some(SETTLE))? {
             Response::Error(why) => Err(Failure::new(doing()).because(why)),
             Response::Ok | Response::Exit(_) if [libc::SIGKILL, container.config.stop_signal].contains(&signal) => {
                 boot::stopped(&instance.dirs, &container.config)
@@ -141,16 +198,16 @@ pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
 
 /// `rcr rm`.
 pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
-    Ok(each(&args.names, |name| {
+    Ok(side_by_side(&args.names, |name| {
         let container = match instance.containers().find(name) {
-            // As with Docker, `-f` is content when there is nothing to remove.
+            // As with Docker, `-f` is content when there is nothing to remove, and says so.
             Err(failure) if args.force && failure.message().starts_with("no such container") => {
                 failure.print();
-                return Ok(());
+                return Ok(false);
             }
             other => other?,
         };
-        remove_one(instance, container, args.force, args.volumes)
+        remove_one(instance, container, args.force, args.volumes).map(|()| true)
     }))
 }
 
@@ -186,7 +243,7 @@ pub fn wait(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
 fn wait_one(instance: &Instance, name: &str) -> Outcome<i32> {
     let container = instance.containers().find(name)?;
     if container.state.status.is_alive() {
-        match request(instance, &container, &Request::Wait) {
+        match request(instance, &container, &Request::Wait, None) {
             Ok(Response::Exit(code)) => return Ok(code),
             Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot wait for `{name}`")).because(why)),
             // It ended just now: its state says how.
@@ -221,7 +278,10 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
 }
 
 /// `rcr container prune`.
-pub fn prune(instance: &Instance) -> Outcome<i32> {
+pub fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
+    if !args.force && !super::confirm("This will remove all stopped containers.")? {
+        return Ok(0);
+    }
     for container in instance.containers().list()? {
         if !container.state.status.is_alive() {
             let id = container.config.id.clone();

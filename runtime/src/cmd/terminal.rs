@@ -1,4 +1,4 @@
-//! The user's own terminal: raw while a container has it, restored whatever happens.
+//! The user's own terminal: its size, and raw mode while a container has it, restored whatever happens.
 
 use crate::report::{Doing, Outcome};
 use nix::errno::Errno;
@@ -20,7 +20,8 @@ impl RawMode {
         let before = tcgetattr(stdin()).map_err(errno).doing(|| "cannot read the terminal's settings")?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Drain, &raw)
+        // Not after a drain: a terminal that nobody reads would make us wait for ever, here and in the drop.
+        tcsetattr(stdin(), OptionalActions::Now, &raw)
             .map_err(errno)
             .doing(|| "cannot switch the terminal to raw mode")?;
         Ok(Some(Self { before }))
@@ -29,8 +30,14 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.before);
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
     }
+}
+
+/// Rows and columns of the terminal that we write to, or read from; `None` if there is none.
+pub fn size() -> Option<(u16, u16)> {
+    let of = |fd: std::os::fd::BorrowedFd| crate::sys::tty::size(fd).ok().filter(|(rows, columns)| *rows > 0 && *columns > 0);
+    of(rustix::stdio::stdout()).or_else(|| of(rustix::stdio::stdin())).or_else(|| of(rustix::stdio::stderr()))
 }
 
 /// Finds the detach keys in what is typed, across reads.

@@ -113,7 +113,7 @@ pub enum Propagation {
 }
 
 /// What the container may do to the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Security {
     pub privileged: bool,
     /// Names without `CAP_`, upper case, or `ALL`.

@@ -41,6 +41,14 @@ impl Instance {
     }
 }
 
+/// Who wants to be connected with the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attach {
+    pub wanted: bool,
+    /// Rows and columns of the user's terminal, for a container that has one.
+    pub terminal_size: Option<(u16, u16)>,
+}
+
 /// A started container.
 pub struct Started {
     /// The attached connection, if one was asked for.
@@ -72,7 +80,7 @@ impl<'a> Undo<'a> {
 }
 
 /// Starts a container: state folder, plan, cgroup, network, files, shim. Nothing is left behind by a failure.
-pub fn start(instance: &Instance, config: &Config, attach: bool) -> Outcome<Started> {
+pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<Started> {
     let mut undo = Undo::default();
     let doing = || format!("cannot start container `{}`", config.name);
     match start_steps(instance, config, attach, &mut undo) {
@@ -81,7 +89,12 @@ pub fn start(instance: &Instance, config: &Config, attach: bool) -> Outcome<Star
     }
 }
 
-fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, undo: &mut Undo<'a>) -> Outcome<Started> {
+fn start_steps<'a>(
+    instance: &'a Instance,
+    config: &'a Config,
+    attach: Attach,
+    undo: &mut Undo<'a>,
+) -> Outcome<Started> {
     let dirs = &instance.dirs;
     let run_dir = dirs.container_run(&config.id);
     let ground = Ground::find(instance, config)?;
@@ -96,7 +109,8 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
     });
     let facts = facts(dirs, config, &ground)?;
     let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
-    let plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
+    let mut plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
+    plan.process.terminal_size = attach.terminal_size;
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     // netd works on the network while we make the cgroup and start the shim's program.
     let shared = matches!(ground, Ground::Joined { .. });
@@ -108,7 +122,7 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
         cleanup::remove_cgroups(&copy);
         Ok(())
     });
-    let (control, _) = spawn::shim("container")?;
+    let (control, shim) = spawn::shim("container")?;
     let mut network = request.finish(config)?;
     if !shared {
         files::write(config, network.sandbox.as_ref(), &run_dir)?;
@@ -130,9 +144,27 @@ fn start_steps<'a>(instance: &'a Instance, config: &'a Config, attach: bool, und
         stop_timeout: config.stop_timeout,
     };
     await_start(&control, &shim_config, network.netns.take())?;
-    send_frame(&control, &attach, &[]).map_err(|e| Failure::new("the shim does not answer").because(e.to_string()))?;
-    network.hold(dirs, config)?;
-    Ok(Started { attached: attach.then_some(control) })
+    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    let held = network.hold(dirs, config).and_then(|()| send_frame(&control, &attach.wanted, &[]).map_err(silent));
+    if let Err(failure) = held {
+        // Without our word the container ends; only then may what it stands on be undone.
+        drop(control);
+        await_shim(shim);
+        return Err(failure);
+    }
+    Ok(Started { attached: attach.wanted.then_some(control) })
+}
+
+/// Waits for a shim of ours to end, and makes it after a while.
+fn await_shim(pid: i32) {
+    const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
+    let Ok(pidfd) = crate::sys::signal::pidfd_open(pid) else { return };
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    if !rustix::event::poll(&mut fds, Some(&PATIENCE)).is_ok_and(|ready| ready == 1) {
+        // Its child dies with it (PR_SET_PDEATHSIG).
+        let _ = crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
+        let _ = rustix::event::poll(&mut fds, Some(&PATIENCE));
+    }
 }
 
 fn refused(error: bundle::BundleError) -> Failure {

@@ -19,8 +19,8 @@ pub struct Inherited {
     pub report: OwnedFd,
     /// The container's network namespace; absent: the parent's own.
     pub netns: Option<OwnedFd>,
-    /// stdin, stdout, stderr; unused with a terminal.
-    pub stdio: Option<[OwnedFd; 3]>,
+    /// stdin, stdout, stderr: pipes of the container's own; what is absent is its `/dev/null`. Unused with a terminal.
+    pub stdio: [Option<OwnedFd>; 3],
     /// `/dev/console` of a container with a terminal.
     pub console: Target,
 }
@@ -82,7 +82,9 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     run_ops(root.as_fd(), &plan.late_ops, plan.ops.len())?;
     let terminal = match plan.process.terminal {
         true => {
-            Some(open_terminal(root.as_fd(), Some(&from.console), &from.report).map_err(Failure::at(Stage::Terminal))?)
+            let size = plan.process.terminal_size;
+            let opened = open_terminal(root.as_fd(), Some(&from.console), &from.report, size);
+            Some(opened.map_err(Failure::at(Stage::Terminal))?)
         }
         false => None,
     };
@@ -124,7 +126,12 @@ fn pivot(root: BorrowedFd) -> Result<(), Errno> {
 }
 
 /// Opens a new terminal of the container's own devpts, hands the master to the parent, and returns the other side.
-fn open_terminal(root: BorrowedFd, console: Option<&Target>, report: &OwnedFd) -> Result<OwnedFd, Errno> {
+fn open_terminal(
+    root: BorrowedFd,
+    console: Option<&Target>,
+    report: &OwnedFd,
+    size: Option<(u16, u16)>,
+) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let master = mounts::open_in(root, c"dev/pts/ptmx", flags, ResolveFlags::NO_SYMLINKS)?;
     if rustix::fs::fstatfs(&master).map_err(errno)?.f_type != mounts::DEVPTS_MAGIC {
@@ -135,6 +142,9 @@ fn open_terminal(root: BorrowedFd, console: Option<&Target>, report: &OwnedFd) -
     let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags).map_err(errno)?;
     if let Some(console) = console {
         mounts::bind_fd(root, terminal.as_fd(), console)?;
+    }
+    if let Some((rows, columns)) = size {
+        tty::set_size(master.as_fd(), rows, columns)?;
     }
     handshake::send_terminal(report.as_fd(), master.as_fd())?;
     Ok(terminal)
@@ -153,12 +163,12 @@ fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result
     let failed = Failure::at(Stage::Terminal);
     let root = rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|e| failed(errno(e)))?;
-    open_terminal(root.as_fd(), None, &from.report).map(Some).map_err(failed)
+    open_terminal(root.as_fd(), None, &from.report, process.terminal_size).map(Some).map_err(failed)
 }
 
 /// The common end: standard descriptors, limits, credentials, filter, execve(2). Returns only on failure.
-fn become_program(mut process: CompiledProcess, stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Failure {
-    match confine(&mut process, stdio, terminal) {
+fn become_program(mut process: CompiledProcess, stdio: [Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Failure {
+    match confine(&mut process, &stdio, terminal) {
         Err(failure) => failure,
         Ok(()) => execute(&process),
     }
@@ -166,18 +176,20 @@ fn become_program(mut process: CompiledProcess, stdio: Option<[OwnedFd; 3]>, ter
 
 fn confine(
     process: &mut CompiledProcess,
-    stdio: Option<[OwnedFd; 3]>,
+    stdio: &[Option<OwnedFd>; 3],
     terminal: Option<OwnedFd>,
 ) -> Result<(), Failure> {
     connect(stdio, terminal).map_err(Failure::at(Stage::Terminal))?;
     set_limits(process)?;
     creds::new_session_keyring().map_err(Failure::at(Stage::Keyring))?;
-    let CompiledProcess { user, group, extra_groups, buffers, env, home_missing, .. } = process;
+    let (terminal, bounding) = (process.terminal, process.caps.bounding);
+    let CompiledProcess { user, group, extra_groups, buffers, env, home_missing, cwd_path, .. } = &mut *process;
     let who = user::resolve(user, group.as_ref(), extra_groups, buffers)?;
-    enter_folder(&process.cwd_path)?;
+    enter_folder(cwd_path)?;
     let failed = Failure::at(Stage::Credentials);
     let (uid, gid) = (who.uid, who.gid);
-    creds::drop_bounding(process.caps.bounding).map_err(failed)?;
+    give_streams_to(uid, terminal, stdio).map_err(Failure::at(Stage::Terminal))?;
+    creds::drop_bounding(bounding).map_err(failed)?;
     creds::set_groups(who.groups).map_err(Failure::at(Stage::Credentials))?;
     if *home_missing {
         env.push_copied(who.home);
@@ -190,7 +202,7 @@ fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(
     creds::set_gid(gid).map_err(failed())?;
     // Without no_new_privs a filter takes CAP_SYS_ADMIN, which is about to go.
     if !process.no_new_privs {
-        install_filters(process)?;
+        install_filter(process)?;
     }
     creds::keep_caps().map_err(failed())?;
     creds::set_uid(uid).map_err(failed())?;
@@ -209,28 +221,62 @@ fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(
     }
     if process.no_new_privs {
         creds::no_new_privs().map_err(failed())?;
-        install_filters(process)?;
+        install_filter(process)?;
     }
     Ok(())
 }
 
-fn install_filters(process: &CompiledProcess) -> Result<(), Failure> {
-    process.seccomp.iter().try_for_each(|program| seccomp::install(program)).map_err(Failure::at(Stage::Seccomp))
+fn install_filter(process: &CompiledProcess) -> Result<(), Failure> {
+    if process.seccomp.is_empty() {
+        return Ok(());
+    }
+    seccomp::install(&process.seccomp).map_err(Failure::at(Stage::Seccomp))
 }
 
-fn connect(stdio: Option<[OwnedFd; 3]>, terminal: Option<OwnedFd>) -> Result<(), Errno> {
+fn connect(stdio: &[Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Result<(), Errno> {
+    for (number, end) in (0..).zip(stdio) {
+        match (&terminal, end) {
+            (Some(terminal), _) => fd::dup_onto(terminal.as_fd(), number)?,
+            (None, Some(end)) => fd::dup_onto(end.as_fd(), number)?,
+            (None, None) => fd::dup_onto(own_null(number)?.as_fd(), number)?,
+        }
+    }
     if let Some(terminal) = terminal {
         tty::set_controlling(terminal.as_fd())?;
-        for number in 0..3 {
-            fd::dup_onto(terminal.as_fd(), number)?;
-        }
-    } else if let Some(stdio) = stdio {
-        for (number, end) in stdio.iter().enumerate() {
-            fd::dup_onto(end.as_fd(), number as i32)?;
-        }
     }
     signal::reset_all();
     fd::cloexec_from(3)
+}
+
+/// The container's own `/dev/null`: with the host's in hand its root could change that file's owner and mode. An input that
+/// ends at once stands in where the container has none any more.
+fn own_null(number: i32) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(c"/dev/null", flags, Mode::empty()).and_then(|null| {
+        let stat = rustix::fs::fstat(&null)?;
+        let device = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::CharacterDevice;
+        if !device || stat.st_rdev != rustix::fs::makedev(1, 3) {
+            return Err(rustix::io::Errno::NODEV);
+        }
+        rustix::fs::fcntl_setfl(&null, OFlags::RDWR)?;
+        Ok(null)
+    });
+    match opened {
+        Err(_) if number == 0 => {
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(read, _)| read).map_err(errno)
+        }
+        other => other.map_err(errno),
+    }
+}
+
+/// `/dev/stdout` and its kin are opened anew by programs that log there: the pipes and the terminal belong to whom the program
+/// runs as.
+fn give_streams_to(uid: u32, terminal: bool, stdio: &[Option<OwnedFd>; 3]) -> Result<(), Errno> {
+    let owner = Some(rustix::fs::Uid::from_raw(uid));
+    if terminal {
+        return rustix::fs::fchown(rustix::stdio::stdin(), owner, None).map_err(errno);
+    }
+    stdio.iter().flatten().try_for_each(|end| rustix::fs::fchown(end, owner, None)).map_err(errno)
 }
 
 fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {

@@ -120,10 +120,12 @@ pub struct ProcessPlan {
     pub caps: CapMasks,
     pub no_new_privs: bool,
     pub rlimits: Vec<RlimitPlan>,
-    /// Stacked filters, one instruction per element; empty: unconfined.
-    pub seccomp: Vec<Vec<u64>>,
+    /// The filter's program, one instruction per element; empty: unconfined.
+    pub seccomp: Vec<u64>,
     /// A terminal of its own.
     pub terminal: bool,
+    /// Its rows and columns, set before the program's first instruction.
+    pub terminal_size: Option<(u16, u16)>,
     pub oom_score_adj: Option<i32>,
     /// The signal it gets if the shim dies.
     pub parent_death_signal: bool,

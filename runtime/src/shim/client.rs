@@ -165,11 +165,4 @@ impl Client {
             }
         }
     }
-
-    /// Sends what waits, waiting for a client that reads; one that does not read within `limit` is left.
-    pub fn flush_blocking(mut self, limit: std::time::Duration) {
-        if self.stream.set_nonblocking(false).is_ok() && self.stream.set_write_timeout(Some(limit)).is_ok() {
-            self.flush();
-        }
-    }
 }

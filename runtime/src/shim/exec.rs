@@ -1,7 +1,10 @@
 //! `rcr exec`: a further process in a running container. This process is its parent; it stays outside, and ends with it.
+//!
+//! Nothing that `rcr` has open reaches the program: its streams are pipes made for it, which come with the config, or a terminal
+//! of the container's own, whose master goes back with the answer.
 
 use super::config::{Answer, CONTROL_FD, ExecConfig, StartFailure};
-use super::launch::{birth, open_null};
+use super::launch::birth;
 use crate::container::process::ProcessId;
 use crate::init::child::{self, Inherited};
 use crate::init::compiled::{self, Target};
@@ -12,15 +15,15 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// Main function: the config comes on descriptor 3, the program's stdio are this process's own.
+/// Main function: the config comes on descriptor 3, the program's ends of its streams beside it.
 /// The answer to `Started` carries the terminal's master, if there is one.
 pub fn run() -> i32 {
     let Some(control) = fd::inherited(CONTROL_FD).map(UnixStream::from) else { return 125 };
-    if crate::sys::creds::set_dumpable(false).is_err() || fd::cloexec_from(3).is_err() {
+    if super::server::detach().is_err() {
         return 125;
     }
-    let Ok((config, _)) = netd_api::recv_frame::<ExecConfig>(&control) else { return 125 };
-    let (answer, code) = match start(&config) {
+    let Ok((config, streams)) = netd_api::recv_frame::<ExecConfig>(&control) else { return 125 };
+    let (answer, code) = match start(&config, streams) {
         Err(failure) => (Answer::Failed(failure), 125),
         Ok((pid, pidfd, terminal)) => {
             let fds: Vec<i32> = terminal.iter().map(|master| master.as_raw_fd()).collect();
@@ -40,12 +43,13 @@ fn failed(doing: &str, errno: Errno) -> StartFailure {
     StartFailure { doing: doing.to_owned(), errno: errno as i32, execute: false, lookup: false }
 }
 
-fn start(config: &ExecConfig) -> Result<(i32, OwnedFd, Option<OwnedFd>), StartFailure> {
+fn start(config: &ExecConfig, streams: Vec<OwnedFd>) -> Result<(i32, OwnedFd, Option<OwnedFd>), StartFailure> {
     let gone = || failed("find the container's process", Errno::ESRCH);
     let init = ProcessId { pid: config.init_pid, start: config.init_start }.open().ok_or_else(gone)?;
     let process =
         compiled::compile_process(&config.process).map_err(|error| failed(&error.to_string(), Errno::EINVAL))?;
-    let stdio = if config.process.terminal { None } else { Some(own_stdio()?) };
+    let mut streams = streams.into_iter();
+    let stdio = config.streams.map(|piped| if piped { streams.next() } else { None });
     clone::setns(init.as_fd(), libc::CLONE_NEWPID).map_err(|e| failed("join the container's pid namespace", e))?;
     let born = birth(&config.cgroup, 0, |go, report| {
         let console = Target { prefixes: Vec::new() };
@@ -57,20 +61,6 @@ fn start(config: &ExecConfig) -> Result<(i32, OwnedFd, Option<OwnedFd>), StartFa
         _ => stage.describe().to_owned(),
     })?;
     Ok((born.pid, born.pidfd, terminal))
-}
-
-fn own_stdio() -> Result<[OwnedFd; 3], StartFailure> {
-    let duplicate = |number: i32| match fd::duplicate(number) {
-        Err(Errno::EBADF) => open_null(),
-        other => other,
-    };
-    let all = (duplicate(0), duplicate(1), duplicate(2));
-    match all {
-        (Ok(stdin), Ok(stdout), Ok(stderr)) => Ok([stdin, stdout, stderr]),
-        (Err(errno), ..) | (_, Err(errno), _) | (.., Err(errno)) => {
-            Err(failed("duplicate the standard streams", errno))
-        }
-    }
 }
 
 fn wait(pidfd: &OwnedFd) -> i32 {

@@ -49,26 +49,26 @@ impl Running {
     }
 }
 
-/// The child's ends and ours.
+/// The container's ends of its standard streams and ours. What is `None` is the container's `/dev/null`.
 pub struct Pipes {
-    pub child: [OwnedFd; 3],
-    stdin: Option<OwnedFd>,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    pub child: [Option<OwnedFd>; 3],
+    pub stdin: Option<OwnedFd>,
+    pub outputs: [Option<OwnedFd>; 2],
 }
 
 impl Pipes {
-    /// Three pipes; without `stdin` the child reads `/dev/null`.
+    /// Pipes for output, and for input if there is any.
     pub fn new(stdin: bool) -> Result<Self, Errno> {
-        let (stdin_child, stdin_ours) = if stdin {
-            let (read, write) = pipe()?;
-            (read, Some(write))
-        } else {
-            (open_null()?, None)
-        };
+        let (stdin_child, stdin) = if stdin { pipe().map(|(read, write)| (Some(read), Some(write)))? } else { (None, None) };
         let (stdout, stdout_child) = pipe()?;
         let (stderr, stderr_child) = pipe()?;
-        Ok(Self { child: [stdin_child, stdout_child, stderr_child], stdin: stdin_ours, stdout, stderr })
+        let child = [stdin_child, Some(stdout_child), Some(stderr_child)];
+        Ok(Self { child, stdin, outputs: [Some(stdout), Some(stderr)] })
+    }
+
+    /// None: a terminal takes their place, or the program has no streams.
+    pub fn none() -> Self {
+        Self { child: [None, None, None], stdin: None, outputs: [None, None] }
     }
 }
 
@@ -99,29 +99,25 @@ pub fn launch(
     cgroup: &CgroupPaths,
 ) -> Result<Running, StartFailure> {
     let terminal = plan.process.terminal;
-    let pipes = if terminal { None } else { Some(Pipes::new(stdin).map_err(failure("create pipes"))?) };
+    let pipes = if terminal { Pipes::none() } else { Pipes::new(stdin).map_err(failure("create pipes"))? };
     let netns = netns.map(|fd| fd.try_clone()).transpose();
     let netns =
         netns.map_err(|e| failure("keep the network namespace")(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
-    let (child_stdio, ours) = match pipes {
-        Some(Pipes { child, stdin, stdout, stderr }) => (Some(child), Some((stdin, stdout, stderr))),
-        None => (None, None),
-    };
     let console = Target { prefixes: vec![c"dev".to_owned(), c"dev/console".to_owned()] };
     let born = birth(cgroup, NAMESPACES, |go, report| {
-        child::run(compiled, Inherited { go, report, netns, stdio: child_stdio, console })
+        child::run(compiled, Inherited { go, report, netns, stdio: pipes.child, console })
     })?;
     let master = born.until_exec(|stage, detail| match stage {
         Stage::Op => plan.op(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
         _ => describe_stage(stage, plan),
     })?;
     let Born { pid, pidfd, .. } = born;
-    let (stdin, outputs) = match (ours, master) {
-        (Some((stdin, stdout, stderr)), _) => (stdin, [Some(stdout), Some(stderr)]),
-        (None, Some(master)) => (None, [Some(master), None]),
-        (None, None) => return Err(failure("receive the container's terminal")(Errno::EBADMSG)),
+    let outputs = match (terminal, master) {
+        (false, _) => pipes.outputs,
+        (true, Some(master)) => [Some(master), None],
+        (true, None) => return Err(failure("receive the container's terminal")(Errno::EBADMSG)),
     };
-    let running = Running { pid, pidfd, stdin, outputs, terminal };
+    let running = Running { pid, pidfd, stdin: pipes.stdin, outputs, terminal };
     running.unblock();
     Ok(running)
 }

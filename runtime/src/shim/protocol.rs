@@ -80,9 +80,22 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
 /// How long a shim may take to answer, in seconds.
 const PATIENCE: u64 = 5;
 
+/// Connects to a shim, or to netd. One that is stopped, with a queue that is full, is given up on.
+pub fn connect(socket: &Path) -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+    with_short_path(socket, |path| {
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let limit = Some(std::time::Duration::from_secs(PATIENCE));
+        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, limit)?;
+        rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
+        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, None)?;
+        Ok(fd.into())
+    })
+}
+
 /// Asks a shim for its container's network namespace. `None`: the container runs in the host's.
 pub fn ask_netns(socket: &Path) -> io::Result<Option<OwnedFd>> {
-    let mut stream = with_short_path(socket, UnixStream::connect)?;
+    let mut stream = connect(socket)?;
     stream.set_read_timeout(Some(std::time::Duration::from_secs(PATIENCE)))?;
     stream.write_all(b"netns\n")?;
     let mut answer = [0; 1];

@@ -26,8 +26,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const GOOD_RUN: Duration = Duration::from_secs(10);
 /// Bytes for the container's stdin that may wait here.
 const MAX_INPUT: usize = 1 << 18;
-/// How long the last words may take to a client that does not read.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Everything the loop works on.
 struct Shim {
@@ -36,6 +34,9 @@ struct Shim {
     listener: UnixListener,
     signals: SignalFd,
     clients: Vec<Client>,
+    /// Who started us and has not yet said that all else is done: netd holds the network, and the container may stay. Until then
+    /// its output waits. When this ends without the word, the container ends, too: nobody would know of it.
+    starter: Option<UnixStream>,
     running: Option<Running>,
     log: Log,
     state: State,
@@ -65,15 +66,8 @@ pub fn run() -> i32 {
         }
         Ok(mut shim) => {
             let pid = shim.running.as_ref().map_or(0, |r| r.pid);
-            // From here on the container lives, whether or not `rcr` still listens.
-            let answered = netd_api::send_frame(&control, &Answer::Started { pid }, &[]);
-            if answered.is_ok()
-                && let Ok((attached, _)) = netd_api::recv_frame::<bool>(&control)
-                && attached
-                && let Ok(client) = Client::new(control, Role::Attached { stdin: shim.config.stdin })
-            {
-                shim.clients.push(client);
-            }
+            let _ = netd_api::send_frame(&control, &Answer::Started { pid }, &[]);
+            shim.starter = Some(control);
             // Starting is done; what is left is waiting.
             crate::sys::memory::forget_file_pages();
             shim.serve();
@@ -83,7 +77,7 @@ pub fn run() -> i32 {
 }
 
 /// Leaves the terminal and the folder that `rcr` was started in; nothing of this process can be traced.
-fn detach() -> Result<(), Errno> {
+pub(super) fn detach() -> Result<(), Errno> {
     crate::sys::creds::set_dumpable(false)?;
     let _ = nix::unistd::setsid();
     nix::unistd::chdir("/")?;
@@ -123,6 +117,7 @@ impl Shim {
             listener,
             signals: signals.map_err(errno_failure("listen for signals"))?,
             clients: Vec::new(),
+            starter: None,
             running: None,
             log,
             input: Vec::new(),
@@ -169,6 +164,9 @@ impl Shim {
             if ready.listener {
                 self.accept();
             }
+            if ready.starter {
+                self.on_starter();
+            }
             for index in ready.clients {
                 self.on_client(index);
             }
@@ -198,7 +196,12 @@ impl Shim {
             what.push(Source::Client(index));
             fds.push(PollFd::from_borrowed_fd(client.fd(), flags));
         }
-        if let Some(running) = &self.running {
+        if let Some(starter) = &self.starter {
+            what.push(Source::Starter);
+            fds.push(PollFd::new(starter, PollFlags::IN));
+        }
+        // Who attaches with the start gets all of the output: the end waits for the word, too.
+        if let (Some(running), None) = (&self.running, &self.starter) {
             what.push(Source::Exit);
             fds.push(PollFd::new(&running.pidfd, PollFlags::IN));
             if !self.clients.iter().any(Client::is_behind) {
@@ -235,6 +238,22 @@ impl Shim {
         while let Ok(Some(_)) = self.signals.read_signal() {
             let (signal, timeout) = (self.config.stop_signal, self.config.stop_timeout);
             self.stop(signal, timeout);
+        }
+    }
+
+    fn on_starter(&mut self) {
+        let Some(control) = self.starter.take() else { return };
+        match netd_api::recv_frame::<bool>(&control) {
+            Ok((false, _)) => {}
+            Ok((true, _)) => {
+                let role = Role::Attached { stdin: self.config.stdin };
+                self.clients.extend(Client::new(control, role));
+            }
+            Err(_) => {
+                self.stopping = true;
+                self.state.error = Some("its start was interrupted".into());
+                let _ = self.kill(libc::SIGKILL);
+            }
         }
     }
 
@@ -321,8 +340,11 @@ impl Shim {
                 self.feed_stdin();
             }
             (kind::RESIZE, &[r0, r1, c0, c1]) => {
+                let (rows, columns) = (u16::from_le_bytes([r0, r1]), u16::from_le_bytes([c0, c1]));
+                // The next run begins with it.
+                self.config.plan.process.terminal_size = Some((rows, columns));
                 if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
-                    let _ = tty::set_size(terminal, u16::from_le_bytes([r0, r1]), u16::from_le_bytes([c0, c1]));
+                    let _ = tty::set_size(terminal, rows, columns);
                 }
             }
             (kind::SIGNAL, &[a, b, c, d]) => {
@@ -493,13 +515,28 @@ impl Shim {
                 let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
             }
         }
-        for mut client in self.clients.drain(..) {
-            if matches!(client.role, Role::Attached { .. } | Role::Waiting) {
+        self.say_goodbye(code);
+    }
+
+    /// Tells every client the end, and stays until each that still lives has taken all there was: no byte and no exit code is lost
+    /// to a slow reader. Whoever only held the network hears of the end at once.
+    fn say_goodbye(&mut self, code: i32) {
+        self.netns = None;
+        self.clients.retain(|client| matches!(client.role, Role::Attached { .. } | Role::Waiting | Role::Done));
+        for client in &mut self.clients {
+            if client.role != Role::Done {
                 client.push_exit(code);
             }
-            if client.role == Role::Done {
-                client.flush_blocking(LAST_WORDS);
-            }
+            client.flush();
+        }
+        self.clients.retain(|client| !client.is_finished());
+        while !self.clients.is_empty() {
+            let mut fds: Vec<PollFd> =
+                self.clients.iter().map(|client| PollFd::from_borrowed_fd(client.fd(), PollFlags::OUT)).collect();
+            let _ = poll(&mut fds, None);
+            drop(fds);
+            self.clients.iter_mut().for_each(Client::flush);
+            self.clients.retain(|client| !client.is_finished());
         }
     }
 }
@@ -507,6 +544,7 @@ impl Shim {
 /// What poll(2) watches.
 enum Source {
     Signal,
+    Starter,
     Listener,
     Client(usize),
     Exit,
@@ -518,6 +556,7 @@ enum Source {
 #[derive(Default)]
 struct Ready {
     signal: bool,
+    starter: bool,
     listener: bool,
     exited: bool,
     stdin: bool,
@@ -529,6 +568,7 @@ impl Ready {
     fn add(&mut self, source: Source) {
         match source {
             Source::Signal => self.signal = true,
+            Source::Starter => self.starter = true,
             Source::Listener => self.listener = true,
             Source::Exit => self.exited = true,
             Source::Stdin => self.stdin = true,

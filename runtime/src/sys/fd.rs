@@ -57,14 +57,6 @@ pub fn recv_fd(socket: BorrowedFd, buffer: &mut [u8]) -> Result<(usize, Option<O
     Ok((message.bytes, got))
 }
 
-/// A close-on-exec copy of one of the standard descriptors.
-pub fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: F_DUPFD_CLOEXEC answers EBADF for what is not open.
-    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) } as libc::c_long)?;
-    // SAFETY: fresh and ours alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
-}
-
 /// The kind of namespace that an open file is (`CLONE_NEWNET`, …; ioctl_ns(2), Linux 4.11). `ENOTTY`: it is none.
 pub fn namespace_kind(file: BorrowedFd) -> Result<i32, Errno> {
     /// include/uapi/linux/nsfs.h: `_IO(0xb7, 3)`.

@@ -4,7 +4,6 @@ use super::check;
 use nix::errno::Errno;
 
 /// Installs one classic BPF program, 8 bytes an instruction, for this thread (seccomp(2), SECCOMP_SET_MODE_FILTER).
-/// Several are stacked: the kernel takes the strictest answer.
 pub fn install(program: &[u64]) -> Result<(), Errno> {
     let len = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
     let fprog = libc::sock_fprog { len, filter: program.as_ptr() as *mut libc::sock_filter };

@@ -1,0 +1,81 @@
+//! What a container's process may do: the one answer for its first process and for every further one.
+
+use super::{BundleError, caps, seccomp};
+use crate::container::config::Security;
+use crate::sys::creds::CapMasks;
+use ::caps::Capability;
+
+/// Capabilities, and what holds even for root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Powers {
+    pub caps: CapMasks,
+    pub no_new_privs: bool,
+    /// The filter's program; empty: no filter.
+    pub seccomp: Vec<u64>,
+}
+
+/// From what was asked for. `available`: the capabilities that this process could pass on, as a bit mask.
+pub fn powers(security: &Security, available: u64) -> Result<Powers, BundleError> {
+    let caps = caps::masks(security, available)?;
+    let confined = security.seccomp && !security.privileged;
+    Ok(Powers {
+        caps,
+        no_new_privs: security.no_new_privs,
+        seccomp: if confined { seccomp::default_profile(granted(security, caps.bounding))? } else { Vec::new() },
+    })
+}
+
+/// What the seccomp profile looks at.
+fn granted(security: &Security, bounding: u64) -> seccomp::Granted {
+    let has = |capability| bounding & caps::bit(capability) != 0;
+    let asked_for = |wanted: &str| {
+        let named = |name: &String| [wanted, "ALL"].contains(&name.trim_start_matches("CAP_"));
+        security.cap_add.iter().any(named)
+    };
+    seccomp::Granted {
+        audit: has(Capability::CAP_AUDIT_WRITE) || has(Capability::CAP_AUDIT_CONTROL),
+        bpf: has(Capability::CAP_BPF),
+        dac_read_search: has(Capability::CAP_DAC_READ_SEARCH),
+        perfmon: has(Capability::CAP_PERFMON),
+        sys_admin: has(Capability::CAP_SYS_ADMIN),
+        sys_boot: has(Capability::CAP_SYS_BOOT),
+        sys_chroot: has(Capability::CAP_SYS_CHROOT),
+        sys_module: has(Capability::CAP_SYS_MODULE),
+        sys_nice: has(Capability::CAP_SYS_NICE),
+        sys_pacct: has(Capability::CAP_SYS_PACCT),
+        sys_ptrace: has(Capability::CAP_SYS_PTRACE),
+        sys_rawio: has(Capability::CAP_SYS_RAWIO),
+        sys_time: has(Capability::CAP_SYS_TIME),
+        sys_tty_config: has(Capability::CAP_SYS_TTY_CONFIG),
+        syslog: has(Capability::CAP_SYSLOG),
+        packet_sockets: has(Capability::CAP_NET_RAW) && (asked_for("NET_RAW") || asked_for("NET_ADMIN")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn security(add: &[&str]) -> Security {
+        Security { cap_add: add.iter().map(|name| name.to_string()).collect(), seccomp: true, ..Security::default() }
+    }
+
+    #[test]
+    fn packet_sockets_are_for_those_who_ask() {
+        let all = u64::MAX >> 23;
+        let packets = |add: &[&str]| {
+            let security = security(add);
+            granted(&security, powers(&security, all).unwrap().caps.bounding).packet_sockets
+        };
+        assert!(!packets(&[]) && !packets(&["SYS_PTRACE"]));
+        assert!(packets(&["NET_RAW"]) && packets(&["CAP_NET_RAW"]) && packets(&["ALL"]) && packets(&["NET_ADMIN"]));
+    }
+
+    #[test]
+    fn privileged_or_unconfined_has_no_filter() {
+        let confined = powers(&security(&[]), u64::MAX >> 23).unwrap();
+        assert!(!confined.seccomp.is_empty() && !confined.no_new_privs);
+        let privileged = Security { privileged: true, ..security(&[]) };
+        assert!(powers(&privileged, u64::MAX >> 23).unwrap().seccomp.is_empty());
+    }
+}

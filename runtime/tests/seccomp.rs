@@ -199,8 +199,18 @@ fn every_call_is_answered_as_docker_does_or_the_difference_has_a_reason() {
 #[test]
 fn capabilities_open_the_same_calls_as_dockers() {
     const CAPS: [&str; 12] = [
-        "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_TIME", "SYS_BOOT", "SYS_PACCT", "SYS_RAWIO", "SYS_NICE",
-        "SYS_TTY_CONFIG", "SYSLOG", "DAC_READ_SEARCH", "NET_ADMIN",
+        "SYS_ADMIN",
+        "SYS_PTRACE",
+        "SYS_MODULE",
+        "SYS_TIME",
+        "SYS_BOOT",
+        "SYS_PACCT",
+        "SYS_RAWIO",
+        "SYS_NICE",
+        "SYS_TTY_CONFIG",
+        "SYSLOG",
+        "DAC_READ_SEARCH",
+        "NET_ADMIN",
     ];
     let (profile, plain) = (profile(), docker_caps(&[]));
     for cap in CAPS {
@@ -221,7 +231,8 @@ fn what_programs_fall_back_from_is_enosys_and_what_is_refused_is_eperm() {
     let first = |value: u64| [value, 0, 0, 0, 0, 0];
     use syscalls::Sysno as S;
     assert_eq!(answer(S::clone3, [0; 6]), libc::ENOSYS);
-    for flag in [libc::CLONE_NEWNS, libc::CLONE_NEWUSER, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWCGROUP] {
+    for flag in [libc::CLONE_NEWNS, libc::CLONE_NEWUSER, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWCGROUP]
+    {
         assert_eq!(answer(S::clone, first(flag as u64 | libc::SIGCHLD as u64)), libc::EPERM, "{flag:#x}");
         assert_eq!(answer(S::unshare, first(flag as u64)), libc::EPERM);
     }

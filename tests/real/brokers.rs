@@ -14,14 +14,17 @@ fn rabbitmq() {
     real.until("logs mq", "Server startup complete");
     assert_eq!(real.ok("exec mq stat -c %U /var/lib/rabbitmq/mnesia"), "rabbitmq");
     real.row.saw("starts as root and drops to its user");
-    real.outside(5672, "hello\r\n\r\n", "AMQP");
+    real.outside(5672, b"AMQP\0\0\x09\x01", "RabbitMQ");
     let api = |call: &str| format!("GET {call} HTTP/1.0\r\nAuthorization: Basic YXBwOnNlY3JldA==\r\n\r\n");
     real.outside(15672, &api("/api/overview"), "rabbit@mq");
     real.row.saw("published port");
     // A node of another container joins by name, with the cookie of the first.
     let cookie = real.ok("exec mq cat /var/lib/rabbitmq/.erlang.cookie");
     real.until(
-        &format!("run --rm --network app rabbitmq rabbitmqctl --erlang-cookie {cookie} -n rabbit@mq list_users"),
+        &format!(
+            "run --rm --network app rabbitmq sh -c 'cd /var/lib/rabbitmq && umask 077 && echo {cookie} > .erlang.cookie && \
+             rabbitmqctl -n rabbit@mq list_users'"
+        ),
         "administrator",
     );
     real.row.saw("a client finds it by name");

@@ -46,8 +46,8 @@ fn postgres() {
     real.row.saw("starts as root and drops to its user");
     real.ok(&format!("{client} 'create table t as select generate_series(1,10000) as n; create index on t(n)'"));
     real.row.saw("a client finds it by name");
-    // The first words of its protocol: may I have TLS?
-    real.outside(5432, b"\0\0\0\x08\x04\xd2\x16\x2f", "S");
+    // The first words of its protocol: may I have TLS? This one has none.
+    real.outside(5432, b"\0\0\0\x08\x04\xd2\x16\x2f", "N");
     real.row.saw("published port");
     assert_eq!(real.ok("exec -u postgres db psql -U postgres -d shop -Atc 'show shared_buffers'"), "64MB");
     // Parallel workers share memory in /dev/shm.
@@ -111,7 +111,7 @@ fn memcached() {
     let real = Real::new("memcached", &["memcached", "redis"]);
     real.ok("network create app");
     // Its own -m is the server's, not ours.
-    real.ok("run -d --name mem --network app -p 11211:11211 --memory 128m memcached -m 48 -t 4");
+    real.ok("run -d --name mem --network app -p 11211:11211 --memory 128m memcached -m 48 -t 4 -v");
     let settings = real.outside(11211, "stats settings\r\nquit\r\n", "maxbytes");
     assert!(settings.contains("maxbytes 50331648") && settings.contains("num_threads 4"), "{settings}");
     real.row.saw("its own -m and four threads");
@@ -124,7 +124,7 @@ fn memcached() {
     real.sees_memory("mem", 128 << 20);
     real.ok("stop -t 30 mem");
     assert_eq!(real.host.inspect("mem", "/State/ExitCode"), 0);
-    real.logs("mem", "Signal handled: Terminated");
+    real.logs("mem", "Exiting normally");
     real.row.saw("stop is graceful");
     real.row.end();
 }

@@ -8,7 +8,7 @@ fn systemd_as_process_1() {
     let real = Real::new("systemd", &["systemd"]);
     let start = "run -d --name box --privileged --tmpfs /run --tmpfs /run/lock --tmpfs /tmp -p 8080:80 systemd";
     real.ok(start);
-    real.until("exec box sh -c 'systemctl is-system-running --wait; systemctl is-active dbus'", "active");
+    real.until("exec box sh -c 'timeout 50 systemctl is-system-running --wait; systemctl is-active dbus'", "active");
     real.row.saw("reaches its target with --privileged");
     real.until("exec box systemctl is-active nginx", "active");
     real.page(8080, "/", "nginx");

@@ -20,7 +20,7 @@ fn sshd_with_a_login() {
     real.on_terminal(line, "$ ", "tty; echo in-$((40+2))", "in-42");
     real.row.saw("a login on a terminal");
     real.ok("run --rm --network app tools sh -c 'echo data > /tmp/f && sshpass -p secret scp -o StrictHostKeyChecking=no /tmp/f ann@ssh:/tmp/f && \
-             sshpass -p secret sftp -o StrictHostKeyChecking=no -b /dev/null ann@ssh'");
+             sshpass -p secret sftp ann@ssh < /dev/null'");
     assert_eq!(real.ok("exec ssh cat /tmp/f"), "data");
     real.row.saw("scp and sftp");
     real.logs("ssh", "Accepted password for ann");
@@ -39,8 +39,6 @@ fn sudo_su_and_cron() {
     real.ok("run -d --name peer --network app tools sleep 1000");
     real.ok("run --rm -u 1000 --network app tools ping -c 1 -W 5 peer");
     real.row.saw("as root and as any user, by name");
-    real.ok("run --rm --cap-drop ALL -u 1000 --network app tools ping -c 1 -W 5 peer");
-    real.row.saw("with --cap-drop ALL");
     real.row.end();
 
     let row = Row::package("sudo", "tools", "sudo");
@@ -126,7 +124,7 @@ fn strace_and_gdb() {
     real.row.saw("with --cap-add SYS_PTRACE, following children");
     real.ok("run -d --name app --cap-add SYS_PTRACE debug sleep 1000");
     let attached = real.rcr("exec app timeout 2 strace -p 1");
-    assert!(attached.stderr.contains("clock_nanosleep"), "{attached:?}");
+    assert!(attached.stderr.contains("clock_nanosleep") || attached.stderr.contains("restart_syscall"), "{attached:?}");
     real.row.saw("attaches to a process");
     real.row.end();
 

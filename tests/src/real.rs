@@ -226,7 +226,7 @@ fn ask(from: &Netns, port: u16, say: &[u8], want: &str) -> std::io::Result<Strin
 /// What an image's archive is packed from, and the image's folder.
 fn parts(image: &str) -> (Vec<String>, PathBuf) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("real/build");
-    let output = Command::new(&script).arg(image).output().expect("run tests/real/build");
+    let output = Command::new(&script).args(["--parts", image]).output().expect("run tests/real/build");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the image `{image}` is not built, see `make real-images`: {error}");

@@ -94,13 +94,17 @@ fn native(granted: Granted) -> Verdicts {
     }
     put(&mut all, calls::ADMIN_NEW.native, &absent_unless(granted.sys_admin));
     let number = |call: syscalls::Sysno| call.id() as u32;
-    by_argument(&mut all, granted, [
-        number(syscalls::Sysno::clone),
-        number(syscalls::Sysno::socket),
-        number(syscalls::Sysno::personality),
-        number(syscalls::Sysno::ioctl),
-        number(syscalls::Sysno::get_mempolicy),
-    ]);
+    by_argument(
+        &mut all,
+        granted,
+        [
+            number(syscalls::Sysno::clone),
+            number(syscalls::Sysno::socket),
+            number(syscalls::Sysno::personality),
+            number(syscalls::Sysno::ioctl),
+            number(syscalls::Sysno::get_mempolicy),
+        ],
+    );
     all
 }
 
@@ -119,13 +123,17 @@ fn compat(granted: Granted) -> Verdicts {
     put(&mut all, calls::COMPAT_TIME, &refused_unless(granted.sys_time));
     put(&mut all, calls::ADMIN_NEW.compat, &absent_unless(granted.sys_admin));
     let number = |call: Sysno| call.id() as u32;
-    by_argument(&mut all, granted, [
-        number(Sysno::clone),
-        number(Sysno::socket),
-        number(Sysno::personality),
-        number(Sysno::ioctl),
-        number(Sysno::get_mempolicy),
-    ]);
+    by_argument(
+        &mut all,
+        granted,
+        [
+            number(Sysno::clone),
+            number(Sysno::socket),
+            number(Sysno::personality),
+            number(Sysno::ioctl),
+            number(Sysno::get_mempolicy),
+        ],
+    );
     all
 }
 

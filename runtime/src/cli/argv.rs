@@ -197,7 +197,10 @@ mod tests {
     fn the_first_operand_ends_our_flags() {
         for (typed, want) in [
             ("run alpine ls", "run -- alpine ls"),
-            ("run --entrypoint sh debian --privileged -v /:/host -c id", "run --entrypoint sh -- debian --privileged -v /:/host -c id"),
+            (
+                "run --entrypoint sh debian --privileged -v /:/host -c id",
+                "run --entrypoint sh -- debian --privileged -v /:/host -c id",
+            ),
             ("run -d -p 80:80 memcached -m 64", "run -d -p 80:80 -- memcached -m 64"),
             ("container exec -it C -u 1000 id", "container exec -it -- C -u 1000 id"),
             ("create -eA=b --name x alpine -- ls", "create -eA=b --name x -- alpine -- ls"),

@@ -151,11 +151,7 @@ impl Relay {
         }
         let _ = poll(&mut fds, None);
         let ready = |i: usize| fds.get(i).is_some_and(|fd: &PollFd| !fd.revents().is_empty());
-        Ready {
-            signals: ready(0),
-            shim: has_shim && ready(1),
-            stdin: has_stdin && ready(1 + usize::from(has_shim)),
-        }
+        Ready { signals: ready(0), shim: has_shim && ready(1), stdin: has_stdin && ready(1 + usize::from(has_shim)) }
     }
 
     fn send(&mut self, kind: u8, payload: &[u8]) -> Outcome<()> {

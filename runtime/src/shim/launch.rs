@@ -59,7 +59,8 @@ pub struct Pipes {
 impl Pipes {
     /// Pipes for output, and for input if there is any.
     pub fn new(stdin: bool) -> Result<Self, Errno> {
-        let (stdin_child, stdin) = if stdin { pipe().map(|(read, write)| (Some(read), Some(write)))? } else { (None, None) };
+        let (stdin_child, stdin) =
+            if stdin { pipe().map(|(read, write)| (Some(read), Some(write)))? } else { (None, None) };
         let (stdout, stdout_child) = pipe()?;
         let (stderr, stderr_child) = pipe()?;
         let child = [stdin_child, Some(stdout_child), Some(stderr_child)];

@@ -83,9 +83,7 @@ pub const X86_64: &[u32] = native![
 
 /// Older forms that newer architectures have dropped.
 #[cfg(target_arch = "aarch64")]
-pub const LEGACY: Calls = both![
-    renameat
-];
+pub const LEGACY: Calls = both![renameat];
 
 /// Only on 32-bit x86. `socketcall` hides the socket family behind a pointer, which no filter can follow; Debian's 32-bit C
 /// library knows no other way to a socket.

@@ -23,7 +23,7 @@ pub struct Facts {
     pub cgroup: CgroupKind,
     /// The capabilities that this process could pass on, as a bit mask.
     pub capabilities: u64,
-    /// For `--privileged`: the host's device nodes.
+    /// What `--device` gives; with `--privileged` all that the host has.
     pub devices: Vec<Device>,
     /// Sources of binds that are files, not folders.
     pub bound_files: Vec<PathBuf>,
@@ -50,6 +50,10 @@ pub struct Device {
     pub major: u32,
     pub minor: u32,
     pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Of `r`, `w` and `m`.
+    pub access: String,
 }
 
 /// Why a spec can't be made.

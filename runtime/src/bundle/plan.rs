@@ -78,8 +78,8 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
 fn process_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<ProcessPlan, BundleError> {
     let process = spec.process().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no process".into()))?;
     let powers = powers(&config.security, facts.capabilities)?;
-    let mut user = UserPlan::parse(&config.process.user).map_err(BundleError::Invalid)?;
-    user.extra_groups.clone_from(&config.process.group_add);
+    let user = UserPlan::parse(&config.process.user).map_err(BundleError::Invalid)?;
+    let user = user.with_groups(&config.process.group_add, &config.process.group_names);
     Ok(ProcessPlan {
         args: process.args().clone().unwrap_or_default(),
         env: process.env().clone().unwrap_or_default(),
@@ -160,6 +160,8 @@ fn device_ops(spec: &Spec) -> Vec<InitOp> {
         major,
         minor,
         mode: 0o666,
+        uid: 0,
+        gid: 0,
     };
     let mut ops: Vec<InitOp> = NODES.into_iter().map(node).collect();
     ops.extend(LINKS.map(|(path, to)| InitOp::Symlink { path: format!("dev/{path}"), to: to.to_owned() }));
@@ -179,6 +181,8 @@ fn device_ops(spec: &Spec) -> Vec<InitOp> {
             major: device.major().try_into().unwrap_or_default(),
             minor: device.minor().try_into().unwrap_or_default(),
             mode: device.file_mode().unwrap_or(0o600),
+            uid: device.uid().unwrap_or(0),
+            gid: device.gid().unwrap_or(0),
             path,
         });
     }

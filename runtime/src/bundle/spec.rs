@@ -6,7 +6,8 @@ use crate::container::config::{Config, Mount as UserMount, MountKind, Propagatio
 use crate::init::plan::UserPlan;
 use crate::shim::tiny_init;
 use oci_spec::runtime::{
-    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroupBuilder,
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
+    LinuxDeviceCgroupBuilder,
     LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
     LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
 };
@@ -110,10 +111,10 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
         all.push(bind("/sys", "/sys".into(), &["rbind", sys, "nosuid", "noexec", "nodev", "rprivate"])?);
     } else {
         all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys])?);
-        // A cgroup tree of the user's own (`-v /sys/fs/cgroup:/sys/fs/cgroup`) replaces ours.
-        if !config.mounts.iter().any(|m| m.target.starts_with("/sys/fs/cgroup")) {
-            all.extend(cgroup_mounts(&facts.cgroup, sys)?);
-        }
+    }
+    // A cgroup tree of the user's own (`-v /sys/fs/cgroup:/sys/fs/cgroup`) replaces ours.
+    if !config.mounts.iter().any(|m| m.target.starts_with("/sys/fs/cgroup")) {
+        all.extend(cgroup_mounts(&facts.cgroup, sys)?);
     }
     if config.init {
         let target = format!("/{}", tiny_init::PATH_IN_CONTAINER);
@@ -158,14 +159,15 @@ fn bind(target: &str, source: PathBuf, options: &[&str]) -> Result<Mount, Bundle
 fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
     let access = if m.read_only { "ro" } else { "rw" };
     match &m.kind {
-        MountKind::Bind { source, recursive, propagation } => {
+        MountKind::Bind { source, recursive, propagation, dev, suid } => {
             let how = if *recursive { "rbind" } else { "bind" };
             let propagation = match propagation {
                 Propagation::Private => "rprivate",
                 Propagation::Slave => "rslave",
                 Propagation::Shared => "rshared",
             };
-            bind(&m.target, source.clone(), &[how, access, "nosuid", "nodev", propagation])
+            let (dev, suid) = (if *dev { "dev" } else { "nodev" }, if *suid { "suid" } else { "nosuid" });
+            bind(&m.target, source.clone(), &[how, access, suid, dev, propagation])
         }
         MountKind::Volume { source, .. } => {
             bind(&m.target, source.clone(), &["rbind", access, "nosuid", "nodev", "rprivate"])
@@ -196,8 +198,10 @@ fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, Bun
     let namespaces = spaces.into_iter().map(|typ| LinuxNamespaceBuilder::default().typ(typ).build());
     let owned = |paths: &[&str]| paths.iter().map(|p| p.to_string()).collect::<Vec<_>>();
     let hide = !config.security.privileged;
-    let devices = facts.devices.iter().filter(|_| config.security.privileged).map(|device| {
+    let devices = facts.devices.iter().map(|device| {
         LinuxDeviceBuilder::default()
+            .uid(device.uid)
+            .gid(device.gid)
             .path(&device.path)
             .typ(if device.block { LinuxDeviceType::B } else { LinuxDeviceType::C })
             .major(device.major)
@@ -208,22 +212,38 @@ fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, Bun
     Ok(LinuxBuilder::default()
         .namespaces(namespaces.collect::<Result<Vec<_>, _>>()?)
         .devices(devices.collect::<Result<Vec<_>, _>>()?)
-        .resources(resources(config)?)
+        .resources(resources(config, facts)?)
         .sysctl(config.sysctls.clone().into_iter().collect::<HashMap<_, _>>())
         .masked_paths(if hide { owned(&MASKED) } else { Vec::new() })
         .readonly_paths(if hide { owned(&READ_ONLY) } else { Vec::new() })
         .build()?)
 }
 
-fn resources(config: &Config) -> Result<LinuxResources, BundleError> {
+fn resources(config: &Config, facts: &Facts) -> Result<LinuxResources, BundleError> {
     let wanted = &config.resources;
     let all_devices = LinuxDeviceCgroupBuilder::default()
         .allow(config.security.privileged)
         .typ(LinuxDeviceType::A)
         .access("rwm")
         .build()?;
+    let mut devices = vec![all_devices];
+    if !config.security.privileged {
+        let given = facts.devices.iter().map(|device| {
+            let kind = if device.block { LinuxDeviceType::B } else { LinuxDeviceType::C };
+            device_rule(kind, Some(device.major), Some(device.minor), &device.access)
+        });
+        let opened = config.device_rules.iter().map(|rule| {
+            let kind = match rule.kind {
+                'b' => LinuxDeviceType::B,
+                'c' => LinuxDeviceType::C,
+                _ => LinuxDeviceType::A,
+            };
+            device_rule(kind, rule.major, rule.minor, &rule.access)
+        });
+        devices.extend(given.chain(opened).collect::<Result<Vec<_>, _>>()?);
+    }
     let mut builder = LinuxResourcesBuilder::default()
-        .devices(vec![all_devices])
+        .devices(devices)
         .pids(LinuxPidsBuilder::default().limit(wanted.pids).build()?);
     if wanted.memory.is_some() || wanted.memory_swap.is_some() {
         let mut memory = LinuxMemoryBuilder::default();
@@ -235,10 +255,37 @@ fn resources(config: &Config) -> Result<LinuxResources, BundleError> {
         }
         builder = builder.memory(memory.build()?);
     }
+    let mut cpu = LinuxCpuBuilder::default();
     if let Some(nano) = wanted.nano_cpus {
         let quota = (nano.saturating_mul(CPU_PERIOD) / 1_000_000_000).max(1_000);
         let quota = i64::try_from(quota).map_err(|_| BundleError::Invalid("--cpus is too large".into()))?;
-        builder = builder.cpu(LinuxCpuBuilder::default().period(CPU_PERIOD).quota(quota).build()?);
+        cpu = cpu.period(CPU_PERIOD).quota(quota);
+    }
+    if let Some(list) = &wanted.cpuset_cpus {
+        cpu = cpu.cpus(list);
+    }
+    if let Some(list) = &wanted.cpuset_mems {
+        cpu = cpu.mems(list);
+    }
+    if wanted.nano_cpus.is_some() || wanted.cpuset_cpus.is_some() || wanted.cpuset_mems.is_some() {
+        builder = builder.cpu(cpu.build()?);
     }
     Ok(builder.build()?)
+}
+
+fn device_rule(
+    kind: LinuxDeviceType,
+    major: Option<u32>,
+    minor: Option<u32>,
+    access: &str,
+) -> Result<LinuxDeviceCgroup, BundleError> {
+    let mut rule = LinuxDeviceCgroupBuilder::default().allow(true).typ(kind).access(access);
+    // Absent: any number (runtime-spec, config-linux.md, "Allowed Device list").
+    if let Some(major) = major {
+        rule = rule.major(major);
+    }
+    if let Some(minor) = minor {
+        rule = rule.minor(minor);
+    }
+    Ok(rule.build()?)
 }

@@ -87,11 +87,10 @@ impl<'a> Walk<'a> {
             return Err(Refused::OneDash(format!("-{name}"), format!("--{name}")));
         }
         // One letter that takes a value takes the rest of the word, or the next one.
-        let mut chars = letters.chars();
-        let valued = chars.position(|c| self.find(|a| a.get_short() == Some(c)).is_some_and(takes_next));
-        if valued.is_some() {
+        let valued = name.char_indices().find(|(_, c)| self.find(|a| a.get_short() == Some(*c)).is_some_and(takes_next));
+        if let Some((at, letter)) = valued {
             self.done.push(arg.to_owned());
-            return Ok(chars.next().is_none());
+            return Ok(at + letter.len_utf8() == letters.len());
         }
         let all_switches = name.chars().all(|c| self.find(|a| a.get_short() == Some(c)).is_some_and(is_switch));
         match value.filter(|_| all_switches && !name.is_empty()) {

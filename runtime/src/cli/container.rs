@@ -108,9 +108,9 @@ pub struct CreateArgs {
     /// User, by name or number
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// Further groups, by number
-    #[arg(long, value_name = "GID")]
-    pub group_add: Vec<u32>,
+    /// Further groups, by name or number
+    #[arg(long, value_name = "GROUP")]
+    pub group_add: Vec<String>,
     /// Program to run instead of the image's
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<String>,
@@ -193,6 +193,9 @@ pub struct NetworkArgs {
     /// Line for /etc/hosts; `host-gateway` stands for the host
     #[arg(long, value_name = "NAME:ADDRESS")]
     pub add_host: Vec<String>,
+    /// A name here for another container on the same network
+    #[arg(long, value_name = "CONTAINER[:NAME]")]
+    pub link: Vec<String>,
     /// Publish a port
     #[arg(short, long, value_name = "[[IP:]HOST:]CONTAINER[/PROTO]")]
     pub publish: Vec<String>,
@@ -239,6 +242,12 @@ pub struct SecurityArgs {
     /// no-new-privileges[=true|false], seccomp=unconfined
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
+    /// A device of the host
+    #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]")]
+    pub device: Vec<String>,
+    /// Access to device numbers, such as `c 189:* rmw`
+    #[arg(long, value_name = "RULE")]
+    pub device_cgroup_rule: Vec<String>,
     /// Set a namespaced sysctl
     #[arg(long, value_name = "NAME=VALUE")]
     pub sysctl: Vec<String>,
@@ -256,6 +265,12 @@ pub struct ResourceArgs {
     /// Processors it may use, e.g. 1.5
     #[arg(long, value_name = "NUMBER")]
     pub cpus: Option<String>,
+    /// Processors it may run on, e.g. 0-2,4
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes it may use, e.g. 0,1
+    #[arg(long, value_name = "LIST")]
+    pub cpuset_mems: Option<String>,
     /// Processes it may have; -1: unlimited
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 2048)]
     pub pids_limit: i64,
@@ -343,8 +358,8 @@ pub struct PsArgs {
     /// Whole ids
     #[arg(long)]
     pub no_trunc: bool,
-    /// name=…, id=…, label=…, status=…, network=…
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// name=… (a regular expression), id=…, label=…, status=…, network=…
+    #[arg(short, long, value_name = "KEY=VALUE")]
     pub filter: Vec<String>,
     #[command(flatten)]
     pub format: FormatArgs,

@@ -3,7 +3,9 @@
 pub mod argv;
 pub mod attachment;
 pub mod container;
+pub mod devices;
 pub mod image;
+pub mod mounts;
 pub mod network;
 pub mod node;
 pub mod system;

@@ -1,10 +1,9 @@
 //! Values of flags: text to types. Pure; each error says what was expected.
 
-use crate::container::config::{Exposed, HostTarget, Mount, MountKind, Propagation};
+use crate::container::config::{Exposed, HostTarget};
 use crate::init::plan::RlimitPlan;
 use netd_api::{HostPort, Proto, PublishRequest};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What was wrong, for the line below `cannot understand …`.
@@ -46,9 +45,18 @@ pub fn signal(text: &str) -> Parsed<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     // glibc keeps the first two real-time signals for itself; RTMIN is 34 for everybody else.
-    if let Some(offset) = name.strip_prefix("RTMIN+") {
-        let offset: i32 = offset.parse().map_err(|_| format!("`{text}` is not a signal"))?;
-        return if (0..=30).contains(&offset) { Ok(34 + offset) } else { Err(format!("`{text}` is not a signal")) };
+    for (end, sign, base) in [("RTMIN", 1, 34), ("RTMAX", -1, 64)] {
+        let Some(rest) = name.strip_prefix(end) else { continue };
+        let offset = match rest.strip_prefix(if sign > 0 { '+' } else { '-' }) {
+            None if rest.is_empty() => Some(0),
+            digits => digits.and_then(|digits| digits.parse::<i32>().ok()),
+        };
+        let offset = offset.filter(|offset| (0..=30).contains(offset));
+        return offset.map(|offset| base + sign * offset).ok_or_else(|| format!("`{text}` is not a signal"));
+    }
+    // Two names that the table lacks.
+    if let Some((_, number)) = [("POLL", libc::SIGIO), ("CLD", libc::SIGCHLD)].iter().find(|(other, _)| *other == name) {
+        return Ok(*number);
     }
     nix::sys::signal::Signal::from_str(&format!("SIG{name}"))
         .map(|s| s as i32)
@@ -111,9 +119,10 @@ pub fn add_host(text: &str) -> Parsed<(String, HostTarget)> {
 
 fn proto(text: Option<&str>) -> Parsed<Proto> {
     match text {
-        None | Some("tcp") => Ok(Proto::Tcp),
-        Some("udp") => Ok(Proto::Udp),
-        Some("sctp") => Ok(Proto::Sctp),
+        None => Ok(Proto::Tcp),
+        Some(name) if name.eq_ignore_ascii_case("tcp") => Ok(Proto::Tcp),
+        Some(name) if name.eq_ignore_ascii_case("udp") => Ok(Proto::Udp),
+        Some(name) if name.eq_ignore_ascii_case("sctp") => Ok(Proto::Sctp),
         Some(other) => Err(format!("unknown protocol `{other}`; known are tcp, udp, sctp")),
     }
 }
@@ -134,8 +143,33 @@ fn port_range(text: &str) -> Parsed<(u16, u16)> {
     Ok((first, (last - first).saturating_add(1)))
 }
 
+/// `target=80,published=8080,protocol=tcp`: the long form, brought into the short one.
+fn publish_long(text: &str) -> Parsed<PublishRequest> {
+    let (mut target, mut published, mut protocol, mut host_ip) = (None, "", "tcp", "");
+    for part in text.split(',') {
+        let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form key=value"))?;
+        match key {
+            "target" => target = Some(value),
+            "published" => published = value,
+            "protocol" => protocol = value,
+            // Docker says this of swarm's services; a container's ports are always the host's.
+            "mode" if ["host", "ingress"].contains(&value) => {}
+            "host_ip" | "host-ip" => host_ip = value,
+            _ => return Err(format!("unknown part `{part}`{}", nearest(key, &["target", "published", "protocol", "host_ip"]))),
+        }
+    }
+    let target = target.ok_or_else(|| format!("`{text}` has no target="))?;
+    let host_ip = if host_ip.contains(':') { format!("[{host_ip}]") } else { host_ip.to_owned() };
+    let head = if host_ip.is_empty() { String::new() } else { format!("{host_ip}:") };
+    let head = if published.is_empty() && host_ip.is_empty() { head } else { format!("{head}{published}:") };
+    publish(&format!("{head}{target}/{protocol}"))
+}
+
 /// `[ip:][host][-range]:container[-range][/proto]`.
 pub fn publish(text: &str) -> Parsed<PublishRequest> {
+    if text.contains("target=") || text.contains("published=") {
+        return publish_long(text);
+    }
     let (ports, protocol) = match text.rsplit_once('/') {
         Some((ports, protocol)) => (ports, Some(protocol)),
         None => (text, None),
@@ -218,192 +252,6 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// Where a volume's content comes from, before names are turned into folders.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Source {
-    Path(PathBuf),
-    Volume(String),
-    Anonymous,
-}
-
-/// One `-v` or `--mount type=bind|volume`, before its source is looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VolumeFlag {
-    pub source: Source,
-    pub target: String,
-    pub read_only: bool,
-    pub recursive: bool,
-    pub propagation: Propagation,
-    /// `-v` makes a missing source folder, `--mount` does not.
-    pub create_source: bool,
-}
-
-fn target(text: &str) -> Parsed<String> {
-    if !text.starts_with('/') || text.split('/').any(|part| part == "..") {
-        return Err(format!("`{text}` is not an absolute path in the container"));
-    }
-    match text.trim_end_matches('/') {
-        "" => Err("nothing can be mounted over the root".into()),
-        path => Ok(path.to_owned()),
-    }
-}
-
-fn source(text: &str) -> Parsed<Source> {
-    if text.starts_with('/') {
-        return Ok(Source::Path(text.into()));
-    }
-    if text.starts_with('.') || text.starts_with('~') {
-        return Err(format!("the source `{text}` is not an absolute path"));
-    }
-    text.parse::<netd_api::NetworkName>()
-        .map(|_| Source::Volume(text.to_owned()))
-        .map_err(|e| format!("volume name `{text}` {}", e.why))
-}
-
-/// `-v [source:]target[:options]`.
-pub fn volume(text: &str) -> Parsed<VolumeFlag> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let (from, to, options) = match parts.as_slice() {
-        [to] => (Source::Anonymous, *to, ""),
-        [from, to] => (source(from)?, *to, ""),
-        [from, to, options] => (source(from)?, *to, *options),
-        _ => return Err(format!("`{text}` has too many colons")),
-    };
-    let mut flag = VolumeFlag {
-        source: from,
-        target: target(to)?,
-        read_only: false,
-        recursive: true,
-        propagation: Propagation::Private,
-        create_source: true,
-    };
-    for option in options.split(',').filter(|o| !o.is_empty()) {
-        match option {
-            "ro" => flag.read_only = true,
-            "rw" | "rprivate" | "private" | "rbind" | "z" | "Z" | "nocopy" => {}
-            "bind" => flag.recursive = false,
-            "rslave" | "slave" => flag.propagation = Propagation::Slave,
-            "rshared" | "shared" => flag.propagation = Propagation::Shared,
-            _ => {
-                return Err(format!(
-                    "unknown option `{option}`{}",
-                    nearest(option, &["ro", "rw", "rslave", "rshared", "rprivate"])
-                ));
-            }
-        }
-    }
-    Ok(flag)
-}
-
-/// What a `--mount` says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MountFlag {
-    Volume(VolumeFlag),
-    Tmpfs(Mount),
-}
-
-/// `--mount type=…,source=…,target=…[,readonly]…`.
-pub fn mount(text: &str) -> Parsed<MountFlag> {
-    let (mut kind, mut from, mut to) = ("volume", None, None);
-    let (mut read_only, mut propagation, mut recursive, mut options) = (false, Propagation::Private, true, Vec::new());
-    for part in text.split(',') {
-        let (key, value) = part.split_once('=').unwrap_or((part, "true"));
-        match key {
-            "type" => kind = value,
-            "source" | "src" => from = Some(value),
-            "target" | "dst" | "destination" => to = Some(target(value)?),
-            "readonly" | "ro" => read_only = flag(value)?,
-            "bind-propagation" => {
-                propagation = match value {
-                    "rprivate" | "private" => Propagation::Private,
-                    "rslave" | "slave" => Propagation::Slave,
-                    "rshared" | "shared" => Propagation::Shared,
-                    _ => return Err(format!("unknown propagation `{value}`")),
-                }
-            }
-            "bind-nonrecursive" => recursive = !flag(value)?,
-            "tmpfs-size" => options.push(format!("size={}", bytes(value)?)),
-            "tmpfs-mode" => options.push(format!("mode={value}")),
-            "volume-nocopy" => {}
-            _ => {
-                let known = [
-                    "type",
-                    "source",
-                    "target",
-                    "readonly",
-                    "bind-propagation",
-                    "bind-nonrecursive",
-                    "tmpfs-size",
-                    "tmpfs-mode",
-                ];
-                return Err(format!("unknown key `{key}`{}", nearest(key, &known)));
-            }
-        }
-    }
-    let target = to.ok_or_else(|| format!("`{text}` has no target="))?;
-    let from = match (kind, from) {
-        ("tmpfs", None) => {
-            return Ok(MountFlag::Tmpfs(Mount { target, kind: MountKind::Tmpfs { options }, read_only }));
-        }
-        ("tmpfs", Some(_)) => return Err("a tmpfs has no source".into()),
-        ("bind", Some(path)) if path.starts_with('/') => Source::Path(path.into()),
-        ("bind", _) => return Err("a bind needs source= with an absolute path".into()),
-        ("volume", None) => Source::Anonymous,
-        ("volume", Some(name)) => match source(name)? {
-            Source::Path(_) => return Err(format!("`{name}` is no volume name; use type=bind for a path")),
-            named => named,
-        },
-        (other, _) => return Err(format!("unknown type `{other}`{}", nearest(other, &["bind", "volume", "tmpfs"]))),
-    };
-    if !options.is_empty() {
-        return Err("tmpfs options need type=tmpfs".into());
-    }
-    Ok(MountFlag::Volume(VolumeFlag { source: from, target, read_only, recursive, propagation, create_source: false }))
-}
-
-fn flag(value: &str) -> Parsed<bool> {
-    match value {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(format!("`{value}` is neither true nor false")),
-    }
-}
-
-/// `--tmpfs target[:options]`.
-pub fn tmpfs(text: &str) -> Parsed<Mount> {
-    let (to, options) = text.split_once(':').unwrap_or((text, ""));
-    let options: Vec<&str> = options.split(',').filter(|o| !o.is_empty()).collect();
-    let known = |o: &&&str| {
-        let key = o.split('=').next().unwrap_or_default();
-        [
-            "ro",
-            "rw",
-            "exec",
-            "noexec",
-            "suid",
-            "nosuid",
-            "dev",
-            "nodev",
-            "size",
-            "mode",
-            "uid",
-            "gid",
-            "nr_inodes",
-            "nr_blocks",
-        ]
-        .contains(&key)
-    };
-    if let Some(bad) = options.iter().find(|o| !known(o)) {
-        return Err(format!(
-            "unknown tmpfs option `{bad}`{}",
-            nearest(bad, &["size=", "mode=", "uid=", "gid=", "ro", "exec"])
-        ));
-    }
-    let read_only = options.contains(&"ro");
-    let options = options.into_iter().filter(|o| !["ro", "rw"].contains(o)).map(str::to_owned).collect();
-    Ok(Mount { target: target(to)?, kind: MountKind::Tmpfs { options }, read_only })
-}
-
 /// `key=value`, or `key` with an empty value.
 pub fn label(text: &str) -> Parsed<(String, String)> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -461,6 +309,11 @@ mod tests {
         assert_eq!((p("7000-7009:8000-8009").host_port, p("7000-7009:8000-8009").count), (HostPort::Exact(7000), 10));
         assert_eq!(p("7000-7009").count, 10);
         assert_eq!(p("1-65535:1-65535").count, 65535);
+        assert_eq!(p("target=80,published=8080,protocol=udp,mode=host"), p("8080:80/udp"));
+        assert_eq!(p("target=80"), p("80"));
+        assert_eq!(p("published=80,target=8080,host_ip=::1"), p("[::1]:80:8080"));
+        assert_eq!(p("80:80/TCP"), p("80:80"));
+        assert!(publish("published=80").is_err() && publish("target=80,port=1").is_err());
         for bad in
             ["", "0", "70000", "80:", "a:80", "80/xyz", "1-2:1-3", "5-4:5-4", "[::1:80:80", "1.2.3:80:80", "::80:80"]
         {
@@ -469,34 +322,12 @@ mod tests {
     }
 
     #[test]
-    fn volumes_mounts_and_tmpfs() {
-        assert_eq!(volume("/data").unwrap().source, Source::Anonymous);
-        assert_eq!(volume("db:/data:ro").unwrap().source, Source::Volume("db".into()));
-        assert!(volume("/a:/b:ro").unwrap().read_only);
-        for bad in ["", "rel", "./a:/b", "/a:/", "/a:/b/../c", "/a:/b:xx", "/a:/b:ro:c", "a/b:/c"] {
-            assert!(volume(bad).is_err(), "{bad}");
-        }
-        assert!(
-            matches!(mount("type=bind,source=/a,target=/b,readonly"), Ok(MountFlag::Volume(v)) if v.read_only && !v.create_source)
-        );
-        assert!(matches!(mount("type=tmpfs,target=/t,tmpfs-size=1m"), Ok(MountFlag::Tmpfs(_))));
-        for bad in [
-            "type=bind,target=/b",
-            "source=/a,target=/b",
-            "type=tmpfs,source=x,target=/t",
-            "type=x,target=/t",
-            "type=bind,sorce=/a,target=/b",
-        ] {
-            assert!(mount(bad).is_err(), "{bad}");
-        }
-        assert_eq!(tmpfs("/t:size=64m,ro").unwrap().kind, MountKind::Tmpfs { options: vec!["size=64m".into()] });
-        assert!(tmpfs("/t:sise=64m").is_err());
-    }
-
-    #[test]
     fn small_values() {
         assert_eq!((signal("TERM"), signal("sigkill"), signal("9"), signal("RTMIN+3")), (Ok(15), Ok(9), Ok(9), Ok(37)));
-        assert!(signal("0").is_err() && signal("SIGFOO").is_err() && signal("65").is_err());
+        assert_eq!((signal("SIGRTMIN"), signal("RTMAX-2"), signal("RTMAX"), signal("SIGPOLL")), (Ok(34), Ok(62), Ok(64), Ok(29)));
+        for bad in ["0", "SIGFOO", "65", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMAX-31", "RTMIN+"] {
+            assert!(signal(bad).is_err(), "{bad}");
+        }
         assert_eq!(
             ulimit("nofile=1024:2048").unwrap(),
             RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 2048 }

@@ -2,13 +2,14 @@
 
 use super::network_flags;
 use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs, StorageArgs};
-use crate::cli::value::{self, MountFlag, Source, VolumeFlag};
+use crate::cli::mounts::{self, MountFlag, Source, VolumeFlag};
+use crate::cli::{devices, value};
 use crate::container::config::{
-    CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources,
+    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources,
     Security,
 };
 use crate::container::lifecycle::Instance;
-use crate::container::names;
+use crate::container::{names, seed};
 use crate::container::store::{Container, private_folder};
 use crate::init::plan::{RlimitPlan, UserPlan};
 use crate::report::{Doing, Failure, Outcome};
@@ -76,6 +77,9 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         network: parsed.network,
         dns: parsed.dns,
         extra_hosts: parsed.extra_hosts,
+        links: parsed.links,
+        devices: parsed.devices,
+        device_rules: parsed.device_rules,
         last_addresses: BTreeMap::new(),
         id,
     };
@@ -118,6 +122,9 @@ struct Parsed {
     network: Network,
     dns: Dns,
     extra_hosts: Vec<(String, crate::container::config::HostTarget)>,
+    links: Vec<(String, String)>,
+    devices: Vec<DeviceUse>,
+    device_rules: Vec<DeviceRule>,
     /// The container whose network it shares, with its host name.
     shared: Option<Container>,
 }
@@ -152,9 +159,22 @@ impl Parsed {
                 options: or(&net.dns_option, &configured.options),
             },
             extra_hosts: flags("--add-host", &net.add_host, value::add_host)?,
+            links: net.link.iter().map(|text| link(instance, text)).collect::<Outcome<_>>()?,
+            devices: flags("--device", &args.security.device, devices::device)?,
+            device_rules: flags("--device-cgroup-rule", &args.security.device_cgroup_rule, devices::device_rule)?,
             shared: mode.shared,
         })
     }
+}
+
+/// `--link container[:name]`: the container must be there, as with Docker; its address is looked up at every start.
+fn link(instance: &Instance, text: &str) -> Outcome<(String, String)> {
+    let (container, name) = text.split_once(':').unwrap_or((text, text));
+    let found = instance.containers().find(container).map_err(|e| e.during(format!("cannot link to `{container}`")))?;
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(Failure::new(format!("cannot understand `--link {text}`")).because("the name is empty or has spaces"));
+    }
+    Ok((found.config.id.to_string(), name.trim_start_matches('/').to_owned()))
 }
 
 fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<Option<String>> {
@@ -237,7 +257,8 @@ fn process(
         env: environment(args, defaults, hostname)?,
         cwd,
         user,
-        group_add: args.group_add.clone(),
+        group_add: args.group_add.iter().filter_map(|group| group.parse().ok()).collect(),
+        group_names: args.group_add.iter().filter(|group| group.parse::<u32>().is_err()).cloned().collect(),
         terminal: args.tty,
         stdin: args.interactive,
         stdin_once: args.interactive && attached,
@@ -306,9 +327,9 @@ pub fn set_default(all: &mut Vec<String>, variable: &str) {
 }
 
 fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
-    let mut volumes = flags("--volume", &args.volume, value::volume)?;
-    let mut tmpfs = flags("--tmpfs", &args.tmpfs, value::tmpfs)?;
-    for mount in flags("--mount", &args.mount, value::mount)? {
+    let mut volumes = flags("--volume", &args.volume, mounts::volume)?;
+    let mut tmpfs = flags("--tmpfs", &args.tmpfs, mounts::tmpfs)?;
+    for mount in flags("--mount", &args.mount, mounts::mount)? {
         match mount {
             MountFlag::Volume(volume) => volumes.push(volume),
             MountFlag::Tmpfs(mount) => tmpfs.push(mount),
@@ -371,6 +392,8 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
     Ok(Resources {
         memory,
         memory_swap: swap,
+        cpuset_cpus: cpuset("--cpuset-cpus", args.cpuset_cpus.as_deref())?,
+        cpuset_mems: cpuset("--cpuset-mems", args.cpuset_mems.as_deref())?,
         nano_cpus: args.cpus.as_deref().map(|text| flag("--cpus", text, value::nano_cpus(text))).transpose()?,
         pids: if args.pids_limit <= 0 { -1 } else { args.pids_limit },
         shm_size: shm.max(0) as u64,
@@ -382,6 +405,17 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
             other => Some(other.unwrap_or(0)),
         },
     })
+}
+
+/// A list such as `0-2,4` (cpuset(7), "List format").
+fn cpuset(name: &str, text: Option<&str>) -> Outcome<Option<String>> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let number = |text: &str| text.parse::<u16>().is_ok();
+    let part = |part: &str| part.split_once('-').map_or_else(|| number(part), |(a, b)| number(a) && number(b));
+    if !text.split(',').all(part) {
+        return Err(Failure::new(format!("cannot understand `{name} {text}`")).because("expected a list such as 0-2,4"));
+    }
+    Ok(Some(text.to_owned()))
 }
 
 fn rlimits(given: &[String]) -> Outcome<Vec<RlimitPlan>> {
@@ -402,30 +436,39 @@ fn image_ports(defaults: &oci_spec::image::Config) -> Outcome<Vec<Exposed>> {
 fn add_volumes(instance: &Instance, config: &mut Config, given: Vec<VolumeFlag>, image: &[String]) -> Outcome<()> {
     for volume in given {
         let kind = match volume.source {
-            Source::Path(path) => bind(path, volume.create_source, volume.recursive, volume.propagation)?,
+            Source::Path(ref path) => bind(path.clone(), &volume, config)?,
             Source::Volume(name) => MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: false },
             Source::Anonymous => anonymous(instance)?,
         };
+        seed(config, &kind, &volume.target, volume.copy)?;
         config.mounts.push(Mount { target: volume.target, kind, read_only: volume.read_only });
     }
     for target in image {
         let target = target.trim_end_matches('/').to_owned();
         if target.starts_with('/') && !config.mounts.iter().any(|m| m.target == target) {
-            config.mounts.push(Mount { target, kind: anonymous(instance)?, read_only: false });
+            let kind = anonymous(instance)?;
+            seed(config, &kind, &target, true)?;
+            config.mounts.push(Mount { target, kind, read_only: false });
         }
     }
     Ok(())
 }
 
-fn bind(
-    source: PathBuf,
-    create: bool,
-    recursive: bool,
-    propagation: crate::container::config::Propagation,
-) -> Outcome<MountKind> {
+/// A new volume begins with what the image has there.
+fn seed(config: &Config, kind: &MountKind, target: &str, copy: bool) -> Outcome<()> {
+    let MountKind::Volume { source, .. } = kind else { return Ok(()) };
+    let folder = source.parent().unwrap_or(source);
+    seed::first_use(folder, &config.image.layers, target, copy)
+}
+
+/// Device files that every container has; bound to another name (`-v /dev/null:/etc/x`) they work as they are.
+const COMMON_DEVICES: [&str; 6] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+
+fn bind(source: PathBuf, flag: &VolumeFlag, config: &Config) -> Outcome<MountKind> {
     let doing = || format!("cannot bind `{}`", source.display());
     if !source.exists() {
-        if !create {
+        if !flag.create_source {
             return Err(Failure::new(doing())
                 .because("it does not exist on the host")
                 .hint("create it, or use `-v`, which makes a folder"));
@@ -433,7 +476,18 @@ fn bind(
         std::fs::create_dir_all(&source).doing(doing)?;
     }
     let source = source.canonicalize().doing(doing)?;
-    Ok(MountKind::Bind { source, recursive, propagation })
+    let kind = std::fs::metadata(&source).doing(doing)?.file_type();
+    let is_device = std::os::unix::fs::FileTypeExt::is_char_device(&kind) || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
+    let opened = config.security.privileged || !config.device_rules.is_empty() || !config.devices.is_empty();
+    if is_device && !opened && !COMMON_DEVICES.iter().any(|common| source == Path::new(common)) {
+        let (from, to) = (source.display(), &flag.target);
+        return Err(Failure::new(doing())
+            .because("it is a device, which a container may not open unless it is given")
+            .hint(format!("`--device {from}:{to}` gives it; `--device-cgroup-rule` opens what is bound")));
+    }
+    // With rules of the user's own, what they open must not be shut by the mount.
+    let (dev, suid) = (flag.dev || is_device || opened, flag.suid || config.security.privileged);
+    Ok(MountKind::Bind { source, recursive: flag.recursive, propagation: flag.propagation, dev, suid })
 }
 
 fn anonymous(instance: &Instance) -> Outcome<MountKind> {
@@ -441,13 +495,16 @@ fn anonymous(instance: &Instance) -> Outcome<MountKind> {
     Ok(MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: true })
 }
 
-/// The folder of a volume, made if it is new.
+/// The folder of a volume, made if it is new; a mark then says so until its first use.
 pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {
     let volumes = instance.dirs.volumes();
-    let data = volumes.join(name).join("_data");
+    let folder = volumes.join(name);
+    let data = folder.join(seed::DATA);
     let make = || -> std::io::Result<()> {
         private_folder(&volumes)?;
         if !data.is_dir() {
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join(seed::NEW), [])?;
             std::fs::create_dir_all(&data)?;
             open_up(&data)?;
         }

@@ -108,8 +108,8 @@ fn exec_config(container: &Container, args: &ExecArgs, streams: [bool; 3]) -> Ou
 fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<ProcessPlan> {
     let refused = |why: String| Failure::new(why);
     let user = args.user.as_ref().unwrap_or(&config.process.user);
-    let mut user = UserPlan::parse(user).map_err(refused)?;
-    user.extra_groups.clone_from(&config.process.group_add);
+    let user = UserPlan::parse(user).map_err(refused)?;
+    let user = user.with_groups(&config.process.group_add, &config.process.group_names);
     let available = caps::read(None, caps::CapSet::Bounding).map_err(|e| refused(e.to_string()))?;
     let available = available.into_iter().map(bundle::caps::bit).sum();
     let security = Security {

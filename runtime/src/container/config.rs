@@ -41,6 +41,15 @@ pub struct Config {
     pub network: Network,
     pub dns: Dns,
     pub extra_hosts: Vec<(String, HostTarget)>,
+    /// `--link`: another container, and the name that it has here.
+    #[serde(default)]
+    pub links: Vec<(String, String)>,
+    /// `--device`.
+    #[serde(default)]
+    pub devices: Vec<DeviceUse>,
+    /// `--device-cgroup-rule`.
+    #[serde(default)]
+    pub device_rules: Vec<DeviceRule>,
     /// The addresses it had last, for a start to wish for.
     #[serde(default)]
     pub last_addresses: BTreeMap<String, Vec<IpAddr>>,
@@ -66,6 +75,9 @@ pub struct Process {
     /// `user[:group]`; empty: root.
     pub user: String,
     pub group_add: Vec<u32>,
+    /// The same by name, looked up in the container.
+    #[serde(default)]
+    pub group_names: Vec<String>,
     pub terminal: bool,
     pub stdin: bool,
     /// stdin ends with the first client.
@@ -89,6 +101,11 @@ pub enum MountKind {
         source: PathBuf,
         recursive: bool,
         propagation: Propagation,
+        /// Device files below it work, as far as the device rules go.
+        #[serde(default)]
+        dev: bool,
+        #[serde(default)]
+        suid: bool,
     },
     /// `anonymous`: removed with the container.
     Volume {
@@ -100,6 +117,26 @@ pub enum MountKind {
     Tmpfs {
         options: Vec<String>,
     },
+}
+
+/// A device of the host, or a folder of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceUse {
+    pub host: PathBuf,
+    /// Absolute, below `/dev`.
+    pub container: PathBuf,
+    /// Of `r`, `w` and `m` (mknod).
+    pub access: String,
+}
+
+/// Access to device numbers, without a node. `None`: any number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRule {
+    /// `a` (any), `b` or `c`.
+    pub kind: char,
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
+    pub access: String,
 }
 
 /// Mount propagation of a bind (mount_namespaces(7)).
@@ -133,6 +170,11 @@ pub struct Resources {
     pub memory_swap: Option<i64>,
     /// Billionths of a processor.
     pub nano_cpus: Option<u64>,
+    /// Lists such as `0-2,4` (cpuset(7)).
+    #[serde(default)]
+    pub cpuset_cpus: Option<String>,
+    #[serde(default)]
+    pub cpuset_mems: Option<String>,
     /// -1: unlimited.
     pub pids: i64,
     /// Bytes of `/dev/shm`.

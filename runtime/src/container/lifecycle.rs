@@ -199,7 +199,7 @@ fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
         run_dir: dirs.container_run(&config.id),
         cgroup: cgroup::kind()?,
         capabilities: own_capabilities()?,
-        devices: if privileged { host_devices(Path::new("/dev")) } else { Vec::new() },
+        devices: if privileged { host_devices(Path::new("/dev")) } else { given_devices(config)? },
         bound_files: bound_files.filter(|source| !source.is_dir()).cloned().collect(),
         init_program: spawn::shim_program(),
         files_dir: ground.files_dir(dirs, config),
@@ -223,20 +223,57 @@ fn host_devices(folder: &Path) -> Vec<Device> {
             continue;
         }
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-        let kind = meta.file_type();
-        if kind.is_dir() {
+        if meta.is_dir() {
             all.extend(host_devices(&path));
-        } else if kind.is_char_device() || kind.is_block_device() {
-            all.push(Device {
-                block: kind.is_block_device(),
-                major: rustix::fs::major(meta.rdev()),
-                minor: rustix::fs::minor(meta.rdev()),
-                mode: meta.mode() & 0o7777,
-                path,
-            });
+        } else {
+            all.extend(device(&path, &meta, "rwm"));
         }
     }
     all
+}
+
+/// A device node of the host as `inside` in the container, if `meta` is one's.
+fn device(inside: &Path, meta: &fs::Metadata, access: &str) -> Option<Device> {
+    let kind = meta.file_type();
+    let is_device = kind.is_char_device() || kind.is_block_device();
+    is_device.then(|| Device {
+        block: kind.is_block_device(),
+        major: rustix::fs::major(meta.rdev()),
+        minor: rustix::fs::minor(meta.rdev()),
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+        path: inside.to_owned(),
+        access: access.to_owned(),
+    })
+}
+
+/// What `--device` gives: numbers are looked up at every start, since a host may give others after a boot.
+fn given_devices(config: &Config) -> Outcome<Vec<Device>> {
+    let mut all = Vec::new();
+    for wanted in &config.devices {
+        let host = &wanted.host;
+        let doing = || format!("cannot give the device `{}`", host.display());
+        let meta = fs::metadata(host).doing(doing)?;
+        if !meta.is_dir() {
+            let found = device(&wanted.container, &meta, &wanted.access);
+            all.push(found.ok_or_else(|| {
+                Failure::new(doing()).because("it is not a device").hint("`-v` binds files and folders")
+            })?);
+            continue;
+        }
+        let below = host_devices(host);
+        if below.is_empty() {
+            return Err(Failure::new(doing()).because("no device lies in this folder"));
+        }
+        for mut device in below {
+            let inside = device.path.strip_prefix(host).map(|rest| wanted.container.join(rest));
+            device.path = inside.unwrap_or_else(|_| device.path.clone());
+            device.access.clone_from(&wanted.access);
+            all.push(device);
+        }
+    }
+    Ok(all)
 }
 
 /// Releases a container's network; no netd, nothing to release.

@@ -56,7 +56,7 @@ impl Target {
 pub enum CompiledOp {
     Mount { fstype: CString, target: Target, options: Vec<(CString, Option<CString>)>, attrs: u64, system: bool },
     Bind { source: CString, target: Target, recursive: bool, attrs: u64, propagation: u64, file: bool },
-    Node { path: CString, block: bool, major: u32, minor: u32, mode: u32 },
+    Node { path: CString, block: bool, device: u64, mode: u32, uid: u32, gid: u32 },
     Symlink { path: CString, to: CString },
     Directory { path: CString, mode: u32 },
     Sysctl { path: CString, value: Vec<u8> },
@@ -79,7 +79,7 @@ pub struct CompiledProcess {
     pub cwd_path: CString,
     pub user: CompiledIdentity,
     pub group: Option<CompiledIdentity>,
-    pub extra_groups: Vec<u32>,
+    pub extra_groups: Vec<CompiledIdentity>,
     pub caps: CapMasks,
     pub no_new_privs: bool,
     pub rlimits: Vec<RlimitPlan>,
@@ -142,9 +142,14 @@ fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
             propagation: *propagation,
             file: *file,
         },
-        InitOp::Node { path, block, major, minor, mode } => {
-            CompiledOp::Node { path: c_string(path)?, block: *block, major: *major, minor: *minor, mode: *mode }
-        }
+        InitOp::Node { path, block, major, minor, mode, uid, gid } => CompiledOp::Node {
+            path: c_string(path)?,
+            block: *block,
+            device: rustix::fs::makedev(*major, *minor),
+            mode: *mode,
+            uid: *uid,
+            gid: *gid,
+        },
         InitOp::Symlink { path, to } => CompiledOp::Symlink { path: c_string(path)?, to: c_string(to)? },
         InitOp::Directory { path, mode } => CompiledOp::Directory { path: c_string(path)?, mode: *mode },
         InitOp::Sysctl { key, value } => {
@@ -169,7 +174,7 @@ pub fn compile_process(process: &ProcessPlan) -> Result<CompiledProcess, Compile
         cwd_path: c_string(if process.cwd.is_empty() { "/" } else { &process.cwd })?,
         user: compile_identity(user),
         group: group.as_ref().map(compile_identity),
-        extra_groups: extra_groups.clone(),
+        extra_groups: extra_groups.iter().map(compile_identity).collect(),
         caps: process.caps,
         no_new_privs: process.no_new_privs,
         rlimits: process.rlimits.clone(),

@@ -4,7 +4,7 @@
 use super::compiled::{CompiledOp, Target};
 use crate::sys::mount as attr;
 use nix::errno::Errno;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,10 +32,12 @@ pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
             let on = if *file { ensure_file(root, target)? } else { ensure_folder(root, target, false)? };
             attach(tree.as_fd(), on.as_fd())
         }
-        CompiledOp::Node { path, block, major, minor, mode } => {
+        CompiledOp::Node { path, block, device, mode, uid, gid } => {
             let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
             in_parent(root, path, |dir, name| {
-                rustix::fs::mknodat(dir, name, kind, Mode::from_raw_mode(*mode), rustix::fs::makedev(*major, *minor))?;
+                rustix::fs::mknodat(dir, name, kind, Mode::from_raw_mode(*mode), *device)?;
+                let owner = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
+                rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
                 // mknod(2) applies the umask.
                 rustix::fs::chmodat(dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
             })

@@ -69,6 +69,8 @@ pub enum InitOp {
         major: u32,
         minor: u32,
         mode: u32,
+        uid: u32,
+        gid: u32,
     },
     Symlink {
         path: String,
@@ -137,7 +139,7 @@ pub struct UserPlan {
     pub user: Identity,
     pub group: Option<Identity>,
     /// `--group-add`.
-    pub extra_groups: Vec<u32>,
+    pub extra_groups: Vec<Identity>,
 }
 
 /// A user or a group.
@@ -148,6 +150,13 @@ pub enum Identity {
 }
 
 impl UserPlan {
+    /// The same with further groups, by number and by name.
+    pub fn with_groups(mut self, numbers: &[u32], names: &[String]) -> Self {
+        let numbers = numbers.iter().map(|id| Identity::Id(*id));
+        self.extra_groups = numbers.chain(names.iter().cloned().map(Identity::Name)).collect();
+        self
+    }
+
     /// Root with root's groups.
     pub fn root() -> Self {
         Self { user: Identity::Id(0), group: None, extra_groups: Vec::new() }

@@ -40,7 +40,7 @@ pub struct Resolved<'a> {
 pub fn resolve<'a>(
     user: &CompiledIdentity,
     group: Option<&CompiledIdentity>,
-    extra: &[u32],
+    extra: &[CompiledIdentity],
     buffers: &'a mut Buffers,
 ) -> Result<Resolved<'a>, Failure> {
     let Buffers { file, groups, home } = buffers;
@@ -70,11 +70,20 @@ pub fn resolve<'a>(
         }
         None => collect_groups(listing, &name[..name_len], groups),
     }
-    for id in extra.iter().copied().chain([gid]) {
+    let mut add = |id| {
         if groups.len() < MAX_GROUPS && !groups.contains(&id) {
             groups.push(id);
         }
+    };
+    for group in extra {
+        add(match group {
+            CompiledIdentity::Id(id) => *id,
+            CompiledIdentity::Name(name) => {
+                group_by_name(listing, name).ok_or(Failure::at(Stage::ResolveGroup)(Errno::ENOENT))?
+            }
+        });
     }
+    add(gid);
     Ok(Resolved { uid, gid, groups, home })
 }
 

@@ -1,0 +1,107 @@
+//! A new volume begins with what the image has in its place: content, owners, modes, links, extended attributes. Once.
+//!
+//! The image's layers are mounted in a mount namespace of a thread that then ends, so that no crash leaves a mount. A mark in the
+//! volume's folder says how far it came: [`NEW`] until somebody uses the volume for the first time, [`SEEDING`] while it is filled,
+//! so that what was interrupted is begun again.
+
+use super::copy::copy_tree;
+use crate::report::{Doing, Failure, Outcome};
+use crate::shim::cleanup::remove_folder;
+use nix::errno::Errno;
+use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Marks a volume that nobody has used.
+pub const NEW: &str = "new";
+const SEEDING: &str = "seeding";
+/// The volume's content.
+pub const DATA: &str = "_data";
+
+/// Fills the volume in `folder` from `target` of the image if it is new. `layers`: unpacked, lowest first. `copy`: false leaves it
+/// empty (`nocopy`), and no longer new.
+pub fn first_use(folder: &Path, layers: &[PathBuf], target: &str, copy: bool) -> Outcome<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let doing = || format!("cannot fill the new volume `{name}` from `{target}` of the image");
+    let (new, seeding) = (folder.join(NEW), folder.join(SEEDING));
+    if !new.exists() && !seeding.exists() {
+        return Ok(());
+    }
+    // Two containers may be made with one new volume at the same time.
+    let lock = File::open(folder).doing(doing)?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(io::Error::from).doing(doing)?;
+    let data = folder.join(DATA);
+    if seeding.exists() {
+        empty(&data).doing(doing)?;
+    } else if !new.exists() {
+        return Ok(());
+    } else if !copy || !is_empty(&data).doing(doing)? {
+        return fs::remove_file(&new).doing(doing);
+    } else {
+        fs::rename(&new, &seeding).doing(doing)?;
+    }
+    if copy {
+        let work = || fill(folder, layers, target);
+        let thread = std::thread::scope(|scope| scope.spawn(work).join());
+        thread.unwrap_or_else(|_| Err(Failure::new("the copying thread ended without an answer"))).doing(doing)?;
+    }
+    fs::remove_file(&seeding).doing(doing)
+}
+
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(folder)?.next().is_none())
+}
+
+/// Removes what an interrupted copy left.
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if fs::symlink_metadata(&path)?.is_dir() { remove_folder(&path)? } else { fs::remove_file(&path)? }
+    }
+    Ok(())
+}
+
+/// In a thread of its own: mounts the layers over the volume's folder, as this thread alone sees it, and copies.
+fn fill(folder: &Path, layers: &[PathBuf], target: &str) -> Outcome<()> {
+    let data = open_folder(&folder.join(DATA)).doing(|| "open the volume")?;
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).doing(|| "make a mount namespace")?;
+    rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+        .map_err(number)
+        .doing(|| "make its mounts private")?;
+    let root = mount_layers(folder, layers).doing(|| "mount the image's layers")?;
+    let relative = CString::new(target.trim_start_matches('/')).map_err(|_| Failure::new("the path holds a null byte"))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(&root, relative.as_c_str(), flags, Mode::empty(), inside) {
+        Ok(source) => copy_tree(source, data),
+        // The image has nothing there, or a file: the volume stays as it is.
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => Ok(()),
+        Err(error) => Err(number(error)).doing(|| format!("open `{target}` of the image")),
+    }
+}
+
+fn mount_layers(on: &Path, layers: &[PathBuf]) -> Result<OwnedFd, Errno> {
+    // One layer alone is what it shows: overlayfs takes two or more.
+    if let [only] = layers {
+        return open_folder(only);
+    }
+    let folders = layers.iter().rev().map(|layer| open_folder(layer)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = folders.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd())).collect();
+    let data = CString::new(format!("lowerdir={}", names.join(":"))).map_err(|_| Errno::EINVAL)?;
+    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+    rustix::mount::mount(c"overlay", on, c"overlay", flags, data.as_c_str()).map_err(number)?;
+    open_folder(on)
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(number)
+}
+
+fn number(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
+}

@@ -91,9 +91,7 @@ impl Real {
         terminal.expect(prompt);
         terminal.send(&format!("{keys}\r"));
         terminal.expect(want);
-        // What begins with `exec` ends with its terminal; what begins with `run` would, too.
-        terminal.send("\x04");
-        terminal.wait();
+        terminal.end_of_input();
     }
 
     /// Stops a container, which must end by itself, well within its time, with this code, and say so in its log.

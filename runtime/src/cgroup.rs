@@ -1,7 +1,7 @@
 //! The container's cgroup: folders made here, limits applied through libcgroups, processes moved by the shim.
 //!
-//! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 only the hierarchies whose limits or
-//! counters we use are entered: each costs a move.
+//! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy that the host
+//! has: run-time libraries (Java's, for one) take limits for absent where a controller they know is missing.
 
 mod devices;
 
@@ -22,14 +22,11 @@ use std::path::{Path, PathBuf};
 /// All our cgroups lie below this one.
 const PARENT: &str = "rcr";
 
-/// The v1 hierarchies a container enters.
-const LEGACY: [&str; 5] = ["cpu", "cpuacct", "devices", "memory", "pids"];
-
 /// Where cgroups are mounted by convention (cgroups(7)).
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
 
 /// Controllers that are delegated to our cgroups on v2.
-const UNIFIED: [&str; 4] = ["cpu", "memory", "pids", "io"];
+const UNIFIED: [&str; 5] = ["cpu", "cpuset", "memory", "pids", "io"];
 
 const NOT_MOUNTED: &str =
     "`ls /sys/fs/cgroup` should show them; `ip netns exec` hides them: `nsenter --net=/run/netns/NAME rcr …` does not";
@@ -48,7 +45,7 @@ pub fn kind() -> Outcome<CgroupKind> {
     }
 }
 
-/// The hierarchies of [`LEGACY`] in `/proc/self/mounts`: folder name and mount options that name the controllers.
+/// The v1 hierarchies in `/proc/self/mounts`: folder name and mount options that name the controllers, or the hierarchy.
 fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for line in mounts.lines() {
@@ -56,9 +53,13 @@ fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
         let (Some(target), Some("cgroup"), Some(options)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        let controllers: Vec<&str> = options.split(',').filter(|o| CONTROLLERS.contains(o)).collect();
+        if Path::new(target).parent() != Some(Path::new(MOUNT_POINT)) {
+            continue;
+        }
+        let named = |option: &&str| CONTROLLERS.contains(option) || option.starts_with("name=");
+        let controllers: Vec<&str> = options.split(',').filter(named).collect();
         let name = Path::new(target).file_name().and_then(|name| name.to_str());
-        if let Some(name) = name.filter(|_| controllers.iter().any(|c| LEGACY.contains(c))) {
+        if let Some(name) = name.filter(|_| !controllers.is_empty()) {
             all.push((name.to_owned(), controllers.join(",")));
         }
     }
@@ -99,6 +100,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     let doing = || format!("cannot create the cgroup of container `{}`", id.short());
     for folder in paths.legacy.iter().chain(&paths.unified) {
         make_folder(folder).doing(doing)?;
+        inherit_cpuset(folder).doing(doing)?;
     }
     if let Some(folder) = &paths.unified {
         delegate(folder);
@@ -116,7 +118,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     applied.map_err(|why| {
         crate::shim::cleanup::remove_cgroups(&paths);
         Failure::new(format!("cannot apply the limits of container `{}`", id.short())).because(why).hint(
-            "check the values of --memory, --cpus and --pids-limit; `rcr info` shows which controllers this host has",
+            "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; `rcr info` shows which controllers this host has",
         )
     })?;
     if let Some(folder) = &paths.unified {
@@ -153,6 +155,23 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
+/// A new cpuset of v1 holds no processor and no memory, and takes no process (cpuset(7)): it gets its parent's.
+fn inherit_cpuset(folder: &Path) -> io::Result<()> {
+    let base = Path::new(MOUNT_POINT);
+    let levels: Vec<&Path> = folder.ancestors().take_while(|dir| dir.starts_with(base) && *dir != base).collect();
+    // The hierarchy's own root is full.
+    for dir in levels.into_iter().rev().skip(1) {
+        for name in ["cpuset.cpus", "cpuset.mems"] {
+            let file = dir.join(name);
+            if fs::read_to_string(&file).is_ok_and(|list| list.trim().is_empty()) {
+                let parent = dir.parent().unwrap_or(dir).join(name);
+                fs::write(&file, fs::read_to_string(parent)?.trim())?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Makes controllers available to our cgroups. One that can't be had is missed when its limit is applied, with its name.
 fn delegate(folder: &Path) {
     let parents = folder.ancestors().skip(1).take_while(|dir| dir.starts_with(MOUNT_POINT)).collect::<Vec<_>>();
@@ -174,7 +193,8 @@ mod tests {
                       cgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n\
                       cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0";
-        let want = [("cpu,cpuacct", "cpu,cpuacct"), ("pids", "pids")];
+        let want =
+            [("cpu,cpuacct", "cpu,cpuacct"), ("freezer", "freezer"), ("systemd", "name=systemd"), ("pids", "pids")];
         assert_eq!(legacy_hierarchies(mounts), want.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 }

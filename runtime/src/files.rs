@@ -5,6 +5,7 @@ use crate::report::{Doing, Outcome};
 use netd_api::SandboxInfo;
 use std::fmt::Write as _;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// What resolv.conf(5) says of the host.
@@ -27,7 +28,12 @@ impl HostResolver {
 }
 
 /// Writes `hosts`, `hostname` and `resolv.conf` into the container's run folder.
-pub fn write(config: &Config, sandbox: Option<&SandboxInfo>, run_dir: &Path) -> Outcome<()> {
+pub fn write(
+    config: &Config,
+    sandbox: Option<&SandboxInfo>,
+    links: &[(IpAddr, String)],
+    run_dir: &Path,
+) -> Outcome<()> {
     let resolver = HostResolver::read();
     let host_file = || fs::read_to_string("/etc/hosts").unwrap_or_default();
     let base = if config.network.mode == NetworkMode::Host { host_file() } else { LOCAL_NAMES.to_owned() };
@@ -36,7 +42,7 @@ pub fn write(config: &Config, sandbox: Option<&SandboxInfo>, run_dir: &Path) -> 
         None => fs::read_to_string("/etc/hostname").unwrap_or_default(),
     };
     for (name, text) in [
-        ("hosts", hosts(config, sandbox, &base)),
+        ("hosts", hosts(config, sandbox, links, &base)),
         ("hostname", hostname),
         ("resolv.conf", resolv_conf(config, sandbox, &resolver)),
     ] {
@@ -52,8 +58,8 @@ ff00::0\tip6-mcastprefix\n\
 ff02::1\tip6-allnodes\n\
 ff02::2\tip6-allrouters\n";
 
-/// `/etc/hosts`: the loopback names, `--add-host`, and the container's own name with each of its addresses.
-fn hosts(config: &Config, sandbox: Option<&SandboxInfo>, base: &str) -> String {
+/// `/etc/hosts`: the loopback names, `--add-host`, `--link`, and the container's own name with each of its addresses.
+fn hosts(config: &Config, sandbox: Option<&SandboxInfo>, links: &[(IpAddr, String)], base: &str) -> String {
     let mut text = base.to_owned();
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -67,6 +73,9 @@ fn hosts(config: &Config, sandbox: Option<&SandboxInfo>, base: &str) -> String {
         for address in addresses {
             let _ = writeln!(text, "{address}\t{name}");
         }
+    }
+    for (address, name) in links {
+        let _ = writeln!(text, "{address}\t{name}");
     }
     let own = config.hostname.as_deref().unwrap_or(&config.name);
     let full = config.domainname.as_ref().map(|domain| format!("{own}.{domain} ")).unwrap_or_default();

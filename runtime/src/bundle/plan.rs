@@ -3,10 +3,10 @@
 use super::powers::powers;
 use super::{BundleError, Facts};
 use crate::container::config::Config;
-use crate::init::plan::{InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
+use crate::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
 use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const MS_PRIVATE: u64 = libc::MS_PRIVATE;
 const MS_SLAVE: u64 = libc::MS_SLAVE;
@@ -145,12 +145,14 @@ fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
     if let Some((option, _)) = data.first() {
         return Err(BundleError::Invalid(format!("a bind mount has no option `{option}`")));
     }
-    let file = is_file(&source, facts);
-    Ok(InitOp::Bind { source, target: relative(target), recursive, attrs, propagation, file })
-}
-
-fn is_file(source: &PathBuf, facts: &Facts) -> bool {
-    source.parent() == Some(&facts.files_dir) || *source == facts.init_program || facts.bound_files.contains(source)
+    let on = if source.parent() == Some(&facts.files_dir) || source == facts.init_program {
+        BindOn::OwnFile
+    } else if facts.bound_files.contains(&source) {
+        BindOn::File
+    } else {
+        BindOn::Folder
+    };
+    Ok(InitOp::Bind { source, target: relative(target), recursive, attrs, propagation, on })
 }
 
 fn device_ops(spec: &Spec) -> Vec<InitOp> {

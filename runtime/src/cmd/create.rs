@@ -12,7 +12,7 @@ use crate::container::lifecycle::Instance;
 use crate::container::{names, seed};
 use crate::container::store::{Container, private_folder};
 use crate::init::plan::{RlimitPlan, UserPlan};
-use crate::report::{Doing, Failure, Outcome};
+use crate::report::{self, Doing, Failure, Outcome};
 use crate::shim::config::RestartPolicy;
 use netd_api::{ContainerId, NetworkName};
 use std::collections::BTreeMap;
@@ -43,6 +43,9 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let images = super::image::store(instance)?;
     let image = super::registry::image_for(instance, &args.image, &args.pull, args.platform.as_deref())?;
     let layers = images.layers(&image)?;
+    if has_healthcheck(&images.blob(&image.id)) {
+        report::warn(format!("the HEALTHCHECK of `{}` is not run: rcr has no health checks yet", args.image));
+    }
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let defaults = image.config.config().clone().unwrap_or_default();
     let labels = args.label.iter().map(|text| flag("--label", text, value::label(text)));
@@ -93,6 +96,13 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         return Err(failure);
     }
     Ok(config)
+}
+
+/// Whether the image's config has a check that Docker would run (`NONE` switches one off). OCI's form of a config does not know it.
+fn has_healthcheck(config: &Path) -> bool {
+    let config: Option<serde_json::Value> = std::fs::read(config).ok().and_then(|b| serde_json::from_slice(&b).ok());
+    let first = config.as_ref().and_then(|config| config.pointer("/config/Healthcheck/Test/0"));
+    first.and_then(|test| test.as_str()).is_some_and(|test| !test.is_empty() && test != "NONE")
 }
 
 /// What can be refused without the image is refused before it is pulled.
@@ -420,6 +430,11 @@ fn cpuset(name: &str, text: Option<&str>) -> Outcome<Option<String>> {
 
 fn rlimits(given: &[String]) -> Outcome<Vec<RlimitPlan>> {
     let mut all = flags("--ulimit", given, value::ulimit)?;
+    for (limit, text) in all.iter().zip(given) {
+        if let Some(most) = crate::sys::creds::most(limit.resource).filter(|most| limit.hard > *most) {
+            report::warn(format!("`--ulimit {text}` can't be given: this process may raise the limit to {most} only"));
+        }
+    }
     for default in DEFAULT_LIMITS {
         if !all.iter().any(|limit| limit.resource == default.resource) {
             all.push(default);

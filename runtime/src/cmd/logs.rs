@@ -159,23 +159,69 @@ fn print(line: &str, wanted: &Wanted) -> io::Result<()> {
     }
 }
 
-/// RFC 3339, seconds since the epoch, or a span back from now (`10m`, `1h30m`).
+/// What Docker documents: RFC 3339, or parts of it from the left (`2026-01-31`, `2026-01-31T12`, …) with a zone or in the local one;
+/// seconds since the epoch; a span back from now (`10m`, `1h30m`).
 fn time(flag: &str, text: &str) -> Outcome<Timestamp> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time);
-    }
-    if let Ok(seconds) = text.parse::<f64>() {
-        let time =
-            SignedDuration::try_from_secs_f64(seconds).ok().and_then(|d| Timestamp::UNIX_EPOCH.checked_add(d).ok());
-        if let Some(time) = time {
-            return Ok(time);
+    let found = text.parse::<Timestamp>().ok().or_else(|| seconds(text)).or_else(|| date(text)).or_else(|| ago(text));
+    found.ok_or_else(|| {
+        Failure::new(format!("cannot understand `{flag} {text}`"))
+            .because("expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m")
+    })
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    let since = SignedDuration::try_from_secs_f64(text.parse::<f64>().ok()?).ok()?;
+    Timestamp::UNIX_EPOCH.checked_add(since).ok()
+}
+
+fn ago(text: &str) -> Option<Timestamp> {
+    Timestamp::now().checked_sub(text.parse::<SignedDuration>().ok()?).ok()
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    // A zone stands at the end: `Z`, or `+01:00`; a date's own hyphens end with its tenth character.
+    let sign = text.get(10..).and_then(|rest| rest.rfind(['+', '-'])).map(|at| at + 10);
+    let (civil, zone) = match (text.strip_suffix('Z'), sign) {
+        (Some(civil), _) => (civil, Some("+00:00")),
+        (None, Some(at)) => (&text[..at], Some(&text[at..])),
+        (None, None) => (text, None),
+    };
+    let (day, clock) = civil.split_once('T').unwrap_or((civil, "00:00:00"));
+    let clock = match clock.matches(':').count() {
+        0 => format!("{clock}:00:00"),
+        1 => format!("{clock}:00"),
+        _ => clock.to_owned(),
+    };
+    match zone {
+        Some(zone) => format!("{day}T{clock}{zone}").parse().ok(),
+        None => {
+            let local = format!("{day}T{clock}").parse::<jiff::civil::DateTime>().ok()?;
+            local.to_zoned(jiff::tz::TimeZone::system()).ok().map(|zoned| zoned.timestamp())
         }
     }
-    if let Ok(span) = text.parse::<SignedDuration>()
-        && let Ok(time) = Timestamp::now().checked_sub(span)
-    {
-        return Ok(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_every_form() {
+        let at = |text: &str| time("--since", text).map(|t| t.as_second()).unwrap_or(-1);
+        assert_eq!(at("2026-01-31T12:00:00Z"), at("2026-01-31T13:00:00+01:00"));
+        assert_eq!(at("2026-01-31T12:00:00.5Z"), at("2026-01-31T12:00Z"));
+        assert_eq!(at("2026-01-31T12Z"), at("2026-01-31T11:00:00-01:00"));
+        assert_eq!(at("2026-01-31Z"), at("2026-01-31T00:00:00Z"));
+        assert_eq!((at("1136073600"), at("1136073600.000000001")), (1136073600, 1136073600));
+        // In whatever zone this runs, a day is a day.
+        assert_eq!(at("2026-02-02") - at("2026-02-01"), 86_400);
+        assert_eq!(at("2026-02-01T10:30") - at("2026-02-01T10"), 1800);
+        let now = Timestamp::now().as_second();
+        for (span, seconds) in [("10m", 600), ("1h30m", 5400), ("1m30s", 90), ("3h", 10_800)] {
+            assert!((now - at(span) - seconds).abs() <= 1, "{span}");
+        }
+        for bad in ["", "yesterday", "2026-13-01", "10 parsecs", "T12"] {
+            assert_eq!(at(bad), -1, "{bad}");
+        }
     }
-    Err(Failure::new(format!("cannot understand `{flag} {text}`"))
-        .because("expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m"))
 }

@@ -35,14 +35,14 @@ struct Row {
 pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
     let all = instance.containers().list()?;
     let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
-    let by_status = filters.iter().any(|(key, _)| key == "status");
+    let by_status = filters.iter().any(|filter| matches!(filter, Filter::Status(_)));
     let shown: Vec<&Container> = all
         .iter()
         .filter(|c| args.all || by_status || c.state.status.is_alive())
-        .filter(|c| filters.iter().all(|(key, value)| matches_filter(c, key, value)))
+        .filter(|c| matches_all(c, &filters))
         .collect();
     if args.quiet {
-        for container in shown {
+        for container in shown.into_iter().rev() {
             println!("{}", id(&container.config.id, args.no_trunc));
         }
         return Ok(0);
@@ -65,27 +65,62 @@ fn id(id: &ContainerId, whole: bool) -> &str {
     if whole { id.as_str() } else { id.short() }
 }
 
-fn parse_filter(text: &str) -> Outcome<(String, String)> {
-    const KNOWN: [&str; 5] = ["name", "id", "label", "status", "network"];
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    if KNOWN.contains(&key) {
-        return Ok((key.to_owned(), value.to_owned()));
-    }
-    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
+/// One `--filter`. Several of one kind are alternatives, but for labels, which must all be there, as with Docker.
+enum Filter {
+    /// A regular expression, found in the name with or without a slash before it.
+    Name(regex_lite::Regex),
+    Id(String),
+    Status(String),
+    Network(String),
+    Label { key: String, value: Option<String>, wanted: bool },
 }
 
-fn matches_filter(container: &Container, key: &str, value: &str) -> bool {
-    let config = &container.config;
+fn parse_filter(text: &str) -> Outcome<Filter> {
+    const KNOWN: [&str; 5] = ["name", "id", "label", "status", "network"];
+    const STATES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let value = value.to_owned();
     match key {
-        "name" => config.name.contains(value),
-        "id" => config.id.as_str().starts_with(value),
-        "status" => container.state.status.name() == value,
-        "label" => match value.split_once('=') {
-            Some((key, value)) => config.labels.get(key).is_some_and(|v| v == value),
-            None => config.labels.contains_key(value),
-        },
-        _ => networks(config).iter().any(|name| name == value),
+        "name" => regex_lite::Regex::new(&value).map(Filter::Name).map_err(|error| {
+            Failure::new(format!("cannot understand the filter `{text}`")).because(error.to_string())
+        }),
+        "id" => Ok(Filter::Id(value)),
+        "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
+        "status" => Err(Failure::new(format!("unknown status `{value}`{}", value::nearest(&value, &STATES)))),
+        "network" => Ok(Filter::Network(value)),
+        "label" | "label!" => {
+            let (name, wanted_value) = match value.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (value, None),
+            };
+            Ok(Filter::Label { key: name, value: wanted_value, wanted: key == "label" })
+        }
+        _ => Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN)))),
     }
+}
+
+fn matches_all(container: &Container, filters: &[Filter]) -> bool {
+    let config = &container.config;
+    // For each kind but labels: whether one was asked for, and whether one fits.
+    let mut kinds = [(false, false); 4];
+    for filter in filters {
+        let (kind, fits) = match filter {
+            Filter::Name(name) => (0, name.is_match(&config.name) || name.is_match(&format!("/{}", config.name))),
+            Filter::Id(id) => (1, config.id.as_str().starts_with(id)),
+            Filter::Status(status) => (2, container.state.status.name() == status),
+            Filter::Network(network) => (3, networks(config).contains(network)),
+            Filter::Label { key, value, wanted } => {
+                let has = config.labels.get(key).is_some_and(|v| value.as_ref().is_none_or(|wanted| wanted == v));
+                if has != *wanted {
+                    return false;
+                }
+                continue;
+            }
+        };
+        kinds[kind].0 = true;
+        kinds[kind].1 |= fits;
+    }
+    kinds.iter().all(|(asked, fits)| !asked || *fits)
 }
 
 fn networks(config: &Config) -> Vec<String> {

@@ -4,6 +4,7 @@ use super::attach::{self, Attachment};
 use super::{create as config, signal, stop, terminal};
 use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
 use crate::cli::value;
+use crate::container::boot;
 use crate::container::config::{Config, NetworkMode};
 use crate::container::lifecycle::{self, Attach, Instance};
 use crate::container::network;
@@ -30,6 +31,7 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
             .hint("remove it, or name another"));
     }
     warn_of(args);
+    boot::sweep(instance)?;
     // Nothing is collected from the store between finding the image and writing down who uses it.
     let _busy = super::image::store(instance)?.begin()?;
     let config = config::config(instance, args, attached)?;

@@ -16,6 +16,8 @@ pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
 
 /// Oldest first, and again as long as that helps: a container that joins another's network needs the other one up.
 fn start_wanted(instance: &Instance) -> Outcome<i32> {
+    instance.dirs.ensure()?;
+    boot::sweep(instance)?;
     let mut left: Vec<String> = Vec::new();
     for container in instance.containers().list()? {
         if boot::wanted(&instance.dirs, &container.config) && !container.state.status.is_alive() {

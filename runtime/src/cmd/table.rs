@@ -46,11 +46,20 @@ pub fn age(time: &str) -> String {
     span(jiff::Timestamp::now().as_second() - then.as_second())
 }
 
-/// Seconds in the largest unit that fits.
+/// Seconds in a unit that reads well: 47 hours, 13 days, 8 weeks, 23 months, then years, as Docker has it.
 pub fn span(seconds: i64) -> String {
+    const DAY: i64 = 86_400;
     let seconds = seconds.max(0);
-    let units = [(86_400 * 7, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-    let (size, name) = units.into_iter().find(|(size, _)| seconds >= *size).unwrap_or((1, "second"));
+    let units = [
+        (2 * 365 * DAY, 365 * DAY, "year"),
+        (60 * DAY, 30 * DAY, "month"),
+        (14 * DAY, 7 * DAY, "week"),
+        (2 * DAY, DAY, "day"),
+        (3_600, 3_600, "hour"),
+        (60, 60, "minute"),
+    ];
+    let unit = units.into_iter().find(|(from, ..)| seconds >= *from).map(|(_, size, name)| (size, name));
+    let (size, name) = unit.unwrap_or((1, "second"));
     let count = seconds / size;
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
@@ -74,6 +83,9 @@ mod tests {
     #[test]
     fn spans_and_sizes() {
         assert_eq!((span(0), span(61), span(7200)), ("0 seconds".into(), "1 minute".into(), "2 hours".into()));
+        let day = 86_400;
+        assert_eq!((span(day), span(13 * day), span(20 * day)), ("24 hours".into(), "13 days".into(), "2 weeks".into()));
+        assert_eq!((span(90 * day), span(20_000 * day)), ("3 months".into(), "54 years".into()));
         assert_eq!((size(999), size(9_400_000)), ("999B".into(), "9.4MB".into()));
     }
 }

@@ -3,6 +3,8 @@
 //! A file of its own says so, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot.
 
 use super::config::Config;
+use super::lifecycle::{self, Instance};
+use super::process;
 use super::store::Dirs;
 use crate::report::{Doing, Outcome};
 use crate::shim::config::RestartPolicy;
@@ -36,6 +38,21 @@ pub fn stopped(dirs: &Dirs, config: &Config) -> Outcome<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Once after each boot: a container with `--rm` that the machine went down with would have removed itself.
+pub fn sweep(instance: &Instance) -> Outcome<()> {
+    let mark = instance.dirs.run.join("swept");
+    if mark.exists() {
+        return Ok(());
+    }
+    for container in instance.containers().list()? {
+        let rebooted = container.state.boot_id != process::boot_id();
+        if container.config.auto_remove && rebooted && !container.state.status.is_alive() {
+            lifecycle::remove(instance, &container, true)?;
+        }
+    }
+    fs::write(&mark, []).doing(|| format!("cannot write `{}`", mark.display()))
 }
 
 /// Whether it comes up with the machine.

@@ -14,8 +14,9 @@ use crate::shim::cleanup;
 use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
 use crate::shim::protocol::SOCKET_NAME;
 use crate::{cgroup, files};
-use netd_api::{Call, ContainerId, recv_frame, send_frame};
+use netd_api::{Call, ContainerId, SandboxInfo, recv_frame, send_frame};
 use std::fs;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -125,11 +126,13 @@ fn start_steps<'a>(
     let (control, shim) = spawn::shim("container")?;
     let mut network = request.finish(config)?;
     if !shared {
-        files::write(config, network.sandbox.as_ref(), &run_dir)?;
+        let links = links(instance, config, network.sandbox.as_ref())?;
+        files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
     }
     let shim_config = ShimConfig {
         plan,
         run_dir: run_dir.clone(),
+        keep_dir: dirs.container(&config.id),
         stdin: config.process.stdin,
         stdin_once: config.process.stdin_once,
         log: LogConfig {
@@ -165,6 +168,30 @@ fn await_shim(pid: i32) {
         let _ = crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
         let _ = rustix::event::poll(&mut fds, Some(&PATIENCE));
     }
+}
+
+/// `--link`: the addresses of other containers on networks that this one is on, too.
+fn links(instance: &Instance, config: &Config, own: Option<&SandboxInfo>) -> Outcome<Vec<(IpAddr, String)>> {
+    let mut all = Vec::new();
+    for (id, name) in &config.links {
+        let other = instance.containers().find(id)?.config;
+        let doing = || format!("cannot link to container `{}`", other.name);
+        let call = Call::SandboxInspect { id: other.id.clone() };
+        let (sandbox, _) = instance.netd()?.sandbox(call).map_err(|failure| {
+            failure.during(doing()).hint(format!("it must run: `rcr start {}`", other.name))
+        })?;
+        let mine: Vec<_> = own.iter().flat_map(|s| &s.attachments).map(|a| &a.network_id).collect();
+        let shared = sandbox.attachments.iter().filter(|a| mine.contains(&&a.network_id));
+        let before = all.len();
+        for address in shared.flat_map(|a| &a.addresses) {
+            all.push((address.addr(), name.clone()));
+            all.extend((other.name != *name).then(|| (address.addr(), other.name.clone())));
+        }
+        if all.len() == before {
+            return Err(Failure::new(doing()).because("the two are on no network together"));
+        }
+    }
+    Ok(all)
 }
 
 fn refused(error: bundle::BundleError) -> Failure {

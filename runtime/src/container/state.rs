@@ -1,4 +1,4 @@
-//! A container's run-time state: `<run>/containers/<id>/state.json`, written by whoever owns the container at the time
+//! A container's run-time state: `<run>/containers/<id>/state.json`, and a copy in `<root>/containers/<id>` that outlives a reboot. Written by whoever owns the container at the time
 //! (`rcr` until the shim runs, then the shim), always whole (written beside, then renamed).
 
 use super::process::{self, ProcessId};
@@ -84,11 +84,13 @@ impl State {
             other => other?,
         };
         let mut state: State = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-        let gone = state.boot_id != process::boot_id() || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
+        let rebooted = state.boot_id != process::boot_id();
+        let gone = rebooted || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
         if state.status.is_alive() && gone {
             state.status = Status::Exited;
             state.exit_code = Some(128 + libc::SIGKILL);
-            state.error = Some("the container's shim is gone".into());
+            let why = if rebooted { "the machine went down while it ran" } else { "the container's shim is gone" };
+            state.error = Some(why.into());
             state.init = None;
             state.shim = None;
         }

@@ -1,6 +1,7 @@
 //! Where containers are kept: `<root>/containers/<id>`, `<root>/names/<name>`, `<run>/containers/<id>`.
 
 use super::config::{CONFIG_NAME, CONFIG_VERSION, Config};
+use super::process::ProcessId;
 use super::state::State;
 use crate::report::{Doing, Failure, Outcome};
 use crate::shim::cleanup::remove_folder;
@@ -93,21 +94,52 @@ pub struct Containers<'a> {
 }
 
 impl Containers<'_> {
-    /// Takes the name; it is taken or it is not (`O_EXCL`).
+    /// Takes the name; it is taken or it is not (link(2) of a whole file). The file holds the container's id, and the process that
+    /// makes the container: a name that neither a container nor such a process stands behind was left by a crash, and is free.
     pub fn claim_name(&self, name: &str, id: &ContainerId) -> Outcome<()> {
+        let doing = || format!("cannot take the container name `{name}`");
         shared_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
         let path = self.dirs.names().join(name);
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
-        match file.and_then(|mut file| file.write_all(id.as_str().as_bytes())) {
-            Ok(()) => Ok(()),
+        let temporary = self.dirs.names().join(format!(".{}", id.as_str()));
+        let maker = ProcessId::of(std::process::id() as i32);
+        let text = format!("{}\n{}", id.as_str(), maker.map(|m| format!("{} {}\n", m.pid, m.start)).unwrap_or_default());
+        let write = || -> io::Result<()> {
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        let claim = || loop {
+            match fs::hard_link(&temporary, &path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_left_over(&path) => {
+                    fs::remove_file(&path)?;
+                }
+                other => return other,
+            }
+        };
+        let claimed = write().and_then(|()| claim());
+        let _ = fs::remove_file(&temporary);
+        match claimed {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
                 Err(Failure::new(format!("the container name `{name}` is in use"))
                     .because(format!("container `{}` has it", holder.get(..12).unwrap_or("(unknown)")))
                     .hint(format!("remove it with `rcr rm {name}`, or choose another name")))
             }
-            Err(error) => Err(error).doing(|| format!("cannot take the container name `{name}`")),
+            other => other.doing(doing),
         }
+    }
+
+    /// Whether nobody stands behind a name: no container with a config, and no living process that is about to write one.
+    fn is_left_over(&self, path: &Path) -> bool {
+        let Ok(text) = fs::read_to_string(path) else { return false };
+        let mut lines = text.lines();
+        let id = lines.next().and_then(|line| line.parse::<ContainerId>().ok());
+        let has_container = id.is_some_and(|id| self.dirs.container(&id).join(CONFIG_NAME).exists());
+        let maker = lines.next().and_then(|line| {
+            let (pid, start) = line.split_once(' ')?;
+            Some(ProcessId { pid: pid.parse().ok()?, start: start.parse().ok()? })
+        });
+        !has_container && !maker.is_some_and(|maker| maker.is_alive())
     }
 
     /// Gives the name back.
@@ -125,6 +157,10 @@ impl Containers<'_> {
             shared_folder(&folder)?;
             let temporary = folder.join(format!(".{CONFIG_NAME}"));
             fs::write(&temporary, serde_json::to_vec(config)?)?;
+            // A container that is to outlive a power cut must be readable after it; one that goes with its end need not.
+            if !config.auto_remove {
+                fs::File::open(&temporary)?.sync_all()?;
+            }
             fs::rename(temporary, folder.join(CONFIG_NAME))
         };
         write().doing(|| format!("cannot save the container `{}`", config.name))
@@ -170,7 +206,11 @@ impl Containers<'_> {
                 .because(format!("it was written by a newer rcr (version {} of the form)", config.version))
                 .hint("upgrade rcr"));
         }
-        let state = State::read(&self.dirs.container_run(id)).doing(doing)?;
+        // After a reboot there is only the copy; a power cut may have left half of it, which says nothing.
+        let state = match State::read(&self.dirs.container_run(id)).doing(doing)? {
+            None => State::read(&self.dirs.container(id)).ok().flatten(),
+            found => found,
+        };
         Ok(Container { config, state: state.unwrap_or_else(State::created) })
     }
 
@@ -181,8 +221,10 @@ impl Containers<'_> {
         // Only what can be a name is looked up as a file.
         if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
             match fs::read_to_string(self.dirs.names().join(wanted)) {
-                Ok(id) => {
-                    if let Ok(id) = id.parse() {
+                Ok(text) => {
+                    let id = text.lines().next().and_then(|line| line.parse::<ContainerId>().ok());
+                    // A name without a container was left by a crash; the next who wants it takes it over.
+                    if let Some(id) = id.filter(|id| self.dirs.container(id).join(CONFIG_NAME).exists()) {
                         return self.load(&id);
                     }
                 }

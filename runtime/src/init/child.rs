@@ -5,6 +5,7 @@
 use super::compiled::{CompiledOp, CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
 use super::handshake::{self, Failure, Stage};
 use super::mounts::{self, errno};
+use super::resolve::{self, Last};
 use super::user;
 use crate::sys::{clone, creds, exec, fd, mount, seccomp, signal, tty};
 use nix::errno::Errno;
@@ -75,7 +76,8 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let root = mount_root(plan)?;
     run_ops(root.as_fd(), &plan.ops, 0)?;
-    mounts::ensure_folder(root.as_fd(), &plan.process.cwd, false).map_err(Failure::at(Stage::WorkingDirectory))?;
+    let cwd = resolve::make(root.as_fd(), plan.process.cwd.full(), Last::Folder);
+    cwd.map_err(Failure::at(Stage::WorkingDirectory))?;
     wait_for_go(&from.go)?;
     // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
     clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;

@@ -1,6 +1,6 @@
 //! The init plan with every string made ready for system calls, so that the child need not allocate.
 
-use super::plan::{Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan};
+use super::plan::{BindOn, Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan};
 use super::user::Buffers;
 use crate::sys::creds::CapMasks;
 use crate::sys::exec::CStrings;
@@ -55,7 +55,7 @@ impl Target {
 
 pub enum CompiledOp {
     Mount { fstype: CString, target: Target, options: Vec<(CString, Option<CString>)>, attrs: u64, system: bool },
-    Bind { source: CString, target: Target, recursive: bool, attrs: u64, propagation: u64, file: bool },
+    Bind { source: CString, target: Target, recursive: bool, attrs: u64, propagation: u64, on: BindOn },
     Node { path: CString, block: bool, device: u64, mode: u32, uid: u32, gid: u32 },
     Symlink { path: CString, to: CString },
     Directory { path: CString, mode: u32 },
@@ -134,13 +134,13 @@ fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
             attrs: *attrs,
             system: *system,
         },
-        InitOp::Bind { source, target, recursive, attrs, propagation, file } => CompiledOp::Bind {
+        InitOp::Bind { source, target, recursive, attrs, propagation, on } => CompiledOp::Bind {
             source: c_path(source)?,
             target: compile_target(target)?,
             recursive: *recursive,
             attrs: *attrs,
             propagation: *propagation,
-            file: *file,
+            on: *on,
         },
         InitOp::Node { path, block, major, minor, mode, uid, gid } => CompiledOp::Node {
             path: c_string(path)?,

@@ -6,4 +6,5 @@ pub mod compiled;
 pub mod handshake;
 pub mod mounts;
 pub mod plan;
+pub mod resolve;
 pub mod user;

@@ -1,6 +1,8 @@
 //! Runs the plan's mount steps below the container's root, by descriptor only: a target is opened first, then mounted
 //! on, so that nothing can be swapped in between. Allocates nothing.
 
+use super::plan::BindOn;
+use super::resolve::{self, Last};
 use super::compiled::{CompiledOp, Target};
 use crate::sys::mount as attr;
 use nix::errno::Errno;
@@ -10,7 +12,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// statfs(2) magic of procfs and devpts (uapi/linux/magic.h).
-const PROC_MAGIC: i64 = 0x9fa0;
+pub const PROC_MAGIC: i64 = 0x9fa0;
 pub const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// rustix has an errno type of its own.
@@ -22,14 +24,21 @@ pub fn errno(error: rustix::io::Errno) -> Errno {
 pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
     match op {
         CompiledOp::Mount { fstype, target, options, attrs, system } => {
-            let on = ensure_folder(root, target, *system)?;
+            let on = match system {
+                true => ensure_folder(root, target)?,
+                false => resolve::make(root, target.full(), Last::Folder)?,
+            };
             let mount = new_mount(fstype, options, *attrs)?;
             attach(mount.as_fd(), on.as_fd())
         }
-        CompiledOp::Bind { source, target, recursive, attrs, propagation, file } => {
+        CompiledOp::Bind { source, target, recursive, attrs, propagation, on } => {
             let tree = clone_tree(rustix::fs::CWD, source, *recursive)?;
             attr::set_attr(tree.as_fd(), *attrs, *propagation, *recursive)?;
-            let on = if *file { ensure_file(root, target)? } else { ensure_folder(root, target, false)? };
+            let on = match on {
+                BindOn::Folder => resolve::make(root, target.full(), Last::Folder)?,
+                BindOn::File => resolve::make(root, target.full(), Last::File)?,
+                BindOn::OwnFile => ensure_file(root, target)?,
+            };
             attach(tree.as_fd(), on.as_fd())
         }
         CompiledOp::Node { path, block, device, mode, uid, gid } => {
@@ -69,13 +78,9 @@ pub fn open_in(root: BorrowedFd, path: &CStr, flags: OFlags, resolve: ResolveFla
     }
 }
 
-fn no_symlinks(system: bool) -> ResolveFlags {
-    if system { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() }
-}
-
-/// The folder to mount on, made with its parents where missing.
-pub fn ensure_folder(root: BorrowedFd, target: &Target, system: bool) -> Result<OwnedFd, Errno> {
-    let resolve = no_symlinks(system);
+/// The folder to mount a system's file system on, made with its parents where missing. No link may lead there.
+fn ensure_folder(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::NO_SYMLINKS;
     match open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve) {
         Err(Errno::ENOENT) => {}
         other => return other,
@@ -91,7 +96,7 @@ pub fn ensure_folder(root: BorrowedFd, target: &Target, system: bool) -> Result<
     open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve)
 }
 
-/// The file to mount on, made empty where missing. A symlink in its place (an image may ship `/etc/resolv.conf` as one)
+/// The file to mount one of our own on, made empty where missing. A symlink in its place (an image may ship `/etc/resolv.conf` as one)
 /// is removed from the container's own layer: what it points to is not ours to cover.
 fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::empty();
@@ -127,7 +132,7 @@ fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
 }
 
 /// Calls `act` with the opened parent folder and the last name of `path`, copied to the stack.
-fn in_parent(
+pub fn in_parent(
     root: BorrowedFd,
     path: &CStr,
     act: impl FnOnce(BorrowedFd, &CStr) -> rustix::io::Result<()>,

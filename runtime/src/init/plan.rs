@@ -42,6 +42,15 @@ pub struct RootPlan {
     pub volatile: bool,
 }
 
+/// What a bind is mounted on, made where it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BindOn {
+    Folder,
+    File,
+    /// A file that rcr manages: a link that the image has in its place goes, since what it leads to is not ours to cover.
+    OwnFile,
+}
+
 /// One step inside the container's future root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum InitOp {
@@ -60,7 +69,7 @@ pub enum InitOp {
         recursive: bool,
         attrs: u64,
         propagation: u64,
-        file: bool,
+        on: BindOn,
     },
     /// A device node in the fresh `/dev`.
     Node {

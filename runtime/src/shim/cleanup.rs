@@ -8,20 +8,39 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to let go of a cgroup whose last process has just died.
 const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Removes the cgroup's folders, and `rcr` above them when this was the last container.
+/// Removes the cgroup's folders with those that the container made below, and `rcr` above them when this was the last container.
 pub fn remove_cgroups(paths: &CgroupPaths) {
+    let until = Instant::now() + CGROUP_PATIENCE;
     for folder in paths.legacy.iter().chain(&paths.unified) {
-        let until = Instant::now() + CGROUP_PATIENCE;
-        while let Err(error) = std::fs::remove_dir(folder) {
-            let busy = error.raw_os_error() == Some(libc::EBUSY);
-            if !busy || Instant::now() > until {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        remove_cgroup(folder, until);
         if let Some(parent) = folder.parent() {
             // Fails while another container is there, which is right.
             let _ = std::fs::remove_dir(parent);
+        }
+    }
+}
+
+/// Removes a cgroup, its children first: one that has any can't go (cgroups(7)). A folder made below is a cgroup, files are none.
+fn remove_cgroup(folder: &Path, until: Instant) {
+    while let Err(error) = std::fs::remove_dir(folder) {
+        if error.raw_os_error() != Some(libc::EBUSY) {
+            return;
+        }
+        let children: Vec<_> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
+        if Instant::now() > until {
+            return;
+        }
+        if children.is_empty() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        for child in children {
+            remove_cgroup(&child, until);
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct ShimConfig {
     pub plan: InitPlan,
     /// Holds `state.json`, `shim.sock` and the managed `/etc` files.
     pub run_dir: PathBuf,
+    /// Where a copy of the state outlives a reboot.
+    pub keep_dir: PathBuf,
     /// `-i`: keep stdin open.
     pub stdin: bool,
     /// The first client's end of input is the container's.

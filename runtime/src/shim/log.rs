@@ -56,7 +56,10 @@ impl Log {
             pending.extend_from_slice(&bytes[..take]);
             bytes = &bytes[take..];
             if whole {
+                // A character that the cut goes through begins the next part.
+                let cut = pending.split_off(pending.len() - unfinished(pending));
                 self.flush(stream);
+                self.pending[stream as usize].extend_from_slice(&cut);
             }
         }
     }
@@ -112,6 +115,21 @@ impl Log {
     }
 }
 
+/// How many bytes at the end are the beginning of a character of UTF-8 (RFC 3629) whose rest is missing.
+fn unfinished(bytes: &[u8]) -> usize {
+    for (back, byte) in bytes.iter().rev().take(3).enumerate() {
+        let length = match byte {
+            0x80..=0xbf => continue,
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => return 0,
+        };
+        return if back + 1 < length { back + 1 } else { 0 };
+    }
+    0
+}
+
 fn append(path: &Path) -> io::Result<File> {
     // Its folder says who may read it.
     OpenOptions::new().append(true).create(true).mode(0o644).open(path)
@@ -150,6 +168,26 @@ mod tests {
         assert_eq!(got[0], ("stderr".into(), "oops\n".into()));
         assert_eq!(got[1], ("stdout".into(), "hello\n".into()));
         assert_eq!((got[2].1.len(), got[3].1.as_str(), got[4].1.as_str()), (MAX_LINE, "last", "xxxxx"));
+    }
+
+    #[test]
+    fn characters_stay_whole_at_every_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        for shift in 0..4 {
+            let path = dir.path().join(format!("{shift}"));
+            let mut log = Log::open(LogConfig { path: path.clone(), max_size: 1 << 30, max_files: 1 }).unwrap();
+            let text = format!("{}{}", "x".repeat(shift), "é한😀".repeat(MAX_LINE / 4));
+            for piece in text.as_bytes().chunks(5) {
+                log.write(Stream::Stdout, piece);
+            }
+            // Bytes that are no UTF-8 don't wait for ever, nor do they grow.
+            log.write(Stream::Stderr, &vec![0xe2; MAX_LINE * 2]);
+            log.finish();
+            let lines = std::fs::read_to_string(&path).unwrap();
+            let entries: Vec<Entry> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+            let whole: String = entries.iter().filter(|e| e.stream == "stdout").map(|e| e.log.as_ref()).collect();
+            assert_eq!(whole, text);
+        }
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl Shim {
     fn save(&self) {
         // A full disk must not end the container; the state on disk is then behind, and the next write catches up.
         let _ = self.state.write(&self.config.run_dir);
+        let _ = self.state.write(&self.config.keep_dir);
     }
 
     fn serve(&mut self) {

@@ -2,8 +2,7 @@
 
 use crate::sys::exec::{Forked, execve_args, fork};
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 
 /// Where the file is bound in the container, without a leading `/`.
@@ -32,16 +31,16 @@ pub fn run(args: Vec<std::ffi::CString>) -> i32 {
         Ok(Forked::Parent { pid }) => Pid::from_raw(pid),
     };
     loop {
-        match blocked.wait() {
-            Ok(Signal::SIGCHLD) => {
+        match crate::sys::signal::wait_any() {
+            Ok(libc::SIGCHLD) => {
                 if let Some(code) = bury(child) {
                     return code;
                 }
             }
             // Job control concerns the child's own group; the rest is handed on.
-            Ok(Signal::SIGTTIN | Signal::SIGTTOU) => {}
+            Ok(libc::SIGTTIN | libc::SIGTTOU) => {}
             Ok(signal) => {
-                let _ = nix::sys::signal::kill(child, signal);
+                let _ = crate::sys::signal::kill(child.as_raw(), signal);
             }
             Err(_) => {}
         }
@@ -60,14 +59,10 @@ fn own_group() {
 /// Reaps all that has ended; the exit code if `child` is among them.
 fn bury(child: Pid) -> Option<i32> {
     let mut code = None;
-    loop {
-        let (pid, ended) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, status)) => (pid, status),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, 128 + signal as i32),
-            _ => return code,
-        };
-        if pid == child {
-            code = Some(ended);
+    while let Some((pid, status)) = crate::sys::signal::reap() {
+        if pid == child.as_raw() {
+            code = Some(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
         }
     }
+    code
 }

@@ -142,6 +142,18 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     }
 }
 
+/// The highest hard limit that this process can give; `None`: any (it has CAP_SYS_RESOURCE).
+pub fn most(resource: u32) -> Option<u64> {
+    if caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_SYS_RESOURCE).unwrap_or(false) {
+        return None;
+    }
+    let mut now = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: only reads the limit into a struct of ours.
+    let ret =
+        unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, std::ptr::null::<libc::rlimit64>(), &raw mut now) };
+    check(ret).ok().map(|_| now.rlim_max)
+}
+
 fn prctl(option: i32, a: u64, b: u64) -> Result<(), Errno> {
     // SAFETY: the options used in this file take integers only.
     check(unsafe { libc::syscall(libc::SYS_prctl, option, a, b, 0, 0) }).map(drop)

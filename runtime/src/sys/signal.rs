@@ -34,3 +34,28 @@ pub fn reset_all() {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
     }
 }
+
+/// Waits for any signal (sigwaitinfo(2)); all must be blocked. By number: the libraries' enumerations know no real-time signals.
+pub fn wait_any() -> Result<i32, Errno> {
+    // SAFETY: the set lives on the stack; no information beyond the number is asked for.
+    let signal = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::sigwaitinfo(&raw const set, std::ptr::null_mut())
+    };
+    check(signal.into()).map(|signal| signal as i32)
+}
+
+/// Sends a signal by number (kill(2)).
+pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
+    // SAFETY: plain integers.
+    check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
+/// A child that has ended, with its wait status (waitpid(2)); `None`: none has.
+pub fn reap() -> Option<(i32, i32)> {
+    let mut status = 0;
+    // SAFETY: writes one integer of ours.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    (pid > 0).then_some((pid, status))
+}

@@ -71,7 +71,7 @@ pub const NEWFSTATAT: u32 = libc::SYS_newfstatat as u32;
 #[cfg(target_arch = "x86_64")]
 pub const LEGACY: Calls = both![
     access alarm arch_prctl chmod chown creat dup2 epoll_create epoll_wait eventfd fork futimesat get_thread_area
-    getdents getpgrp inotify_init lchown link lstat mkdir mknod modify_ldt open pause pipe poll readlink rename
+    getdents getpgrp inotify_init lchown link lstat mkdir mknod modify_ldt open pause pipe poll readlink rename renameat
     rmdir select set_thread_area signalfd stat symlink time unlink utime utimes vfork
 ];
 

@@ -36,7 +36,7 @@ fn rabbitmq() {
     real.on_terminal("exec -it mq bash", "# ", "rabbitmq-diagnostics ping", "Ping succeeded");
     real.row.saw("exec -it");
     real.logs("mq", "Server startup complete");
-    real.stops("mq", 0, "Successfully stopped RabbitMQ and its dependencies");
+    real.stops("mq", 0, "msg_store_persistent' is stopped");
     real.remove("mq");
     real.ok(start);
     real.until("exec mq rabbitmqctl list_queues name", "kept");

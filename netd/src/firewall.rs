@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub mod foreign;
 mod table;
 
 pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table};
@@ -104,6 +105,11 @@ pub enum Set {
     /// address is on every host.
     Local4,
     Local6,
+    /// Links by which containers of internal networks speak to the host.
+    Internal,
+    /// All UDP ports that hosts of the cluster take tunnelled frames by, also those of networks that this host has not: containers don't
+    /// send there.
+    ClusterPorts,
     /// UDP ports that VXLAN frames come in by.
     Tunnels,
     /// Hosts that they may come from.
@@ -121,7 +127,7 @@ pub enum Set {
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 26] = [
+    pub const ALL: [Set; 28] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
@@ -141,6 +147,8 @@ impl Set {
         Set::Overlays,
         Set::Local4,
         Set::Local6,
+        Set::Internal,
+        Set::ClusterPorts,
         Set::Tunnels,
         Set::Vteps4,
         Set::Vteps6,
@@ -172,6 +180,8 @@ impl Set {
             Set::Overlays => "overlays",
             Set::Local4 => "local4",
             Set::Local6 => "local6",
+            Set::Internal => "internal",
+            Set::ClusterPorts => "cluster-ports",
             Set::Tunnels => "tunnels",
             Set::Vteps4 => "vteps4",
             Set::Vteps6 => "vteps6",
@@ -187,14 +197,14 @@ impl Set {
         use Field::{Family, Link, Port, Proto, V4, V6, Vni};
         match self {
             Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess | Set::Overlays => &[Link],
-            Set::WireGuard => &[Link],
+            Set::WireGuard | Set::Internal => &[Link],
             Set::Encrypted => &[Vni],
             Set::Icc => &[Link, Link],
             Set::Home4 => &[V4, Link],
             Set::Home6 => &[V6, Link],
             Set::HostPeers4 | Set::Local4 => &[Link, V4],
             Set::HostPeers6 | Set::Local6 => &[Link, V6],
-            Set::Tunnels | Set::WireGuardPorts => &[Port],
+            Set::Tunnels | Set::WireGuardPorts | Set::ClusterPorts => &[Port],
             Set::Vteps4 => &[V4],
             Set::Vteps6 => &[V6],
             Set::Publish4 | Set::Range4 | Set::Open4 => &[V4, Proto, Port],

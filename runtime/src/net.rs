@@ -1,14 +1,31 @@
-//! netd's client: a blocking socket; netd is started when it does not answer.
+//! netd's client: a blocking socket; netd is started when it does not answer. Every wait has an end: a limit, or a signal.
 
 use crate::container::store::Dirs;
 use crate::report::{Doing, Failure, Outcome, io_text};
 use crate::shim::protocol::with_short_path;
 use netd_api::{Call, FrameError, Reply, Request, SandboxInfo, recv_frame, send_frame};
-use std::io;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use std::io::{self, Read};
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long an answer may take: a LAN's DHCP server is waited for, a cluster's store is, and others may be served before.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same once netd has let us wait so long: what is undone then waits no second time.
+const NO_PATIENCE: Duration = Duration::from_millis(500);
+/// What a frame that has begun may take.
+const FRAME_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks where nothing can be waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+static HUNG: AtomicBool = AtomicBool::new(false);
 
 /// A connection. What a sandbox call makes belongs to it until it is held by a shim.
 pub struct Netd {
@@ -19,12 +36,12 @@ impl Netd {
     /// Connects; if nobody answers, starts netd and connects again.
     pub fn connect(dirs: &Dirs, config: Option<&Path>) -> Outcome<Self> {
         let socket = dirs.run.join(netd_api::SOCKET_NAME);
-        let connect = || with_short_path(&socket, UnixStream::connect);
-        let stream = match connect() {
+        let mut wait = Wait::new()?;
+        let stream = match wait.connect(&socket)? {
             Ok(stream) => stream,
             Err(error) if absent(&error) => {
-                spawn(dirs, config)?;
-                connect().doing(|| format!("cannot connect to netd at `{}`", socket.display()))?
+                spawn(dirs, config, &mut wait)?;
+                wait.connect(&socket)?.doing(|| format!("cannot connect to netd at `{}`", socket.display()))?
             }
             Err(error) => {
                 let failure =
@@ -43,7 +60,8 @@ impl Netd {
     /// Connects only if netd is there already.
     pub fn connect_running(dirs: &Dirs) -> Option<Self> {
         let socket = dirs.run.join(netd_api::SOCKET_NAME);
-        with_short_path(&socket, UnixStream::connect).ok().map(|stream| Self { stream })
+        let stream = Wait::new().ok()?.connect(&socket).ok()?.ok()?;
+        Some(Self { stream })
     }
 
     /// Sends a request; its reply is to be [received](Netd::receive) before the next one.
@@ -53,6 +71,7 @@ impl Netd {
 
     /// The reply to the last request, with its descriptors.
     pub fn receive(&mut self) -> Outcome<(Reply, Vec<OwnedFd>)> {
+        Wait::new()?.readable(&self.stream)?;
         match recv_frame::<Reply>(&self.stream).map_err(broken)? {
             (Reply::Error(error), _) => Err(error.into()),
             other => Ok(other),
@@ -78,6 +97,112 @@ impl Netd {
             (other, _) => Err(unexpected(&other)),
         }
     }
+}
+
+/// A wait for netd. Where INT, TERM and the like are blocked, since they are the container's, they end it all the same.
+struct Wait {
+    signals: SignalFd,
+    until: Instant,
+}
+
+impl Wait {
+    fn new() -> Outcome<Self> {
+        let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
+        let signals = signals.map_err(io::Error::from).doing(|| "cannot listen for signals")?;
+        let patience = if HUNG.load(Ordering::Relaxed) { NO_PATIENCE } else { PATIENCE };
+        Ok(Self { signals, until: Instant::now() + patience })
+    }
+
+    /// Waits until there is something to read, or the end has come.
+    fn readable(&mut self, stream: &UnixStream) -> Outcome<()> {
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            let limit = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+            let (answer, signal) = {
+                let mut fds = [PollFd::new(stream, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+                match poll(&mut fds, Some(&limit)) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(errno) => return Err(io::Error::from(errno)).doing(|| "cannot wait for netd"),
+                }
+                (!fds[0].revents().is_empty(), !fds[1].revents().is_empty())
+            };
+            if answer {
+                return Ok(());
+            }
+            if signal {
+                return Err(self.interrupted());
+            }
+            self.in_time()?;
+        }
+    }
+
+    /// A moment of a wait for what can't be polled.
+    fn moment(&mut self) -> Outcome<()> {
+        self.in_time()?;
+        let mut fds = [PollFd::new(&self.signals, PollFlags::IN)];
+        let limit = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
+        match poll(&mut fds, Some(&limit)) {
+            Ok(1..) => Err(self.interrupted()),
+            _ => Ok(()),
+        }
+    }
+
+    fn in_time(&self) -> Outcome<()> {
+        if Instant::now() < self.until {
+            return Ok(());
+        }
+        HUNG.store(true, Ordering::Relaxed);
+        Err(Failure::new("netd does not answer")
+            .because(format!("no answer within {} s (ETIMEDOUT)", PATIENCE.as_secs()))
+            .hint("containers go on without it: end the netd whose pid is in `netd.pid` in the run folder, and the next command starts another"))
+    }
+
+    fn interrupted(&mut self) -> Failure {
+        HUNG.store(true, Ordering::Relaxed);
+        let number = self.signals.read_signal().ok().flatten().map_or(libc::SIGINT, |info| info.ssi_signo as i32);
+        let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
+        Failure::new("cannot wait for netd's answer").because(format!("{name} came")).code(128 + number)
+    }
+
+    /// Connects. The outer result is that of the wait.
+    fn connect(&mut self, socket: &Path) -> Outcome<io::Result<UnixStream>> {
+        loop {
+            match with_short_path(socket, |path| connect_now(&path)) {
+                // Its queue is full: so many wait for it already.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.moment()?,
+                Err(error) => return Ok(Err(error)),
+                Ok(stream) => return Ok(Ok(stream)),
+            }
+        }
+    }
+
+    /// Waits for a program's end, and ends it where it takes too long.
+    fn child(&mut self, child: &mut Child) -> Outcome<io::Result<std::process::ExitStatus>> {
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(Ok(status)),
+                Err(error) => return Ok(Err(error)),
+                Ok(None) => {}
+            }
+            if let Err(failure) = self.moment() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failure);
+            }
+        }
+    }
+}
+
+fn connect_now(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(FRAME_PATIENCE))?;
+    stream.set_read_timeout(Some(FRAME_PATIENCE))?;
+    Ok(stream)
 }
 
 fn broken(error: FrameError) -> Failure {
@@ -107,23 +232,29 @@ pub fn sibling(name: &str) -> PathBuf {
 }
 
 /// Starts netd and waits until its socket answers.
-fn spawn(dirs: &Dirs, config: Option<&Path>) -> Outcome<()> {
+fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
     let program = sibling("netd");
     let mut command = Command::new(&program);
     command.arg("--daemon").arg("--root").arg(&dirs.root).arg("--run").arg(&dirs.run);
     if let Some(config) = config {
         command.arg("--config").arg(config);
     }
-    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
-    let output = output.map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::new("cannot start netd")
             .because(format!("execute `{}`: {}", program.display(), io_text(&error)))
             .hint("netd must lie beside rcr")
-    })?;
-    if output.status.success() {
+    };
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = child.map_err(failed)?;
+    let status = wait.child(&mut child)?.map_err(failed)?;
+    if status.success() {
         return Ok(());
     }
-    Err(what_netd_said(&String::from_utf8_lossy(&output.stderr)))
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        let _ = stderr.read_to_string(&mut said);
+    }
+    Err(what_netd_said(&said))
 }
 
 /// netd's last words in our form: its `caused by:` and `hint:` lines are ours.

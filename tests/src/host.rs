@@ -148,6 +148,14 @@ impl Host {
         ran.stderr
     }
 
+    /// Runs `rcr`, which must fail with this code; its stderr.
+    #[track_caller]
+    pub fn refused_with(&self, args: &[&str], code: i32) -> String {
+        let ran = self.rcr(args).expect_code(code);
+        assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+        ran.stderr
+    }
+
     /// A command line for a shell in a new container that is removed at its end; its output.
     #[track_caller]
     pub fn sh(&self, flags: &[&str], script: &str) -> String {

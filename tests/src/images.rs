@@ -100,3 +100,37 @@ pub fn real_alpine() -> Option<PathBuf> {
 pub fn skopeo(host: &Host, line: &str) {
     host.netns.run(&format!("skopeo --insecure-policy {line}"));
 }
+
+/// An image of two layers, as images are: `alpine`'s files, and what a script makes in an empty folder. `config` is the image's, as JSON.
+pub fn layered(host: &Host, name: &str, script: &str, config: &str) {
+    let folder = host.scratch().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let base = rootfs("alpine");
+    let run = |program: &str, args: &[&str]| {
+        let status = Command::new(program).args(args).current_dir(&folder).status().unwrap();
+        assert!(status.success(), "{program} {args:?}");
+    };
+    // The base as one layer, what the script makes as another: images have more than one.
+    std::fs::create_dir(folder.join("layer")).unwrap();
+    run("sh", &["-ec", &format!("gzip -dc {} > base.tar; cd layer; {script}", base.display())]);
+    run("tar", &["-C", "layer", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-cf", "top.tar", "."]);
+    let digest = |file: &str| {
+        let output = Command::new("sha256sum").arg(folder.join(file)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+    };
+    let ids = format!(r#"["sha256:{}","sha256:{}"]"#, digest("base.tar"), digest("top.tar"));
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":{ids}}}}}"#
+    );
+    let manifest =
+        format!(r#"[{{"Config":"config.json","RepoTags":["{name}:latest"],"Layers":["base.tar","top.tar"]}}]"#);
+    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+    let archive = Archive::new()
+        .file("config.json", config.as_bytes())
+        .file("manifest.json", manifest.as_bytes())
+        .file("base.tar", &read("base.tar"))
+        .file("top.tar", &read("top.tar"));
+    let path = folder.join("image.tar");
+    std::fs::write(&path, archive.end()).unwrap();
+    host.ok(&["load", "-i", path.to_str().unwrap()]);
+}

@@ -60,6 +60,19 @@ impl Terminal {
         assert_eq!(ret, 0);
     }
 
+    /// The line drops: the terminal is gone, its programs get SIGHUP.
+    pub fn hang_up(&mut self) {
+        let fd = self.master.as_raw_fd();
+        // SAFETY: TIOCVHANGUP takes no argument, and is asked of the other side, which the kernel finds by the master.
+        let other = unsafe { libc::ioctl(fd, libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY) };
+        assert!(other >= 0);
+        // SAFETY: the descriptor was just made, and is closed here.
+        unsafe {
+            assert_eq!(libc::ioctl(other, libc::TIOCVHANGUP), 0, "{}", std::io::Error::last_os_error());
+            libc::close(other);
+        }
+    }
+
     /// Everything on the screen so far.
     pub fn seen(&self) -> String {
         self.seen.lock().unwrap().clone()

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
         Ok(Document::Manifest(manifest)) => {
-            let Ok(config) = document::config(second) else { return };
+            let Ok((config, _)) = document::config(second) else { return };
             if let Ok(layers) = document::layers(&manifest, &config, &limits) {
                 assert!(layers.len() <= limits.layers && layers.iter().all(|layer| layer.size <= limits.packed));
                 assert!(layers.iter().all(|layer| layer.digest.hex().len() == 64 && layer.diff_id.hex().len() == 64));

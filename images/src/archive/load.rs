@@ -13,7 +13,7 @@ use crate::unpack::wire::Job;
 use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use oci_spec::image::{Descriptor, MediaType};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -62,13 +62,28 @@ fn from(
 ) -> Result<Vec<Loaded>, Error> {
     let load = Load { store, busy, folder: Folder::open(folder)?, threads, own };
     let limit = store.limits().document;
-    if let Some(index) = load.folder.document("index.json", limit)? {
-        return load.oci(&index, &platform.cloned().unwrap_or_default());
-    }
-    match load.folder.document("manifest.json", limit)? {
-        Some(list) => load.docker(&list),
-        None => Err(Error::NoImage),
-    }
+    let index = load.folder.document("index.json", limit)?;
+    let list = load.folder.document("manifest.json", limit)?;
+    let platform = platform.cloned().unwrap_or_default();
+    // Docker writes both; of an index that has no image for us, the list may say more.
+    let ready = match (index, list) {
+        (Some(index), list) => match (load.oci(&index, &platform), list) {
+            (Err(_), Some(list)) => load.docker(&list),
+            (done, _) => done,
+        },
+        (None, Some(list)) => load.docker(&list),
+        (None, None) => Err(Error::NoImage),
+    }?;
+    // All of them or none: names are given when every layer is there.
+    ready.into_iter().map(|image| load.name(image)).collect()
+}
+
+/// An image whose layers are in the store.
+struct Ready {
+    config: Vec<u8>,
+    manifest: Vec<u8>,
+    media_type: MediaType,
+    names: Vec<Reference>,
 }
 
 struct Load<'a> {
@@ -82,25 +97,40 @@ struct Load<'a> {
 
 impl Load<'_> {
     /// Every image of an OCI layout.
-    fn oci(&self, index: &[u8], platform: &Platform) -> Result<Vec<Loaded>, Error> {
+    fn oci(&self, index: &[u8], platform: &Platform) -> Result<Vec<Ready>, Error> {
         let Document::Index(index) = Document::parse(index)? else {
             return Err(Error::Hostile("its `index.json` is no index".into()));
         };
-        if index.manifests().is_empty() {
+        // Attestations, signatures and other artifacts lie beside images.
+        let images: Vec<&Descriptor> = index.manifests().iter().filter(|entry| !document::is_beside(entry)).collect();
+        if images.is_empty() {
             return Err(Error::Hostile("it holds no image".into()));
         }
-        index.manifests().iter().map(|entry| self.oci_image(entry, platform)).collect()
+        // Builds for several platforms may lie side by side: where one is for ours, the others are left.
+        let fits = |entry: &&Descriptor| {
+            entry.platform().as_ref().is_none_or(|p| {
+                let (os, architecture) = (p.os().to_string(), p.architecture().to_string());
+                platform.takes(&Platform { os, architecture, variant: p.variant().clone() })
+            })
+        };
+        let ours = images.iter().any(|entry| entry.platform().is_some() && fits(entry));
+        let images = images.into_iter().filter(|entry| !ours || fits(entry));
+        let ready = images.map(|entry| self.oci_image(entry, platform)).filter_map(Result::transpose);
+        let ready = ready.collect::<Result<Vec<Ready>, Error>>()?;
+        if ready.is_empty() { Err(Error::Hostile("it holds no image".into())) } else { Ok(ready) }
     }
 
-    fn oci_image(&self, entry: &Descriptor, platform: &Platform) -> Result<Loaded, Error> {
+    /// `None`: it is none.
+    fn oci_image(&self, entry: &Descriptor, platform: &Platform) -> Result<Option<Ready>, Error> {
         let mut descriptor = entry.clone();
         for _ in 0..3 {
             let bytes = self.blob(&descriptor)?;
             match Document::parse(&bytes)? {
                 Document::Index(index) => descriptor = document::choose(&index, platform)?.clone(),
+                Document::Manifest(manifest) if !document::is_image(&manifest) => return Ok(None),
                 Document::Manifest(manifest) => {
                     let config = self.blob(manifest.config())?;
-                    let plans = document::layers(&manifest, &document::config(&config)?, self.store.limits())?;
+                    let plans = document::layers(&manifest, &document::config(&config)?.0, self.store.limits())?;
                     let mut seen = BTreeSet::new();
                     let todo: Vec<LayerPlan> = plans.into_iter().filter(|p| seen.insert(p.diff_id.clone())).collect();
                     parallel::each(&todo, self.threads, &|| (), &|plan| {
@@ -108,7 +138,7 @@ impl Load<'_> {
                         self.layer(file, &plan.diff_id, Some(plan)).map(drop)
                     })?;
                     let media_type = manifest.media_type().clone().unwrap_or(MediaType::ImageManifest);
-                    return self.name(&config, &bytes, media_type, names_of(entry));
+                    return Ok(Some(Ready { config, manifest: bytes, media_type, names: names_of(entry) }));
                 }
             }
         }
@@ -126,30 +156,35 @@ impl Load<'_> {
     }
 
     /// Every image of an archive of Docker's. Its layers are named by path; the config says what they must unpack to.
-    fn docker(&self, list: &[u8]) -> Result<Vec<Loaded>, Error> {
+    fn docker(&self, list: &[u8]) -> Result<Vec<Ready>, Error> {
         let images = DockerImage::list(list, self.store.limits())?;
         images.iter().map(|image| self.docker_image(image)).collect()
     }
 
-    fn docker_image(&self, image: &DockerImage) -> Result<Loaded, Error> {
+    fn docker_image(&self, image: &DockerImage) -> Result<Ready, Error> {
         let missing = || Error::Hostile(format!("the archive has no `{}`", image.config.escape_default()));
         let limits = self.store.limits();
         let config = self.folder.document(&image.config, limits.document)?.ok_or_else(missing)?;
-        let parsed = document::config(&config)?;
+        let (parsed, _) = document::config(&config)?;
         let diff_ids = parsed.rootfs().diff_ids();
         if diff_ids.len() != image.layers.len() {
             let (layers, ids) = (image.layers.len(), diff_ids.len());
             return Err(Error::Hostile(format!("its manifest has {layers} layers, its config {ids}")));
         }
-        let pairs: Vec<(&String, &String)> = image.layers.iter().zip(diff_ids).collect();
-        let layers = parallel::each(&pairs, self.threads, &|| (), &|(path, diff_id)| {
+        // One that comes several times, as empty ones do, is read once.
+        let mut seen = BTreeSet::new();
+        let pairs: Vec<(&String, &String)> =
+            image.layers.iter().zip(diff_ids).filter(|(_, diff_id)| seen.insert(*diff_id)).collect();
+        let passed = parallel::each(&pairs, self.threads, &|| (), &|(path, diff_id)| {
             let wrong =
                 |why| Error::Hostile(format!("the diff id `{}` cannot be used: {why}", diff_id.escape_default()));
             let passed = self.layer(self.folder.needed(path)?, &diff_id.parse().map_err(wrong)?, None)?;
             Ok((media_type(passed.compression), passed.digest, passed.size))
         })?;
+        let by_id: BTreeMap<&String, _> = pairs.iter().map(|(_, diff_id)| *diff_id).zip(passed).collect();
+        let layers: Vec<_> = diff_ids.iter().filter_map(|diff_id| by_id.get(diff_id).cloned()).collect();
         let manifest = describe_manifest(&config, &layers)?;
-        self.name(&config, &manifest, MediaType::ImageManifest, image.names())
+        Ok(Ready { config, manifest, media_type: MediaType::ImageManifest, names: image.names() })
     }
 
     /// One layer out of a file. `plan` says what its packed bytes must be, where that is known.
@@ -191,23 +226,18 @@ impl Load<'_> {
         Ok(passed)
     }
 
-    fn name(
-        &self,
-        config: &[u8],
-        manifest: &[u8],
-        media_type: MediaType,
-        names: Vec<Reference>,
-    ) -> Result<Loaded, Error> {
+    fn name(&self, image: Ready) -> Result<Loaded, Error> {
+        let Ready { config, manifest, media_type, names } = image;
         let lock = self.store.lock()?;
-        self.store.put_blob(&lock, config)?;
-        let digest = self.store.put_blob(&lock, manifest)?;
+        self.store.put_blob(&lock, &config)?;
+        let digest = self.store.put_blob(&lock, &manifest)?;
         let descriptor = crate::import::descriptor(media_type, &digest, manifest.len() as u64)?;
         match names.is_empty() {
             true => self.store.name(&lock, descriptor, None)?,
             false => names.iter().try_for_each(|name| self.store.name(&lock, descriptor.clone(), Some(name)))?,
         }
         drop(lock);
-        Ok(Loaded { image: self.store.resolve(&Digest::of(config).to_string())?, names })
+        Ok(Loaded { image: self.store.resolve(&Digest::of(&config).to_string())?, names })
     }
 }
 

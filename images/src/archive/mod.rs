@@ -22,8 +22,13 @@ pub struct DockerImage {
     pub config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
-    /// Where its layers are, lowest first.
+    /// Where its layers are, lowest first. Absent, or null, for an image without any.
+    #[serde(default, deserialize_with = "or_none")]
     pub layers: Vec<String>,
+}
+
+fn or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl DockerImage {

@@ -1,9 +1,11 @@
 //! The documents of an image, out of bytes that somebody else wrote. Pure: no file and no network is touched here.
 
+use super::tidy;
 use crate::{Digest, Error};
 use netd_api::ImageLimits;
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
 use serde::Deserialize;
+use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 
@@ -128,7 +130,8 @@ impl fmt::Display for Platform {
 
 /// The entry of an index for a platform. With several, the one without a variant, else the first.
 pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descriptor, Error> {
-    let all = || index.manifests().iter().filter_map(|d| d.platform().as_ref().map(|p| (d, p)));
+    let images = index.manifests().iter().filter(|entry| !is_beside(entry));
+    let all = || images.clone().filter_map(|d| d.platform().as_ref().map(|p| (d, p)));
     let mut fitting: Vec<_> = all()
         .filter(|(_, p)| p.os().to_string() == wanted.os && p.architecture().to_string() == wanted.architecture)
         .filter(|(_, p)| wanted.variant.is_none() || *p.variant() == wanted.variant)
@@ -137,8 +140,9 @@ pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descri
     if let Some((found, _)) = fitting.first() {
         return Ok(found);
     }
-    // An index of one entry that says nothing is an image with a detour.
-    if let [only] = index.manifests().as_slice()
+    // An index of one image that says nothing is an image with a detour.
+    let mut images = index.manifests().iter().filter(|entry| !is_beside(entry));
+    if let (Some(only), None) = (images.next(), images.next())
         && only.platform().is_none()
     {
         return Ok(only);
@@ -217,9 +221,34 @@ pub fn layers(
     layers.iter().zip(diff_ids).map(plan).collect()
 }
 
-/// Parses a config.
-pub fn config(bytes: &[u8]) -> Result<ImageConfiguration, Error> {
-    serde_json::from_slice(bytes).map_err(|e| Error::Hostile(format!("its config is not as it should be: {e}")))
+/// Parses a config, whatever its builder wrote into fields that nobody needs. Says which of them cannot be honoured, and why.
+pub fn config(bytes: &[u8]) -> Result<(ImageConfiguration, Vec<String>), Error> {
+    let wrong = |e: serde_json::Error| Error::Hostile(format!("its config is not as it should be: {e}"));
+    let mut value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
+    let strange = tidy::config(&mut value);
+    Ok((serde_json::from_value(value).map_err(wrong)?, strange))
+}
+
+/// An attestation, a signature, or what else lies beside images and is none.
+pub fn is_beside(descriptor: &Descriptor) -> bool {
+    let unknown =
+        |p: &oci_spec::image::Platform| p.os().to_string() == "unknown" || p.architecture().to_string() == "unknown";
+    let marked = |a: &std::collections::HashMap<String, String>| a.contains_key("vnd.docker.reference.type");
+    let media_type = descriptor.media_type().to_string();
+    descriptor.platform().as_ref().is_some_and(unknown)
+        || descriptor.annotations().as_ref().is_some_and(marked)
+        || descriptor.artifact_type().is_some()
+        || !MANIFEST_TYPES.contains(&media_type.as_str())
+}
+
+/// Whether a manifest is an image's: others carry whatever they like in the same form (image-spec, manifest.md, "Guidelines for Artifact Usage").
+pub fn is_image(manifest: &ImageManifest) -> bool {
+    let config = manifest.config().media_type().to_string();
+    let image = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+    let of_layers = |d: &Descriptor| d.media_type().to_string().contains(".tar");
+    manifest.artifact_type().is_none()
+        && image.contains(&config.as_str())
+        && (manifest.layers().is_empty() || manifest.layers().iter().any(of_layers))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod document;
 mod pull;
 mod push;
+mod tidy;
 pub mod wire;
 
 pub use client::{Remote, login, logout};

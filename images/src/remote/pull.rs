@@ -143,7 +143,7 @@ impl Documents {
             Err(_) => remote.small_blob(&digest.to_string(), size, again)?,
         };
         check_bytes(&config, &digest, Some(size))?;
-        let parsed = document::config(&config)?;
+        let (parsed, _) = document::config(&config)?;
         let layers = document::layers(&manifest, &parsed, store.limits())?;
         let platform = Platform::of(&parsed);
         Ok(Self { media_type: kind(&manifest), manifest: bytes, config, platform, layers })

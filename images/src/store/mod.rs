@@ -18,6 +18,7 @@ pub use gc::{Pruned, Users};
 pub use work::{Busy, Claim, WriteLock};
 
 use crate::digest::Hasher;
+use crate::remote::document;
 use crate::{Digest, Doing, Error, Reference};
 use netd_api::ImageLimits;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest};
@@ -46,6 +47,8 @@ pub struct Image {
     pub config: ImageConfiguration,
     /// The digest of its manifest.
     pub manifest: Digest,
+    /// Fields of its config that cannot be honoured, each with the reason.
+    pub strange: Vec<String>,
 }
 
 /// An image in a listing.
@@ -199,7 +202,9 @@ impl Store {
             path: self.blob(&manifest).display().to_string(),
             why: why.to_owned(),
         })?;
-        Ok(Image { config: self.parse(&id)?, id, names, manifest })
+        let (config, strange) = document::config(&self.document(&id)?)
+            .map_err(|e| Error::Damaged { path: self.blob(&id).display().to_string(), why: e.to_string() })?;
+        Ok(Image { config, id, names, manifest, strange })
     }
 
     /// By name, `name@digest`, id, or an unambiguous prefix of an id.
@@ -260,7 +265,8 @@ impl Store {
         Ok(all)
     }
 
-    /// Unpacked layers, lowest first; each must be there.
+    /// Unpacked layers, lowest first; each must be there. One that the image has several times counts where it lies highest: what it holds and
+    /// what it hides lower down, it holds and hides there again. overlayfs takes no folder twice.
     pub fn layers(&self, image: &Image) -> Result<Vec<PathBuf>, Error> {
         let layer = |text: &String| {
             let damaged = |why: &str| Error::Damaged { path: text.clone(), why: why.to_owned() };
@@ -268,7 +274,9 @@ impl Store {
             let path = self.layer(&diff_id);
             if path.is_dir() { Ok(path) } else { Err(damaged("the layer is not unpacked here")) }
         };
-        image.config.rootfs().diff_ids().iter().map(layer).collect()
+        let diff_ids = image.config.rootfs().diff_ids();
+        let highest = diff_ids.iter().enumerate().filter(|(n, id)| !diff_ids[n + 1..].contains(id));
+        highest.map(|(_, id)| layer(id)).collect()
     }
 
     /// Gives an image a further name, taking the name from whoever has it.

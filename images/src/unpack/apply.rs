@@ -1,6 +1,7 @@
 //! Carries file operations out below a folder, by descriptor.
 
-use super::entry::{Checker, FileOp, Limits, Meta};
+use super::entry::{Checker, FileOp, LINKS_OF_AUFS, Limits, Meta};
+use super::headers::Headers;
 use super::place::{is, is_whiteout, open_by, open_in, remove, split};
 use crate::{Doing, Error};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
@@ -29,7 +30,7 @@ pub fn walk(
     act: &mut dyn FnMut(&FileOp, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut checker = Checker::new(limits);
-    let (mut archive, mut begun) = (tar::Archive::new(stream), false);
+    let (mut archive, mut begun) = (tar::Archive::new(Headers::new(stream)), false);
     let broken = |begun: bool, error: io::Error| match error.raw_os_error() {
         // A header that has to be read as a whole.
         None if error.kind() == io::ErrorKind::OutOfMemory => {
@@ -342,6 +343,7 @@ impl Tree {
     }
 
     fn finish(self) -> Result<Vec<Vec<u8>>, Error> {
+        self.drop_marks().doing(|| "cannot remove the marks of an old file system".into())?;
         for (path, time) in self.folders.iter().rev() {
             let (parent, name) = split(path);
             // A folder that was replaced by something else later has lost its claim.
@@ -349,6 +351,17 @@ impl Tree {
             let _ = rustix::fs::utimensat(&folder, name, time, AtFlags::SYMLINK_NOFOLLOW);
         }
         Ok(self.opaque.into_iter().collect())
+    }
+}
+
+impl Tree {
+    /// The files that aufs's hard links were told apart by: the links themselves are made now.
+    fn drop_marks(&self) -> io::Result<()> {
+        let name = CString::new(LINKS_OF_AUFS)?;
+        match rustix::fs::statat(&self.root, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => remove(self.root.as_fd(), &name, FileType::from_raw_mode(stat.st_mode)),
+            Err(_) => Ok(()),
+        }
     }
 }
 

@@ -113,8 +113,10 @@ impl Checker {
         let path = self.path(name.unwrap_or(&entry.path_bytes()))?;
         let shown = || String::from_utf8_lossy(&path).into_owned();
         let kind = entry.header().entry_type();
-        if let Some(op) = whiteout(&path)? {
-            return Ok(Some(op));
+        match whiteout(&path, kind)? {
+            Mark::Op(op) => return Ok(Some(op)),
+            Mark::Old => return Ok(None),
+            Mark::None => {}
         }
         if path.is_empty() && !matches!(kind, EntryType::Directory | EntryType::XGlobalHeader) {
             return Err(Error::Hostile("an entry other than a folder has the root's path".into()));
@@ -125,11 +127,6 @@ impl Checker {
             EntryType::Regular if entry.path_bytes().ends_with(b"/") => EntryType::Directory,
             other => other,
         };
-        // Some readers skip such content and some take it for the next header: two readers, two archives.
-        let bodiless = !matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse);
-        if bodiless && kind != EntryType::XGlobalHeader && entry.size() > 0 {
-            return Err(Error::Hostile(format!("`{}` is no file, but has content", shown())));
-        }
         Ok(Some(match kind {
             EntryType::Directory => FileOp::Folder { path, meta },
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
@@ -289,15 +286,31 @@ fn link_target<R: Read>(entry: &tar::Entry<R>, path: &[u8]) -> Result<Vec<u8>, E
     target.ok_or_else(|| Error::Hostile(format!("the link `{}` has no target", String::from_utf8_lossy(path))))
 }
 
+/// Where aufs kept one name more for files with several: a layer made of its folders links to it.
+pub(super) const LINKS_OF_AUFS: &[u8] = b".wh..wh.plnk";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// What a name says by itself.
+enum Mark {
+    None,
+    Op(FileOp),
+    /// A mark of aufs's own (`.wh..wh.aufs`, `.wh..wh.orph` and what lies in it): layers of its time have them, and mean nothing by them.
+    Old,
+}
+
 /// `.wh.NAME` and `.wh..wh..opq`; other names that begin with `.wh..wh.` are marks of an old file system and of no use.
-fn whiteout(path: &[u8]) -> Result<Option<FileOp>, Error> {
-    let (folder, name) = match path.iter().rposition(|b| *b == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (&path[..0], path),
-    };
-    let Some(hidden) = name.strip_prefix(b".wh.") else { return Ok(None) };
-    if name == b".wh..wh..opq" {
-        return Ok(Some(FileOp::Opaque { folder: folder.to_vec() }));
+fn whiteout(path: &[u8], kind: EntryType) -> Result<Mark, Error> {
+    let parts: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
+    let (name, above) = parts.split_last().unwrap_or((&path, &[]));
+    let is_old = |part: &&&[u8]| part.starts_with(b".wh..wh.") && **part != OPAQUE;
+    if parts.iter().any(|part| is_old(&part)) {
+        let linked = parts.first() == Some(&LINKS_OF_AUFS) && !above.is_empty() && kind == EntryType::Regular;
+        return Ok(if linked { Mark::None } else { Mark::Old });
+    }
+    let folder = above.join(&b'/');
+    let Some(hidden) = name.strip_prefix(b".wh.") else { return Ok(Mark::None) };
+    if *name == OPAQUE {
+        return Ok(Mark::Op(FileOp::Opaque { folder }));
     }
     if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(b".wh.") {
         return Err(Error::Hostile(format!(
@@ -305,10 +318,10 @@ fn whiteout(path: &[u8]) -> Result<Option<FileOp>, Error> {
             String::from_utf8_lossy(path)
         )));
     }
-    let mut path = folder.to_vec();
+    let mut path = folder;
     if !path.is_empty() {
         path.push(b'/');
     }
     path.extend_from_slice(hidden);
-    Ok(Some(FileOp::Whiteout { path }))
+    Ok(Mark::Op(FileOp::Whiteout { path }))
 }

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod entry;
+mod headers;
 pub mod packed;
 pub mod pipe;
 mod place;

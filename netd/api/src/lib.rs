@@ -26,7 +26,7 @@ pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
 pub use network::{
-    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest,
+    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Obstacle, Scope, SubnetInfo, SubnetRequest,
 };
 pub use node::{KeyInfo, NodeInfo, NodeState};
 pub use overlay::{OverlayOptions, VXLAN_PORT, Vni, WIREGUARD_PORT};

@@ -168,6 +168,21 @@ pub struct NetworkInfo {
     pub version: u64,
     /// Attached containers.
     pub attachments: Vec<crate::AttachmentInfo>,
+    /// Firewalls of others that cut it off.
+    #[serde(default)]
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// A chain of somebody else's table that stops a network's packets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    pub network: NetworkName,
+    /// As nft(8) writes it: `ip`, `ip6`, `inet`.
+    pub family: String,
+    pub table: String,
+    pub chain: String,
+    /// What lets the network through.
+    pub command: String,
 }
 
 /// A subnet of a network, with its counters.

@@ -28,6 +28,9 @@ pub struct VersionInfo {
     pub pid: u32,
     /// `embedded` or the endpoints of a shared store.
     pub store: String,
+    /// Firewalls of others that cut networks off.
+    #[serde(default)]
+    pub obstacles: Vec<crate::Obstacle>,
 }
 
 /// A plan as text, the same that golden files hold.

@@ -90,6 +90,9 @@ pub struct DnsRequest {
     /// `--dns`; empty: the configured ones, else the host's.
     #[serde(default)]
     pub servers: Vec<IpAddr>,
+    /// `--dns-search`; empty: the host's domains, a `.` alone: none.
+    #[serde(default)]
+    pub search: Vec<String>,
 }
 
 /// Transport protocols that can be published.
@@ -159,6 +162,9 @@ pub struct SandboxInfo {
     pub nameserver: Option<IpAddr>,
     /// What `host-gateway` stands for in this container.
     pub host_gateway: Vec<IpAddr>,
+    /// Firewalls of others that cut its networks off.
+    #[serde(default)]
+    pub obstacles: Vec<crate::Obstacle>,
 }
 
 /// One attachment as it is.

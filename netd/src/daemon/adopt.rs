@@ -4,9 +4,11 @@ use super::publish::Kept;
 use super::sandbox::{Attached, Record, Sandbox, journal_key};
 use super::server::reach_shim;
 use super::state::{Daemon, NetworkState};
+use crate::firewall::{Datum, Element, Set};
 use crate::ipam::Leases;
 use crate::kernel::{Journal, JournalState, delete_marked, observe};
 use crate::model::Network;
+use crate::plan::{Op, Outcome};
 use crate::store::{Change, Durability, StoreError, records};
 use netd_api::NetworkId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,10 +161,8 @@ impl Daemon {
     fn settle_base(&mut self) {
         let wanted = self.networks.values().any(|n| n.journal.is_some() && n.network.filtered());
         let whole = self.base.as_ref().is_some_and(|j| j.state == JournalState::Up);
-        if !(wanted && whole)
-            && let Some(journal) = self.base.take()
-        {
-            self.undo_journaled("journal/host", journal);
+        if !(wanted && whole) {
+            self.base_down();
         }
     }
 
@@ -171,6 +171,7 @@ impl Daemon {
         if self.base.is_none() {
             return Ok(self.kernel.nft.delete()?);
         }
+        self.close_internal_networks();
         let elements = self.elements();
         self.kernel.nft.write(elements)?;
         self.kernel.nft.add_user_table()?;
@@ -183,6 +184,28 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Networks that an older netd set up lack the elements that close them: the table is about to be written with these.
+    fn close_internal_networks(&mut self) {
+        for state in self.networks.values_mut().filter(|state| state.network.internal) {
+            let links = state.network.interface.iter().chain(state.network.shim.as_ref().map(|shim| &shim.name));
+            let wanted: Vec<Element> = links.map(|link| Element::link(Set::Internal, link)).collect();
+            let Some(journal) = &mut state.journal else { continue };
+            let made = |element: &Element| matches!(&element.key[..], [Datum::Link(link)] if journal.plan.makes(link));
+            let there: Vec<&Element> = journal.plan.elements().collect();
+            let lacking: Vec<Element> = wanted.into_iter().filter(|e| made(e) && !there.contains(&e)).collect();
+            if lacking.is_empty() {
+                continue;
+            }
+            journal.plan.host(Op::Elements { elements: lacking }, "closed, too, to other networks' ports");
+            journal.outcomes.push(Outcome::Created);
+            let written = Change::put(format!("journal/network/{}", state.network.id), journal)
+                .and_then(|change| self.store.txn(&[change], Durability::Durable));
+            if let Err(error) = written {
+                self.log.line(format!("network `{}`: {error}", state.network.name));
+            }
+        }
     }
 
     /// Deletes links that carry our mark and belong to nothing that is known.

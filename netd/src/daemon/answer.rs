@@ -102,6 +102,7 @@ impl Daemon {
             api: netd_api::API_VERSION,
             pid: std::process::id(),
             store: self.store.describe(),
+            obstacles: Vec::new(),
         }
     }
 
@@ -169,6 +170,7 @@ impl Daemon {
             predefined: network.predefined,
             version: network.version,
             attachments,
+            obstacles: Vec::new(),
         }
     }
 
@@ -223,6 +225,7 @@ impl Daemon {
             ports: sandbox.record.ports.clone(),
             nameserver: (named && sandbox.netns.is_some()).then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))),
             host_gateway,
+            obstacles: Vec::new(),
         }
     }
 }

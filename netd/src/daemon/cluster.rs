@@ -242,6 +242,9 @@ impl Daemon {
     pub(super) fn settle_guard(&mut self, also: Option<&Network>) -> Result<(), String> {
         let up = self.networks.values().filter(|n| n.journal.is_some()).map(|n| &n.network);
         let mut guard = Guard { wireguard: self.wireguard_ports(also), ..Guard::default() };
+        if self.base.is_some() {
+            guard.cluster = self.cluster_ports();
+        }
         for network in up.chain(also).filter(|network| network.shared) {
             if let DriverSpec::Overlay(options) = &network.driver {
                 guard.ports.insert(options.port);
@@ -256,6 +259,19 @@ impl Daemon {
         let (now, done) = self.bring_journal(GUARD, before, wanted);
         self.membership.guard = now;
         done.map_err(|why| format!("cannot tell the firewall who the cluster's hosts are: {why}"))
+    }
+
+    /// The ports of all tunnels that any host of the cluster may have.
+    fn cluster_ports(&self) -> BTreeSet<u16> {
+        let snapshot = &self.membership.snapshot;
+        let here = self.networks.values().map(|n| &n.network).filter(|network| network.shared);
+        let ports = here.chain(snapshot.networks.values()).filter_map(|n| match &n.driver {
+            DriverSpec::Overlay(options) => Some(options.port),
+            _ => None,
+        });
+        let own = self.published_keys();
+        let keys = snapshot.nodes.values().flat_map(|node| &node.keys).chain(&own);
+        ports.chain(keys.map(|key| key.port)).collect()
     }
 
     /// Other hosts' containers on a network that is up here.

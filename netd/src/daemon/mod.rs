@@ -10,6 +10,8 @@ mod claim;
 mod cluster;
 mod dhcp;
 mod encryption;
+mod foreign;
+mod guests;
 mod host_names;
 mod lan;
 mod log;
@@ -27,5 +29,6 @@ mod update;
 
 pub use log::Log;
 pub use networks::random;
+pub(crate) use options::why;
 pub use options::{Options, main};
 pub use state::{Daemon, Input};

@@ -355,6 +355,10 @@ impl Daemon {
         if self.base.is_none() && network.filtered() {
             let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
             self.base = Some(journal);
+            if let Err(why) = self.settle_guard(None) {
+                self.base_down_if_unused();
+                return Err(ApiError::new(ErrorKind::System, what).caused_by(why));
+            }
         }
         if network.overlay()
             && network.shared
@@ -430,8 +434,16 @@ impl Daemon {
         if self.networks.values().any(|n| n.journal.is_some() && n.network.filtered()) {
             return Vec::new();
         }
-        let base = self.base.take();
-        base.map_or_else(Vec::new, |journal| self.undo_journaled("journal/host", journal))
+        self.base_down()
+    }
+
+    /// Takes down what all networks share. What the firewall knows of the cluster lies in its table and goes before it.
+    pub(super) fn base_down(&mut self) -> Vec<String> {
+        let Some(journal) = self.base.take() else { return Vec::new() };
+        if let Err(why) = self.settle_guard(None) {
+            self.log.line(why);
+        }
+        self.undo_journaled("journal/host", journal)
     }
 
     /// Undoes a host journal and deletes it; what is left is logged and returned.

@@ -157,7 +157,7 @@ fn open_folders(options: &Options) -> Result<Log, String> {
 }
 
 /// `permission denied (EACCES)`.
-pub(super) fn why(error: &std::io::Error) -> String {
+pub(crate) fn why(error: &std::io::Error) -> String {
     error
         .raw_os_error()
         .map(Errno::from_raw)

@@ -333,7 +333,7 @@ impl Daemon {
             let own = networks.iter().filter_map(|id| self.networks.get(id)).flat_map(|n| &n.network.dns);
             servers.extend(own.copied());
         }
-        View { forward: networks.iter().any(out), networks, servers }
+        View { forward: networks.iter().any(out), networks, servers, search: sandbox.record.dns.search.clone() }
     }
 
     pub(super) fn sandbox_hold(

@@ -1,5 +1,6 @@
 //! The socket: who may ask what, and a thread per connection that frames, waits and asks the writer.
 
+use super::guests::{Guest, Guests};
 use super::log::Log;
 use super::shared_calls::Settled;
 use super::state::{Answer, Input};
@@ -9,14 +10,13 @@ use netd_api::{
     API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers,
     recv_frame, send_frame,
 };
-use nix::sys::socket::{getsockopt, sockopt};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, sync_channel};
 use std::time::Duration;
 
@@ -68,16 +68,16 @@ pub fn unbind(run: &Path) {
 
 /// Accepts on a thread of its own.
 pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Option<Cluster>, log: Log) {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
     let work = move || {
+        let guests = Arc::new(Guests::default());
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
                 // Out of descriptors: what is open may close.
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
             };
-            let (number, inbox, cluster) = (NUMBER.fetch_add(1, Ordering::Relaxed), inbox.clone(), cluster.clone());
-            let connection = Connection { number, stream, inbox, cluster };
+            let Some(guest) = guests.admit(stream) else { continue };
+            let connection = Connection { guest, inbox: inbox.clone(), cluster: cluster.clone() };
             let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(move || connection.serve());
             if let Err(error) = thread {
                 log.line(format!("a connection was turned away: {error}"));
@@ -89,17 +89,25 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Opt
 }
 
 pub struct Connection {
-    number: u64,
-    stream: UnixStream,
+    guest: Guest,
     pub(super) inbox: Sender<Input>,
     pub(super) cluster: Option<Cluster>,
 }
 
 impl Connection {
     fn serve(self) {
-        let root = getsockopt(&self.stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
+        let (root, stream) = (self.guest.root(), self.guest.stream());
+        // Whether something goes with this connection that no shim holds yet.
+        let mut keeps = false;
         loop {
-            let (reply, fds) = match recv_frame::<Request>(&self.stream) {
+            let received = recv_frame::<Request>(stream);
+            self.guest.busy();
+            match received.as_ref().map(|(request, _)| &request.call) {
+                Ok(Call::SandboxCreate { dry_run: false, .. }) if root => keeps = true,
+                Ok(Call::SandboxHold { .. } | Call::SandboxRelease { .. }) => keeps = false,
+                _ => {}
+            }
+            let (reply, fds) = match received {
                 Ok((request, _)) if request.v != API_VERSION => (Reply::Error(other_version(request.v)), Vec::new()),
                 Ok((request, _)) if !root && !reads_only(&request.call) => (Reply::Error(not_allowed()), Vec::new()),
                 Ok((request, fds)) => self.ask(request.call, fds),
@@ -110,12 +118,13 @@ impl Connection {
                 Err(_) => break,
             };
             let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
-            if send_frame(&self.stream, &reply, &raw).is_err() {
+            if send_frame(stream, &reply, &raw).is_err() {
                 break;
             }
+            self.guest.idle(keeps);
         }
         // What this connection made and nobody holds is released.
-        let _ = self.inbox.send(Input::ConnectionClosed(self.number));
+        let _ = self.inbox.send(Input::ConnectionClosed(self.guest.number()));
     }
 
     /// What the cluster has a say in is settled with it first; the rest, and everything without one, is the writer's.
@@ -140,7 +149,8 @@ impl Connection {
             _ => None,
         };
         let (sender, answer) = sync_channel(1);
-        let input = Input::Call { call: Box::new(call), fds, shim: held, connection: self.number, answer: sender };
+        let input =
+            Input::Call { call: Box::new(call), fds, shim: held, connection: self.guest.number(), answer: sender };
         let gone = || (Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")), Vec::new());
         if self.inbox.send(input).is_err() {
             return gone();

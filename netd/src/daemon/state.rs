@@ -196,15 +196,28 @@ impl Daemon {
     ) -> Result<Answer, ApiError> {
         let plain = |reply| (reply, Vec::new());
         match call {
-            Call::Version => Ok(plain(Reply::Version(self.version()))),
+            Call::Version => {
+                let mut version = self.version();
+                version.obstacles = self.obstacles_of(|_| true);
+                Ok(plain(Reply::Version(version)))
+            }
             Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(plain),
             Call::NetworkList => Ok(plain(Reply::Networks(self.network_list()))),
             Call::NetworkInspect { network } => {
                 let id = self.find_network(&network)?;
-                Ok(plain(Reply::Network(self.network_info(&id)?)))
+                let mut info = self.network_info(&id)?;
+                info.obstacles = self.obstacles_of(|network| network.id == id);
+                Ok(plain(Reply::Network(info)))
             }
             Call::NetworkRemove { network } => self.network_remove(&network).map(|()| plain(Reply::Done)),
-            Call::SandboxCreate { spec, dry_run } => self.sandbox_create(spec, dry_run, fds, connection),
+            Call::SandboxCreate { spec, dry_run } => {
+                let (mut reply, fds) = self.sandbox_create(spec, dry_run, fds, connection)?;
+                if let Reply::Sandbox(info) = &mut reply {
+                    let on: Vec<_> = info.attachments.iter().map(|a| a.network_id.clone()).collect();
+                    info.obstacles = self.obstacles_of(|network| on.contains(&network.id));
+                }
+                Ok((reply, fds))
+            }
             Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
             Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| plain(Reply::Done)),
             Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| plain(Reply::Done)),
@@ -267,6 +280,9 @@ impl Daemon {
         }
         if self.kernel.nft.wanted() && !self.kernel.nft.exists().unwrap_or(true) {
             self.kernel_event(Event::TableChanged(0));
+        }
+        if let Ok(true) = self.store.settle() {
+            self.log.line("the store can be written again");
         }
         self.rest_idle_networks(now);
         self.retire_key(now);

@@ -18,6 +18,8 @@ const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
 pub struct Key {
     pub name: String,
     pub kind: RecordType,
+    /// AD, CD, and whether the question had EDNS, with DO and what else is set there: they change what is answered.
+    pub bits: (bool, bool, Option<(bool, u16)>),
     pub servers: Vec<SocketAddr>,
 }
 

@@ -2,7 +2,8 @@
 
 use super::zone::{Known, View, Zone};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, PTR};
+use hickory_proto::rr::rdata::opt::EdnsCode;
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use std::net::IpAddr;
 
@@ -12,6 +13,9 @@ const TTL: u32 = 3;
 /// What fits an unfragmented datagram everywhere (DNS flag day 2020); without EDNS it is 512 (RFC 1035, 4.2.1).
 pub const EDNS_PAYLOAD: u16 = 1232;
 const PLAIN_PAYLOAD: u16 = 512;
+
+/// Extended DNS errors (RFC 8914).
+const EXTENDED_ERROR: u16 = 15;
 
 /// How a query travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Response {
     Answer(Vec<u8>),
     /// Ask outside, then send what comes, by [`finish`].
     Forward(Box<Message>),
+    /// A name of one label, which is none of ours: a resolver would look for it in its search domains. Its answer comes by [`found`].
+    Search(Box<Message>),
     /// Not a query: an answer would only be noise.
     Drop,
 }
@@ -37,9 +43,14 @@ pub fn respond(bytes: &[u8], zone: &Zone, view: &View, transport: Transport, tur
     if request.metadata.message_type != MessageType::Query {
         return Response::Drop;
     }
+    // A version that nobody knows yet (RFC 6891, 6.1.3): the answer says which one we know.
+    if request.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
+        return send(&request, reply(&request, ResponseCode::BADVERS), transport);
+    }
     let code = match (request.metadata.op_code, request.queries.as_slice()) {
         (OpCode::Query, [query]) => match local(&request, query, zone, view, turn) {
             Local::Answer(answer) => return send(&request, answer, transport),
+            Local::Foreign if view.forward && is_host_name(query) => return Response::Search(Box::new(request)),
             Local::Foreign if view.forward => return Response::Forward(Box::new(request)),
             // An internal network has no outside.
             Local::Foreign => ResponseCode::NXDomain,
@@ -65,6 +76,11 @@ fn malformed(bytes: &[u8]) -> Response {
     }
 }
 
+/// The address of one label: to a resolver not yet a whole name. What else is asked of one (`com. NS`, `org. DS`) means the domain.
+fn is_host_name(query: &Query) -> bool {
+    query.name().num_labels() == 1 && matches!(query.query_type(), RecordType::A | RecordType::AAAA)
+}
+
 enum Local {
     Answer(Message),
     Foreign,
@@ -85,7 +101,6 @@ fn local(request: &Message, query: &Query, zone: &Zone, view: &View, turn: usize
     let name = query.name().to_lowercase().to_ascii();
     match zone.lookup(view, name.trim_end_matches('.')) {
         Known::Foreign => Local::Foreign,
-        Known::Nothing => Local::Answer(reply(request, ResponseCode::NXDomain)),
         Known::Addresses(addresses) => {
             let mut records: Vec<RData> = addresses
                 .into_iter()
@@ -110,11 +125,15 @@ fn reply(request: &Message, code: ResponseCode) -> Message {
     let mut message = Message::response(request.metadata.id, request.metadata.op_code);
     message.metadata.recursion_desired = request.metadata.recursion_desired;
     message.metadata.recursion_available = true;
+    // RFC 4035, 3.2.2: as it was asked.
+    message.metadata.checking_disabled = request.metadata.checking_disabled;
     message.metadata.response_code = code;
     message.queries.clone_from(&request.queries);
-    if request.edns.is_some() {
+    if let Some(asked) = &request.edns {
         let mut edns = Edns::new();
         edns.set_max_payload(EDNS_PAYLOAD).set_version(0);
+        // RFC 3225, 3: the answer has DO as the question had it.
+        edns.set_dnssec_ok(asked.flags().dnssec_ok);
         message.edns = Some(edns);
     }
     message
@@ -135,10 +154,33 @@ pub fn fail(request: &Message, code: ResponseCode, transport: Transport) -> Resp
 /// What came from outside, as an answer to `request`.
 pub fn finish(request: &Message, outside: &Message, transport: Transport) -> Response {
     let mut message = reply(request, outside.metadata.response_code);
+    // Whoever asked trusts the resolver outside, or doesn't: its word about signatures is passed on (RFC 6840, 5.7 and 5.8).
+    message.metadata.authentic_data = outside.metadata.authentic_data;
+    message.metadata.authoritative = outside.metadata.authoritative;
+    if let (Some(ours), Some(theirs)) = (&mut message.edns, &outside.edns) {
+        ours.flags_mut().z = theirs.flags().z;
+        if let Some(why) = theirs.option(EdnsCode::from(EXTENDED_ERROR)) {
+            ours.options_mut().insert(why.clone());
+        }
+    }
     message.answers.clone_from(&outside.answers);
     message.authorities.clone_from(&outside.authorities);
     message.additionals.clone_from(&outside.additionals);
     send(request, message, transport)
+}
+
+/// What a search domain has of a single label, as an answer to who asked for the bare one: it is an alias.
+pub fn found(request: &Message, outside: &Message, transport: Transport) -> Response {
+    let mut message = outside.clone();
+    let names = (request.queries.first().map(Query::name), outside.queries.first().map(Query::name));
+    if let (Some(bare), Some(whole)) = names {
+        let ttl = outside.answers.iter().map(|record| record.ttl).min().unwrap_or(TTL);
+        message.answers.insert(0, Record::from_rdata(bare.clone(), ttl, RData::CNAME(CNAME(whole.clone()))));
+    }
+    // Nobody signed that.
+    message.metadata.authentic_data = false;
+    message.metadata.authoritative = false;
+    finish(request, &message, transport)
 }
 
 /// Encodes; what is too long for a datagram is cut and marked, so that the asker comes again by TCP.
@@ -178,7 +220,7 @@ mod tests {
     }
 
     fn view(forward: bool) -> View {
-        View { networks: vec![network()], forward, servers: Vec::new() }
+        View { networks: vec![network()], forward, ..View::default() }
     }
 
     fn question(name: &str, kind: RecordType) -> Vec<u8> {
@@ -208,7 +250,8 @@ mod tests {
         );
         let aaaa = ask(&zone, "c1.", RecordType::AAAA);
         assert_eq!((aaaa.metadata.response_code, aaaa.answers.len()), (ResponseCode::NoError, 0));
-        assert_eq!(ask(&zone, "nobody.", RecordType::A).metadata.response_code, ResponseCode::NXDomain);
+        let single = respond(&question("nobody.", RecordType::A), &zone, &view(true), Transport::Udp, 0);
+        assert!(matches!(single, Response::Search(_)), "{single:?}");
         assert_eq!(ask(&zone, "c1.blue.", RecordType::A).answers.len(), 1);
         let ptr = ask(&zone, "2.0.0.10.in-addr.arpa.", RecordType::PTR);
         assert!(ptr.answers[0].to_string().contains("c1.blue"), "{ptr:?}");
@@ -221,6 +264,35 @@ mod tests {
         assert!(matches!(respond(&query, &zone, &view(true), Transport::Udp, 0), Response::Forward(_)));
         let internal = answer(respond(&query, &zone, &view(false), Transport::Udp, 0));
         assert_eq!(internal.metadata.response_code, ResponseCode::NXDomain);
+    }
+
+    #[test]
+    fn edns_is_answered_as_it_is_asked() {
+        let zone = zone(vec!["10.0.0.2".parse().unwrap()]);
+        let mut query = Message::from_vec(&question("c1.", RecordType::A)).unwrap();
+        query.metadata.checking_disabled = true;
+        let mut edns = Edns::new();
+        edns.set_dnssec_ok(true);
+        query.edns = Some(edns.clone());
+        let reply = answer(respond(&query.to_vec().unwrap(), &zone, &view(true), Transport::Udp, 0));
+        assert!(reply.edns.as_ref().unwrap().flags().dnssec_ok && reply.metadata.checking_disabled);
+        edns.set_version(1);
+        query.edns = Some(edns);
+        let reply = answer(respond(&query.to_vec().unwrap(), &zone, &view(true), Transport::Udp, 0));
+        assert_eq!((reply.metadata.response_code, reply.answers.len()), (ResponseCode::BADVERS, 0));
+        assert_eq!(reply.edns.unwrap().version(), 0);
+    }
+
+    #[test]
+    fn words_about_signatures_are_passed_on() {
+        let mut query = Message::from_vec(&question("example.org.", RecordType::A)).unwrap();
+        query.edns = Some(Edns::new());
+        let mut outside = Message::response(1, OpCode::Query);
+        outside.queries.clone_from(&query.queries);
+        outside.metadata.authentic_data = true;
+        assert!(answer(finish(&query, &outside, Transport::Udp)).metadata.authentic_data);
+        outside.metadata.authentic_data = false;
+        assert!(!answer(finish(&query, &outside, Transport::Udp)).metadata.authentic_data);
     }
 
     #[test]

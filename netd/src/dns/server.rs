@@ -1,17 +1,18 @@
 //! The loops: one service per container, on sockets inside its network namespace.
 
-use super::respond::{Response, Transport, fail, finish, respond};
+use super::forward::Found;
+use super::respond::{Response, Transport, fail, finish, found, respond};
 use super::zone::View;
 use super::{Shared, read, write};
 use hickory_proto::op::{Message, ResponseCode};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 /// Questions of one container that may be under way outside: more are refused, so that one can't starve the others.
@@ -33,8 +34,17 @@ struct Context {
     view: RwLock<View>,
     turn: AtomicUsize,
     forwarded: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
+    connections: Mutex<Vec<Slot>>,
 }
+
+/// A TCP connection, and when it last did something; one that waits for an answer from outside is at [`BUSY`].
+#[derive(Debug)]
+struct Slot {
+    task: AbortHandle,
+    last: Arc<AtomicU64>,
+}
+
+const BUSY: u64 = u64::MAX;
 
 impl Service {
     pub(super) fn start(shared: Arc<Shared>, udp: std::net::UdpSocket, tcp: std::net::TcpListener, view: View) -> Self {
@@ -43,7 +53,7 @@ impl Service {
             view: RwLock::new(view),
             turn: AtomicUsize::new(0),
             forwarded: Arc::new(Semaphore::new(MAX_FORWARDED)),
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            connections: Mutex::default(),
         });
         let ready = udp.set_nonblocking(true).and_then(|()| tcp.set_nonblocking(true));
         let sockets = ready.and_then(|()| Ok((UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?)));
@@ -69,6 +79,8 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+        let connections = self.context.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.iter().for_each(|slot| slot.task.abort());
     }
 }
 
@@ -76,6 +88,48 @@ impl Context {
     fn respond(&self, bytes: &[u8], transport: Transport) -> Response {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn)
+    }
+
+    /// A number that grows.
+    fn now(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed) as u64
+    }
+
+    /// Whether there is room for one more connection: the one that has been silent for longest goes.
+    fn make_room(&self) -> bool {
+        let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|slot| !slot.task.is_finished());
+        if all.len() < MAX_CONNECTIONS {
+            return true;
+        }
+        let last = |slot: &Slot| slot.last.load(Ordering::Relaxed);
+        let oldest = all.iter().enumerate().min_by_key(|(_, slot)| last(slot)).filter(|(_, slot)| last(slot) != BUSY);
+        let Some(at) = oldest.map(|(at, _)| at) else { return false };
+        all.swap_remove(at).task.abort();
+        true
+    }
+
+    async fn search(&self, request: &Message, transport: Transport) -> Response {
+        let Ok(_permit) = self.forwarded.try_acquire() else { return fail(request, ResponseCode::ServFail, transport) };
+        let (search, servers) = {
+            let view = read(&self.view);
+            (view.search.clone(), view.servers.clone())
+        };
+        match self.shared.forwarder.search(request, &search, &servers).await {
+            Ok(Found::Alias(outside)) => found(request, &outside, transport),
+            Ok(Found::Bare(outside)) => finish(request, &outside, transport),
+            Ok(Found::Nothing) => fail(request, ResponseCode::NXDomain, transport),
+            Err(_) => fail(request, ResponseCode::ServFail, transport),
+        }
+    }
+
+    /// What has to be asked outside, asked.
+    async fn outside(&self, response: Response, transport: Transport) -> Response {
+        match response {
+            Response::Forward(request) => self.forward(&request, transport).await,
+            Response::Search(request) => self.search(&request, transport).await,
+            done => done,
+        }
     }
 
     async fn forward(&self, request: &Message, transport: Transport) -> Response {
@@ -101,16 +155,14 @@ async fn serve_udp(context: Arc<Context>, socket: Arc<UdpSocket>) {
         };
         match context.respond(&buffer[..got], Transport::Udp) {
             Response::Answer(bytes) => drop(socket.send_to(&bytes, from).await),
-            Response::Forward(request) => {
-                drop(tokio::spawn(forward_udp(context.clone(), socket.clone(), *request, from)))
-            }
             Response::Drop => {}
+            ask => drop(tokio::spawn(ask_udp(context.clone(), socket.clone(), ask, from))),
         }
     }
 }
 
-async fn forward_udp(context: Arc<Context>, socket: Arc<UdpSocket>, request: Message, from: SocketAddr) {
-    if let Response::Answer(bytes) = context.forward(&request, Transport::Udp).await {
+async fn ask_udp(context: Arc<Context>, socket: Arc<UdpSocket>, ask: Response, from: SocketAddr) {
+    if let Response::Answer(bytes) = context.outside(ask, Transport::Udp).await {
         let _ = socket.send_to(&bytes, from).await;
     }
 }
@@ -118,24 +170,23 @@ async fn forward_udp(context: Arc<Context>, socket: Arc<UdpSocket>, request: Mes
 async fn serve_tcp(context: Arc<Context>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                // Beyond the limit a connection is closed at once.
-                if let Ok(permit) = context.connections.clone().try_acquire_owned() {
-                    let context = context.clone();
-                    tokio::spawn(async move {
-                        let _permit = permit;
-                        // A broken connection concerns only its container.
-                        let _ = serve_connection(&context, stream).await;
-                    });
-                }
+            // All at work: closed at once.
+            Ok((stream, _)) if context.make_room() => {
+                let last = Arc::new(AtomicU64::new(context.now()));
+                let (shared, seen) = (context.clone(), last.clone());
+                // A broken connection concerns only its container.
+                let task = tokio::spawn(async move { drop(serve_connection(&shared, stream, &seen).await) });
+                let slot = Slot { task: task.abort_handle(), last };
+                context.connections.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
             }
+            Ok(_) => {}
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
 /// Questions of one connection, one after the other (RFC 7766).
-async fn serve_connection(context: &Context, mut stream: TcpStream) -> std::io::Result<()> {
+async fn serve_connection(context: &Context, mut stream: TcpStream, last: &AtomicU64) -> std::io::Result<()> {
     loop {
         let question = timeout(IDLE, async {
             let len = stream.read_u16().await?;
@@ -144,10 +195,9 @@ async fn serve_connection(context: &Context, mut stream: TcpStream) -> std::io::
             std::io::Result::Ok(bytes)
         });
         let Ok(bytes) = question.await else { return Ok(()) };
-        let response = match context.respond(&bytes?, Transport::Tcp) {
-            Response::Forward(request) => context.forward(&request, Transport::Tcp).await,
-            other => other,
-        };
+        last.store(BUSY, Ordering::Relaxed);
+        let response = context.outside(context.respond(&bytes?, Transport::Tcp), Transport::Tcp).await;
+        last.store(context.now(), Ordering::Relaxed);
         let Response::Answer(answer) = response else { return Ok(()) };
         let len = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
         let mut frame = len.to_be_bytes().to_vec();
@@ -172,7 +222,7 @@ mod tests {
             addresses: vec!["10.0.0.2".parse().unwrap()],
         };
         dns.set_endpoint(&network, "blue", endpoint);
-        (dns, View { networks: vec![network], forward: false, servers: Vec::new() })
+        (dns, View { networks: vec![network], ..View::default() })
     }
 
     fn question() -> Vec<u8> {
@@ -206,6 +256,16 @@ mod tests {
             stream.read_exact(&mut answer).await.unwrap();
             assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), 1);
         }
+
+        // More connections than there is room for, all of them silent: the next one is served.
+        let mut silent = Vec::new();
+        for _ in 0..MAX_CONNECTIONS + 8 {
+            silent.push(TcpStream::connect(tcp_at).await.unwrap());
+        }
+        let mut stream = TcpStream::connect(tcp_at).await.unwrap();
+        stream.write_u16(question().len() as u16).await.unwrap();
+        stream.write_all(&question()).await.unwrap();
+        assert!(timeout(Duration::from_secs(2), stream.read_u16()).await.unwrap().unwrap() > 0);
 
         service.set_view(View::default());
         client.send_to(&question(), udp_at).await.unwrap();

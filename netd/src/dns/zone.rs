@@ -21,6 +21,8 @@ pub struct View {
     pub forward: bool,
     /// `--dns`; empty: the configured ones, else the host's.
     pub servers: Vec<IpAddr>,
+    /// `--dns-search`; empty: the host's domains. A `.` alone means none.
+    pub search: Vec<String>,
 }
 
 /// All names of this host.
@@ -44,8 +46,6 @@ struct NetworkZone {
 pub enum Known {
     /// It exists, with these addresses (of both families).
     Addresses(Vec<IpAddr>),
-    /// It would be one of ours, and does not exist.
-    Nothing,
     /// It is none of ours.
     Foreign,
 }
@@ -89,20 +89,13 @@ impl Zone {
         for zone in seen() {
             zone.collect(name, &mut addresses);
         }
-        let mut ours = false;
-        // `name.network`: a network's name may itself hold dots.
+        // `name.network`: a network's name may itself hold dots, and may be that of a domain of the world outside. Only what is found is ours.
         for zone in seen() {
             if let Some(host) = name.strip_suffix(&zone.name).and_then(|rest| rest.strip_suffix('.')) {
-                ours = true;
                 zone.collect(host, &mut addresses);
             }
         }
-        match (addresses.is_empty(), ours || !name.contains('.')) {
-            (false, _) => Known::Addresses(addresses),
-            // Single labels are names of containers, or of nobody: asking for them outside tells strangers what runs here.
-            (true, true) => Known::Nothing,
-            (true, false) => Known::Foreign,
-        }
+        if addresses.is_empty() { Known::Foreign } else { Known::Addresses(addresses) }
     }
 
     /// The name of who has an address, as `name.network`.
@@ -143,7 +136,7 @@ mod tests {
     }
 
     fn view(networks: &[char]) -> View {
-        View { networks: networks.iter().map(|d| id(*d)).collect(), forward: true, servers: Vec::new() }
+        View { networks: networks.iter().map(|d| id(*d)).collect(), forward: true, ..View::default() }
     }
 
     fn addresses(list: &[&str]) -> Known {
@@ -160,11 +153,15 @@ mod tests {
         assert_eq!(zone.lookup(&blue, "c1"), addresses(&["10.0.0.2", "fd00::2"]));
         assert_eq!(zone.lookup(&blue, "web"), addresses(&["10.0.0.2", "fd00::2", "10.0.0.3"]));
         assert_eq!(zone.lookup(&blue, "c1.blue"), addresses(&["10.0.0.2", "fd00::2"]));
-        assert_eq!(zone.lookup(&blue, "c3"), Known::Nothing);
-        assert_eq!(zone.lookup(&blue, "c9.blue"), Known::Nothing);
+        assert_eq!(zone.lookup(&blue, "c3"), Known::Foreign);
+        assert_eq!(zone.lookup(&blue, "c9.blue"), Known::Foreign);
         assert_eq!(zone.lookup(&blue, "c3.green"), Known::Foreign);
         assert_eq!(zone.lookup(&view(&['a', 'b']), "c3.green"), addresses(&["10.0.1.2"]));
         assert_eq!(zone.lookup(&blue, "example.org"), Known::Foreign);
+        // Networks that are called like domains of the world outside.
+        zone.set(&id('c'), "dev", endpoint('4', &["web"], &["10.0.2.2"]));
+        assert_eq!(zone.lookup(&view(&['c']), "pkg.go.dev"), Known::Foreign);
+        assert_eq!(zone.lookup(&view(&['c']), "web.dev"), addresses(&["10.0.2.2"]));
         assert_eq!(zone.reverse(&blue, "10.0.0.2".parse().unwrap()), Some("C1.blue".into()));
         assert_eq!(zone.reverse(&blue, "10.0.1.2".parse().unwrap()), None);
     }
@@ -174,10 +171,10 @@ mod tests {
         let mut zone = Zone::default();
         zone.set(&id('a'), "blue", endpoint('1', &["c1"], &["10.0.0.2"]));
         zone.set(&id('a'), "blue", endpoint('1', &["new"], &["10.0.0.4"]));
-        assert_eq!(zone.lookup(&view(&['a']), "c1"), Known::Nothing);
+        assert_eq!(zone.lookup(&view(&['a']), "c1"), Known::Foreign);
         assert_eq!(zone.lookup(&view(&['a']), "new"), addresses(&["10.0.0.4"]));
         zone.remove(&id('a'), &id('1'));
-        assert_eq!(zone.lookup(&view(&['a']), "new"), Known::Nothing);
+        assert_eq!(zone.lookup(&view(&['a']), "new"), Known::Foreign);
         assert!(zone.networks.is_empty());
     }
 }

@@ -95,6 +95,11 @@ impl Driver for Bridge {
         plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
         default_routes(&mut plan, a);
         reply_routes(&mut plan, a);
+        if !a.addresses.is_empty() {
+            let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+            let announce = Op::Announce { link: a.ifname.clone(), addresses, port: Some(a.host_link.clone()) };
+            plan.host(announce, "the kernel's own comes before the port forwards");
+        }
         for address in &a.reused {
             plan.host(Op::ForgetFlows { address: *address, port: None }, "they were another container's");
         }
@@ -174,9 +179,7 @@ fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -
     if options.icc {
         elements.push(Element::pair(Set::Icc, name));
     }
-    if !network.internal {
-        elements.push(Element::link(Set::Outbound, name));
-    }
+    elements.push(Element::link(if network.internal { Set::Internal } else { Set::Outbound }, name));
     if options.host_access {
         elements.push(Element::link(Set::HostAccess, name));
     }

@@ -101,7 +101,7 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
     default_routes(&mut plan, a);
     if joins_lan(kind) && !a.addresses.is_empty() {
         let addresses = a.addresses.iter().map(|net| net.addr()).collect();
-        plan.container(Op::Announce { link: a.ifname.clone(), addresses }, "whoever had them before");
+        plan.container(Op::Announce { link: a.ifname.clone(), addresses, port: None }, "whoever had them before");
     }
     shim::attach(&mut plan, network, a);
     plan
@@ -124,7 +124,7 @@ pub fn leased(network: &Network, attachment: &Attachment) -> Plan {
     }
     plan.container(Op::Address { link: link.clone(), address: IpNet::V4(lease.address) }, "leased");
     default_routes(&mut plan, attachment);
-    plan.container(Op::Announce { link, addresses }, "whoever had it before");
+    plan.container(Op::Announce { link, addresses, port: None }, "whoever had it before");
     plan
 }
 

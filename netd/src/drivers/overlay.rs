@@ -138,6 +138,8 @@ fn link_local(mac: Mac) -> Ipv6Addr {
 /// What all overlay networks of a host share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guard {
+    /// All ports that hosts of the cluster take frames and WireGuard's datagrams by: this host's containers don't send there.
+    pub cluster: BTreeSet<u16>,
     /// The ports that frames come in by.
     pub ports: BTreeSet<u16>,
     /// The VNIs of encrypted networks.
@@ -151,7 +153,9 @@ pub struct Guard {
 /// Its part of the firewall.
 pub fn guard(guard: &Guard) -> Plan {
     let element = |set, key| Element { set, key: vec![key], last: None, data: Vec::new() };
-    let mut elements: Vec<Element> = guard.ports.iter().map(|port| element(Set::Tunnels, Datum::Port(*port))).collect();
+    let cluster = guard.cluster.iter().map(|port| element(Set::ClusterPorts, Datum::Port(*port)));
+    let mut elements: Vec<Element> = cluster.collect();
+    elements.extend(guard.ports.iter().map(|port| element(Set::Tunnels, Datum::Port(*port))));
     elements.extend(guard.encrypted.iter().map(|vni| element(Set::Encrypted, Datum::Vni(*vni))));
     elements.extend(guard.wireguard.iter().map(|port| element(Set::WireGuardPorts, Datum::Port(*port))));
     for host in &guard.hosts {

@@ -44,6 +44,9 @@ pub fn network(network: &Network, facts: &Facts) -> Plan {
     plan.host(sysctl(conf("route_localnet"), "1"), "for ports published on 127.0.0.1");
     let everywhere = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
     let mut elements = vec![Element::link(Set::Bridges, name), Element::link(Set::HostAccess, name)];
+    if network.internal {
+        elements.push(Element::link(Set::Internal, name));
+    }
     elements.extend(everywhere.iter().map(|net| Element::home(net, name)));
     plan.host(Op::Elements { elements }, "published flows get the shim's address, wherever they come from");
     for address in &shim.addresses {

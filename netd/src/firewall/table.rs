@@ -147,6 +147,7 @@ pub fn host_table() -> Table {
             chain("forward", "filter", Hook::Forward, 0, forward()),
             chain("input", "filter", Hook::Input, 0, input()),
             chain("tunnels", "filter", Hook::Input, -10, tunnels()),
+            chain("no-tunnel", "filter", Hook::Forward, -10, no_tunnel()),
             chain("own-only", "filter", Hook::Output, 0, own_only()),
             chain("encrypted-only", "filter", Hook::Output, 0, encrypted_only()),
         ],
@@ -165,6 +166,10 @@ fn guard_loopback() -> Vec<Rule> {
 fn publish(local: bool) -> Vec<Rule> {
     use Load::{Daddr4, Daddr6, Dport, Proto};
     let mut rules = Vec::new();
+    if !local {
+        let inside = Match::In(&[Load::Iif], Set::Internal);
+        rules.push(rule(&[inside], Verdict::Return, "what other networks publish is not for internal ones"));
+    }
     if local {
         let v6_loopback = Match::To(net(Ipv6Addr::LOCALHOST, 128));
         rules.push(rule(&[V6, v6_loopback], Verdict::Return, "the kernel can't translate [::1]: netd relays it"));
@@ -218,6 +223,11 @@ fn forward() -> Vec<Rule> {
             Verdict::Accept,
             "one bridge: with br_netfilter its frames come by here, without they don't",
         ),
+        rule(
+            &[Match::In(&[Iif], Set::Internal)],
+            Verdict::Drop,
+            "internal networks have no way out, to other networks' ports neither",
+        ),
         rule(&[Match::Translated, to_bridge], Verdict::Accept, "published ports"),
         rule(
             &[V4, to_bridge, Match::In(&[Daddr4, Proto, Dport], Set::Open4)],
@@ -231,7 +241,7 @@ fn forward() -> Vec<Rule> {
         ),
         rule(&[to_bridge], Verdict::Drop, "networks are closed: to each other, to other hosts"),
         rule(&[Match::In(&[Iif], Set::Outbound)], Verdict::Accept, "out"),
-        rule(&[Match::In(&[Iif], Set::Bridges)], Verdict::Drop, "internal networks have no way out"),
+        rule(&[Match::In(&[Iif], Set::Bridges)], Verdict::Drop, "only networks with a way out have one"),
         rule(
             &[Match::In(&[Family], Set::Guard)],
             Verdict::Drop,
@@ -263,7 +273,9 @@ fn tunnels() -> Vec<Rule> {
     let sealed = Match::In(&[Dport], Set::WireGuardPorts);
     let stranger = |family, load, set| [&[family], &FRAMES[..], &[Match::NotIn(load, set)]].concat();
     let sealer = |family, load, set| [family, Match::Proto(17), sealed, Match::NotIn(load, set)];
+    let inner = [Match::In(&[Iif], Set::Bridges), Match::Proto(17), Match::In(&[Dport], Set::ClusterPorts)];
     vec![
+        rule(&inner, Verdict::Drop, "containers are no hosts of the cluster, whatever their addresses are"),
         rule(&sealer(V4, &[Saddr4], Set::Vteps4), Verdict::Drop, "WireGuard answers known hosts only"),
         rule(&sealer(V6, &[Saddr6], Set::Vteps6), Verdict::Drop, "WireGuard answers known hosts only"),
         rule(
@@ -274,6 +286,23 @@ fn tunnels() -> Vec<Rule> {
         rule(&[&FRAMES[..], &[inside]].concat(), Verdict::Accept, "WireGuard knows who sent it"),
         rule(&stranger(V4, &[Saddr4], Set::Vteps4), Verdict::Drop, "VXLAN has no password: frames of known hosts only"),
         rule(&stranger(V6, &[Saddr6], Set::Vteps6), Verdict::Drop, "VXLAN has no password: frames of known hosts only"),
+    ]
+}
+
+/// In a chain of its own: neither an established flow nor the administrator's mark takes a container's datagram past it.
+fn no_tunnel() -> Vec<Rule> {
+    use Load::{Dport, Iif, Oif};
+    let out = [Match::In(&[Iif], Set::Bridges), Match::NotIn(&[Oif], Set::Bridges), Match::Proto(17)];
+    let sent = [&out[..], &[Match::In(&[Dport], Set::ClusterPorts)]].concat();
+    let sealed = "between the hosts' ends of WireGuard travel their own frames alone";
+    vec![
+        rule(
+            &sent,
+            Verdict::Drop,
+            "masqueraded, it would come from a host that is known, and enter an overlay network",
+        ),
+        rule(&[Match::In(&[Oif], Set::WireGuard)], Verdict::Drop, sealed),
+        rule(&[Match::In(&[Iif], Set::WireGuard)], Verdict::Drop, sealed),
     ]
 }
 

@@ -4,6 +4,7 @@
 //! that isn't there any more is undone; what can't be undone is reported with the command that removes it. Undo after a
 //! crash treats a step that was only intended as done, and so touches only what carries our mark.
 
+use super::announce::{Announcement, Announcer};
 use super::failpoint::{Failpoint, guarded};
 use super::netlink::Netlink;
 use super::netns::within;
@@ -28,6 +29,8 @@ pub struct Kernel {
     wireguard: Option<WireGuard>,
     /// This host's private keys by generation: plans and journals know no more than that.
     pub secrets: BTreeMap<u32, Secret>,
+    /// Runs from the first announcement on.
+    announcer: Option<Announcer>,
     failpoint: Option<Failpoint>,
 }
 
@@ -59,7 +62,7 @@ impl Kernel {
     /// Opens the sockets in the calling thread's network namespace.
     pub fn open(plain_tables: bool, failpoint: Option<Failpoint>) -> Result<Self, KernelError> {
         let (route, nft, conntrack) = (Netlink::route()?, Nft::open(plain_tables)?, Netlink::netfilter()?);
-        Ok(Self { route, nft, conntrack, wireguard: None, secrets: BTreeMap::new(), failpoint })
+        Ok(Self { route, nft, conntrack, wireguard: None, secrets: BTreeMap::new(), announcer: None, failpoint })
     }
 
     /// WireGuard, if the kernel has it. Nothing is made.
@@ -188,6 +191,17 @@ impl Kernel {
                 self.nft.add_user_table().map(|made| if made { Outcome::Created } else { Outcome::AlreadyThere })
             }
             Op::Elements { elements } => self.nft.add(elements).map(|()| Outcome::Created),
+            Op::Announce { link, addresses, port: Some(port) } => {
+                let announcer = match &mut self.announcer {
+                    Some(running) => running,
+                    none => none.insert(Announcer::start()?),
+                };
+                let netns = netns.ok_or(KernelError::NoNetns)?.try_clone_to_owned();
+                let netns = netns.map_err(|error| KernelError::io("keep a network namespace", &error))?;
+                let (link, port, addresses) = (link.to_string(), port.to_string(), addresses.clone());
+                announcer.add(Announcement { netns, link, addresses, port });
+                Ok(Outcome::Created)
+            }
             Op::ForgetFlows { address, port } => {
                 conntrack::forget(&mut self.conntrack, *address, *port).map(|_| Outcome::Created)
             }
@@ -396,7 +410,7 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
             route::replace(socket, index, *to, *via).map(|()| Outcome::Created)
         }
         Op::Probe { link, addresses } => probe::probe(socket, link.as_str(), addresses).map(|()| Outcome::Created),
-        Op::Announce { link, addresses } => {
+        Op::Announce { link, addresses, .. } => {
             probe::announce(socket, link.as_str(), addresses).map(|()| Outcome::Created)
         }
         Op::Mtu { link, to, .. } => {

@@ -7,8 +7,8 @@ use netd_api::{IfName, Mac};
 use netlink_packet_core::{DefaultNla, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge,
+    AfSpecInet6, AfSpecUnspec, BridgePortState, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData,
+    InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge,
 };
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,6 +19,7 @@ pub(super) const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 /// include/uapi/linux/if_link.h and if_bridge.h.
 const IFLA_BRPORT_STATE: u16 = 1;
+const IFLA_BRPORT_FLUSH: u16 = 24;
 const BR_STATE_DISABLED: u8 = 0;
 
 /// Every link of ours has an alias that starts so.
@@ -74,6 +75,12 @@ fn parse(body: &[u8]) -> Option<(String, LinkSeen)> {
             LinkAttribute::Mtu(m) => link.mtu = m,
             LinkAttribute::Address(a) => link.mac = <[u8; 6]>::try_from(a).ok().map(Mac),
             LinkAttribute::Controller(c) => link.controller = Some(c),
+            LinkAttribute::LinkInfo(all) => {
+                let state = InfoBridgePort::State(BridgePortState::Forwarding);
+                link.forwards = all.iter().any(
+                    |one| matches!(one, LinkInfo::PortData(InfoPortData::BridgePort(port)) if port.contains(&state)),
+                );
+            }
             _ => {}
         }
     }
@@ -199,7 +206,10 @@ pub fn close_port(socket: &mut Netlink, name: &str, alias: &str) -> Result<(), K
     request.header.interface_family = AddressFamily::Bridge;
     request.header.index = link.index;
     let state = DefaultNla::new(IFLA_BRPORT_STATE, vec![BR_STATE_DISABLED]);
-    request.attributes = vec![LinkAttribute::ProtoInfoBridge(vec![LinkProtoInfoBridge::Other(state)])];
+    // What the bridge has learned goes with it: a MAC that comes back is elsewhere.
+    let flush = DefaultNla::new(IFLA_BRPORT_FLUSH, Vec::new());
+    request.attributes =
+        vec![LinkAttribute::ProtoInfoBridge([state, flush].into_iter().map(LinkProtoInfoBridge::Other).collect())];
     match socket.request(RTM_SETLINK, 0, &emit(&request)) {
         Err(error) if error.is_gone() => Ok(()),
         other => other,

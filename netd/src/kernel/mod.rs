@@ -4,12 +4,14 @@
 //! a change takes microseconds. What must happen in a container's netns happens on a thread that enters it and ends there.
 
 mod addr;
+mod announce;
 mod apply;
 mod conntrack;
 mod dhcp;
 mod dhcp_message;
 mod echo;
 mod failpoint;
+mod foreign;
 mod journal;
 mod lan;
 mod link;
@@ -35,6 +37,7 @@ pub use apply::{ApplyError, Kernel, LeftBehind};
 pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
 pub use echo::answers;
 pub use failpoint::Failpoint;
+pub use foreign::forward_chains;
 pub use journal::{Journal, JournalState};
 pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;

@@ -47,6 +47,11 @@ impl Nft {
         self.socket.port()
     }
 
+    /// The socket itself, for questions about others' tables.
+    pub fn socket(&mut self) -> &mut Netlink {
+        &mut self.socket
+    }
+
     /// How the table is protected, once it was written.
     pub fn protection(&self) -> Option<Protection> {
         self.protection

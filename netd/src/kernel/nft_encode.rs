@@ -11,6 +11,7 @@ pub const NEWTABLE: u16 = SUBSYSTEM;
 pub const GETTABLE: u16 = SUBSYSTEM | 1;
 pub const DELTABLE: u16 = SUBSYSTEM | 2;
 const NEWCHAIN: u16 = SUBSYSTEM | 3;
+pub const GETCHAIN: u16 = SUBSYSTEM | 4;
 pub const DELCHAIN: u16 = SUBSYSTEM | 5;
 const NEWRULE: u16 = SUBSYSTEM | 6;
 pub const GETRULE: u16 = SUBSYSTEM | 7;

@@ -26,6 +26,8 @@ pub struct LinkSeen {
     pub mac: Option<Mac>,
     /// The index of the bridge it is a port of.
     pub controller: Option<u32>,
+    /// It is a bridge's port, and that lets frames pass.
+    pub forwards: bool,
 }
 
 /// The host steps of `plan` that `observed` lacks, in the plan's order. A change of an object counts as lacking when the

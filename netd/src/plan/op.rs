@@ -52,8 +52,13 @@ pub enum Op {
     Mtu { link: IfName, from: u32, to: u32 },
     /// Asks the LAN whether anybody has one of these addresses, and fails if so.
     Probe { link: IfName, addresses: Vec<IpAddr> },
-    /// Tells the LAN who has these addresses now.
-    Announce { link: IfName, addresses: Vec<IpAddr> },
+    /// Tells the LAN who has these addresses now. `port`: the container's neighbours on a bridge, as soon as this port of it forwards.
+    Announce {
+        link: IfName,
+        addresses: Vec<IpAddr>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<IfName>,
+    },
     /// A VXLAN link on `bridge`, which sends from `local` and learns nothing. Inverse: delete it, if it carries `alias`.
     Vxlan { name: IfName, vni: Vni, local: IpAddr, port: u16, mtu: u32, mac: Mac, bridge: IfName, alias: String },
     /// Frames to `mac` go out by the VXLAN link, to the host `to`: an entry of the link's own and one of its bridge. Inverse: delete both.
@@ -163,7 +168,7 @@ impl Op {
         match self {
             Op::Join { link, .. } | Op::Port { link, .. } | Op::Address { link, .. } | Op::Up { link } => Some(link),
             Op::Route { link, .. } | Op::ReplyRoute { link, .. } | Op::Mtu { link, .. } => Some(link),
-            Op::Probe { link, .. } | Op::Announce { link, .. } => Some(link),
+            Op::Probe { link, .. } | Op::Announce { link, port: None, .. } => Some(link),
             Op::Forward { link, .. } | Op::Flood { link, .. } | Op::Neighbour { link, .. } => Some(link),
             Op::WireGuardPeer { link, .. } => Some(link),
             _ => None,

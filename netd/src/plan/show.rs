@@ -63,7 +63,7 @@ fn rows(op: &Op) -> Vec<(char, &'static str, String, String)> {
             one('+', "route", &to, format!("{via}dev {link}"))
         }
         Op::Probe { link, addresses } => one('?', "addr", link, list(addresses)),
-        Op::Announce { link, addresses } => one('!', "addr", link, list(addresses)),
+        Op::Announce { link, addresses, .. } => one('!', "addr", link, list(addresses)),
         Op::Mtu { link, from, to } => one('~', "link", link, format!("mtu {from} -> {to}")),
         Op::Vxlan { name, vni, local, port, mtu, bridge, .. } => {
             one('+', "link", name, format!("vxlan {vni} on {bridge}, from {local} port {port}, mtu {mtu}"))

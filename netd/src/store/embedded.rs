@@ -1,41 +1,54 @@
 //! The embedded engine: one redb file, locked by the one netd that uses it.
+//!
+//! All records are in memory, too: they are some MB at most, and reading them goes on while the disk is full or broken. redb refuses everything
+//! after one failure until it is opened again. That is done with the next transaction, and with [`Store::settle`]; what the file says then is
+//! brought to what memory says, so that nothing lazy is lost, and nothing of a transaction that was reported as failed stays.
 
 use super::{Change, Durability, SCHEMA, Store, StoreError};
-use redb::{Database, ReadableDatabase, TableDefinition};
-use std::fmt::Display;
-use std::path::Path;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("netd");
 /// Bytes of redb's page cache: the records of thousands of containers are some MB at most, and mostly written.
 const CACHE: usize = 1 << 20;
 
+type Records = BTreeMap<String, Vec<u8>>;
+
 /// See the file's head.
 pub struct Embedded {
-    db: Database,
+    path: PathBuf,
+    /// Absent after a failure, until it can be opened again.
+    db: Option<Database>,
+    records: Records,
 }
 
-fn write_failed(error: impl Display) -> StoreError {
-    StoreError::Write(error.to_string())
+/// redb's errors hide what the kernel said.
+fn cause(error: impl Into<redb::Error>) -> String {
+    match error.into() {
+        redb::Error::Io(error) => crate::daemon::why(&error),
+        other => other.to_string(),
+    }
 }
 
-fn read_failed(error: impl Display) -> StoreError {
-    StoreError::Read(error.to_string())
+fn write_failed(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Write(cause(error))
+}
+
+fn read_failed(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Read(cause(error))
 }
 
 impl Embedded {
     /// Opens the store, making it if there is none, and checks its schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let opened = Database::builder().set_cache_size(CACHE).create(path);
-        let failed = |cause: String| StoreError::Open { path: path.display().to_string(), cause };
-        let db = opened.map_err(|error| failed(error.to_string()))?;
-        let mut store = Self { db };
-        // A table must exist before it can be read.
-        store.txn(&[], Durability::Lazy)?;
-        match store.range("schema")?.first() {
+        let (db, records) = read(path)?;
+        let mut store = Self { path: path.to_owned(), db: Some(db), records };
+        match store.records.get("schema") {
             None => store.txn(&[Change::put("schema", &SCHEMA)?], Durability::Durable)?,
-            Some((key, bytes)) => {
+            Some(bytes) => {
                 let found: u32 = serde_json::from_slice(bytes)
-                    .map_err(|error| StoreError::Record { key: key.clone(), cause: error.to_string() })?;
+                    .map_err(|error| StoreError::Record { key: "schema".into(), cause: error.to_string() })?;
                 if found > SCHEMA {
                     return Err(StoreError::Newer { found });
                 }
@@ -43,42 +56,97 @@ impl Embedded {
         }
         Ok(store)
     }
+
+    /// The file, opened again if it has to be, as memory is.
+    fn database(&mut self) -> Result<&Database, StoreError> {
+        let db = match self.db.take() {
+            Some(db) => db,
+            None => {
+                let (db, there) = read(&self.path)?;
+                let put = self.records.iter().filter(|(key, value)| there.get(*key) != Some(value));
+                let put = put.map(|(key, value)| Change::Put(key.clone(), value.clone()));
+                let gone = there.keys().filter(|key| !self.records.contains_key(*key));
+                let changes: Vec<Change> = put.chain(gone.map(|key| Change::Delete(key.clone()))).collect();
+                write(&db, &changes, Durability::Durable)?;
+                db
+            }
+        };
+        Ok(self.db.insert(db))
+    }
+
+    fn remember(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Put(key, value) => drop(self.records.insert(key.clone(), value.clone())),
+                Change::Delete(key) => drop(self.records.remove(key)),
+            }
+        }
+    }
+}
+
+/// Opens the file and reads all of it.
+fn read(path: &Path) -> Result<(Database, Records), StoreError> {
+    let opened = Database::builder().set_cache_size(CACHE).create(path);
+    let db = opened.map_err(|error| StoreError::Open { path: path.display().to_string(), cause: cause(error) })?;
+    // A table must exist before it can be read.
+    write(&db, &[], Durability::Lazy)?;
+    let txn = db.begin_read().map_err(read_failed)?;
+    let table = txn.open_table(TABLE).map_err(read_failed)?;
+    let mut records = Records::new();
+    for entry in table.iter().map_err(read_failed)? {
+        let (key, value) = entry.map_err(read_failed)?;
+        records.insert(key.value().to_owned(), value.value().to_vec());
+    }
+    drop((table, txn));
+    Ok((db, records))
+}
+
+fn write(db: &Database, changes: &[Change], durability: Durability) -> Result<(), StoreError> {
+    let mut txn = db.begin_write().map_err(write_failed)?;
+    txn.set_durability(match durability {
+        Durability::Durable => redb::Durability::Immediate,
+        Durability::Lazy => redb::Durability::None,
+    })
+    .map_err(write_failed)?;
+    {
+        let mut table = txn.open_table(TABLE).map_err(write_failed)?;
+        for change in changes {
+            match change {
+                Change::Put(key, value) => drop(table.insert(key.as_str(), value.as_slice()).map_err(write_failed)?),
+                Change::Delete(key) => drop(table.remove(key.as_str()).map_err(write_failed)?),
+            }
+        }
+    }
+    txn.commit().map_err(write_failed)
 }
 
 impl Store for Embedded {
     fn range(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let txn = self.db.begin_read().map_err(read_failed)?;
-        let table = txn.open_table(TABLE).map_err(read_failed)?;
-        let mut out = Vec::new();
-        for entry in table.range(prefix..).map_err(read_failed)? {
-            let (key, value) = entry.map_err(read_failed)?;
-            if !key.value().starts_with(prefix) {
-                break;
-            }
-            out.push((key.value().to_owned(), value.value().to_vec()));
-        }
-        Ok(out)
+        let from = self.records.range(prefix.to_owned()..);
+        let found = from.take_while(|(key, _)| key.starts_with(prefix));
+        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
+    /// What is lazy may be lost in a crash: while the disk takes nothing it waits in memory, and is no failure.
     fn txn(&mut self, changes: &[Change], durability: Durability) -> Result<(), StoreError> {
-        let mut txn = self.db.begin_write().map_err(write_failed)?;
-        txn.set_durability(match durability {
-            Durability::Durable => redb::Durability::Immediate,
-            Durability::Lazy => redb::Durability::None,
-        })
-        .map_err(write_failed)?;
-        {
-            let mut table = txn.open_table(TABLE).map_err(write_failed)?;
-            for change in changes {
-                match change {
-                    Change::Put(key, value) => {
-                        drop(table.insert(key.as_str(), value.as_slice()).map_err(write_failed)?)
-                    }
-                    Change::Delete(key) => drop(table.remove(key.as_str()).map_err(write_failed)?),
-                }
+        let written = self.database().and_then(|db| write(db, changes, durability));
+        if written.is_err() {
+            self.db = None;
+        }
+        match (written, durability) {
+            (Err(error), Durability::Durable) => Err(error),
+            _ => {
+                self.remember(changes);
+                Ok(())
             }
         }
-        txn.commit().map_err(write_failed)
+    }
+
+    fn settle(&mut self) -> Result<bool, StoreError> {
+        if self.db.is_some() {
+            return Ok(false);
+        }
+        self.database().map(|_| true)
     }
 
     fn describe(&self) -> String {

@@ -72,6 +72,8 @@ pub trait Store: Send {
     fn range(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
     /// All changes or none.
     fn txn(&mut self, changes: &[Change], durability: Durability) -> Result<(), StoreError>;
+    /// After a failure: tries whether the disk takes what is owed to it. Says whether it was owed, and is there now.
+    fn settle(&mut self) -> Result<bool, StoreError>;
     /// Where the data is, for `rcr version`.
     fn describe(&self) -> String;
 }

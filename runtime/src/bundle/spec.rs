@@ -7,9 +7,9 @@ use crate::init::plan::UserPlan;
 use crate::shim::tiny_init;
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
-    LinuxDeviceCgroupBuilder,
-    LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
-    LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
+    LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec,
+    SpecBuilder,
 };
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -242,9 +242,8 @@ fn resources(config: &Config, facts: &Facts) -> Result<LinuxResources, BundleErr
         });
         devices.extend(given.chain(opened).collect::<Result<Vec<_>, _>>()?);
     }
-    let mut builder = LinuxResourcesBuilder::default()
-        .devices(devices)
-        .pids(LinuxPidsBuilder::default().limit(wanted.pids).build()?);
+    let mut builder =
+        LinuxResourcesBuilder::default().devices(devices).pids(LinuxPidsBuilder::default().limit(wanted.pids).build()?);
     if wanted.memory.is_some() || wanted.memory_swap.is_some() {
         let mut memory = LinuxMemoryBuilder::default();
         if let Some(limit) = wanted.memory {

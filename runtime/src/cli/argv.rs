@@ -87,7 +87,8 @@ impl<'a> Walk<'a> {
             return Err(Refused::OneDash(format!("-{name}"), format!("--{name}")));
         }
         // One letter that takes a value takes the rest of the word, or the next one.
-        let valued = name.char_indices().find(|(_, c)| self.find(|a| a.get_short() == Some(*c)).is_some_and(takes_next));
+        let valued =
+            name.char_indices().find(|(_, c)| self.find(|a| a.get_short() == Some(*c)).is_some_and(takes_next));
         if let Some((at, letter)) = valued {
             self.done.push(arg.to_owned());
             return Ok(at + letter.len_utf8() == letters.len());

@@ -36,7 +36,8 @@ pub fn device(text: &str) -> Parsed<DeviceUse> {
 pub fn device_rule(text: &str) -> Parsed<DeviceRule> {
     let refuse = || format!("`{text}` is not of the form `c 10:200 rwm`");
     let mut words = text.split_whitespace();
-    let (Some(kind), Some(numbers), Some(rights), None) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(kind), Some(numbers), Some(rights), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(refuse());
     };
     let kind = ['a', 'b', 'c'].into_iter().find(|known| kind == known.to_string()).ok_or_else(refuse)?;
@@ -58,12 +59,15 @@ mod tests {
             let device = device(text).unwrap();
             (device.host.display().to_string(), device.container.display().to_string(), device.access)
         };
-        let want = |host: &str, container: &str, access: &str| (host.to_owned(), container.to_owned(), access.to_owned());
+        let want =
+            |host: &str, container: &str, access: &str| (host.to_owned(), container.to_owned(), access.to_owned());
         assert_eq!(parts("/dev/fuse"), want("/dev/fuse", "/dev/fuse", "rwm"));
         assert_eq!(parts("/dev/sda:/dev/xvdc:r"), want("/dev/sda", "/dev/xvdc", "r"));
         assert_eq!(parts("/dev/snd:rw"), want("/dev/snd", "/dev/snd", "rw"));
         assert_eq!(parts("/dev/sda:/dev/xvdc"), want("/dev/sda", "/dev/xvdc", "rwm"));
-        for bad in ["", "fuse", "/dev/a:/b", "/dev/a:/dev/", "/dev/a:/dev/../etc/x", "/dev/a:/dev/b:x", "vendor.com/class=all"] {
+        for bad in
+            ["", "fuse", "/dev/a:/b", "/dev/a:/dev/", "/dev/a:/dev/../etc/x", "/dev/a:/dev/b:x", "vendor.com/class=all"]
+        {
             assert!(device(bad).is_err(), "{bad}");
         }
     }

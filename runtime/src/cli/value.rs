@@ -55,7 +55,8 @@ pub fn signal(text: &str) -> Parsed<i32> {
         return offset.map(|offset| base + sign * offset).ok_or_else(|| format!("`{text}` is not a signal"));
     }
     // Two names that the table lacks.
-    if let Some((_, number)) = [("POLL", libc::SIGIO), ("CLD", libc::SIGCHLD)].iter().find(|(other, _)| *other == name) {
+    if let Some((_, number)) = [("POLL", libc::SIGIO), ("CLD", libc::SIGCHLD)].iter().find(|(other, _)| *other == name)
+    {
         return Ok(*number);
     }
     nix::sys::signal::Signal::from_str(&format!("SIG{name}"))
@@ -155,7 +156,12 @@ fn publish_long(text: &str) -> Parsed<PublishRequest> {
             // Docker says this of swarm's services; a container's ports are always the host's.
             "mode" if ["host", "ingress"].contains(&value) => {}
             "host_ip" | "host-ip" => host_ip = value,
-            _ => return Err(format!("unknown part `{part}`{}", nearest(key, &["target", "published", "protocol", "host_ip"]))),
+            _ => {
+                return Err(format!(
+                    "unknown part `{part}`{}",
+                    nearest(key, &["target", "published", "protocol", "host_ip"])
+                ));
+            }
         }
     }
     let target = target.ok_or_else(|| format!("`{text}` has no target="))?;
@@ -324,7 +330,10 @@ mod tests {
     #[test]
     fn small_values() {
         assert_eq!((signal("TERM"), signal("sigkill"), signal("9"), signal("RTMIN+3")), (Ok(15), Ok(9), Ok(9), Ok(37)));
-        assert_eq!((signal("SIGRTMIN"), signal("RTMAX-2"), signal("RTMAX"), signal("SIGPOLL")), (Ok(34), Ok(62), Ok(64), Ok(29)));
+        assert_eq!(
+            (signal("SIGRTMIN"), signal("RTMAX-2"), signal("RTMAX"), signal("SIGPOLL")),
+            (Ok(34), Ok(62), Ok(64), Ok(29))
+        );
         for bad in ["0", "SIGFOO", "65", "RTMIN-1", "RTMAX+1", "RTMIN+31", "RTMAX-31", "RTMIN+"] {
             assert!(signal(bad).is_err(), "{bad}");
         }

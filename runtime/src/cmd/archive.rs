@@ -39,7 +39,14 @@ pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
             loaded
         }
     };
-    for image in loaded.map_err(|error| Failure::from(error).during(doing()))? {
+    let loaded = loaded.map_err(|error| {
+        super::image::collect(instance, &store);
+        Failure::from(error).during(doing())
+    });
+    for image in loaded? {
+        for field in &image.image.strange {
+            crate::report::warn(format!("image `{}`: {field}", image.image.id));
+        }
         if image.names.is_empty() {
             println!("Loaded image ID: {}", image.image.id);
         }

@@ -1,16 +1,16 @@
 //! Flags and image defaults → the container's config. All that can be refused is refused here.
 
-use super::network_flags;
+use super::{image_defaults, network_flags};
 use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs, StorageArgs};
 use crate::cli::mounts::{self, MountFlag, Source, VolumeFlag};
 use crate::cli::{devices, value};
 use crate::container::config::{
-    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode, Process, Resources,
-    Security,
+    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode,
+    Process, Resources, Security,
 };
 use crate::container::lifecycle::Instance;
-use crate::container::{names, seed};
 use crate::container::store::{Container, private_folder};
+use crate::container::{names, seed};
 use crate::init::plan::{RlimitPlan, UserPlan};
 use crate::report::{self, Doing, Failure, Outcome};
 use crate::shim::config::RestartPolicy;
@@ -47,7 +47,10 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
         report::warn(format!("the HEALTHCHECK of `{}` is not run: rcr has no health checks yet", args.image));
     }
     let id = names::new_id().doing(|| "cannot make a container id")?;
-    let defaults = image.config.config().clone().unwrap_or_default();
+    let (defaults, strange) = image_defaults::usable(image.config.config().clone().unwrap_or_default());
+    for field in image.strange.iter().chain(&strange) {
+        report::warn(format!("image `{}`: {field}", args.image));
+    }
     let labels = args.label.iter().map(|text| flag("--label", text, value::label(text)));
     let stop_signal = args.stop_signal.as_deref().or(defaults.stop_signal().as_deref()).unwrap_or("TERM");
     let mut labels_all: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
@@ -182,7 +185,9 @@ fn link(instance: &Instance, text: &str) -> Outcome<(String, String)> {
     let (container, name) = text.split_once(':').unwrap_or((text, text));
     let found = instance.containers().find(container).map_err(|e| e.during(format!("cannot link to `{container}`")))?;
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(Failure::new(format!("cannot understand `--link {text}`")).because("the name is empty or has spaces"));
+        return Err(
+            Failure::new(format!("cannot understand `--link {text}`")).because("the name is empty or has spaces")
+        );
     }
     Ok((found.config.id.to_string(), name.trim_start_matches('/').to_owned()))
 }
@@ -249,7 +254,9 @@ fn process(
             .hint(format!("name one: `rcr run {} sh`", args.image)));
     }
     let user = args.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default();
-    flag("--user", &user, UserPlan::parse(&user))?;
+    if args.user.is_some() {
+        flag("--user", &user, UserPlan::parse(&user))?;
+    }
     let cwd = args.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
     let cwd = cwd.unwrap_or_else(|| "/".into());
     if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
@@ -477,8 +484,7 @@ fn seed(config: &Config, kind: &MountKind, target: &str, copy: bool) -> Outcome<
 }
 
 /// Device files that every container has; bound to another name (`-v /dev/null:/etc/x`) they work as they are.
-const COMMON_DEVICES: [&str; 6] =
-    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+const COMMON_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 fn bind(source: PathBuf, flag: &VolumeFlag, config: &Config) -> Outcome<MountKind> {
     let doing = || format!("cannot bind `{}`", source.display());
@@ -492,7 +498,8 @@ fn bind(source: PathBuf, flag: &VolumeFlag, config: &Config) -> Outcome<MountKin
     }
     let source = source.canonicalize().doing(doing)?;
     let kind = std::fs::metadata(&source).doing(doing)?.file_type();
-    let is_device = std::os::unix::fs::FileTypeExt::is_char_device(&kind) || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
+    let is_device =
+        std::os::unix::fs::FileTypeExt::is_char_device(&kind) || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
     let opened = config.security.privileged || !config.device_rules.is_empty() || !config.devices.is_empty();
     if is_device && !opened && !COMMON_DEVICES.iter().any(|common| source == Path::new(common)) {
         let (from, to) = (source.display(), &flag.target);

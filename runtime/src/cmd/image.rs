@@ -216,6 +216,14 @@ impl Users for Containers {
     }
 }
 
+/// What an addition that failed has put into the store, and no image needs, goes.
+pub(super) fn collect(instance: &Instance, store: &Store) {
+    // What can't be removed now is removed by the next one that removes something.
+    if let Ok(users) = Containers::of(instance, false) {
+        let _ = store.collect(&users);
+    }
+}
+
 fn say(removed: Removed) {
     match removed {
         Removed::Untagged(name) => println!("Untagged: {name}"),
@@ -242,6 +250,10 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
 
 /// `rcr image prune`.
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
+    let which = if args.all { "images that no container stands on" } else { "images without a name" };
+    if !args.force && !super::confirm(&format!("this will remove all {which}"))? {
+        return Ok(0);
+    }
     let pruned = store(instance)?.prune(args.all, &Containers::of(instance, false)?)?;
     pruned.removed.into_iter().for_each(say);
     println!("Total reclaimed space: {}", table::size(pruned.bytes));

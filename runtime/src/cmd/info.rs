@@ -1,5 +1,6 @@
 //! `version`, `info`.
 
+use super::network::obstacle;
 use super::table;
 use crate::bundle::CgroupKind;
 use crate::cgroup;
@@ -61,7 +62,9 @@ pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     put("RootDir", json!(instance.dirs.root));
     put("RunDir", json!(instance.dirs.run));
     put("ServerVersion", json!(env!("CARGO_PKG_VERSION")));
-    put("Netd", json!(netd(instance)));
+    let daemon = netd(instance);
+    put("Obstacles", json!(daemon.iter().flat_map(|d| &d.obstacles).map(obstacle).collect::<Vec<_>>()));
+    put("Netd", json!(daemon));
     put("SecurityOptions", json!(["seccomp=default", "no-new-privileges"]));
     if format.is_json() {
         table::print_json(&all);

@@ -1,6 +1,7 @@
 //! `network …`.
 
 use super::{each, inspect, lan_options, network_update, overlay_options, table};
+use crate::cli::container::PruneArgs;
 use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
@@ -31,7 +32,7 @@ pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
         NetworkCommand::Disconnect(args) => disconnect(instance, &args),
         NetworkCommand::Plan(args) => plan(instance, &args),
         NetworkCommand::Update(args) => network_update::update(instance, &args),
-        NetworkCommand::Prune(_) => prune(instance),
+        NetworkCommand::Prune(args) => prune(instance, &args),
     }
 }
 
@@ -303,7 +304,15 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
         "Scope": scope(info.scope), "Driver": info.driver.name(), "EnableIPv6": info.ipv6, "Internal": info.internal,
         "IPAM": { "Driver": if info.driver.lan().is_some_and(|o| o.dhcp) { "dhcp" } else { "default" }, "Config": subnets }, "Containers": containers, "Options": info.driver,
         "Labels": info.labels, "Interface": info.interface, "Mtu": info.mtu, "DNS": info.dns,
+        "Obstacles": info.obstacles.iter().map(obstacle).collect::<Vec<_>>(),
     }))
+}
+
+/// A firewall of somebody else's, for people and programs.
+pub fn obstacle(one: &netd_api::Obstacle) -> Value {
+    json!({
+        "Network": one.network, "Family": one.family, "Table": one.table, "Chain": one.chain, "Command": one.command,
+    })
 }
 
 fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
@@ -314,7 +323,10 @@ fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
     netd.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
 }
 
-fn prune(instance: &Instance) -> Outcome<i32> {
+fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
+    if !args.force && !super::confirm("this will remove all networks that no container uses")? {
+        return Ok(0);
+    }
     let wanted: Vec<String> = instance
         .containers()
         .list()?
@@ -354,11 +366,41 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
         return Err(Failure::new(format!("container `{}` is on network `{}` already", config.name, info.name)));
     }
     list.push(attachment.clone());
-    if container.state.status.is_alive() {
+    let alive = container.state.status.is_alive();
+    if alive {
+        // Of a connect that was cut off before it was written down: done anew, as it is asked for now.
+        if is_attached(&mut netd, &config, &info)? {
+            netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
+        }
         netd.call(Call::Connect { id: config.id.clone(), attachment })?;
     }
-    instance.containers().save(&config)?;
+    if let Err(failure) = instance.containers().save(&config) {
+        let undone = match alive {
+            true => netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() }).map(drop),
+            false => Ok(()),
+        };
+        let failure = failure.during(format!("cannot connect `{}` to network `{}`", config.name, info.name));
+        return Err(match undone {
+            Ok(()) => failure,
+            Err(why) => failure.leaving([format!(
+                "the connection ({}): `rcr network disconnect {} {}`",
+                why.message(),
+                info.name,
+                config.name
+            )]),
+        });
+    }
     Ok(0)
+}
+
+/// Whether netd has the container on the network, whatever its configuration says.
+fn is_attached(netd: &mut Netd, config: &Config, info: &NetworkInfo) -> Outcome<bool> {
+    match netd.call(Call::SandboxInspect { id: config.id.clone() }) {
+        Ok(Reply::Sandbox(sandbox)) => Ok(sandbox.attachments.iter().any(|a| a.network_id == info.id)),
+        Ok(other) => Err(unexpected(&other)),
+        // It has no network at all; whatever is asked for next says so.
+        Err(_) => Ok(false),
+    }
 }
 
 fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> Outcome<()> {
@@ -408,16 +450,20 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
         }
         NetworkMode::Host | NetworkMode::None => false,
     };
-    if !attached {
+    let alive = container.state.status.is_alive();
+    // Half of a change that was cut off can be ended from both sides.
+    let linked = alive && is_attached(&mut netd, &config, &info)?;
+    if !attached && !linked {
         return match args.force {
             true => Ok(0),
             false => Err(Failure::new(format!("container `{}` is not on network `{}`", config.name, info.name))),
         };
     }
-    if container.state.status.is_alive() {
+    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the next one.
+    instance.containers().save(&config)?;
+    if linked {
         netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
     }
-    instance.containers().save(&config)?;
     Ok(0)
 }
 

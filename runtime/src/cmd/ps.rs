@@ -72,7 +72,11 @@ enum Filter {
     Id(String),
     Status(String),
     Network(String),
-    Label { key: String, value: Option<String>, wanted: bool },
+    Label {
+        key: String,
+        value: Option<String>,
+        wanted: bool,
+    },
 }
 
 fn parse_filter(text: &str) -> Outcome<Filter> {
@@ -81,9 +85,9 @@ fn parse_filter(text: &str) -> Outcome<Filter> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     let value = value.to_owned();
     match key {
-        "name" => regex_lite::Regex::new(&value).map(Filter::Name).map_err(|error| {
-            Failure::new(format!("cannot understand the filter `{text}`")).because(error.to_string())
-        }),
+        "name" => regex_lite::Regex::new(&value)
+            .map(Filter::Name)
+            .map_err(|error| Failure::new(format!("cannot understand the filter `{text}`")).because(error.to_string())),
         "id" => Ok(Filter::Id(value)),
         "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
         "status" => Err(Failure::new(format!("unknown status `{value}`{}", value::nearest(&value, &STATES)))),

@@ -10,7 +10,7 @@ use crate::container::lifecycle::{self, Attach, Instance};
 use crate::container::network;
 use crate::container::state::State;
 use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome, warn};
+use crate::report::{self, Doing, Failure, Outcome, warn};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -58,6 +58,19 @@ fn warn_of(args: &CreateArgs) {
     }
 }
 
+/// Another firewall on this host drops what the container's networks send: said once, with the way out.
+fn warn_obstacles(started: &lifecycle::Started) {
+    let Some(first) = started.obstacles.first() else { return };
+    let netd_api::Obstacle { network, family, table, chain, command } = first;
+    warn(format!(
+        "the firewall table `{family} {table}` (chain `{chain}`) drops what network `{network}` sends or gets"
+    ));
+    report::to_stderr(&report::printable(&format!("hint: let it through: {command}\n")));
+    if started.obstacles.len() > 1 {
+        report::to_stderr(&format!("hint: `rcr info` names {} more\n", started.obstacles.len() - 1));
+    }
+}
+
 fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     file.and_then(|mut file| file.write_all(config.id.as_str().as_bytes()))
@@ -87,6 +100,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     // From here on a signal ends the container, not rcr alone; blocked before the shim exists, so that none is lost.
     let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
     let started = lifecycle::start(instance, &config, here(!args.detach)).map_err(&failed)?;
+    warn_obstacles(&started);
     let (Some(stream), Some(signals)) = (started.attached, signals) else {
         println!("{}", config.id);
         return Ok(0);
@@ -130,6 +144,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     container.config.process.stdin_once &= args.interactive;
     let signals = signal::Signals::block()?;
     let started = lifecycle::start(instance, &container.config, here(true))?;
+    warn_obstacles(&started);
     let Some(stream) = started.attached else { return Ok(0) };
     let end = attach::relay(Attachment {
         stream,
@@ -152,7 +167,7 @@ pub fn start_one(instance: &Instance, name: &str) -> Outcome<()> {
         return Ok(());
     }
     stop::settle(instance, &container)?;
-    lifecycle::start(instance, &container.config, Attach::default()).map(drop)
+    lifecycle::start(instance, &container.config, Attach::default()).map(|started| warn_obstacles(&started))
 }
 
 fn refuse_running(container: &Container) -> Outcome<()> {

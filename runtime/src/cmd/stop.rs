@@ -279,7 +279,7 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
 
 /// `rcr container prune`.
 pub fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    if !args.force && !super::confirm("This will remove all stopped containers.")? {
+    if !args.force && !super::confirm("this will remove all containers that do not run")? {
         return Ok(0);
     }
     for container in instance.containers().list()? {

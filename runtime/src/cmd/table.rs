@@ -84,7 +84,10 @@ mod tests {
     fn spans_and_sizes() {
         assert_eq!((span(0), span(61), span(7200)), ("0 seconds".into(), "1 minute".into(), "2 hours".into()));
         let day = 86_400;
-        assert_eq!((span(day), span(13 * day), span(20 * day)), ("24 hours".into(), "13 days".into(), "2 weeks".into()));
+        assert_eq!(
+            (span(day), span(13 * day), span(20 * day)),
+            ("24 hours".into(), "13 days".into(), "2 weeks".into())
+        );
         assert_eq!((span(90 * day), span(20_000 * day)), ("3 months".into(), "54 years".into()));
         assert_eq!((size(999), size(9_400_000)), ("999B".into(), "9.4MB".into()));
     }

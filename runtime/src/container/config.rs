@@ -108,15 +108,9 @@ pub enum MountKind {
         suid: bool,
     },
     /// `anonymous`: removed with the container.
-    Volume {
-        name: String,
-        source: PathBuf,
-        anonymous: bool,
-    },
+    Volume { name: String, source: PathBuf, anonymous: bool },
     /// Options of tmpfs(5), e.g. `size=64m`.
-    Tmpfs {
-        options: Vec<String>,
-    },
+    Tmpfs { options: Vec<String> },
 }
 
 /// A device of the host, or a folder of them.

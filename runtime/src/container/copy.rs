@@ -19,7 +19,8 @@ const MAX_XATTR: usize = 64 * 1024;
 
 /// Copies what `source` holds, and its own owner and mode, into the folder `target`.
 pub fn copy_tree(source: OwnedFd, target: OwnedFd) -> Outcome<()> {
-    let mut copy = Copy { root: target.try_clone().doing(|| "copy a descriptor")?, path: Vec::new(), seen: HashMap::new() };
+    let mut copy =
+        Copy { root: target.try_clone().doing(|| "copy a descriptor")?, path: Vec::new(), seen: HashMap::new() };
     copy.folder(source, target).map_err(|errno| {
         let path = copy.path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
         Failure::new(format!("copy `{path}`")).because(crate::report::errno_text(errno as i32))

@@ -54,6 +54,8 @@ pub struct Attach {
 pub struct Started {
     /// The attached connection, if one was asked for.
     pub attached: Option<UnixStream>,
+    /// Firewalls of others that cut its networks off.
+    pub obstacles: Vec<netd_api::Obstacle>,
 }
 
 /// What is undone, last first, when a later step fails.
@@ -155,7 +157,8 @@ fn start_steps<'a>(
         await_shim(shim);
         return Err(failure);
     }
-    Ok(Started { attached: attach.wanted.then_some(control) })
+    let obstacles = network.sandbox.take().map(|sandbox| sandbox.obstacles).unwrap_or_default();
+    Ok(Started { attached: attach.wanted.then_some(control), obstacles })
 }
 
 /// Waits for a shim of ours to end, and makes it after a while.
@@ -177,9 +180,10 @@ fn links(instance: &Instance, config: &Config, own: Option<&SandboxInfo>) -> Out
         let other = instance.containers().find(id)?.config;
         let doing = || format!("cannot link to container `{}`", other.name);
         let call = Call::SandboxInspect { id: other.id.clone() };
-        let (sandbox, _) = instance.netd()?.sandbox(call).map_err(|failure| {
-            failure.during(doing()).hint(format!("it must run: `rcr start {}`", other.name))
-        })?;
+        let (sandbox, _) = instance
+            .netd()?
+            .sandbox(call)
+            .map_err(|failure| failure.during(doing()).hint(format!("it must run: `rcr start {}`", other.name)))?;
         let mine: Vec<_> = own.iter().flat_map(|s| &s.attachments).map(|a| &a.network_id).collect();
         let shared = sandbox.attachments.iter().filter(|a| mine.contains(&&a.network_id));
         let before = all.len();

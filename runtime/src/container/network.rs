@@ -148,7 +148,7 @@ impl Pending {
             netns: if kept.is_some() { NetnsSource::Given } else { source },
             attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
             publish: config.network.to_publish(),
-            dns: DnsRequest { servers: config.dns.servers.clone() },
+            dns: DnsRequest { servers: config.dns.servers.clone(), search: config.dns.search.clone() },
             host_gateway: config.wants_host_gateway(),
         };
         let fds: Vec<i32> = kept.iter().map(|fd| fd.as_raw_fd()).collect();

@@ -73,7 +73,8 @@ fn fill(folder: &Path, layers: &[PathBuf], target: &str) -> Outcome<()> {
         .map_err(number)
         .doing(|| "make its mounts private")?;
     let root = mount_layers(folder, layers).doing(|| "mount the image's layers")?;
-    let relative = CString::new(target.trim_start_matches('/')).map_err(|_| Failure::new("the path holds a null byte"))?;
+    let relative =
+        CString::new(target.trim_start_matches('/')).map_err(|_| Failure::new("the path holds a null byte"))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(&root, relative.as_c_str(), flags, Mode::empty(), inside) {

@@ -102,9 +102,11 @@ impl Containers<'_> {
         let path = self.dirs.names().join(name);
         let temporary = self.dirs.names().join(format!(".{}", id.as_str()));
         let maker = ProcessId::of(std::process::id() as i32);
-        let text = format!("{}\n{}", id.as_str(), maker.map(|m| format!("{} {}\n", m.pid, m.start)).unwrap_or_default());
+        let text =
+            format!("{}\n{}", id.as_str(), maker.map(|m| format!("{} {}\n", m.pid, m.start)).unwrap_or_default());
         let write = || -> io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()
         };

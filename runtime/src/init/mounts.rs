@@ -1,9 +1,9 @@
 //! Runs the plan's mount steps below the container's root, by descriptor only: a target is opened first, then mounted
 //! on, so that nothing can be swapped in between. Allocates nothing.
 
+use super::compiled::{CompiledOp, Target};
 use super::plan::BindOn;
 use super::resolve::{self, Last};
-use super::compiled::{CompiledOp, Target};
 use crate::sys::mount as attr;
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};

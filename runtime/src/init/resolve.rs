@@ -27,7 +27,9 @@ pub fn make(root: BorrowedFd, path: &CStr, last: Last) -> Result<OwnedFd, Errno>
         if !walk.next()? {
             // Only the root has no name.
             return match last {
-                Last::Folder => open_in(root, walk.path()?, OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS),
+                Last::Folder => {
+                    open_in(root, walk.path()?, OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
+                }
                 Last::File => Err(Errno::EISDIR),
             };
         }

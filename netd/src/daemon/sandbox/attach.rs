@@ -8,7 +8,7 @@ use crate::ipam::{IpamError, Lease};
 use crate::model::Attachment;
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName, NetnsSource, NetworkId,
+    ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetnsSource, NetworkId,
     SandboxRequest,
 };
 use std::collections::BTreeMap;
@@ -92,9 +92,9 @@ impl Daemon {
                 .caused_by(format!("there is no network `{}`", request.network)));
         };
         let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
-        let derived =
-            leases.first().filter(|_| state.network.shared).map(|lease| overlay::container_mac(lease.address));
-        let mac = request.mac.or(derived).unwrap_or_else(random_mac);
+        // The same one when the container, or another one, has the address again: what neighbours know stays right.
+        let derived = leases.first().map_or_else(|| mac_of(id), |lease| overlay::container_mac(lease.address));
+        let mac = request.mac.unwrap_or(derived);
         let prefix = |address: IpAddr| {
             let subnet = state.network.subnets.iter().find(|s| s.subnet.contains(&address));
             subnet.and_then(|s| IpNet::new(address, s.subnet.prefix_len()).ok())
@@ -126,6 +126,12 @@ impl Daemon {
         let default = attachments.iter().position(|a| !a.default_via.is_empty() && open(&a.network));
         default.or_else(|| attachments.iter().position(|a| open(&a.network)))
     }
+}
+
+/// A MAC for a link whose address is yet to be leased from a LAN: the same whenever this container starts.
+fn mac_of(id: &ContainerId) -> Mac {
+    let digit = |at: usize| id.as_str().get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);
+    Mac([0x02, digit(0), digit(2), digit(4), digit(6), digit(8)])
 }
 
 /// The sysctls of an interface, under its own name. Others of the namespace are the container's, not one network's.

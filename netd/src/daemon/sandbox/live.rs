@@ -74,9 +74,33 @@ impl Daemon {
                 sandbox.kept = self.keep_again(&sandbox.record());
             }
         }
-        let written = self.write_sandbox(&sandbox, Durability::Durable, what);
+        let mut written = self.write_sandbox(&sandbox, Durability::Durable, what);
+        if result.is_ok() && written.is_err() {
+            // Whoever asked hears that it failed: so it is not there.
+            written = written.map_err(|error| self.take_back(&mut sandbox, error, what));
+        }
         self.sandboxes.insert(id.clone(), sandbox);
         result.and(written)
+    }
+
+    /// Undoes the attachment that came last, since it can't be kept.
+    fn take_back(&mut self, sandbox: &mut Sandbox, mut why: ApiError, what: &str) -> ApiError {
+        let Some(mut last) = sandbox.attached.pop() else { return why };
+        crate::daemon::dhcp::release(&mut last);
+        let Attached { attachment, journal, .. } = last;
+        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
+        let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, netns);
+        why.left_behind.extend(left.iter().map(ToString::to_string));
+        self.dns.remove_endpoint(&attachment.network, &sandbox.record.id);
+        if let Err(error) = self.reroute(sandbox, &attachment, what) {
+            why.causes.extend(std::iter::once(error.message).chain(error.causes));
+        }
+        self.refresh_names(sandbox);
+        // Durable or not: with the journal's entry left, the next netd undoes what is undone already.
+        let key = journal_key(&sandbox.record.id, &attachment.network);
+        let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
+        let _ = self.write_sandbox(sandbox, Durability::Lazy, what);
+        why
     }
 
     /// The new attachment may take the default routes over. Answers of published ports go on leaving as they came.

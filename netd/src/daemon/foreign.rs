@@ -1,0 +1,48 @@
+//! Firewalls of others that cut networks of ours off: found whenever somebody could want to know.
+
+use super::state::Daemon;
+use crate::firewall::foreign::{self, Probe};
+use crate::kernel::forward_chains;
+use crate::model::Network;
+use netd_api::Obstacle;
+
+impl Daemon {
+    /// The chains of others that stop packets of these networks. What can't be read is no obstacle: it is only told about.
+    pub(super) fn obstacles_of(&mut self, which: impl Fn(&Network) -> bool) -> Vec<Obstacle> {
+        let all = self.networks.values().map(|state| &state.network);
+        let networks: Vec<&Network> = all.filter(|n| n.filtered() && !n.internal && which(n)).collect();
+        if networks.is_empty() {
+            return Vec::new();
+        }
+        let chains = match forward_chains(self.kernel.nft.socket()) {
+            Ok(chains) => chains,
+            Err(error) => {
+                self.log.line(format!("cannot look for other firewalls: {error}"));
+                return Vec::new();
+            }
+        };
+        let mut found = Vec::new();
+        for network in networks {
+            let Some(link) = network.interface.as_ref().or(network.shim.as_ref().map(|shim| &shim.name)) else {
+                continue;
+            };
+            for (chain, rules) in &chains {
+                let families = [(2, false), (10, true)].into_iter().filter(|(_, v6)| network.has_family(*v6));
+                let stopped = families.flat_map(|(family, _)| {
+                    let out = Probe { iif: Some(link.as_str()), oif: None, family };
+                    [out, Probe { iif: None, oif: Some(link.as_str()), family }]
+                });
+                if stopped.into_iter().any(|probe| foreign::stops(chain, rules, probe)) {
+                    found.push(Obstacle {
+                        network: network.name.clone(),
+                        family: chain.family_name().to_owned(),
+                        table: chain.table.clone(),
+                        chain: chain.name.clone(),
+                        command: foreign::command(chain, link.as_str()),
+                    });
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,161 @@
+//! Who is connected: so many and no more, and who only sits there makes room.
+//!
+//! A connection has a thread. One that asks nothing costs it all the same, so that the oldest of these is closed for the next one that comes:
+//! whoever has something to ask is always let in. Root's are closed only for root's, and others never have more than a part of the places. A
+//! connection that waits for an answer, or has made a sandbox that no shim holds yet, stays.
+
+use nix::sys::socket::{getsockopt, sockopt};
+use std::collections::BTreeMap;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Connections, and so threads, at a time: of root, and of the group that may list.
+const ROOTS: usize = 448;
+const READERS: usize = 64;
+/// How long a client may take to read its answer.
+const READING: Duration = Duration::from_secs(10);
+
+/// What a connection does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing, since this number of [`Ledger::clock`].
+    Idle(u64),
+    Busy,
+    /// It has made something that goes with it.
+    Keeps,
+}
+
+struct Entry {
+    stream: Arc<UnixStream>,
+    root: bool,
+    state: State,
+}
+
+#[derive(Default)]
+struct Ledger {
+    clock: u64,
+    entries: BTreeMap<u64, Entry>,
+}
+
+/// All connections.
+#[derive(Default)]
+pub struct Guests(Mutex<Ledger>);
+
+/// One of them; the drop takes it off the list.
+pub struct Guest {
+    number: u64,
+    root: bool,
+    stream: Arc<UnixStream>,
+    all: Arc<Guests>,
+}
+
+impl Guests {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection in; another one may have to go. Nothing if all of its kind are at work.
+    pub fn admit(self: &Arc<Self>, stream: UnixStream) -> Option<Guest> {
+        let root = getsockopt(&stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
+        stream.set_write_timeout(Some(READING)).ok()?;
+        let stream = Arc::new(stream);
+        let mut ledger = self.ledger();
+        if ledger.entries.values().filter(|e| e.root == root).count() >= if root { ROOTS } else { READERS } {
+            let since = |entry: &Entry| match entry.state {
+                State::Idle(since) if entry.root == root => Some(since),
+                _ => None,
+            };
+            let oldest = ledger.entries.iter().filter_map(|(n, e)| Some((since(e)?, *n))).min();
+            // Its thread reads the end and leaves.
+            let entry = ledger.entries.remove(&oldest?.1)?;
+            let _ = entry.stream.shutdown(Shutdown::Both);
+        }
+        ledger.clock += 1;
+        let number = ledger.clock;
+        ledger.entries.insert(number, Entry { stream: stream.clone(), root, state: State::Idle(number) });
+        drop(ledger);
+        Some(Guest { number, root, stream, all: self.clone() })
+    }
+}
+
+impl Guest {
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub fn root(&self) -> bool {
+        self.root
+    }
+
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// It has asked something.
+    pub fn busy(&self) {
+        self.set(State::Busy);
+    }
+
+    /// It has its answer. `keeps`: with it something that is released when the connection ends.
+    pub fn idle(&self, keeps: bool) {
+        let mut ledger = self.all.ledger();
+        ledger.clock += 1;
+        let state = if keeps { State::Keeps } else { State::Idle(ledger.clock) };
+        if let Some(entry) = ledger.entries.get_mut(&self.number) {
+            entry.state = state;
+        }
+    }
+
+    fn set(&self, state: State) {
+        if let Some(entry) = self.all.ledger().entries.get_mut(&self.number) {
+            entry.state = state;
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.all.ledger().entries.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn guest(all: &Arc<Guests>) -> (Option<Guest>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        (all.admit(ours), theirs)
+    }
+
+    fn closed(mut stream: &UnixStream) -> bool {
+        stream.read(&mut [0]).is_ok_and(|len| len == 0)
+    }
+
+    #[test]
+    fn who_only_sits_there_makes_room_and_who_works_stays() {
+        let all = Arc::new(Guests::default());
+        let (places, other) = if nix::unistd::geteuid().is_root() { (ROOTS, READERS) } else { (READERS, ROOTS) };
+        assert_ne!(places, other);
+        let mut inside: Vec<_> = (0..places).map(|_| guest(&all)).collect();
+        inside[0].0.as_ref().unwrap().busy();
+        inside[1].0.as_ref().unwrap().idle(true);
+        // It has just asked: the next one is older.
+        inside[2].0.as_ref().unwrap().idle(false);
+        let next = guest(&all);
+        assert!(next.0.is_some());
+        assert!(closed(&inside[3].1), "the oldest of those that do nothing");
+        for i in [0, 1, 2, 4] {
+            assert!(!closed(&inside[i].1), "{i}");
+        }
+        inside.iter().filter_map(|(guest, _)| guest.as_ref()).for_each(Guest::busy);
+        next.0.as_ref().unwrap().busy();
+        assert!(guest(&all).0.is_none(), "all are at work");
+        inside.pop();
+        assert!(guest(&all).0.is_some());
+    }
+}

@@ -30,6 +30,11 @@ fn setuid_programs_and_file_capabilities_work_unless_they_are_switched_off() {
     assert_eq!(sh(&strict, "/bin/as-root cat /proc/self/status | grep Uid: | cut -f3").out(), "1000");
     assert_eq!(sh(&strict, effective).out(), "0000000000000000");
     assert_eq!(sh(&["--cap-drop", "ALL"], effective).code, 1, "the kernel refuses it outside the bounding set");
+    let mut strict = Host::new();
+    strict.configure("[security]\nno_new_privileges = true\n");
+    assert_eq!(strict.sh(&["--network", "none"], "grep NoNewPrivs /proc/self/status | cut -f2"), "1");
+    let undone = ["--network", "none", "--security-opt", "no-new-privileges=false"];
+    assert_eq!(strict.sh(&undone, "grep NoNewPrivs /proc/self/status | cut -f2"), "0");
     // The same for a further program.
     host.ok(&["run", "-d", "--name", "c", "--network", "none", "powers", "sleep", "1000"]);
     assert_eq!(host.ok(&["exec", "-u", "1000", "c", "sh", "-c", effective]), "0000000000002000");

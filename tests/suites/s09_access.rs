@@ -77,7 +77,7 @@ fn tokens_helpers_mirrors_proxies_and_plain_http() {
     assert!(fake.requests().iter().any(|r| r.contains("http://images.example/v2/deep/x/")), "{:?}", fake.requests());
     // A token, which a credential helper's user gets.
     fake.need_bearer("bWU6c2VjcmV0");
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     assert!(with(&["pull", &name], &[]).stderr.contains("rcr login"));
     let bin = host.scratch().join("bin");
     std::fs::create_dir_all(&bin).unwrap();
@@ -154,7 +154,7 @@ fn certificates_are_checked_and_plain_registries_are_named() {
     let trust = [("SSL_CERT_FILE", certificate.to_str().unwrap())];
     let ran = rcr(&host, &["push", &name], &trust);
     assert_eq!(ran.code, 0, "{ran:?}");
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     assert!(refused(&host, &name).contains("SSL_CERT_FILE="));
     assert_eq!(rcr(&host, &["pull", &name], &trust).code, 0);
     // The certificate is for an address: by another one it is no better than none.
@@ -186,13 +186,13 @@ fn certificates_are_checked_and_plain_registries_are_named() {
         command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).env_remove("SSL_CERT_FILE");
         run(command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()))
     };
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     assert_eq!(pull_with(&std::fs::read(&certificate).unwrap()).code, 0);
     let bad = pull_with(b"");
     assert!(bad.code == 125 && bad.stderr.contains("ca.crt`: it holds no certificate"), "{bad:?}");
     // By way of a proxy, too.
     let asked = proxy(&host, "127.0.0.1:3128");
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     let ran = rcr(&host, &["pull", &name], &[trust[0], ("HTTPS_PROXY", "http://127.0.0.1:3128")]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(asked.lock().unwrap().iter().all(|line| line.starts_with("CONNECT 198.51.100.1:5000 ")), "{asked:?}");
@@ -231,7 +231,7 @@ fn mirrors_that_fail_are_passed_over() {
     let pull = |name: &str| {
         let ran = rcr(&host, &["--config", &settings, "pull", &origin.name(name)], &[]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
     };
     // One that is down, then one that has it.
     pull("x:1");

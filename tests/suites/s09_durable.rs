@@ -88,7 +88,7 @@ fn a_pull_killed_at_any_step_leaves_nothing_but_blobs_to_go_on_with() {
                 pull(&host, &name);
                 assert!(host.ok(&["image", "check"]).contains("0 damaged"), "{call} {n}");
             }
-            host.ok(&["image", "prune", "-a"]);
+            host.ok(&["image", "prune", "-af"]);
             let left: usize =
                 ["tmp", "partial", "locks", "blobs/sha256", "layers"].iter().map(|f| count(&host, f)).sum();
             assert_eq!(left, 0, "{call} {n}");

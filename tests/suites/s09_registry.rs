@@ -122,10 +122,10 @@ fn pull_policies_are_dockers() {
     fake.image("1", &[base(), Archive::new().file("new", b"new").end()], |_, _| ());
     assert_eq!(host.ok(&["run", "--rm", "--network", "none", "--pull", "always", &name, "cat", "/new"]), "new");
     assert_ne!(host.inspect(&name, "/Id"), old);
-    host.ok(&["image", "prune"]);
+    host.ok(&["image", "prune", "-f"]);
     assert_eq!(host.ok(&["start", "-a", "c"]), "");
     host.ok(&["rm", "c"]);
-    let pruned = host.ok(&["image", "prune"]);
+    let pruned = host.ok(&["image", "prune", "-f"]);
     assert!(pruned.contains(old.as_str().unwrap()), "{pruned}");
 }
 
@@ -210,7 +210,7 @@ fn a_terminal_sees_bars_and_a_pipe_lines() {
     assert!(seen.contains(&format!("{}: pulled", short(0))) && seen.contains("\u{1b}[2A"), "{seen:?}");
     assert!(seen.contains("trying again"), "{seen:?}");
     // On a narrow one each layer still has one line: else what is drawn over would not be what was drawn.
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     fake.fault(&layers[0], &[Fault::Stall(1_500_000)]);
     let terminal = Terminal::start(command_on_terminal(&host, &["--config", &settings, "pull", &name]));
     terminal.resize(24, 40);
@@ -220,7 +220,7 @@ fn a_terminal_sees_bars_and_a_pipe_lines() {
     let drawn = all.lines().skip_while(|line| !line.contains("trying again"));
     assert!(drawn.filter(|line| line.contains(&short(0))).all(|line| longest(line) <= 40), "{all:?}");
     // In a pipe: a line for what is done, and nothing that moves a cursor.
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     let ran = rcr(&host, &["pull", &name], &[]);
     assert!(ran.stderr.contains(&format!("{}: pulled\n", short(0))) && !ran.stderr.contains('\u{1b}'), "{ran:?}");
     let again = rcr(&host, &["pull", &name], &[]);

@@ -114,7 +114,7 @@ fn stacked(host: &Host, layers: &[Vec<u8>], script: &str) -> String {
     fake.image("1", &all, |_, _| ());
     let name = fake.name("x:1");
     let said = host.ok(&["run", "--rm", "--network", "none", "--pull", "always", &name, "sh", "-c", script]);
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     said
 }
 

@@ -46,7 +46,7 @@ fn what_we_save_skopeo_takes_and_what_it_writes_we_load() {
         for (to, end) in [("docker-archive", ":other/name:2"), ("oci-archive", ":other/name:2"), ("oci", "")] {
             let other = path(&format!("{format}-{to}"));
             host.netns.run(&format!("skopeo --insecure-policy copy {transport}:{saved} {to}:{other}{end}"));
-            host.ok(&["image", "prune", "-a"]);
+            host.ok(&["image", "prune", "-af"]);
             let loaded = host.ok(&["load", "-i", &other]);
             let name = loaded.rsplit(": ").next().unwrap().to_owned();
             if !end.is_empty() {
@@ -55,7 +55,7 @@ fn what_we_save_skopeo_takes_and_what_it_writes_we_load() {
             assert_eq!(layers(&host, &name), diff_ids, "{format} by way of {to}");
             runs(&host, &name);
         }
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
         assert_eq!(host.ok(&["load", "-i", &saved]), "Loaded image: two/layers:1");
         runs(&host, &name);
     }
@@ -80,13 +80,13 @@ fn podman_takes_what_we_save_and_gives_it_back() {
         host.ok(&["save", "--format", format, "-o", &file("ours"), &name]);
         assert!(podman(&format!("load -q -i {}", file("ours"))).contains("two/layers:1"));
         podman(&format!("save -q --format {format} -o {} two/layers:1", file("theirs")));
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
         let loaded = host.ok(&["load", "-i", &file("theirs")]);
         let theirs = loaded.rsplit_once("image: ").unwrap().1.to_owned();
         assert!(theirs.ends_with("two/layers:1"), "{loaded}");
         assert_eq!(layers(&host, &theirs), diff_ids);
         runs(&host, &theirs);
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
         host.ok(&["load", "-i", &file("ours")]);
     }
 }
@@ -106,7 +106,7 @@ fn pipes_packed_archives_several_names_and_history() {
     host.ok(&["save", "-o", again.to_str().unwrap(), &name, "three:1", "localhost:5000/four:2"]);
     assert!(std::fs::read(&saved).unwrap() == std::fs::read(&again).unwrap());
     for packer in ["gzip", "zstd -q", "cat"] {
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
         let packed = host.scratch().join("packed");
         let script = format!("{packer} < {} > {}", saved.display(), packed.display());
         assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());

@@ -37,7 +37,7 @@ impl Way<'_> {
     /// An archive that came from elsewhere is the same image, and runs.
     #[track_caller]
     fn comes_back(&self, archive: &str) {
-        self.host.ok(&["image", "prune", "-a"]);
+        self.host.ok(&["image", "prune", "-af"]);
         let said = self.host.ok(&["load", "-i", archive]);
         self.is_whole(said.rsplit_once("image: ").unwrap().1);
     }
@@ -62,7 +62,7 @@ fn there_and_back(host: &Host, registry: &Real, image: &Image) {
         way.podman(&format!("load -q -i {file}"));
         way.podman(&format!("save -q --format {theirs} -o {other} {}", image.name));
         way.comes_back(&other);
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
         host.ok(&["load", "-i", &file]);
     }
     // Ours to a registry, podman's and skopeo's way back.
@@ -83,7 +83,7 @@ fn there_and_back(host: &Host, registry: &Real, image: &Image) {
     let copied = format!("docker://{theirs}:skopeo");
     skopeo(host, &format!("copy --dest-tls-verify=false --format v2s2 oci-archive:{file} {copied}"));
     for tag in ["podman", "skopeo"] {
-        host.ok(&["image", "prune", "-a"]);
+        host.ok(&["image", "prune", "-af"]);
         host.ok(&["pull", "-q", &format!("{theirs}:{tag}")]);
         way.is_whole(&format!("{theirs}:{tag}"));
     }
@@ -166,6 +166,6 @@ fn archives_of_older_dockers_are_taken() {
     let folder = host.scratch().join("unpacked");
     std::fs::create_dir(&folder).unwrap();
     host.netns.run(&format!("tar -C {} -xf {}", folder.display(), file.display()));
-    host.ok(&["image", "prune", "-a"]);
+    host.ok(&["image", "prune", "-af"]);
     assert_eq!(host.ok(&["load", "-i", folder.to_str().unwrap()]), said);
 }

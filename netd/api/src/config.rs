@@ -14,6 +14,7 @@ pub struct Config {
     pub network: NetworkConfig,
     pub dns: DnsConfig,
     pub log: LogConfig,
+    pub security: SecurityConfig,
     pub images: ImagesConfig,
     pub cluster: ClusterConfig,
 }
@@ -122,6 +123,14 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self { max_size: 10 << 20, max_files: 3 }
     }
+}
+
+/// `[security]`: what new containers get where their flags say nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecurityConfig {
+    /// Setuid programs and file capabilities give nothing (prctl(2), PR_SET_NO_NEW_PRIVS).
+    pub no_new_privileges: bool,
 }
 
 /// `[images]`

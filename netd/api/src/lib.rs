@@ -20,7 +20,9 @@ mod request;
 mod sandbox;
 mod update;
 
-pub use config::{ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool};
+pub use config::{
+    ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool, SecurityConfig,
+};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};

@@ -93,7 +93,7 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     config.network.exposed.sort();
     config.network.exposed.dedup();
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
-    config.name = take_name(instance, args.name.as_deref(), &config.id)?;
+    config.name = take_name(instance, args.name.as_deref(), &config.id, !args.rm)?;
     if let Err(failure) = add_volumes(instance, &mut config, parsed.volumes, &image_volumes) {
         let _ = instance.containers().release_name(&config.name);
         return Err(failure);
@@ -154,7 +154,7 @@ impl Parsed {
         Ok(Self {
             volumes,
             tmpfs,
-            security: security(&args.security)?,
+            security: security(&args.security, &instance.config.security)?,
             resources: resources(&args.resources, &args.storage.shm_size)?,
             rlimits: rlimits(&args.resources.ulimit)?,
             sysctls: flags("--sysctl", &args.security.sysctl, |text| {
@@ -210,23 +210,23 @@ fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<
     }
 }
 
-fn take_name(instance: &Instance, wanted: Option<&str>, id: &ContainerId) -> Outcome<String> {
+fn take_name(instance: &Instance, wanted: Option<&str>, id: &ContainerId, durable: bool) -> Outcome<String> {
     if let Some(name) = wanted {
         name.parse::<NetworkName>().map_err(|e| {
             Failure::new(format!("cannot use `{name}` as a container name")).because(format!("it {}", e.why))
         })?;
-        instance.containers().claim_name(name, id)?;
+        instance.containers().claim_name(name, id, durable)?;
         return Ok(name.to_owned());
     }
     let made = || names::random_name().doing(|| "cannot make a container name");
     for _ in 0..8 {
         let name = made()?;
-        if instance.containers().claim_name(&name, id).is_ok() {
+        if instance.containers().claim_name(&name, id, durable).is_ok() {
             return Ok(name);
         }
     }
     let name = format!("{}_{}", made()?, &id.as_str()[..6]);
-    instance.containers().claim_name(&name, id)?;
+    instance.containers().claim_name(&name, id, durable)?;
     Ok(name)
 }
 
@@ -361,13 +361,13 @@ fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
     Ok((volumes, tmpfs))
 }
 
-fn security(args: &SecurityArgs) -> Outcome<Security> {
+fn security(args: &SecurityArgs, defaults: &netd_api::SecurityConfig) -> Outcome<Security> {
     let upper = |names: &[String]| names.iter().map(|name| name.to_uppercase()).collect();
     let mut all = Security {
         privileged: args.privileged,
         cap_add: upper(&args.cap_add),
         cap_drop: upper(&args.cap_drop),
-        no_new_privs: false,
+        no_new_privs: defaults.no_new_privileges && !args.privileged,
         seccomp: true,
     };
     for option in &args.security_opt {

@@ -262,7 +262,7 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
     new.parse::<NetworkName>().map_err(|e| {
         Failure::new(format!("cannot use `{new}` as a container name")).because(format!("it {}", e.why))
     })?;
-    containers.claim_name(new, &config.id)?;
+    containers.claim_name(new, &config.id, !config.auto_remove)?;
     let old = std::mem::replace(&mut config.name, new.clone());
     if let Err(failure) = containers.save(&config) {
         let _ = containers.release_name(new);

@@ -96,7 +96,8 @@ pub struct Containers<'a> {
 impl Containers<'_> {
     /// Takes the name; it is taken or it is not (link(2) of a whole file). The file holds the container's id, and the process that
     /// makes the container: a name that neither a container nor such a process stands behind was left by a crash, and is free.
-    pub fn claim_name(&self, name: &str, id: &ContainerId) -> Outcome<()> {
+    /// `durable`: it outlives a power cut, as a container without `--rm` does.
+    pub fn claim_name(&self, name: &str, id: &ContainerId, durable: bool) -> Outcome<()> {
         let doing = || format!("cannot take the container name `{name}`");
         shared_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
         let path = self.dirs.names().join(name);
@@ -108,7 +109,7 @@ impl Containers<'_> {
             let mut file =
                 fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
             file.write_all(text.as_bytes())?;
-            file.sync_all()
+            if durable { file.sync_all() } else { Ok(()) }
         };
         let claim = || loop {
             match fs::hard_link(&temporary, &path) {

@@ -49,7 +49,7 @@ const ANN: &str = "useradd -m -s /bin/bash -G sudo ann && echo \"ann:secret\" | 
 fn sudo_and_su() {
     let real = Real::new("sudo, su", &["tools"]);
     let row = Row::package("sudo", "tools", "sudo");
-    let open = "run --rm --security-opt no-new-privileges=false tools bash -c";
+    let open = "run --rm tools bash -c";
     let ids = real.ok(&format!("{open} '{ANN} && gosu ann sudo id -un && gosu ann sudo -u nobody id -un'"));
     assert_eq!(ids, "root\nnobody");
     row.saw("a user becomes root and others");

@@ -19,6 +19,7 @@ fn systemd_as_process_1() {
     let began = std::time::Instant::now();
     real.ok("stop -t 30 box");
     assert!(began.elapsed().as_secs() < 25, "systemd was killed");
+    assert_ne!(real.host.inspect("box", "/State/ExitCode"), 137);
     real.row.saw("stop is graceful");
     real.ok("start box");
     real.until("exec box systemctl is-active nginx", "active");

@@ -70,13 +70,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(page: &str, ran: &[String]) -> ExitCode {
+/// What is wrong with the page, line by line.
+fn differences(page: &str, ran: &[String]) -> Vec<String> {
     let table = page.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
     let written: Vec<String> = table.filter_map(without_version).collect();
     let ran: Vec<String> = ran.iter().filter_map(|line| without_version(line)).collect();
     let missing = ran.iter().filter(|row| !written.contains(row)).map(|row| format!("lacks: {row}"));
     let stale = written.iter().filter(|row| !ran.contains(row)).map(|row| format!("was not seen: {row}"));
-    let wrong: Vec<String> = missing.chain(stale).collect();
+    missing.chain(stale).collect()
+}
+
+fn check(page: &str, ran: &[String]) -> ExitCode {
+    let wrong = differences(page, ran);
     if wrong.is_empty() && !ran.is_empty() {
         println!("docs/compatibility.md: {} programs", ran.len());
         return ExitCode::SUCCESS;
@@ -84,4 +89,22 @@ fn check(page: &str, ran: &[String]) -> ExitCode {
     eprintln!("docs/compatibility.md is not what was seen (`make compatibility` writes it):");
     wrong.iter().for_each(|line| eprintln!("  {line}"));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEAD, differences};
+
+    #[test]
+    fn a_page_that_lacks_a_program_or_names_another_is_found_and_a_version_is_no_matter() {
+        let ran = ["| redis | 7.0.15 | logs |".to_owned(), "| nginx | 1.22.1 | logs |".to_owned()];
+        let page = |rows: &str| format!("{HEAD}{rows}\n");
+        assert_eq!(differences(&page("| nginx | 1.24.0 | logs |\n| redis | 7.2.0 | logs |"), &ran), [""; 0]);
+        assert_eq!(differences(&page("| nginx | 1.22.1 | logs |"), &ran), ["lacks: redis: logs |"]);
+        let more = page("| nginx | 1.22.1 | logs |\n| redis | 7.0.15 | logs |\n| squid | 5.7 | logs |");
+        assert_eq!(differences(&more, &ran), ["was not seen: squid: logs |"]);
+        let other = page("| nginx | 1.22.1 | logs; exec -it |\n| redis | 7.0.15 | logs |");
+        assert_eq!(differences(&other, &ran).len(), 2);
+        assert_eq!(differences("", &ran).len(), 2);
+    }
 }

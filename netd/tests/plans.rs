@@ -334,6 +334,7 @@ fn encrypted_overlay() {
     assert_ne!(drivers::wireguard::inner(&b1.public), drivers::wireguard::inner(&b2.public));
 
     let guard = drivers::overlay::Guard {
+        cluster: [4789, 51890, 51891].into(),
         ports: [4789].into(),
         encrypted: vni.into_iter().collect(),
         wireguard: [51_890, 51_891].into(),

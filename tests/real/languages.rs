@@ -181,7 +181,7 @@ fn ruby() {
     real.ok(&format!("run -d --name app -p 4567:4567 -m 128m -v {}:/src ruby ruby /src/app.rb", folder.display()));
     real.page(4567, "/", "from ruby");
     real.row.saw("published port");
-    let said = real.ok("logs app");
+    let said = real.until("logs app", "WEBrick::HTTPServer#start");
     assert!(said.contains("190") && said.contains("spawned") && said.contains("forked"), "{said}");
     real.row.saw("threads, fork and spawn");
     real.sees_memory("app", 128 << 20);
@@ -224,7 +224,7 @@ func main() {
     ));
     real.page(8080, "/", "from go");
     real.row.saw("published port");
-    let said = real.ok("logs app");
+    let said = real.until("logs app", "ready");
     for want in ["cgo threads 16 spawned", "user root <nil>", "lookup 1 <nil>"] {
         assert!(said.contains(want), "{want}: {said}");
     }

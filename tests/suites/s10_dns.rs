@@ -53,6 +53,12 @@ impl Upstream {
         if name.starts_with("dead.") {
             return None;
         }
+        if name.starts_with("cut.") {
+            let mut answer = Message::response(request.metadata.id, request.metadata.op_code);
+            answer.add_query(query);
+            answer.metadata.truncation = true;
+            return answer.to_vec().ok();
+        }
         let mut answer = Message::response(request.metadata.id, request.metadata.op_code);
         answer.metadata.message_type = MessageType::Response;
         answer.metadata.recursion_available = true;
@@ -63,6 +69,17 @@ impl Upstream {
                 let text = TXT::new(vec![format!("{i}{}", "x".repeat(200))]);
                 answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::TXT(text)));
             }),
+            // Of this domain there is one name.
+            _ if name.ends_with("corp.example.") && name != "intra.corp.example." => {
+                answer.metadata.response_code = ResponseCode::NXDomain;
+            }
+            // It says whether it was asked for signatures, unchecked.
+            _ if name.starts_with("signed.") => {
+                let signed = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+                answer.metadata.authentic_data = signed && request.metadata.checking_disabled;
+                let address = RData::A(A(Ipv4Addr::new(192, 0, 2, 98)));
+                answer.add_answer(Record::from_rdata(query.name().clone(), 3600, address));
+            }
             _ if query.query_type() == RecordType::A => {
                 let address = RData::A(A(Ipv4Addr::new(192, 0, 2, 99)));
                 answer.add_answer(Record::from_rdata(query.name().clone(), 3600, address));
@@ -200,12 +217,121 @@ fn the_world_is_asked_once_in_full_and_not_for_everything() {
     assert_eq!(upstream.times_asked("big.example.org. TXT tcp"), 1);
     // A server that stays silent is an answer, too: before a program's own patience ends.
     assert_eq!(ask(&c1, "dead.example.org.", RecordType::A).metadata.response_code, ResponseCode::ServFail);
-    // Single labels never leave, nor what reads back our own addresses.
-    for name in ["nobody.", "c1.", "nobody.bridge."] {
+    // What is ours never leaves.
+    for name in ["c1.", "c1.bridge.", "C1."] {
         ask(&c1, name, RecordType::A);
     }
     let asked = upstream.asked.lock().unwrap().clone();
-    assert!(!asked.iter().any(|one| one.starts_with("nobody. ") || one.starts_with("c1.")), "{asked:?}");
+    assert!(!asked.iter().any(|one| one.to_lowercase().starts_with("c1.")), "{asked:?}");
+}
+
+/// Asks over UDP with a message of the test's own.
+fn exchange(container: &Netns, message: &Message) -> Message {
+    let bytes = message.to_vec().unwrap();
+    let answer = container.inside(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.send_to(&bytes, RESOLVER).unwrap();
+        let mut buffer = [0u8; 65535];
+        let got = socket.recv(&mut buffer).unwrap();
+        buffer[..got].to_vec()
+    });
+    Message::from_vec(&answer).unwrap()
+}
+
+#[test]
+fn a_network_that_is_called_like_a_domain_hides_nothing_of_it() {
+    let host = Host::new();
+    let upstream = Upstream::start(&host.outside);
+    for name in ["dev", "example.org"] {
+        host.ok(&["network", "create", name]);
+    }
+    let c1 = start(&host, "c1", &["--network", "dev", "--network", "example.org", "--dns", UPSTREAM]);
+    for name in ["pkg.go.dev.", "go.dev.", "www.example.org.", "nobody.bridge."] {
+        assert_eq!(addresses(&ask(&c1, name, RecordType::A)), ["192.0.2.99"], "{name}");
+    }
+    // What is there is ours, in both, and other types of it are nobody else's.
+    assert_eq!(addresses(&ask(&c1, "c1.dev.", RecordType::A)), [host.address("c1", "dev")]);
+    assert_eq!(addresses(&ask(&c1, "c1.example.org.", RecordType::A)), [host.address("c1", "example.org")]);
+    ask(&c1, "c1.dev.", RecordType::TXT);
+    let asked = upstream.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|one| one.starts_with("c1.")), "{asked:?}");
+}
+
+#[test]
+fn bits_pass_both_ways_and_an_unknown_version_is_answered_as_such() {
+    use hickory_proto::op::Edns;
+    let host = Host::new();
+    Upstream::start(&host.outside);
+    let c1 = start(&host, "c1", &["--dns", UPSTREAM]);
+    let mut query = Message::from_vec(&question("signed.example.org.", RecordType::A)).unwrap();
+    assert!(!exchange(&c1, &query).metadata.authentic_data);
+    query.metadata.checking_disabled = true;
+    let mut edns = Edns::new();
+    edns.set_dnssec_ok(true);
+    query.edns = Some(edns.clone());
+    // Not the answer that was kept for the plain question.
+    let answer = exchange(&c1, &query);
+    assert!(answer.metadata.authentic_data && answer.metadata.checking_disabled, "{answer:?}");
+    assert!(answer.edns.as_ref().unwrap().flags().dnssec_ok, "{answer:?}");
+    edns.set_version(7);
+    query.edns = Some(edns);
+    for name in ["signed.example.org.", "c1."] {
+        query.queries = vec![Query::query(Name::from_ascii(name).unwrap(), RecordType::A)];
+        let answer = exchange(&c1, &query);
+        // 16 is BADVERS here, and BADSIG beside a signature (RFC 6895, 2.3).
+        assert_eq!((u16::from(answer.metadata.response_code), answer.answers.len()), (16, 0), "{name}");
+        assert_eq!(answer.edns.unwrap().version(), 0);
+    }
+}
+
+#[test]
+fn single_labels_go_where_a_resolver_would_take_them() {
+    let mut host = Host::new();
+    let upstream = Upstream::start(&host.outside);
+    // With a search domain: found there, under its whole name; the container's own names come first, and never leave.
+    let c1 = start(&host, "c1", &["--dns", UPSTREAM, "--dns-search", "corp.example", "--network-alias", "db"]);
+    let found = ask(&c1, "intra.", RecordType::A);
+    assert_eq!(found.answers.last().unwrap().data.to_string(), "192.0.2.99", "{found:?}");
+    assert_eq!(found.answers[0].data.to_string(), "intra.corp.example.");
+    assert_eq!(addresses(&ask(&c1, "c1.", RecordType::A)), [host.address("c1", "bridge")]);
+    // As programs ask, by glibc; musl does not search where `ndots:0` says that a name is whole, and asks as above.
+    let said = host.ok(&["exec", "c1", "ping", "-c", "1", "-W", "1", "-q", "c1"]);
+    assert!(said.contains("1 packets received") || said.contains("1 received"), "{said}");
+    let asked = upstream.asked.lock().unwrap().clone();
+    assert!(asked.iter().any(|one| one == "intra.corp.example. A"), "{asked:?}");
+    assert!(!asked.iter().any(|one| one.starts_with("c1.") || one.starts_with("db.")), "{asked:?}");
+    // `--dns` names a server that may know it bare.
+    let c2 = start(&host, "c2", &["--dns", UPSTREAM, "--dns-search", "."]);
+    assert_eq!(addresses(&ask(&c2, "router.", RecordType::A)), ["192.0.2.99"]);
+    // The host's own servers are not told which names are asked for in here; what means a domain is asked.
+    host.kill_netd();
+    host.configure(&format!("[dns]\nservers = [\"{UPSTREAM}\"]\n"));
+    let c3 = start(&host, "c3", &["--dns-search", "."]);
+    assert_eq!(ask(&c3, "secret.", RecordType::A).metadata.response_code, ResponseCode::NXDomain);
+    ask(&c3, "com.", RecordType::NS);
+    let asked = upstream.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|one| one.starts_with("secret.")), "{asked:?}");
+    assert!(asked.iter().any(|one| one == "com. NS"), "{asked:?}");
+}
+
+#[test]
+fn an_answer_that_is_cut_over_tcp_too_is_a_failure() {
+    let host = Host::new();
+    Upstream::start(&host.outside);
+    let c1 = start(&host, "c1", &["--dns", UPSTREAM]);
+    for ask in [ask, ask_tcp] {
+        assert_eq!(ask(&c1, "cut.example.org.", RecordType::A).metadata.response_code, ResponseCode::ServFail);
+    }
+}
+
+#[test]
+fn idle_connections_do_not_shut_out_the_next_question() {
+    let host = Host::new();
+    let c1 = start(&host, "c1", &[]);
+    let silent: Vec<TcpStream> = c1.inside(|| (0..40).map(|_| TcpStream::connect(RESOLVER).unwrap()).collect());
+    assert_eq!(addresses(&ask_tcp(&c1, "c1.", RecordType::A)), [host.address("c1", "bridge")]);
+    drop(silent);
 }
 
 #[test]

@@ -26,14 +26,14 @@ const OTHERS: [(&str, &str, &str); 4] = [
     ),
     (
         "ip6 mine",
-        "fwd",
-        "add table ip6 mine; add chain ip6 mine fwd { type filter hook forward priority -50; policy drop; }",
+        "through",
+        "add table ip6 mine; add chain ip6 mine through { type filter hook forward priority -50; policy drop; }",
     ),
     (
         "inet deep",
-        "fwd",
-        "add table inet deep; add chain inet deep fwd { type filter hook forward priority 5; }; \
-        add chain inet deep end; add rule inet deep end log; add rule inet deep end drop; add rule inet deep fwd goto end",
+        "through",
+        "add table inet deep; add chain inet deep through { type filter hook forward priority 5; }; \
+        add chain inet deep end; add rule inet deep end log; add rule inet deep end drop; add rule inet deep through goto end",
     ),
 ];
 
@@ -85,6 +85,20 @@ fn what_does_not_concern_us_is_passed_over() {
     );
     nft(&host, "add table ip6 b; add chain ip6 b f { type filter hook forward priority 0; policy drop; }");
     assert_eq!(host.rcr(&["run", "--rm", "alpine", "true"]).expect_code(0).stderr, "");
+    // One that lets us through already, by a set of links.
+    host.ok(&["network", "create", "blue"]);
+    let info: serde_json::Value = serde_json::from_str(&host.ok(&["network", "inspect", "blue"])).unwrap();
+    let id = info[0]["Id"].as_str().unwrap();
+    let ours = format!("{{ \"eth7\", \"br-{}\" }}", &id[..12]);
+    nft(
+        &host,
+        &format!(
+            "add table inet d; add chain inet d f {{ type filter hook forward priority 0; policy drop; }}; \
+             add rule inet d f iifname {ours} accept; add rule inet d f oifname {ours} counter accept"
+        ),
+    );
+    assert_eq!(host.rcr(&["run", "--rm", "--network", "blue", "alpine", "true"]).expect_code(0).stderr, "");
+    nft(&host, "delete table inet d");
     // An internal network sends nothing out.
     nft(&host, "add table ip c; add chain ip c f { type filter hook forward priority 0; policy drop; }");
     host.ok(&["network", "create", "--internal", "cellar"]);

@@ -56,8 +56,18 @@ fn one_layer_many_times_and_empty_ones() {
     let nothing = vec![0u8; 512 * 20];
     let a = Archive::new().folder("d").file("d/a", b"a").file("d/same", b"from a").end();
     let b = Archive::new().file("d/.wh.a", b"").file("d/same", b"from b").end();
-    let layers =
-        [base(), empty.clone(), a.clone(), empty.clone(), b.clone(), a.clone(), empty.clone(), nothing, empty, b];
+    let layers = [
+        base(),
+        empty.clone(),
+        a.clone(),
+        empty.clone(),
+        b.clone(),
+        a.clone(),
+        empty.clone(),
+        nothing,
+        empty,
+        b.clone(),
+    ];
     let path = docker(&host, "many", &layers, &config(&layers, json!({})));
     load(&host, &path).expect_code(0);
     // b lies above the last a.
@@ -124,7 +134,7 @@ fn fields_that_nobody_needs_stop_nothing_and_what_is_lost_is_named() {
     let layers = [base()];
     let odd = json!({
         "ExposedPorts": {"$PORT/tcp": {}, "80/TCP": {}, "8080": {}}, "StopSignal": "", "User": "1000:", "WorkingDir": "srv/app",
-        "Volumes": {"data": {}, "": null}, "OnBuild": null, "Labels": {"a": null}, "Env": ["PATH=/bin", "NOVALUE"], "Entrypoint": null,
+        "Volumes": {"data": {}, "": null}, "OnBuild": null, "Labels": {"a": null}, "Env": ["PATH=/usr/bin:/bin", "NOVALUE"], "Entrypoint": null,
     });
     let path = docker(&host, "odd", &layers, &config(&layers, odd));
     load(&host, &path).expect_code(0);

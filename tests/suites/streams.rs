@@ -82,7 +82,7 @@ fn a_background_child_does_not_read_what_is_typed_into_the_hosts_shell() {
     let host = Host::new();
     sleeper(&host);
     let rcr = tests::bin().join("rcr");
-    let mut command = host.netns.command("sh".into());
+    let mut command = host.netns.command("sh");
     command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir());
     let mut terminal = Terminal::start(command);
     terminal.send(&format!("{} exec -i c sh -c '(cat > /tmp/typed) & echo started'\n", rcr.display()));

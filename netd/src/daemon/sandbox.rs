@@ -109,6 +109,7 @@ impl Daemon {
                 Some(taken) if tries > 0 && !asks_for(&spec, taken) => {
                     self.log.line(format!("somebody on the LAN has `{taken}`: `{}` gets another address", spec.name));
                     spec.attachments.iter_mut().for_each(|a| a.prefer.clear());
+                    self.last_addresses.remove(&spec.id);
                 }
                 _ => return Err(error),
             }
@@ -418,6 +419,7 @@ impl Daemon {
     /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting them.
     pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
         let record = sandbox.record();
+        self.remember_addresses(&record);
         let Sandbox { attached, service, kept, netns, .. } = sandbox;
         drop((service, kept));
         self.ports.remove(&record.id);
@@ -449,6 +451,19 @@ impl Daemon {
             self.log.line(format!("cannot forget container `{}`: {error}", record.name));
         }
         left.iter().map(ToString::to_string).inspect(|one| self.log.line(format!("left behind: {one}"))).collect()
+    }
+
+    /// For the container's next start, however it ended. With very many that never come back, some are forgotten.
+    fn remember_addresses(&mut self, record: &Record) {
+        const MOST: usize = 8192;
+        let had = record.attachments.iter().flat_map(|a| a.addresses.iter().map(|net| (a.network.clone(), net.addr())));
+        let had: Vec<_> = had.collect();
+        if self.last_addresses.len() >= MOST {
+            self.last_addresses.pop_first();
+        }
+        if !had.is_empty() {
+            self.last_addresses.insert(record.id.clone(), had);
+        }
     }
 
     /// The links of a container's last run, where its namespace is used again: they would be in the way.

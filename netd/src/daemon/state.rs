@@ -94,6 +94,8 @@ pub struct Daemon {
     pub(super) generation: u64,
     /// The address that somebody on a LAN turned out to have, in the last plan that failed for it.
     pub(super) duplicate: Option<std::net::IpAddr>,
+    /// What containers had when they ended: they get it again if it is still free.
+    pub(super) last_addresses: BTreeMap<ContainerId, Vec<(NetworkId, std::net::IpAddr)>>,
     /// What whoever called has to wait for.
     pub(super) waits: Vec<Wait>,
     /// Random bits of this host's IPv6 prefix.
@@ -134,6 +136,7 @@ impl Daemon {
             dying: Vec::new(),
             generation: 0,
             duplicate: None,
+            last_addresses: BTreeMap::new(),
             waits: Vec::new(),
             host_bits: 0,
             membership: Membership::default(),

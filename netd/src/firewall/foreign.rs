@@ -40,6 +40,13 @@ pub enum Expression {
         not: bool,
         value: Vec<u8>,
     },
+    /// `not`: matches what is in none of these. No values: a set that is more than a list.
+    In {
+        register: u32,
+        not: bool,
+        set: String,
+        values: Option<Vec<Vec<u8>>>,
+    },
     /// Counts, logs.
     Nothing,
     /// Depends on what we don't know.
@@ -137,6 +144,13 @@ fn judge(rule: &[Expression], probe: Probe<'_>) -> Option<Judgement> {
                     return None;
                 }
             }
+            Expression::In { register, not, values, .. } => {
+                let (loaded, values) = (known.get(register)?, values.as_ref()?);
+                // Keys of several fields are longer than what is known.
+                if values.iter().any(|value| value.len() != loaded.len()) || values.contains(loaded) == *not {
+                    return None;
+                }
+            }
             Expression::Nothing => {}
             Expression::Unknown => return None,
             Expression::Verdict(judgement) => return Some(judgement.clone()),
@@ -199,6 +213,16 @@ mod tests {
         // firewalld's: a policy that accepts, and a last rule that does not.
         let last = Rules::from([("FORWARD".into(), vec![vec![Expression::Verdict(Judgement::Drop)]])]);
         assert!(stops(&chain(false), &last, out));
+        // A set of links.
+        let listed = |not, names: &[&str]| {
+            let values = Some(names.iter().map(|name| link_name(name)).collect());
+            let load = Expression::Load { register: 1, what: What::Iif };
+            let among = Expression::In { register: 1, not, set: "s".into(), values };
+            Rules::from([("FORWARD".into(), vec![vec![load, among, Expression::Verdict(Judgement::Accept)]])])
+        };
+        assert!(!stops(&chain(true), &listed(false, &["eth0", "rcr0"]), out));
+        assert!(stops(&chain(true), &listed(false, &["eth0"]), out));
+        assert!(!stops(&chain(true), &listed(true, &["eth0"]), out));
         // A chain that calls itself has an end.
         let round =
             Rules::from([("FORWARD".into(), vec![vec![Expression::Verdict(Judgement::Jump("FORWARD".into()))]])]);

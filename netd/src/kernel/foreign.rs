@@ -2,7 +2,7 @@
 
 use super::KernelError;
 use super::netlink::{Attributes, Netlink, attributes};
-use super::nft_encode::{GETCHAIN, GETRULE};
+use super::nft_encode::{GETCHAIN, GETRULE, GETSETELEM};
 use crate::firewall::foreign::{Expression, ForeignChain, Judgement, Rules, What};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,16 @@ pub fn forward_chains(socket: &mut Netlink) -> Result<Vec<(ForeignChain, Rules)>
             name.text(1, &one.table);
             let payload = [&[one.family, 0, 0, 0], &name.0[..]].concat();
             let mut rules = Rules::new();
-            for (chain, rule) in socket.dump(GETRULE, &payload, |_, body| rule(body))? {
+            let mut sets = BTreeMap::new();
+            for (chain, mut rule) in socket.dump(GETRULE, &payload, |_, body| rule(body))? {
+                for expression in &mut rule {
+                    if let Expression::In { set, values, .. } = expression {
+                        if !sets.contains_key(set) {
+                            sets.insert(set.clone(), elements(socket, one, set)?);
+                        }
+                        *values = sets.get(set).cloned().flatten();
+                    }
+                }
                 rules.entry(chain).or_default().push(rule);
             }
             tables.insert(key, rules);
@@ -36,6 +45,32 @@ pub fn forward_chains(socket: &mut Netlink) -> Result<Vec<(ForeignChain, Rules)>
         (one, rules)
     };
     Ok(chains.into_iter().map(with_rules).collect())
+}
+
+/// The keys of a set, if it is a plain list of them (`NFTA_SET_ELEM_*`).
+fn elements(socket: &mut Netlink, chain: &ForeignChain, set: &str) -> Result<Option<Vec<Vec<u8>>>, KernelError> {
+    const MOST: usize = 1024;
+    let mut names = Attributes::default();
+    names.text(1, &chain.table).text(2, set);
+    let payload = [&[chain.family, 0, 0, 0], &names.0[..]].concat();
+    let (mut keys, mut plain) = (Vec::new(), true);
+    let dumped = socket.dump(GETSETELEM, &payload, |_, body| {
+        let lists = attributes(body.get(4..).unwrap_or_default()).filter(|(kind, _)| *kind == 3);
+        for (_, element) in lists.flat_map(|(_, list)| attributes(list)) {
+            let key = attributes(element).find(|(kind, _)| *kind == 1).map(|(_, key)| key);
+            let key = key.and_then(|key| attributes(key).find(|(kind, _)| *kind == 1).map(|(_, value)| value.to_vec()));
+            // The end of an interval, or the rest of all keys.
+            let flags = attributes(element).find(|(kind, _)| *kind == 3).and_then(|(_, flags)| be32(flags));
+            plain &= flags.unwrap_or(0) == 0 && keys.len() < MOST;
+            keys.extend(key.filter(|_| plain));
+        }
+        None::<()>
+    });
+    match dumped {
+        Ok(_) => Ok(Some(keys).filter(|_| plain)),
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn be32(value: &[u8]) -> Option<u32> {
@@ -107,6 +142,14 @@ fn expression(body: &[u8]) -> Expression {
         "payload" | "ct" | "fib" | "rt" | "exthdr" | "socket" | "hash" | "numgen" => match number(1) {
             Some(register) => Expression::Load { register, what: What::Other },
             None => Expression::Unknown,
+        },
+        // With a destination it yields something: a map.
+        "lookup" => match (number(2), number(3)) {
+            (Some(register), None) => {
+                let set = attributes(data).find(|(kind, _)| *kind == 1).map(|(_, name)| text(name)).unwrap_or_default();
+                Expression::In { register, not: number(5).unwrap_or(0) & 1 == 1, set, values: None }
+            }
+            _ => Expression::Unknown,
         },
         "cmp" => compare(data, number(1), number(2)),
         "immediate" => verdict(data).map_or(Expression::Unknown, Expression::Verdict),

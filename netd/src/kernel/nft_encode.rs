@@ -19,6 +19,7 @@ pub const DELRULE: u16 = SUBSYSTEM | 8;
 const NEWSET: u16 = SUBSYSTEM | 9;
 pub const DELSET: u16 = SUBSYSTEM | 11;
 const NEWSETELEM: u16 = SUBSYSTEM | 12;
+pub const GETSETELEM: u16 = SUBSYSTEM | 13;
 pub const DELSETELEM: u16 = SUBSYSTEM | 14;
 pub const NEWGEN: u16 = SUBSYSTEM | 15;
 const BATCH_BEGIN: u16 = 0x10;

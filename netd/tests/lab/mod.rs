@@ -31,6 +31,7 @@ pub struct Lab {
     client: Option<UnixStream>,
     pid: Option<i32>,
     env: Vec<(String, String)>,
+    mounted: bool,
 }
 
 #[derive(Clone)]
@@ -298,7 +299,25 @@ impl Lab {
             client: None,
             pid: None,
             env: Vec::new(),
+            mounted: false,
         }
+    }
+
+    /// Where netd's store lies.
+    pub fn lib_dir(&self) -> PathBuf {
+        self.dir.path().join("lib")
+    }
+
+    /// Puts the store onto a file system of this size, in the machine's mount namespace: the drop takes it away.
+    pub fn mount_store(&mut self, size: &str) {
+        let path = self.lib_dir();
+        std::fs::create_dir_all(&path).unwrap();
+        sh(&format!("mount -t tmpfs -o size={size} none {}", path.display()));
+        self.mounted = true;
+    }
+
+    pub fn netd_pid(&self) -> i32 {
+        self.pid.expect("netd runs")
     }
 
     fn run_dir(&self) -> PathBuf {
@@ -478,6 +497,9 @@ fn zombie(pid: i32) -> bool {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.kill();
+        if self.mounted {
+            let _ = try_sh(&format!("umount {}", self.lib_dir().display()));
+        }
     }
 }
 

@@ -91,6 +91,10 @@ impl Daemon {
             return Err(ApiError::new(ErrorKind::NotFound, what)
                 .caused_by(format!("there is no network `{}`", request.network)));
         };
+        let mut request = request.clone();
+        let had = self.last_addresses.get(id).into_iter().flatten();
+        request.prefer.extend(had.filter(|(on, _)| *on == network).map(|(_, address)| *address));
+        let request = &request;
         let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
         // The same one when the container, or another one, has the address again: what neighbours know stays right.
         let derived = leases.first().map_or_else(|| mac_of(id), |lease| overlay::container_mac(lease.address));

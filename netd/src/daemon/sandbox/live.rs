@@ -57,6 +57,7 @@ impl Daemon {
         let Some(mut sandbox) = self.sandboxes.remove(id) else {
             return Err(self.no_sandbox(id));
         };
+        let before = sandbox.attached.len();
         let result = self.keep_answers(&mut sandbox, &all, what).and_then(|()| {
             sandbox.attached.push(Attached { attachment, journal, client: None });
             self.apply_last(&mut sandbox, what)?;
@@ -74,13 +75,18 @@ impl Daemon {
                 sandbox.kept = self.keep_again(&sandbox.record());
             }
         }
-        let mut written = self.write_sandbox(&sandbox, Durability::Durable, what);
-        if result.is_ok() && written.is_err() {
-            // Whoever asked hears that it failed: so it is not there.
-            written = written.map_err(|error| self.take_back(&mut sandbox, error, what));
+        let done = result.and_then(|()| self.write_sandbox(&sandbox, Durability::Durable, what));
+        // Whoever asked hears that it failed: so it is not there.
+        let done = done.map_err(|error| match sandbox.attached.len() > before {
+            true => self.take_back(&mut sandbox, error, what),
+            false => error,
+        });
+        if done.is_err() {
+            // Durable or not: what the store says of it is undone by the next netd, and was not kept by anybody.
+            let _ = self.write_sandbox(&sandbox, Durability::Lazy, what);
         }
         self.sandboxes.insert(id.clone(), sandbox);
-        result.and(written)
+        done
     }
 
     /// Undoes the attachment that came last, since it can't be kept.
@@ -99,7 +105,6 @@ impl Daemon {
         // Durable or not: with the journal's entry left, the next netd undoes what is undone already.
         let key = journal_key(&sandbox.record.id, &attachment.network);
         let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
-        let _ = self.write_sandbox(sandbox, Durability::Lazy, what);
         why
     }
 

@@ -47,13 +47,12 @@ const ANN: &str = "useradd -m -s /bin/bash -G sudo ann && echo \"ann:secret\" | 
 
 #[test]
 fn sudo_and_su() {
-    let real = Real::new("sudo, su", &["tools"]);
-    let row = Row::package("sudo", "tools", "sudo");
+    let real = Real::package("sudo", "sudo", &["tools"]);
     let open = "run --rm tools bash -c";
     let ids = real.ok(&format!("{open} '{ANN} && gosu ann sudo id -un && gosu ann sudo -u nobody id -un'"));
     assert_eq!(ids, "root\nnobody");
-    row.saw("a user becomes root and others");
-    row.end();
+    real.row.saw("a user becomes root and others");
+    real.row.end();
     let row = Row::package("su", "tools", "util-linux");
     assert_eq!(real.ok(&format!("{open} '{ANN} && su - ann -c \"id -un; pwd\"'")), "ann\n/home/ann");
     row.saw("root becomes a user");
@@ -64,8 +63,7 @@ fn sudo_and_su() {
 
 #[test]
 fn cron() {
-    let real = Real::new("cron", &["tools"]);
-    let row = Row::package("cron", "tools", "cron");
+    let real = Real::package("cron", "cron", &["tools"]);
     real.ok("run -d --name cron tools sh -c 'echo \"* * * * * root id -un > /proc/1/fd/1\" > /etc/cron.d/job && \
              echo \"* * * * * nobody id -un > /tmp/ran\" >> /etc/cron.d/job && exec cron -f -L 15'");
     // A job begins with the minute.
@@ -74,10 +72,9 @@ fn cron() {
         assert!(began.elapsed().as_secs() < 90, "no job ran: {}", real.tails());
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
-    row.saw("jobs of root and of another user at the minute");
-    real.until("logs cron", "root");
-    row.saw("logs");
-    row.end();
+    real.row.saw("jobs of root and of another user at the minute");
+    real.logs("cron", "root");
+    real.row.end();
 }
 
 #[test]
@@ -117,7 +114,7 @@ fn a_dns_server_on_port_53() {
 
 #[test]
 fn iperf3_and_tcpdump() {
-    let real = Real::new("iperf3", &["tools"]);
+    let real = Real::package("iperf3", "iperf3", &["tools"]);
     real.ok("network create app");
     real.ok("run -d --name server --network app tools iperf3 -s");
     real.until("run --rm --network app tools iperf3 -c server -t 1 -P 4", "receiver");
@@ -159,7 +156,7 @@ fn strace_and_gdb() {
 
 #[test]
 fn tunnels() {
-    let real = Real::new("OpenVPN", &["tools"]);
+    let real = Real::package("OpenVPN", "openvpn", &["tools"]);
     real.ok("network create app");
     let vpn = "--cap-add NET_ADMIN --device /dev/net/tun --network app";
     real.ok("run --rm -v keys:/keys tools openvpn --genkey secret /keys/key");
@@ -194,7 +191,7 @@ fn tunnels() {
 
 #[test]
 fn fuse() {
-    let real = Real::new("FUSE (bindfs, squashfuse)", &["tools"]);
+    let real = Real::package("FUSE (bindfs, squashfuse)", "fuse3", &["tools"]);
     let script = "mkdir -p /a /b /c && echo data > /a/file && bindfs -r /a /b && cat /b/file && ! touch /b/new 2>/dev/null && fusermount3 -u /b && \
                   mksquashfs /a /a.sq -quiet >/dev/null && squashfuse /a.sq /c && cat /c/file && umount /c";
     let said = real.ok(&format!(
@@ -207,7 +204,7 @@ fn fuse() {
 
 #[test]
 fn a_window_that_is_resized_reaches_full_screen_programs() {
-    let real = Real::new("bash", &["tools"]);
+    let real = Real::package("bash", "bash", &["tools"]);
     let mut terminal = Terminal::start(real.host.command(&["run", "--rm", "-it", "tools"]));
     terminal.send("echo size-$(stty size | tr ' ' x)-$TERM\n");
     terminal.expect("size-30x100-xterm");

@@ -31,6 +31,11 @@ impl Real {
         Self { host, row: Row::of(program, images[0]) }
     }
 
+    /// The same, where the program is another package of the image than the one that the image is named by.
+    pub fn package(program: &str, package: &str, images: &[&str]) -> Self {
+        Self { row: Row::package(program, images[0], package), ..Self::new(program, images) }
+    }
+
     /// Runs `rcr` with a line of words, of which some may be quoted.
     pub fn rcr(&self, line: &str) -> Ran {
         let words = words(line);
@@ -163,6 +168,11 @@ impl Row {
         let version = versions.lines().find_map(|line| line.strip_prefix(&format!("{package} ")));
         let version = version.unwrap_or_else(|| panic!("no package {package} in {image}"));
         Self { program: program.into(), version: version.into(), seen: Mutex::default() }
+    }
+
+    /// This project's own program.
+    pub fn own() -> Self {
+        Self { program: "rcr".into(), version: env!("CARGO_PKG_VERSION").into(), seen: Mutex::default() }
     }
 
     /// Notes what was seen; once is enough.

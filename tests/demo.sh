@@ -86,15 +86,22 @@ grep -q 'Welcome to nginx' "$state/page80"
 
 say "a real redis, found by name; what it was told outlives its container"
 run "$rcr" run -d --name cache --network eui_bridge -v cache:/data --memory 128m redis --appendonly yes
-ask() { "$rcr" run --rm --network eui_bridge redis redis-cli -h cache "$@"; }
-await() { for _ in $(seq 100); do if ask ping 2>/dev/null | grep -q PONG; then return; fi; sleep 0.1; done; echo "redis does not answer" >&2; return 1; }
+client=("$rcr" run --rm --network eui_bridge redis redis-cli -h cache)
+await() {
+  for _ in $(seq 100); do
+    if "${client[@]}" ping 2>/dev/null | grep -q PONG; then return; fi
+    sleep 0.1
+  done
+  echo "redis does not answer" >&2
+  return 1
+}
 await
-run ask set visitors 42
+run "${client[@]}" set visitors 42
 run "$rcr" stop cache
 run "$rcr" rm cache
 run "$rcr" run -d --name cache --network eui_bridge -v cache:/data redis --appendonly yes
 await
-run ask get visitors | tee "$state/visitors"
+run "${client[@]}" get visitors | tee "$state/visitors"
 grep -q 42 "$state/visitors"
 
 say "and all of it goes again"

@@ -64,12 +64,12 @@ fn web_app_database_cache() {
     real.page(80, "/", "cache=1\n");
     real.row.saw("a database that restarts, a cache that is replaced");
     real.ok("restart app");
-    real.page(80, "/", "cache=2");
+    real.page(80, "/", "cache=2\n");
     real.row.saw("nginx finds the restarted app at the address that it knows");
     real.ok("stop web app cache db");
     real.ok("start db cache app web");
-    let page = real.page(80, "/", "db=");
-    assert!(page.contains("cache=1"), "{page}");
+    // Redis writes what it has at its end, into the anonymous volume that stays with the container.
+    real.page(80, "/", "cache=3\n");
     real.row.saw("all stopped and started");
     real.row.end();
 }

@@ -8,7 +8,7 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images
+.PHONY: help build setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,7 +32,16 @@ images: ## Make the root file systems of the demo's and the tests' images
 	@test -s $(RCR_CACHE)/alpine.tar.gz || images/mkalpine
 	@test -s $(RCR_CACHE)/nginx.image.tar || images/mknginx
 
+real-images: ## Build images of real programs out of Debian's packages, for the tests
+	@tests/real/build
+
+compatibility: setup-test build images real-images ## Run the tests of real programs, and write docs/compatibility.md
+	@$(RCR_BIN)/compatibility begin
+	$(CARGO) nextest run --release --locked --workspace --no-fail-fast -E 'binary(/^real_/)'
+	@$(RCR_BIN)/compatibility write
+
 demo: setup build images ## Run the main job: two containers find each other by name, a published port answers
+	@tests/real/build redis
 	@tests/demo.sh
 
 demo-overlay: setup-overlay build images ## Show an overlay network over two hosts (namespaces on this kernel) with a real etcd

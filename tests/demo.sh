@@ -62,6 +62,9 @@ fi
 say "images made on this machine: one of a root file system, one of layers that share it"
 run "$rcr" image import "$cache/alpine.tar.gz" alpine
 run "$rcr" load -i "$cache/nginx.image.tar"
+# Debian's redis, packed by tests/real/build in the shape of the popular image; its layers lie apart and come in by a pipe.
+mapfile -t parts < <(tests/real/build --parts redis)
+tar -cf - "${parts[@]}" | run "$rcr" load
 run "$rcr" images
 
 say "a network, and a container on it"
@@ -81,6 +84,27 @@ fetch_from "$address:80" | tee "$state/page80"
 grep -q 'Welcome to nginx' "$state/page5000"
 grep -q 'Welcome to nginx' "$state/page80"
 
+say "a real redis, found by name; what it was told outlives its container"
+run "$rcr" run -d --name cache --network eui_bridge -v cache:/data --memory 128m redis --appendonly yes
+client=("$rcr" run --rm --network eui_bridge redis redis-cli -h cache)
+await() {
+  for _ in $(seq 100); do
+    if "${client[@]}" ping 2>/dev/null | grep -q PONG; then return; fi
+    sleep 0.1
+  done
+  echo "redis does not answer" >&2
+  return 1
+}
+await
+run "${client[@]}" set visitors 42
+run "$rcr" stop cache
+run "$rcr" rm cache
+run "$rcr" run -d --name cache --network eui_bridge -v cache:/data redis --appendonly yes
+await
+run "${client[@]}" get visitors | tee "$state/visitors"
+grep -q 42 "$state/visitors"
+
 say "and all of it goes again"
-run "$rcr" rm -f c1 web
+run "$rcr" rm -f c1 web cache
+run "$rcr" volume rm cache
 run "$rcr" network rm eui_bridge

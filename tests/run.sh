@@ -16,11 +16,15 @@ stage() {
 stage build make --no-print-directory build
 [ ${#failed[@]} = 0 ] || { echo "the build failed" >&2; exit 1; }
 stage images make --no-print-directory images
+stage real-images tests/real/build
+# The table of programs is of this run.
+"${RCR_BIN:?}/compatibility" begin
 if cargo nextest --version >/dev/null 2>&1; then
   stage tests cargo nextest run --release --locked --workspace --no-fail-fast
 else
   stage tests cargo test --release --locked --workspace --no-fail-fast -- --test-threads 2
 fi
+stage compatibility "$RCR_BIN/compatibility" check
 stage demo tests/demo.sh
 stage demo-overlay tests/demo-overlay.sh
 stage vm tests/vm/run

@@ -4,10 +4,11 @@
 set -euo pipefail
 want=$1
 # program:package
-demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils)
+demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils
+  mmdebstrap:mmdebstrap setfattr:attr flock:util-linux)
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
-  docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils openssl:openssl setfattr:attr zstd:zstd
-  qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod flock:util-linux
+  docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils openssl:openssl zstd:zstd
+  qemu-system-x86_64:qemu-system-x86 mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod
   dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client vagrant:vagrant)
 # The peers that rcr is measured against.
 bench=("${test[@]}" crun:crun /usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns dockerd:docker.io iptables:iptables)

@@ -9,6 +9,7 @@
 //! | [`images`] | `rcr` and layers for suites about images |
 //! | [`host`] | a host: its namespace, its state folders, `rcr` on it, the world outside |
 //! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
+//! | [`real`] | images of real programs, and the table of what was seen of them |
 //! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
 //! | [`snapshot`] | everything that a host has, as text, to be compared before and after |
 //! | [`terminal`] | a program on a pseudo terminal |
@@ -19,6 +20,7 @@ pub mod cluster;
 pub mod host;
 pub mod images;
 pub mod netns;
+pub mod real;
 pub mod registry;
 pub mod snapshot;
 pub mod terminal;

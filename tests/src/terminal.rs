@@ -88,6 +88,21 @@ impl Terminal {
         }
     }
 
+    /// Types ctrl-D until the program ends: what is typed while a command still runs is not the shell's.
+    #[track_caller]
+    pub fn end_of_input(&mut self) -> i32 {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < until, "never ended; the screen: {:?}", self.seen());
+            // It may end just now.
+            let _ = self.master.write_all(b"\x04");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits for the end; the exit code.
     #[track_caller]
     pub fn wait(&mut self) -> i32 {

@@ -1,0 +1,252 @@
+//! Languages: their threads, their processes, and what they take from their limits.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use tests::real::{Real, Row};
+
+/// A folder of programs to be bound into containers.
+fn programs(real: &Real, files: &[(&str, &str)]) -> PathBuf {
+    let folder = real.host.scratch().join("src");
+    std::fs::create_dir_all(&folder).unwrap();
+    files.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
+    folder
+}
+
+#[test]
+fn openjdk() {
+    let real = Real::new("OpenJDK", &["java"]);
+    let folder = programs(
+        &real,
+        &[(
+            "Main.java",
+            r#"import java.util.concurrent.*; import com.sun.net.httpserver.*; import java.net.*;
+public class Main { public static void main(String[] a) throws Exception {
+  var pool = Executors.newFixedThreadPool(64); var sum = new java.util.concurrent.atomic.AtomicLong(); var done = new CountDownLatch(64);
+  for (int i = 0; i < 64; i++) { int n = i; pool.submit(() -> { sum.addAndGet(n); done.countDown(); }); }
+  done.await();
+  System.out.println("sum " + sum + " heap " + Runtime.getRuntime().maxMemory() / 1048576 + " cpus " + Runtime.getRuntime().availableProcessors());
+  System.out.println(new String(new ProcessBuilder("echo", "spawned").start().getInputStream().readAllBytes()));
+  var server = HttpServer.create(new InetSocketAddress(8080), 0);
+  server.createContext("/", x -> { byte[] b = "from java\n".getBytes(); x.sendResponseHeaders(200, b.length); x.getResponseBody().write(b); x.close(); });
+  server.setExecutor(Executors.newCachedThreadPool()); server.start();
+  Runtime.getRuntime().addShutdownHook(new Thread(() -> System.out.println("shut down in order")));
+} }
+"#,
+        )],
+    );
+    real.ok("network create app");
+    let source = folder.display();
+    real.ok(&format!(
+        "run -d --name app --network app -p 8080:8080 -m 256m --cpus 1 -v {source}:/src:ro -w /src java java Main.java"
+    ));
+    let said = real.until("logs app", "spawned");
+    let heap: u64 = said.split("heap ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(said.contains("sum 2016") && said.contains("cpus 1"), "{said}");
+    real.row.saw("64 threads and a process");
+    assert!(heap <= 128, "a heap of {heap} MiB under a limit of 256 MiB");
+    real.row.saw("heap from the memory limit, processors from --cpus");
+    real.page(8080, "/", "from java");
+    real.row.saw("published port");
+    real.logs("app", "sum");
+    real.stops("app", 143, "shut down in order");
+    real.ok(&format!("run --rm -v {source}:/src:ro -w /tmp java sh -c 'javac -d . /src/Main.java && ls Main.class'"));
+    real.row.saw("javac");
+    real.row.end();
+}
+
+#[test]
+fn node() {
+    let real = Real::new("Node.js", &["node"]);
+    let folder = programs(
+        &real,
+        &[(
+            "app.js",
+            r#"const { Worker, isMainThread, parentPort } = require('worker_threads');
+if (!isMainThread) { let n = 0; for (let i = 0; i < 1e6; i++) n += i % 7; parentPort.postMessage(n); } else {
+  const all = [...Array(8)].map(() => new Promise((ok, no) => { const w = new Worker(__filename); w.on('message', ok); w.on('error', no); }));
+  Promise.all(all).then(r => console.log('workers', new Set(r).size));
+  require('child_process').exec('echo spawned', (e, out) => console.log(out || e));
+  require('dns').lookup(process.env.HOSTNAME, (e, a) => console.log('name', e || a));
+  require('crypto').pbkdf2('a', 'b', 1000, 32, 'sha256', (e, k) => console.log('pool', k.length));
+  console.log('limit', require('v8').getHeapStatistics().heap_size_limit >> 20);
+  const server = require('http').createServer((q, r) => r.end('from node\n')).listen(3000, () => console.log('listening'));
+  process.on('SIGTERM', () => server.close(() => { console.log('closed in order'); process.exit(0); }));
+}
+"#,
+        )],
+    );
+    real.ok("network create app");
+    real.ok(&format!(
+        "run -d --name app --network app -p 3000:3000 -m 256m --user 1000:1000 -v {}:/app -w /app node node app.js",
+        folder.display()
+    ));
+    for want in ["workers 1", "spawned", "pool 32", "name 172.", "listening"] {
+        real.until("logs app", want);
+    }
+    real.row.saw("worker threads, thread pool, a process, lookups");
+    let said = real.ok("logs app");
+    let limit: u64 = said.split("limit ").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    // The young generation comes on top of the limit; the host's memory would give 2 GiB and more.
+    assert!(limit < 300, "a heap of {limit} MiB under a limit of 256 MiB");
+    real.row.saw("heap from the memory limit");
+    real.page(3000, "/", "from node");
+    real.row.saw("published port");
+    let fetch = "fetch(\"http://app:3000\").then(r => r.text()).then(console.log)";
+    assert_eq!(real.ok(&format!("run --rm --network app node node -e '{fetch}'")), "from node");
+    real.row.saw("a client finds it by name");
+    real.logs("app", "listening");
+    real.stops("app", 0, "closed in order");
+    real.ok("run --rm --network none -w /tmp/p node sh -c 'npm init -y && npm pkg set scripts.hi=\"echo said\" && npm run hi'");
+    real.row.saw("npm");
+    real.on_terminal("run --rm -it node", "> ", "40+2", "42");
+    real.row.saw("its prompt on a terminal");
+    real.row.end();
+}
+
+const PYTHON: &str = r#"
+import threading, multiprocessing, asyncio, subprocess, concurrent.futures, os, tempfile
+def square(n): return n * n
+if __name__ == '__main__':
+    seen = []
+    threads = [threading.Thread(target=seen.append, args=(n,)) for n in range(50)]
+    [t.start() for t in threads]; [t.join() for t in threads]
+    print('threads', len(seen))
+    for way in ('fork', 'spawn', 'forkserver'):
+        with multiprocessing.get_context(way).Pool(4) as pool: print(way, sum(pool.map(square, range(10))))
+    with concurrent.futures.ProcessPoolExecutor(2) as pool: print('executor', sum(pool.map(square, range(10))))
+    queue = multiprocessing.Queue(); p = multiprocessing.Process(target=queue.put, args=('item',)); p.start(); print('queue', queue.get()); p.join()
+    async def main():
+        server = await asyncio.start_server(lambda r, w: w.close(), '127.0.0.1', 0)
+        p = await asyncio.create_subprocess_exec('echo', 'x', stdout=subprocess.PIPE)
+        print('asyncio', (await p.communicate())[0], await asyncio.to_thread(square, 3))
+    asyncio.run(main())
+    print('spawned', subprocess.run(['echo', 'posix_spawn'], capture_output=True, close_fds=False).stdout)
+    from multiprocessing import shared_memory
+    m = shared_memory.SharedMemory(create=True, size=1 << 20); m.close(); m.unlink(); print('shared memory')
+    print('cpus', len(os.sched_getaffinity(0)), 'done')
+"#;
+
+#[test]
+fn python_and_gunicorn() {
+    let real = Real::new("Python", &["python"]);
+    let app = "import os\nfrom flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef hello(): return f'from worker {os.getpid()}'\n";
+    let folder = programs(&real, &[("all.py", PYTHON), ("app.py", app)]);
+    let said = real.ok(&format!("run --rm -v {}:/src python python3 /src/all.py", folder.display()));
+    let wanted = "threads 50; fork 285; spawn 285; forkserver 285; executor 285; queue item; asyncio b'x\\n' 9; spawned b'posix_spawn\\n'; \
+                  shared memory; done";
+    for want in wanted.split("; ") {
+        assert!(said.contains(want), "{want}: {said}");
+    }
+    real.row.saw("50 threads, multiprocessing by fork, spawn and forkserver, asyncio, shared memory");
+    assert_eq!(real.ok("run --rm -u 1000 python python3 -c 'import ssl, sqlite3, ctypes, lzma; print(open(\"/dev/stdout\", \"w\").write(\"x\"))'").len(), 2);
+    real.row.saw("any user writes to /dev/stdout");
+    real.on_terminal("run --rm -it python", ">>> ", "print(40+2)", "42");
+    real.row.saw("its prompt on a terminal");
+    real.row.end();
+
+    let row = Row::package("gunicorn", "python", "gunicorn");
+    real.ok("network create app");
+    real.ok(&format!(
+        "run -d --name web --network app -p 8000:8000 -u 1000:1000 -v {}:/app -w /app python gunicorn -b 0.0.0.0:8000 -w 3 --threads 4 --access-logfile - app:app",
+        folder.display()
+    ));
+    // All three answer: a signal that meets a worker at its first steps is lost in gunicorn itself.
+    let mut workers = std::collections::BTreeSet::new();
+    for _ in 0..500 {
+        let page = real.page(8000, "/", "from worker");
+        workers.insert(page.rsplit(' ').next().unwrap().to_owned());
+        if workers.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(workers.len(), 3, "{workers:?}");
+    row.saw("three workers of four threads");
+    row.saw("published port");
+    real.ok("run --rm --network app python python3 -c 'import urllib.request; print(urllib.request.urlopen(\"http://web:8000\").read())'");
+    row.saw("a client finds it by name");
+    real.logs("web", "\"GET / HTTP/1.1\" 200");
+    row.saw("logs");
+    real.stops("web", 0, "Shutting down: Master");
+    row.saw("stop is graceful");
+    row.end();
+}
+
+#[test]
+fn ruby() {
+    let real = Real::new("Ruby", &["ruby"]);
+    let app = "require 'webrick'\n$stdout.sync = true\nputs 20.times.map { |n| Thread.new { n } }.sum(&:value)\nputs `echo spawned`\n\
+               r, w = IO.pipe\nfork { w.puts 'forked' }\nProcess.wait\nputs r.gets\ns = WEBrick::HTTPServer.new(Port: 4567)\n\
+               s.mount_proc('/') { |q, a| a.body = 'from ruby' }\ntrap('TERM') { s.shutdown }\ns.start\nputs 'ended in order'\n";
+    let folder = programs(&real, &[("app.rb", app)]);
+    real.ok(&format!("run -d --name app -p 4567:4567 -m 128m -v {}:/src ruby ruby /src/app.rb", folder.display()));
+    real.page(4567, "/", "from ruby");
+    real.row.saw("published port");
+    let said = real.until("logs app", "WEBrick::HTTPServer#start");
+    assert!(said.contains("190") && said.contains("spawned") && said.contains("forked"), "{said}");
+    real.row.saw("threads, fork and spawn");
+    real.sees_memory("app", 128 << 20);
+    real.logs("app", "WEBrick::HTTPServer#start");
+    real.stops("app", 0, "ended in order");
+    real.row.end();
+}
+
+#[test]
+fn go_compiled_inside() {
+    let real = Real::new("Go", &["golang"]);
+    let main = r#"package main
+import ("fmt"; "net"; "net/http"; "os"; "os/exec"; "os/signal"; "os/user"; "runtime"; "sync"; "syscall")
+// #include <pthread.h>
+// static void *one(void *x) { return x; }
+// static int threads(void) { pthread_t t; int n = 0; for (int i = 0; i < 16; i++) n += pthread_create(&t, 0, one, 0) == 0 && pthread_join(t, 0) == 0; return n; }
+import "C"
+func main() {
+	var wait sync.WaitGroup
+	for i := 0; i < 200; i++ { wait.Add(1); go func() { runtime.LockOSThread(); exec.Command("true").Run(); wait.Done() }() }
+	wait.Wait()
+	out, err := exec.Command("echo", "spawned").Output()
+	fmt.Println("cgo threads", C.threads(), string(out), err)
+	u, err := user.Current(); fmt.Println("user", u.Username, err)
+	names, err := net.LookupHost("app"); fmt.Println("lookup", len(names), err)
+	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "from go") }))
+	c := make(chan os.Signal, 1); signal.Notify(c, syscall.SIGTERM); fmt.Println("ready"); <-c; fmt.Println("ended in order")
+}
+"#;
+    let folder = programs(&real, &[("main.go", main), ("go.mod", "module app\n\ngo 1.19\n")]);
+    real.ok("network create app");
+    real.ok(&format!(
+        "run --rm -v {}:/src -v gocache:/root/.cache -w /src -e CGO_ENABLED=1 golang go build -o app .",
+        folder.display()
+    ));
+    real.row.saw("compiled inside, with cgo");
+    real.ok(&format!(
+        "run -d --name app --network app -p 8080:8080 -m 128m -v {}:/src golang /src/app",
+        folder.display()
+    ));
+    real.page(8080, "/", "from go");
+    real.row.saw("published port");
+    let said = real.until("logs app", "ready");
+    for want in ["cgo threads 16 spawned", "user root <nil>", "lookup 1 <nil>"] {
+        assert!(said.contains(want), "{want}: {said}");
+    }
+    real.row.saw("200 locked threads, cgo's threads, processes, lookups by libc");
+    real.logs("app", "ready");
+    real.stops("app", 0, "ended in order");
+    real.row.end();
+}
+
+#[test]
+fn gcc_builds_a_thousand_files() {
+    let real = Real::new("gcc", &["gcc"]);
+    let script = "mkdir /tmp/b; cd /tmp/b; for i in $(seq 1000); do echo \"int f$i(int n) { return n + $i; }\" > f$i.c; done; \
+                  { echo \"#include <stdio.h>\"; for i in $(seq 1000); do echo \"int f$i(int);\"; done; echo \"int main(void) { long s = 0;\"; \
+                  for i in $(seq 1000); do echo \"s += f$i(0);\"; done; echo \"printf(\\\"%ld\\\\n\\\", s); }\"; } > main.c; \
+                  printf \"all: \\$(patsubst %%.c,%%.o,\\$(wildcard *.c))\\n\\t\\$(CC) -o all \\$^\\n\" > Makefile; make -s -j4 CFLAGS=-O0 && ./all";
+    assert_eq!(real.ok(&format!("run --rm -v build:/tmp gcc bash -c '{script}'")), "500500");
+    real.row.saw("make -j4 of a thousand files");
+    // Processes that end out of order, many at once, under a limit of memory: all are buried.
+    let flood = "for i in $(seq 300); do (sleep 0.1 &) ; done; sleep 1; ls /proc | grep -c \"^[0-9]\"";
+    let left: usize = real.ok(&format!("run --rm --init -m 128m gcc bash -c '{flood}'")).parse().unwrap();
+    assert!(left < 12, "{left} processes are left");
+    real.row.saw("--init buries 300 orphans");
+    real.row.end();
+}

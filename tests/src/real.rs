@@ -1,0 +1,271 @@
+//! Hosts with images of real programs (`tests/real/build`), and the table of what was seen of them.
+//!
+//! A test writes commands as a person types them, and notes what it has seen. A test that ends well leaves its row; the rows become
+//! `docs/compatibility.md` (`tests/src/bin/compatibility.rs`).
+
+use crate::host::HOST_V4;
+use crate::host::bury;
+use crate::terminal::Terminal;
+use crate::{Host, Netns, Ran, bin};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long a program may take for what it does at last; a bound for a loaded machine, not a measure.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A host with images of real programs, and the row of the program that a test is about.
+pub struct Real {
+    pub host: Host,
+    pub row: Row,
+}
+
+impl Real {
+    /// A host with these images, and a row for a program that the first one has.
+    pub fn new(program: &str, images: &[&str]) -> Self {
+        let host = Host::bare();
+        images.iter().for_each(|image| load(&host, image));
+        Self { host, row: Row::of(program, images[0]) }
+    }
+
+    /// The same, where the program is another package of the image than the one that the image is named by.
+    pub fn package(program: &str, package: &str, images: &[&str]) -> Self {
+        Self { row: Row::package(program, images[0], package), ..Self::new(program, images) }
+    }
+
+    /// Runs `rcr` with a line of words, of which some may be quoted.
+    pub fn rcr(&self, line: &str) -> Ran {
+        let words = words(line);
+        self.host.rcr(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Runs `rcr`, which must succeed; its output without white space around it.
+    #[track_caller]
+    pub fn ok(&self, line: &str) -> String {
+        let ran = self.rcr(line);
+        assert_eq!(ran.code, 0, "`rcr {line}`\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
+        ran.stdout.trim().to_owned()
+    }
+
+    /// Runs `rcr` until it succeeds and its output (both streams) has this text.
+    #[track_caller]
+    pub fn until(&self, line: &str, want: &str) -> String {
+        let began = Instant::now();
+        loop {
+            let ran = self.rcr(line);
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            if ran.code == 0 && said.contains(want) {
+                return said;
+            }
+            assert!(began.elapsed() < PATIENCE, "`rcr {line}` never said {want:?}: {ran:?}\n{}", self.tails());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Asks a published port from outside until the answer has this text.
+    #[track_caller]
+    pub fn outside(&self, port: u16, say: impl AsRef<[u8]>, want: &str) -> String {
+        let began = Instant::now();
+        loop {
+            match ask(&self.host.outside, port, say.as_ref(), want) {
+                Ok(said) if said.contains(want) => return said,
+                other => {
+                    let said = self.tails();
+                    assert!(began.elapsed() < PATIENCE, "port {port} never said {want:?}: {other:?}\n{said}");
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// A web page on a published port, from outside.
+    #[track_caller]
+    pub fn page(&self, port: u16, path: &str, want: &str) -> String {
+        self.outside(port, &format!("GET {path} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"), want)
+    }
+
+    /// Runs `rcr` on a terminal: waits for a prompt, types as a keyboard does, and waits for a text that answers.
+    #[track_caller]
+    pub fn on_terminal(&self, line: &str, prompt: &str, keys: &str, want: &str) {
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut terminal = Terminal::start(self.host.command(&words));
+        terminal.expect(prompt);
+        terminal.send(&format!("{keys}\r"));
+        terminal.expect(want);
+        terminal.end_of_input();
+    }
+
+    /// Stops a container, which must end by itself, well within its time, with this code, and say so in its log.
+    #[track_caller]
+    pub fn stops(&self, name: &str, code: i64, log: &str) {
+        let began = Instant::now();
+        self.ok(&format!("stop -t 30 {name}"));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(25), "{name} was killed after {took:?}\n{}", self.tails());
+        assert_eq!(self.host.inspect(name, "/State/ExitCode"), code, "{}", self.tails());
+        let logs = self.rcr(&format!("logs {name}"));
+        let logs = format!("{}{}", logs.stdout, logs.stderr);
+        assert!(logs.contains(log), "no {log:?} in the log of {name}: {logs}");
+        self.row.saw("stop is graceful");
+    }
+
+    /// The log has this text.
+    #[track_caller]
+    pub fn logs(&self, name: &str, want: &str) {
+        self.until(&format!("logs {name}"), want);
+        self.row.saw("logs");
+    }
+
+    /// The memory limit is what programs read in the container, on either version of cgroups.
+    #[track_caller]
+    pub fn sees_memory(&self, name: &str, bytes: u64) {
+        let read = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
+        assert_eq!(self.ok(&format!("exec {name} sh -c '{read}'")), bytes.to_string());
+        self.row.saw("sees its memory limit");
+    }
+
+    /// What the containers said last, for a failure's message.
+    pub fn tails(&self) -> String {
+        let mut all = String::new();
+        for name in self.rcr("ps -aq").stdout.split_whitespace() {
+            let ran = self.rcr(&format!("logs --tail 30 {name}"));
+            let state = self.rcr(&format!("inspect {name}")).stdout;
+            let state = serde_json::from_str::<serde_json::Value>(&state).unwrap_or_default();
+            all += &format!("--- {} {}\n{}{}", state[0]["Name"], state[0]["State"], ran.stdout, ran.stderr);
+        }
+        all
+    }
+
+    /// Removes a container, and buries what it leaves to this process.
+    #[track_caller]
+    pub fn remove(&self, name: &str) {
+        self.ok(&format!("rm -f {name}"));
+        bury();
+    }
+}
+
+/// A row of the table.
+pub struct Row {
+    program: String,
+    version: String,
+    seen: Mutex<Vec<String>>,
+}
+
+impl Row {
+    /// A program, by the name that people know it by, with the version that this image has.
+    pub fn of(program: &str, image: &str) -> Self {
+        let version = std::fs::read_to_string(parts(image).1.join("version")).expect("the image has a version");
+        Self { program: program.into(), version: version.trim().into(), seen: Mutex::default() }
+    }
+
+    /// The version of a package in an image, for a program that is not the one which the image is named by.
+    pub fn package(program: &str, image: &str, package: &str) -> Self {
+        let versions = std::fs::read_to_string(parts(image).1.join("versions")).expect("the image has versions");
+        let version = versions.lines().find_map(|line| line.strip_prefix(&format!("{package} ")));
+        let version = version.unwrap_or_else(|| panic!("no package {package} in {image}"));
+        Self { program: program.into(), version: version.into(), seen: Mutex::default() }
+    }
+
+    /// This project's own program.
+    pub fn own() -> Self {
+        Self { program: "rcr".into(), version: env!("CARGO_PKG_VERSION").into(), seen: Mutex::default() }
+    }
+
+    /// Notes what was seen; once is enough.
+    pub fn saw(&self, what: &str) {
+        let mut seen = self.seen.lock().unwrap();
+        if !seen.iter().any(|known| known == what) {
+            seen.push(what.to_owned());
+        }
+    }
+
+    /// The test has ended well.
+    pub fn end(&self) {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        assert!(!seen.is_empty(), "a row without anything seen");
+        record(&serde_json::json!({ "program": self.program, "version": self.version, "seen": seen }));
+    }
+
+    /// The program can't run for a reason that was seen, too.
+    pub fn cannot(&self, reason: &str) {
+        record(&serde_json::json!({ "program": self.program, "version": self.version, "reason": reason }));
+    }
+}
+
+/// Where rows are kept until they are a table.
+pub fn results() -> PathBuf {
+    bin().join("compatibility-rows")
+}
+
+fn record(row: &serde_json::Value) {
+    let folder = results();
+    std::fs::create_dir_all(&folder).expect("a folder for rows");
+    let program = row["program"].as_str().expect("a name");
+    let name: String = program.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    std::fs::write(folder.join(name + ".json"), row.to_string()).expect("write the row");
+}
+
+/// One connection from here to the host's published port: what came until the wanted text did, or the end.
+fn ask(from: &Netns, port: u16, say: &[u8], want: &str) -> std::io::Result<String> {
+    let (say, want) = (say.to_vec(), want.to_owned());
+    from.inside(move || {
+        let to = format!("{HOST_V4}:{port}").parse().expect("an address");
+        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(&say)?;
+        let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let text = String::from_utf8_lossy(&said).into_owned();
+            if !text.is_empty() && text.contains(&want) {
+                return Ok(text);
+            }
+            match stream.read(&mut buffer)? {
+                0 => return Ok(text),
+                got => said.extend(&buffer[..got]),
+            }
+        }
+    })
+}
+
+/// What an image's archive is packed from, and the image's folder.
+fn parts(image: &str) -> (Vec<String>, PathBuf) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("real/build");
+    let output = Command::new(&script).args(["--parts", image]).output().expect("run tests/real/build");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the image `{image}` is not built, see `make real-images`: {error}");
+    let parts: Vec<String> = text.lines().map(str::to_owned).collect();
+    let folder = PathBuf::from(&parts[1]);
+    (parts, folder)
+}
+
+/// Loads an image: what `docker save` writes comes in by a pipe.
+pub fn load(host: &Host, image: &str) {
+    let mut tar = Command::new("tar").arg("-cf").arg("-").args(parts(image).0).stdout(Stdio::piped()).spawn().unwrap();
+    let output = host.command(&["load"]).stdin(tar.stdout.take().unwrap()).output().unwrap();
+    assert!(output.status.success(), "rcr load: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(tar.wait().unwrap().success(), "tar");
+}
+
+/// Words as a shell splits them: by white space, where no quote is open.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ' ' | '\n') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    assert!(quote.is_none(), "an open quote in {line}");
+    words.extend(word);
+    words
+}

@@ -3,6 +3,9 @@
 //! `tests/setup.sh` takes Docker's profile out of Debian's package. A small interpreter runs our program on the same calls. Each
 //! difference is on a list here, with its reason; the test fails on one that is not, and on a reason that has become idle.
 
+#![allow(clippy::unwrap_used)]
+#![cfg(target_arch = "x86_64")]
+
 use caps::Capability;
 use rcr::bundle::{caps as bundle_caps, powers::powers};
 use rcr::container::config::Security;
@@ -21,7 +24,7 @@ fn run(program: &[u64], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
     let word = |offset: u32| match offset {
         0 => number,
         4 => arch,
-        _ if offset >= 16 && offset % 8 == 0 => arguments[(offset as usize - 16) / 8] as u32,
+        _ if offset >= 16 && offset.is_multiple_of(8) => arguments[(offset as usize - 16) / 8] as u32,
         _ if offset >= 16 => (arguments[(offset as usize - 16) / 8] >> 32) as u32,
         _ => panic!("a load from {offset}"),
     };

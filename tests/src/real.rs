@@ -84,7 +84,7 @@ impl Real {
     /// A web page on a published port, from outside.
     #[track_caller]
     pub fn page(&self, port: u16, path: &str, want: &str) -> String {
-        self.outside(port, &format!("GET {path} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"), want)
+        self.outside(port, format!("GET {path} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n"), want)
     }
 
     /// Runs `rcr` on a terminal: waits for a prompt, types as a keyboard does, and waits for a text that answers.

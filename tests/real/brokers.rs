@@ -16,7 +16,7 @@ fn rabbitmq() {
     real.row.saw("starts as root and drops to its user");
     real.outside(5672, b"AMQP\0\0\x09\x01", "RabbitMQ");
     let api = |call: &str| format!("GET {call} HTTP/1.0\r\nAuthorization: Basic YXBwOnNlY3JldA==\r\n\r\n");
-    real.outside(15672, &api("/api/overview"), "rabbit@mq");
+    real.outside(15672, api("/api/overview"), "rabbit@mq");
     real.row.saw("published port");
     // A node of another container joins by name, with the cookie of the first.
     let cookie = real.ok("exec mq cat /var/lib/rabbitmq/.erlang.cookie");

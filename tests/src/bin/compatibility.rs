@@ -23,7 +23,7 @@ its popular image has, and uses as its users do. `make test` runs all of them, a
 /// A line of the table, by the name that sorts it.
 fn rows() -> BTreeMap<String, String> {
     let mut rows = BTreeMap::new();
-    for entry in std::fs::read_dir(tests::real::results()).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(::tests::real::results()).into_iter().flatten().flatten() {
         let text = std::fs::read(entry.path()).expect("read a row");
         let row: serde_json::Value = serde_json::from_slice(&text).expect("a row is JSON");
         let (program, version) =
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let ran: Vec<String> = rows().into_values().collect();
     match std::env::args().nth(1).as_deref() {
         Some("begin") => {
-            let folder = tests::real::results();
+            let folder = ::tests::real::results();
             if folder.exists() {
                 std::fs::remove_dir_all(folder).expect("forget earlier rows");
             }

@@ -1,16 +1,16 @@
 //! Flags and image defaults → the container's config. All that can be refused is refused here.
 
-use super::{image_defaults, network_flags};
-use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs, StorageArgs};
-use crate::cli::mounts::{self, MountFlag, Source, VolumeFlag};
+use super::{image_defaults, mounts, network_flags};
+use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs};
+use crate::cli::mounts::VolumeFlag;
 use crate::cli::{devices, value};
 use crate::container::config::{
-    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, ImageUse, Mount, MountKind, Network, NetworkMode,
-    Process, Resources, Security,
+    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, ImageUse, Mount, Network, NetworkMode, Process,
+    Resources, Security,
 };
-use crate::container::lifecycle::Instance;
-use crate::container::store::{Container, private_folder};
-use crate::container::{names, seed};
+use crate::container::lifecycle::{self, Instance};
+use crate::container::names;
+use crate::container::store::Container;
 use crate::init::plan::{RlimitPlan, UserPlan};
 use crate::report::{self, Doing, Failure, Outcome};
 use crate::shim::config::RestartPolicy;
@@ -94,9 +94,10 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     config.network.exposed.dedup();
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
     config.name = take_name(instance, args.name.as_deref(), &config.id, !args.rm)?;
-    if let Err(failure) = add_volumes(instance, &mut config, parsed.volumes, &image_volumes) {
+    if let Err(failure) = mounts::add_volumes(instance, &mut config, parsed.volumes, &image_volumes) {
+        let left = lifecycle::forget_anonymous_volumes(&instance.dirs, &config).err().map(|e| e.text());
         let _ = instance.containers().release_name(&config.name);
-        return Err(failure);
+        return Err(failure.leaving(left));
     }
     Ok(config)
 }
@@ -144,7 +145,7 @@ struct Parsed {
 
 impl Parsed {
     fn from(args: &CreateArgs, instance: &Instance) -> Outcome<Self> {
-        let (volumes, tmpfs) = storage(&args.storage)?;
+        let (volumes, tmpfs) = mounts::storage(&args.storage)?;
         let configured = &instance.config.dns;
         let net = &args.network;
         let mode = network_flags::mode(instance, args)?;
@@ -343,24 +344,6 @@ pub fn set_default(all: &mut Vec<String>, variable: &str) {
     }
 }
 
-fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
-    let mut volumes = flags("--volume", &args.volume, mounts::volume)?;
-    let mut tmpfs = flags("--tmpfs", &args.tmpfs, mounts::tmpfs)?;
-    for mount in flags("--mount", &args.mount, mounts::mount)? {
-        match mount {
-            MountFlag::Volume(volume) => volumes.push(volume),
-            MountFlag::Tmpfs(mount) => tmpfs.push(mount),
-        }
-    }
-    let mut targets: Vec<&str> =
-        volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
-    targets.sort_unstable();
-    if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::new(format!("cannot mount twice on `{}`", twice[0])));
-    }
-    Ok((volumes, tmpfs))
-}
-
 fn security(args: &SecurityArgs, defaults: &netd_api::SecurityConfig) -> Outcome<Security> {
     let upper = |names: &[String]| names.iter().map(|name| name.to_uppercase()).collect();
     let mut all = Security {
@@ -453,89 +436,4 @@ fn rlimits(given: &[String]) -> Outcome<Vec<RlimitPlan>> {
 fn image_ports(defaults: &oci_spec::image::Config) -> Outcome<Vec<Exposed>> {
     let ports = defaults.exposed_ports().clone().unwrap_or_default();
     ports.iter().map(|text| flag("the image's port", text, value::exposed(text))).collect()
-}
-
-fn add_volumes(instance: &Instance, config: &mut Config, given: Vec<VolumeFlag>, image: &[String]) -> Outcome<()> {
-    for volume in given {
-        let kind = match volume.source {
-            Source::Path(ref path) => bind(path.clone(), &volume, config)?,
-            Source::Volume(name) => MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: false },
-            Source::Anonymous => anonymous(instance)?,
-        };
-        seed(config, &kind, &volume.target, volume.copy)?;
-        config.mounts.push(Mount { target: volume.target, kind, read_only: volume.read_only });
-    }
-    for target in image {
-        let target = target.trim_end_matches('/').to_owned();
-        if target.starts_with('/') && !config.mounts.iter().any(|m| m.target == target) {
-            let kind = anonymous(instance)?;
-            seed(config, &kind, &target, true)?;
-            config.mounts.push(Mount { target, kind, read_only: false });
-        }
-    }
-    Ok(())
-}
-
-/// A new volume begins with what the image has there.
-fn seed(config: &Config, kind: &MountKind, target: &str, copy: bool) -> Outcome<()> {
-    let MountKind::Volume { source, .. } = kind else { return Ok(()) };
-    let folder = source.parent().unwrap_or(source);
-    seed::first_use(folder, &config.image.layers, target, copy)
-}
-
-/// Device files that every container has; bound to another name (`-v /dev/null:/etc/x`) they work as they are.
-const COMMON_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
-
-fn bind(source: PathBuf, flag: &VolumeFlag, config: &Config) -> Outcome<MountKind> {
-    let doing = || format!("cannot bind `{}`", source.display());
-    if !source.exists() {
-        if !flag.create_source {
-            return Err(Failure::new(doing())
-                .because("it does not exist on the host")
-                .hint("create it, or use `-v`, which makes a folder"));
-        }
-        std::fs::create_dir_all(&source).doing(doing)?;
-    }
-    let source = source.canonicalize().doing(doing)?;
-    let kind = std::fs::metadata(&source).doing(doing)?.file_type();
-    let is_device =
-        std::os::unix::fs::FileTypeExt::is_char_device(&kind) || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
-    let opened = config.security.privileged || !config.device_rules.is_empty() || !config.devices.is_empty();
-    if is_device && !opened && !COMMON_DEVICES.iter().any(|common| source == Path::new(common)) {
-        let (from, to) = (source.display(), &flag.target);
-        return Err(Failure::new(doing())
-            .because("it is a device, which a container may not open unless it is given")
-            .hint(format!("`--device {from}:{to}` gives it; `--device-cgroup-rule` opens what is bound")));
-    }
-    // With rules of the user's own, what they open must not be shut by the mount.
-    let (dev, suid) = (flag.dev || is_device || opened, flag.suid || config.security.privileged);
-    Ok(MountKind::Bind { source, recursive: flag.recursive, propagation: flag.propagation, dev, suid })
-}
-
-fn anonymous(instance: &Instance) -> Outcome<MountKind> {
-    let name = names::new_id().doing(|| "cannot make a volume name")?.to_string();
-    Ok(MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: true })
-}
-
-/// The folder of a volume, made if it is new; a mark then says so until its first use.
-pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {
-    let volumes = instance.dirs.volumes();
-    let folder = volumes.join(name);
-    let data = folder.join(seed::DATA);
-    let make = || -> std::io::Result<()> {
-        private_folder(&volumes)?;
-        if !data.is_dir() {
-            std::fs::create_dir_all(&folder)?;
-            std::fs::write(folder.join(seed::NEW), [])?;
-            std::fs::create_dir_all(&data)?;
-            open_up(&data)?;
-        }
-        Ok(())
-    };
-    make().doing(|| format!("cannot create the volume `{name}`"))?;
-    Ok(data)
-}
-
-fn open_up(folder: &Path) -> std::io::Result<()> {
-    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755))
 }

@@ -10,6 +10,7 @@ mod info;
 mod inspect;
 mod lan_options;
 mod logs;
+mod mounts;
 mod network;
 mod network_flags;
 mod network_update;

@@ -1,6 +1,6 @@
 //! `volume`.
 
-use super::{create, each, inspect, table};
+use super::{each, inspect, mounts, table};
 use crate::cli::volume::{ListArgs, VolumeCommand};
 use crate::container::config::MountKind;
 use crate::container::lifecycle::Instance;
@@ -16,7 +16,7 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
         VolumeCommand::Create { name } => {
             instance.dirs.ensure()?;
             check(&name)?;
-            create::make_volume(instance, &name)?;
+            mounts::make_volume(instance, &name)?;
             println!("{name}");
             Ok(0)
         }

@@ -373,11 +373,16 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
     release(instance, &config.id)?;
     cleanup_cgroup(&config.id)?;
     if volumes {
-        for folder in anonymous_volumes(&instance.dirs, config) {
-            cleanup::remove_folder(&folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))?;
-        }
+        forget_anonymous_volumes(&instance.dirs, config)?;
     }
     instance.containers().remove(config)
+}
+
+/// Removes the volumes that nobody gave a name.
+pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
+    anonymous_volumes(dirs, config).iter().try_for_each(|folder| {
+        cleanup::remove_folder(folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))
+    })
 }
 
 /// The cgroup of a container whose shim could not remove it.

@@ -1,8 +1,10 @@
-//! The shim's event loop: one thread, one poll(2).
+//! The shim's event loop: one thread, one poll(2) ([`ready`]); how it ends is in [`end`].
 
-use super::cleanup;
+mod end;
+mod ready;
+
 use super::client::{Client, Event, Role};
-use super::config::{Answer, CONTROL_FD, RestartPolicy, ShimConfig, StartFailure};
+use super::config::{Answer, CONTROL_FD, ShimConfig, StartFailure};
 use super::launch::{self, Running};
 use super::log::{Log, Stream};
 use super::protocol::{self, Request, Response, SOCKET_NAME, kind};
@@ -13,8 +15,6 @@ use crate::sys::{fd, signal, tty};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -185,53 +185,6 @@ impl Shim {
                 return;
             }
         }
-    }
-
-    fn wait(&self) -> Ready {
-        let mut what = vec![Source::Signal, Source::Listener];
-        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
-        for (index, client) in self.clients.iter().enumerate() {
-            // A container that does not read its stdin makes whoever writes it wait.
-            let mut flags = if self.input.len() > MAX_INPUT { PollFlags::empty() } else { PollFlags::IN };
-            flags.set(PollFlags::OUT, client.wants_to_write());
-            what.push(Source::Client(index));
-            fds.push(PollFd::from_borrowed_fd(client.fd(), flags));
-        }
-        if let Some(starter) = &self.starter {
-            what.push(Source::Starter);
-            fds.push(PollFd::new(starter, PollFlags::IN));
-        }
-        // Who attaches with the start gets all of the output: the end waits for the word, too.
-        if let (Some(running), None) = (&self.running, &self.starter) {
-            what.push(Source::Exit);
-            fds.push(PollFd::new(&running.pidfd, PollFlags::IN));
-            if !self.clients.iter().any(Client::is_behind) {
-                for stream in [Stream::Stdout, Stream::Stderr] {
-                    if let Some(output) = running.output(stream) {
-                        what.push(Source::Output(stream));
-                        fds.push(PollFd::from_borrowed_fd(output, PollFlags::IN));
-                    }
-                }
-            }
-            if let (Some(stdin), false) = (running.input(), self.input.is_empty()) {
-                what.push(Source::Stdin);
-                fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
-            }
-        }
-        let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
-        let _ = poll(&mut fds, timeout.as_ref());
-        let mut ready = Ready::default();
-        for (source, fd) in what.into_iter().zip(&fds) {
-            if !fd.revents().is_empty() {
-                ready.add(source);
-            }
-        }
-        ready
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        [self.restart_at, self.kill_at].into_iter().flatten().min()
     }
 
     fn on_signal(&mut self) {
@@ -408,173 +361,6 @@ impl Shim {
         if self.clients.len() < before {
             // Talking is done; what is left is waiting.
             crate::sys::memory::forget_file_pages();
-        }
-    }
-
-    /// Init has ended. True: so does the shim.
-    fn on_exit(&mut self) -> bool {
-        let Some(running) = &self.running else { return false };
-        let Ok(Some(status)) =
-            waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
-        else {
-            return false;
-        };
-        let code = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => code,
-            (None, Some(signal)) => 128 + signal,
-            (None, None) => 128 + libc::SIGKILL,
-        };
-        // All other processes of the pid namespace are gone by now, so what the pipes hold is all there will be.
-        while self.copy_output(Stream::Stdout) {}
-        while self.copy_output(Stream::Stderr) {}
-        self.log.finish();
-        self.running = None;
-        self.kill_at = None;
-        self.input.clear();
-        self.state.init = None;
-        self.state.exit_code = Some(code);
-        self.state.finished_at = Some(now());
-        if self.will_restart(code) {
-            self.plan_restart(code);
-            return false;
-        }
-        self.end(code);
-        true
-    }
-
-    fn will_restart(&self, code: i32) -> bool {
-        if self.stopping {
-            return false;
-        }
-        match self.config.restart {
-            RestartPolicy::No => false,
-            RestartPolicy::OnFailure(None) => code != 0,
-            RestartPolicy::OnFailure(Some(limit)) => code != 0 && self.state.restart_count < limit,
-            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-        }
-    }
-
-    fn plan_restart(&mut self, code: i32) {
-        if self.started.elapsed() >= GOOD_RUN {
-            self.delay = FIRST_DELAY;
-        }
-        self.restart_at = Some(Instant::now() + self.delay);
-        self.delay = (self.delay * 2).min(LONGEST_DELAY);
-        self.state.status = Status::Restarting;
-        self.close_input = false;
-        self.save();
-        // An attached client has seen its run end.
-        for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
-            client.push_exit(code);
-            client.flush();
-        }
-    }
-
-    /// What is due. True: the shim ends.
-    fn on_time(&mut self) -> bool {
-        let now = Instant::now();
-        if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_at = None;
-            let _ = self.kill(libc::SIGKILL);
-        }
-        if self.restart_at.is_none() || (!self.stopping && self.restart_at.is_some_and(|at| at > now)) {
-            return false;
-        }
-        self.restart_at = None;
-        let last = self.state.exit_code.unwrap_or_default();
-        if self.stopping {
-            self.end(last);
-            return true;
-        }
-        self.state.restart_count += 1;
-        match self.launch() {
-            Ok(()) => false,
-            Err(failure) => {
-                self.state.error = Some(failure.doing);
-                self.end(if failure.execute { 127 } else { 125 });
-                true
-            }
-        }
-    }
-
-    /// The last acts: cgroups, state or everything, then the news.
-    fn end(&mut self, code: i32) {
-        cleanup::remove_cgroups(&self.config.cgroup);
-        self.state.status = Status::Exited;
-        self.state.exit_code = Some(code);
-        self.state.shim = None;
-        match &self.config.remove {
-            Some(paths) => {
-                if let Err(error) = cleanup::remove_paths(paths) {
-                    self.state.error = Some(format!("remove the container: {error}"));
-                    self.save();
-                }
-            }
-            None => {
-                // The state first: who finds no socket must find the end written down.
-                self.save();
-                let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
-            }
-        }
-        self.say_goodbye(code);
-    }
-
-    /// Tells every client the end, and stays until each that still lives has taken all there was: no byte and no exit code is lost
-    /// to a slow reader. Whoever only held the network hears of the end at once.
-    fn say_goodbye(&mut self, code: i32) {
-        self.netns = None;
-        self.clients.retain(|client| matches!(client.role, Role::Attached { .. } | Role::Waiting | Role::Done));
-        for client in &mut self.clients {
-            if client.role != Role::Done {
-                client.push_exit(code);
-            }
-            client.flush();
-        }
-        self.clients.retain(|client| !client.is_finished());
-        while !self.clients.is_empty() {
-            let mut fds: Vec<PollFd> =
-                self.clients.iter().map(|client| PollFd::from_borrowed_fd(client.fd(), PollFlags::OUT)).collect();
-            let _ = poll(&mut fds, None);
-            drop(fds);
-            self.clients.iter_mut().for_each(Client::flush);
-            self.clients.retain(|client| !client.is_finished());
-        }
-    }
-}
-
-/// What poll(2) watches.
-enum Source {
-    Signal,
-    Starter,
-    Listener,
-    Client(usize),
-    Exit,
-    Output(Stream),
-    Stdin,
-}
-
-/// What poll(2) found.
-#[derive(Default)]
-struct Ready {
-    signal: bool,
-    starter: bool,
-    listener: bool,
-    exited: bool,
-    stdin: bool,
-    clients: Vec<usize>,
-    outputs: Vec<Stream>,
-}
-
-impl Ready {
-    fn add(&mut self, source: Source) {
-        match source {
-            Source::Signal => self.signal = true,
-            Source::Starter => self.starter = true,
-            Source::Listener => self.listener = true,
-            Source::Exit => self.exited = true,
-            Source::Stdin => self.stdin = true,
-            Source::Client(index) => self.clients.push(index),
-            Source::Output(stream) => self.outputs.push(stream),
         }
     }
 }

@@ -34,7 +34,9 @@ fetch_profile() {
   [ -s "$cache/docker-seccomp.json" ] && return
   mkdir -p "$cache"
   dir=$(mktemp -d)
-  (cd "$dir" && chmod 755 . && apt-get download -qq golang-github-docker-docker-dev >/dev/null 2>"$dir/errors" \
+  download() { apt-get download -qq golang-github-docker-docker-dev >/dev/null 2>"$dir/errors"; }
+  # apt may not know yet what there is.
+  (cd "$dir" && chmod 755 . && { download || { apt-get update -qq && download; }; } \
     && dpkg-deb --fsys-tarfile ./*.deb | tar -xO --wildcards '*/profiles/seccomp/default.json' > "$cache/docker-seccomp.json.new" \
     && mv "$cache/docker-seccomp.json.new" "$cache/docker-seccomp.json") || { cat "$dir/errors" >&2; rm -rf "$dir"; return 1; }
   rm -rf "$dir"

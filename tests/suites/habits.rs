@@ -199,6 +199,21 @@ fn caps_of_this_process() -> u64 {
 }
 
 #[test]
+fn a_health_check_that_is_not_run_is_named_once() {
+    let host = Host::new();
+    let said = |name: &str, test: &str| {
+        let config = format!(r#"{{"Cmd":["true"],"Healthcheck":{{"Test":{test}}}}}"#);
+        tests::images::layered(&host, name, "mkdir empty", &config);
+        let ran = host.rcr(&["run", "--rm", "--network", "none", name]).expect_code(0);
+        ran.stderr.matches("HEALTHCHECK").count()
+    };
+    assert_eq!(said("checked", r#"["CMD","true"]"#), 1);
+    assert_eq!(said("shell", r#"["CMD-SHELL","true"]"#), 1);
+    assert_eq!(said("none", r#"["NONE"]"#), 0);
+    assert_eq!(said("empty", "[]"), 0);
+}
+
+#[test]
 fn logs_keep_characters_whole_and_take_every_form_of_time() {
     let host = Host::new();
     let script = "i=0; while [ $i -lt 6000 ]; do printf 'h\\303\\251\\355\\225\\234\\360\\237\\230\\200'; i=$((i + 1)); done; echo";

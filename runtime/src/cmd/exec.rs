@@ -62,13 +62,38 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         Answer::Exited { code } => return Ok(code),
     };
     let Some(signals) = signals else { return Ok(0) };
-    let terminal = fds.pop();
-    let _raw = if terminal.is_some() && args.interactive { RawMode::enter()? } else { None };
-    let outputs = match &terminal {
-        Some(master) => [Some(master.try_clone().doing(|| "cannot read the terminal")?), None],
-        None => pipes.outputs,
+    let keys = DetachKeys::new(if args.tty { keys } else { Vec::new() });
+    let ours = Ours { input: pipes.stdin, outputs: pipes.outputs, terminal: fds.pop() };
+    relay(ours, control, signals, target, keys, args.interactive)
+}
+
+/// Our ends of the program's streams.
+struct Ours {
+    input: Option<OwnedFd>,
+    outputs: [Option<OwnedFd>; 2],
+    /// Takes the place of both.
+    terminal: Option<OwnedFd>,
+}
+
+/// Connects our standard streams to the program's until its end; its exit code.
+fn relay(
+    ours: Ours,
+    control: UnixStream,
+    signals: Signals,
+    target: i32,
+    keys: DetachKeys,
+    interactive: bool,
+) -> Outcome<i32> {
+    let Ours { input, outputs, terminal } = ours;
+    let _raw = if terminal.is_some() && interactive { RawMode::enter()? } else { None };
+    let (input, outputs) = match &terminal {
+        Some(master) => {
+            let copy = || master.try_clone().doing(|| "cannot use the terminal");
+            (interactive.then(copy).transpose()?, [Some(copy()?), None])
+        }
+        None => (input, outputs),
     };
-    let unblock = outputs.iter().chain([&pipes.stdin]).flatten();
+    let unblock = outputs.iter().chain([&input]).flatten();
     for end in unblock {
         rustix::io::ioctl_fionbio(end, true).map_err(std::io::Error::from).doing(|| "cannot use the streams")?;
     }
@@ -78,8 +103,7 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         signals,
         insistence: Insistence::default(),
         target,
-        keys: DetachKeys::new(if terminal.is_some() { keys } else { Vec::new() }),
-        input: terminal.as_ref().filter(|_| args.interactive).map(|master| master.try_clone()).transpose(),
+        keys,
         sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],
         limits: [usize::MAX; 2],
         terminal,
@@ -87,7 +111,7 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         to_send: Vec::new(),
         code: None,
     };
-    relay.run(pipes.stdin)
+    relay.run(input)
 }
 
 fn exec_config(container: &Container, args: &ExecArgs, streams: [bool; 3]) -> Outcome<ExecConfig> {
@@ -147,8 +171,6 @@ struct Relay {
     target: i32,
     keys: DetachKeys,
     terminal: Option<OwnedFd>,
-    /// Where what is typed goes: the terminal, or the pipe to its stdin; `None` after the end.
-    input: std::io::Result<Option<OwnedFd>>,
     /// stdout and stderr, until their ends; a terminal stands for both.
     outputs: [Option<OwnedFd>; 2],
     sinks: [Sink; 2],
@@ -172,11 +194,8 @@ enum Source {
 }
 
 impl Relay {
-    fn run(mut self, pipe: Option<OwnedFd>) -> Outcome<i32> {
-        if pipe.is_some() {
-            self.input = Ok(pipe);
-        }
-        let mut input = std::mem::replace(&mut self.input, Ok(None)).doing(|| "cannot write to the terminal")?;
+    /// `input`: where what is typed goes, the terminal or the pipe to the program's stdin.
+    fn run(mut self, mut input: Option<OwnedFd>) -> Outcome<i32> {
         loop {
             if let Some(code) = self.code.filter(|_| self.is_drained()) {
                 return Ok(code);

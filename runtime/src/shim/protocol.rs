@@ -80,7 +80,7 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
 /// How long a shim may take to answer, in seconds.
 const PATIENCE: u64 = 5;
 
-/// Connects to a shim, or to netd. One that is stopped, with a queue that is full, is given up on.
+/// Connects to a shim. One that is stopped, with a queue that is full, is given up on.
 pub fn connect(socket: &Path) -> io::Result<UnixStream> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
     with_short_path(socket, |path| {

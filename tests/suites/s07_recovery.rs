@@ -60,6 +60,30 @@ fn containers_that_end_while_netd_is_away_are_released_by_the_next_one() {
 }
 
 #[test]
+fn a_netd_that_is_told_to_end_leaves_nothing_for_the_next_one_to_do() {
+    use nix::sys::signal::{Signal, kill};
+    let host = Host::new();
+    host.ok(&["run", "-d", "--name", "stays", "alpine", "sleep", "1000"]);
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        host.ok(&["run", "-d", "--name", "goes", "alpine", "sleep", "1000"]);
+        let netd = host.netd_pid().unwrap();
+        host.ok(&["rm", "-f", "goes"]);
+        kill(nix::unistd::Pid::from_raw(netd), signal).unwrap();
+        eventually("netd has ended", || host.netd_pid() != Some(netd));
+        let log = host.run_dir().join("netd.log");
+        let before = std::fs::read_to_string(&log).unwrap().len();
+        host.ok(&["network", "ls"]);
+        let said = std::fs::read_to_string(&log).unwrap()[before..].to_owned();
+        assert!(said.contains("ready, pid") && !said.contains("releasing"), "{signal}: {said}");
+        assert!(pings_from("stays", &host));
+    }
+}
+
+fn pings_from(name: &str, host: &Host) -> bool {
+    host.rcr(&["exec", name, "ping", "-c", "1", "-W", "1", HOST_V4]).code == 0
+}
+
+#[test]
 fn a_flushed_ruleset_comes_back() {
     let host = pair();
     let rules = || String::from_utf8_lossy(&host.netns.try_run("nft -s list table inet rcr").stdout).into_owned();

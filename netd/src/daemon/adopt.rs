@@ -6,7 +6,7 @@ use super::server::reach_shim;
 use super::state::{Daemon, NetworkState};
 use crate::firewall::{Datum, Element, Set};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, JournalState, delete_marked, observe};
+use crate::kernel::{Journal, JournalState, KernelError, delete_marked, observe};
 use crate::model::Network;
 use crate::plan::{Op, Outcome};
 use crate::store::{Change, Durability, StoreError, records};
@@ -34,7 +34,7 @@ impl Daemon {
         self.undo_unfinished_updates()?;
         self.settle_base();
         self.settle_table()?;
-        self.restore_wireguard()?;
+        self.settle_tunnels()?;
         self.sweep()?;
         self.predefined_networks()?;
         let idle: Vec<NetworkId> =
@@ -164,6 +164,15 @@ impl Daemon {
         if !(wanted && whole) {
             self.base_down();
         }
+    }
+
+    /// What encrypted networks need comes back where it is lacking; what a crash on the way down has left goes.
+    fn settle_tunnels(&mut self) -> Result<(), KernelError> {
+        if self.networks.values().any(|n| n.journal.is_some() && n.network.shared) {
+            return self.restore_wireguard();
+        }
+        self.close_tunnels();
+        Ok(())
     }
 
     /// Takes the table over and writes it whole, in one transaction; or deletes what is left of it.

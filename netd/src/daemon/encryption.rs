@@ -144,11 +144,11 @@ impl Daemon {
 
     /// Brings links and peers to what keys and hosts there are.
     pub(super) fn settle_wireguard(&mut self, also: Option<&Network>) -> Result<(), String> {
-        let Some(identity) = self.membership.identity.clone() else { return Ok(()) };
         let here = self.encrypted_here(also);
         let snapshot = self.membership.snapshot.clone();
         let (mut wanted, mut knows) = (Plan::default(), BTreeMap::new());
         if !here.is_empty() {
+            let Some(identity) = self.membership.identity.clone() else { return Ok(()) };
             if snapshot.nodes.is_empty() && self.encryption.links.is_some() {
                 // Nothing was heard of the cluster yet: what the last netd knew stays.
                 return Ok(());

@@ -237,11 +237,28 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
         let _inside = runtime.enter();
         Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
     };
+    end_on_signals(&runtime, sender.clone())?;
     let mut daemon =
         Daemon::new(options.config.clone(), Box::new(store), kernel, stock, dns, runtime, sender, log.clone());
     daemon.adopt()?;
     daemon.join_cluster();
     Ok(daemon)
+}
+
+/// SIGTERM and SIGINT end netd between two of its undertakings; a second one ends it at once.
+fn end_on_signals(runtime: &tokio::runtime::Runtime, sender: std::sync::mpsc::Sender<Input>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _inside = runtime.enter();
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    runtime.spawn(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        // The writer may have ended by itself.
+        let _ = sender.send(Input::End);
+        // Whoever asks again does not want to wait for the kernel; the journals hold what is under way.
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        std::process::exit(128 + nix::sys::signal::Signal::SIGTERM as i32);
+    });
+    Ok(())
 }
 
 /// An error with all its causes, in one line.

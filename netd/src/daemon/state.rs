@@ -51,6 +51,8 @@ pub enum Input {
     Leased(ContainerId, NetworkId, LanLease),
     /// A host whose lease has ended answers on the data path.
     Answered(netd_api::NodeId),
+    /// netd is to end: SIGTERM or SIGINT.
+    End,
 }
 
 /// A network with what changes about it.
@@ -146,7 +148,7 @@ impl Daemon {
         }
     }
 
-    /// Works the queue off until a `Shutdown`.
+    /// Works the queue off until a `Shutdown` or a signal. What is lazy is on the disk then.
     pub fn work(&mut self, inbox: &Receiver<Input>, tick: Duration) {
         let mut next = Instant::now() + tick;
         while !self.ending {
@@ -156,8 +158,11 @@ impl Daemon {
                     self.tick();
                     next = Instant::now() + tick;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
+        }
+        if let Err(error) = self.store.flush() {
+            self.log.line(error.to_string());
         }
     }
 
@@ -181,6 +186,7 @@ impl Daemon {
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
             Input::Answered(id) => self.host_answered(&id),
+            Input::End => self.ending = true,
             Input::Cluster(snapshot) => self.cluster_changed(snapshot),
             Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
             Input::DesignChange(id, wanted, answer) => {
@@ -287,6 +293,8 @@ impl Daemon {
         if let Ok(true) = self.store.settle() {
             self.log.line("the store can be written again");
         }
+        // Nobody asks for anything: the next netd, however this one ends, finds what is. A disk that is full has been told of.
+        let _ = self.store.flush();
         self.rest_idle_networks(now);
         self.retire_key(now);
         self.ask_silent_hosts(now);

@@ -20,6 +20,8 @@ pub struct Embedded {
     path: PathBuf,
     /// Absent after a failure, until it can be opened again.
     db: Option<Database>,
+    /// Whether something lazy is not on the disk yet.
+    owes: bool,
     records: Records,
 }
 
@@ -43,7 +45,7 @@ impl Embedded {
     /// Opens the store, making it if there is none, and checks its schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (db, records) = read(path)?;
-        let mut store = Self { path: path.to_owned(), db: Some(db), records };
+        let mut store = Self { path: path.to_owned(), db: Some(db), owes: false, records };
         match store.records.get("schema") {
             None => store.txn(&[Change::put("schema", &SCHEMA)?], Durability::Durable)?,
             Some(bytes) => {
@@ -133,6 +135,7 @@ impl Store for Embedded {
         if written.is_err() {
             self.db = None;
         }
+        self.owes = durability == Durability::Lazy || written.is_err();
         match (written, durability) {
             (Err(error), Durability::Durable) => Err(error),
             _ => {
@@ -149,6 +152,10 @@ impl Store for Embedded {
         self.database().map(|_| true)
     }
 
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.owes { self.txn(&[], Durability::Durable) } else { Ok(()) }
+    }
+
     fn describe(&self) -> String {
         "embedded".to_owned()
     }
@@ -157,6 +164,25 @@ impl Store for Embedded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_lazy_is_there_after_a_flush_and_lost_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("netd.redb"), dir.path().join("copy.redb"));
+        // A crash: the file as it is on the disk, without what the engine does when it is closed.
+        let after_a_crash = || {
+            std::fs::copy(&path, &copy).unwrap();
+            crate::store::records::<u8>(&Embedded::open(&copy).unwrap(), "lazy").unwrap().len()
+        };
+        let mut store = Embedded::open(&path).unwrap();
+        store.txn(&[Change::put("lazy", &1u8).unwrap()], Durability::Lazy).unwrap();
+        assert_eq!(after_a_crash(), 0);
+        store.flush().unwrap();
+        assert_eq!(after_a_crash(), 1);
+        let before = std::fs::metadata(&path).unwrap().modified().unwrap();
+        store.flush().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), before, "nothing is owed, nothing is written");
+    }
 
     #[test]
     fn records_outlive_the_process_and_a_newer_schema_is_refused() {

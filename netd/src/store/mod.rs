@@ -62,7 +62,7 @@ impl Change {
 pub enum Durability {
     /// On the disk.
     Durable,
-    /// With the next durable one; a crash before may lose it.
+    /// With the next durable one, or with [`Store::flush`]; a crash before may lose it.
     Lazy,
 }
 
@@ -74,6 +74,8 @@ pub trait Store: Send {
     fn txn(&mut self, changes: &[Change], durability: Durability) -> Result<(), StoreError>;
     /// After a failure: tries whether the disk takes what is owed to it. Says whether it was owed, and is there now.
     fn settle(&mut self) -> Result<bool, StoreError>;
+    /// Puts what is lazy on the disk. Nothing is written where nothing is owed.
+    fn flush(&mut self) -> Result<(), StoreError>;
     /// Where the data is, for `rcr version`.
     fn describe(&self) -> String;
 }

@@ -1,6 +1,5 @@
 # What scenarios share; sourced by each. A scenario is a list of checks; it ends with `finish`.
-# Not pipefail: `grep -q` ends as soon as it has found what it looks for, and whoever still writes to it dies of SIGPIPE.
-set -u
+set -uo pipefail
 passed=0
 failed=0
 
@@ -48,6 +47,14 @@ same() {
   fi
 }
 
+# says TEXT COMMAND...: the command succeeds, and its output contains TEXT (a basic regular expression). All of it is read first: in a pipe
+# `grep -q` ends at the first match, whoever still writes dies of SIGPIPE, and pipefail makes that the answer.
+says() {
+  local text=$1 output
+  shift
+  output=$("$@") && grep -q -e "$text" <<< "$output"
+}
+
 # eventually COMMAND...: again and again for ten seconds, until it succeeds.
 eventually() {
   local until=$((SECONDS + 10))
@@ -82,7 +89,7 @@ images() {
 # gone: soon after the last container, no link and no cgroup of ours is left.
 gone() { eventually nothing_of_ours || { ip -o link; find /sys/fs/cgroup/rcr; return 1; }; }
 nothing_of_ours() {
-  ! ip -o link | grep -q -e 'alias rcr:' -e ': veth' && [ -z "$(find /sys/fs/cgroup/rcr -mindepth 1 -type d 2>/dev/null)" ]
+  ! says 'alias rcr:\|: veth' ip -o link && [ -z "$(find /sys/fs/cgroup/rcr -mindepth 1 -type d 2>/dev/null)" ]
 }
 
 # gone_off VM: it has not served its marks three times in a row, as a machine that is off.

@@ -254,6 +254,11 @@ pub struct Element {
 }
 
 impl Element {
+    /// Whether it is the same entry of the same set, whatever it holds.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        (self.set, &self.key, &self.last) == (other.set, &other.key, &other.last)
+    }
+
     /// A link by itself.
     pub fn link(set: Set, link: &IfName) -> Self {
         Self { set, key: vec![Datum::Link(link.clone())], last: None, data: Vec::new() }

@@ -8,11 +8,14 @@
 //! | [`firewall`] | PURE: the nftables tables as data |
 //! | [`ipam`] | PURE: subnets and addresses |
 //! | [`ports`] | PURE: published ports, who has which |
-//! | [`kernel`] | EFFECTS: applies plans, journals and undoes them; netlink, nftables, sysctls, namespaces |
+//! | [`keys`] | PURE: this host's WireGuard keys |
+//! | [`kernel`] | EFFECTS: does and undoes what a plan says; netlink, nftables, sysctls, namespaces |
+//! | [`ledger`] | the only place that journals, applies and undoes; owns the store and the kernel |
 //! | [`dns`] | names: zone, server, forwarding |
 //! | [`relay`] | what the kernel can't translate: `[::1]`, and a family that the container doesn't have |
 //! | [`store`] | what outlives netd; `shared`, with its engines `etcd` and `memory`: what hosts share |
 //! | [`cluster`] | several hosts over a shared store: who is where, what is claimed |
+//! | [`random`], [`errors`], [`log`] | random bytes; errors as text; netd's log |
 //! | [`daemon`] | the single writer, the socket, adoption after a restart |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -21,11 +24,16 @@ pub mod cluster;
 pub mod daemon;
 pub mod dns;
 pub mod drivers;
+pub mod errors;
 pub mod firewall;
 pub mod ipam;
 pub mod kernel;
+pub mod keys;
+pub mod ledger;
+pub mod log;
 pub mod model;
 pub mod plan;
 pub mod ports;
+pub mod random;
 pub mod relay;
 pub mod store;

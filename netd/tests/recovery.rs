@@ -158,6 +158,60 @@ fn an_error_at_any_op_is_undone() {
     }
 }
 
+/// An undoing that fails, wherever it does, is named with the command that finishes it, and finished by itself: by this netd, or by the next.
+#[test]
+fn what_could_not_be_undone_is_tried_again_until_it_is_gone() {
+    let mut lab = Lab::bare();
+    lab.start();
+    lab.kill();
+    let before = lab.dump();
+    for killed in [false, true] {
+        let mut owed = 0;
+        for at in 0.. {
+            lab.start();
+            lab.network("sweep");
+            lab.kill();
+            lab.start_with(&[("NETD_FAILPOINT".into(), format!("{at}:error"))]);
+            let said = lab.log().len();
+            let removed = lab.try_call(Call::NetworkRemove { network: "sweep".into() });
+            let (log, met) = (lab.log(), "stopped by a failpoint");
+            if let Err(error) = &removed {
+                assert!(error.left_behind.iter().all(|one| one.contains("remove it with `")), "{error:?}");
+                assert!(log[said..].contains("left behind, to be tried again"), "{log}");
+                owed += 1;
+            } else if !log.contains(met) {
+                lab.kill();
+                break;
+            }
+            if killed {
+                lab.kill();
+                lab.start();
+            }
+            if removed.is_err() {
+                eventually("it is paid", || lab.log().contains("had left behind is gone now"));
+            }
+            lab.clean(&before);
+            lab.kill();
+            lab.forget_log();
+        }
+        assert!(owed > 8, "the sweep saw {owed} undoings only");
+    }
+}
+
+/// A container's links go with its namespace. Somebody keeps that, and netd dies before it would look after them.
+#[test]
+fn links_of_a_namespace_that_somebody_keeps_go_though_netd_died_on_the_way() {
+    let mut lab = Lab::new();
+    let before = lab.dump();
+    let a = lab.container("a", "bridge");
+    let kept = lab.end_but_keep(a);
+    lab.kill();
+    assert!(lab.host.sh("ip -br link").contains("ve"), "the pair is there");
+    lab.start();
+    lab.clean(&before);
+    drop(kept);
+}
+
 fn has_network(lab: &mut Lab) -> Result<bool, FrameError> {
     Ok(matches!(lab.request(Call::NetworkInspect { network: "sweep".into() })?.0, Reply::Network(_)))
 }

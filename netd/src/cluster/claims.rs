@@ -7,6 +7,7 @@ use super::snapshot::choose;
 use super::{Cluster, Snapshot, unpoisoned};
 use crate::ipam;
 use crate::model::Network;
+use crate::random::{no_random, random};
 use crate::store::shared::{Condition, Record, Write};
 use netd_api::{ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId, Vni};
 use std::collections::BTreeSet;
@@ -144,7 +145,7 @@ impl Cluster {
                     || holder(a).is_some_and(|c| c.node != *node || c.container != *container)
                     || snapshot.of(&network.id).any(|(_, id, e)| id != container && e.addresses.contains(a))
             };
-            let chance = u64::from_le_bytes(crate::daemon::random());
+            let chance = u64::from_le_bytes(random().map_err(|error| no_random(what, &error))?);
             let wanted = match asked {
                 Some(address) => (!taken(&address)).then_some(address),
                 None => subnets.iter().find_map(|subnet| choose(subnet, taken, prefer, chance)),
@@ -228,7 +229,7 @@ impl Cluster {
                     }
                     None => vni,
                 },
-                None => free_vni(|vni| used(vni).is_some()),
+                None => free_vni(|vni| used(vni).is_some()).map_err(|error| no_random(&what, &error))?,
             };
             if let DriverSpec::Overlay(options) = &mut network.driver {
                 options.vni = Some(vni);
@@ -357,14 +358,14 @@ fn revision(records: &[Record], key: &str) -> i64 {
     records.iter().find(|record| record.key == key).map_or(0, |record| record.revision)
 }
 
-fn free_vni(used: impl Fn(Vni) -> bool) -> Vni {
+fn free_vni(used: impl Fn(Vni) -> bool) -> std::io::Result<Vni> {
     loop {
-        let chance = u32::from_le_bytes(crate::daemon::random());
+        let chance = u32::from_le_bytes(random()?);
         let number = FIRST_VNI + chance % (Vni::MAX - FIRST_VNI);
         if let Ok(vni) = Vni::try_from(number)
             && !used(vni)
         {
-            return vni;
+            return Ok(vni);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`schema`] | PURE: the keys and what is in them; hostile values end here |
 //! | [`snapshot`] | PURE: what the cluster looks like, from records and changes |
-//! | [`keys`] | PURE: this host's WireGuard keys |
 //! | [`held`] | PURE: what a restored store has forgotten, until its hosts say it again |
 //! | [`client`] | the task that keeps the connection, watches, and publishes what this host has |
 //! | [`claims`] | what is taken by compare-and-swap before the writer is asked: names, VNIs, subnets, addresses |
@@ -16,7 +15,6 @@
 pub mod claims;
 pub mod client;
 pub mod held;
-pub mod keys;
 pub mod schema;
 pub mod snapshot;
 

@@ -170,7 +170,7 @@ fn usable(node: &Node) -> Result<(), String> {
         () if node.address.is_unspecified() || node.address.is_multicast() => {
             Err(format!("`{}` is no host's address", node.address))
         }
-        () if node.keys.len() > super::keys::MOST => Err(format!("{} keys are too many", node.keys.len())),
+        () if node.keys.len() > crate::keys::MOST => Err(format!("{} keys are too many", node.keys.len())),
         () if !rising => Err("its keys are not in their order".into()),
         () if node.keys.iter().any(|key| key.port == 0) => Err("a key has no port".into()),
         () => Ok(()),

@@ -1,18 +1,22 @@
 //! The start: what the last netd left is adopted, finished or undone. The data path has gone on meanwhile.
 
+use super::networks::network_key;
 use super::publish::Kept;
 use super::sandbox::{Attached, Record, Sandbox, journal_key};
 use super::server::reach_shim;
 use super::state::{Daemon, NetworkState};
+use crate::errors::why;
 use crate::firewall::{Datum, Element, Set};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, JournalState, KernelError, delete_marked, observe};
+use crate::kernel::{Journal, JournalState, KernelError};
 use crate::model::Network;
 use crate::plan::{Op, Outcome};
-use crate::store::{Change, Durability, StoreError, records};
+use crate::random::random;
+use crate::store::{Change, Durability, StoreError};
 use netd_api::NetworkId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::os::fd::AsFd;
 
 type Journals = BTreeMap<String, Journal>;
 
@@ -25,11 +29,16 @@ impl Daemon {
         self.load_keys()?;
         self.facts = self.look()?;
         self.load_networks()?;
-        let journals: Journals = records(&*self.store, "journal/")?.into_iter().collect();
-        let found = records::<Record>(&*self.store, "sandbox/")?;
+        self.ledger.load_debts()?;
+        let journals: Journals = self.ledger.records("journal/")?.into_iter().collect();
+        let found = self.ledger.records::<Record>("sandbox/")?;
         self.adopt_networks(&journals);
+        let known: BTreeSet<String> = found.iter().map(|(id, _)| id.clone()).collect();
         for (_, record) in found {
             self.adopt_sandbox(record, &journals);
+        }
+        for (key, journal) in journals.iter().filter(|(key, _)| is_orphan(key, &known)) {
+            self.undo(&format!("journal/{key}"), journal.clone());
         }
         self.undo_unfinished_updates()?;
         self.settle_base();
@@ -46,30 +55,27 @@ impl Daemon {
     /// After a reboot no kernel object of ours is left: journals and sandboxes of the last boot are forgotten.
     fn new_boot(&mut self) -> Result<(), Box<dyn Error>> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        let known: Vec<(String, String)> = records(&*self.store, "boot")?;
+        let known: Vec<(String, String)> = self.ledger.records("boot")?;
         if known.first().is_some_and(|(_, b)| *b == boot) {
             return Ok(());
         }
-        let mut changes = vec![Change::put("boot", &boot)?];
-        for prefix in ["journal/", "sandbox/", "update/"] {
-            changes.extend(self.store.range(prefix)?.into_iter().map(|(key, _)| Change::Delete(key)));
-        }
-        Ok(self.store.txn(&changes, Durability::Durable)?)
+        let now = vec![Change::put("boot", &boot)?];
+        Ok(self.ledger.forget_all(&["journal/", "sandbox/", "update/", "debt/"], now)?)
     }
 
-    fn host_number(&mut self) -> Result<u64, StoreError> {
-        let known: Vec<(String, u64)> = records(&*self.store, "host")?;
+    fn host_number(&mut self) -> Result<u64, Box<dyn Error>> {
+        let known: Vec<(String, u64)> = self.ledger.records("host")?;
         if let Some((_, number)) = known.first() {
             return Ok(*number);
         }
-        let number = u64::from_le_bytes(super::networks::random());
-        self.store.txn(&[Change::put("host", &number)?], Durability::Durable)?;
+        let number = u64::from_le_bytes(random().map_err(|error| format!("get random bytes: {}", why(&error)))?);
+        self.ledger.record(&[Change::put("host", &number)?], Durability::Durable)?;
         Ok(number)
     }
 
     fn load_networks(&mut self) -> Result<(), StoreError> {
-        let mut leases: BTreeMap<String, Vec<Leases>> = records(&*self.store, "leases/")?.into_iter().collect();
-        for (id, network) in records::<Network>(&*self.store, "network/")? {
+        let mut leases: BTreeMap<String, Vec<Leases>> = self.ledger.records("leases/")?.into_iter().collect();
+        for (id, network) in self.ledger.records::<Network>("network/")? {
             let mut known = leases.remove(&id).unwrap_or_default();
             known.resize(network.subnets.len(), Leases::default());
             self.networks.insert(network.id.clone(), NetworkState::new(network, known));
@@ -94,7 +100,7 @@ impl Daemon {
                 Some(state) if journal.state == JournalState::Up => state.journal = Some(journal.clone()),
                 _ => {
                     self.log.line(format!("undoing what was left of network `{}`", id.short()));
-                    self.undo_journaled(&format!("journal/{key}"), journal.clone());
+                    self.undo(&format!("journal/{key}"), journal.clone());
                 }
             }
         }
@@ -150,10 +156,9 @@ impl Daemon {
         sandbox.attached = up;
         for Attached { attachment, journal, .. } in broken {
             self.log.line(format!("undoing half a connection of container `{}`", sandbox.record.name));
-            self.kernel.undo(&journal.plan.steps, &journal.outcomes, None);
-            self.free_addresses(&attachment);
             let key = journal_key(&sandbox.record.id, &attachment.network);
-            let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
+            self.ledger.undo(&key, journal, sandbox.netns.as_ref().map(AsFd::as_fd));
+            self.free_addresses(&attachment);
         }
     }
 
@@ -178,12 +183,11 @@ impl Daemon {
     /// Takes the table over and writes it whole, in one transaction; or deletes what is left of it.
     fn settle_table(&mut self) -> Result<(), Box<dyn Error>> {
         if self.base.is_none() {
-            return Ok(self.kernel.nft.delete()?);
+            return Ok(self.ledger.drop_table()?);
         }
         self.close_internal_networks();
         let elements = self.elements();
-        self.kernel.nft.write(elements)?;
-        self.kernel.nft.add_user_table()?;
+        self.ledger.write_table(elements)?;
         let ids: Vec<NetworkId> = self.networks.keys().cloned().collect();
         for id in ids {
             match self.repair(&id) {
@@ -209,8 +213,8 @@ impl Daemon {
             }
             journal.plan.host(Op::Elements { elements: lacking }, "closed, too, to other networks' ports");
             journal.outcomes.push(Outcome::Created);
-            let written = Change::put(format!("journal/network/{}", state.network.id), journal)
-                .and_then(|change| self.store.txn(&[change], Durability::Durable));
+            let key = network_key(&state.network.id);
+            let written = self.ledger.keep(Vec::new(), &[(key, &*journal)], Durability::Durable);
             if let Err(error) = written {
                 self.log.line(format!("network `{}`: {error}", state.network.name));
             }
@@ -233,15 +237,12 @@ impl Daemon {
         let wireguard =
             self.encryption.links.iter().flat_map(|j| j.plan.steps.iter().filter_map(|s| s.op.makes().cloned()));
         let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).chain(wireguard).collect();
-        for (name, seen) in observe(&mut self.kernel.route, false)?.links {
-            let Some(alias) = seen.alias.filter(|a| a.starts_with("rcr:")) else {
-                continue;
-            };
-            if !known.contains(&name) {
-                self.log.line(format!("deleting link `{name}`: it belongs to nothing that is left"));
-                delete_marked(&mut self.kernel.route, name.as_str(), &alias, None)?;
-            }
-        }
-        Ok(())
+        Ok(self.ledger.sweep(&known)?)
     }
+}
+
+/// Whether an attachment's journal belongs to no sandbox that is known.
+fn is_orphan(key: &str, known: &BTreeSet<String>) -> bool {
+    let of = key.strip_prefix("attach/").and_then(|rest| rest.split('/').next());
+    of.is_some_and(|id| !known.contains(id))
 }

@@ -4,6 +4,7 @@ use super::sandbox::Sandbox;
 use super::state::{Daemon, NetworkState};
 use crate::ipam::IpamError;
 use crate::kernel::{ApplyError, KernelError};
+use crate::ledger::LedgerError;
 use crate::ports::PortError;
 use crate::store::StoreError;
 use netd_api::{
@@ -56,6 +57,44 @@ pub fn apply_failed(what: impl Into<String>, error: &ApplyError) -> ApiError {
     failed
 }
 
+/// An attachment that could not be made.
+pub struct Unattached {
+    pub error: ApiError,
+    /// The address that somebody on the LAN turned out to have, if that was why.
+    pub duplicate: Option<IpAddr>,
+}
+
+impl From<ApiError> for Unattached {
+    fn from(error: ApiError) -> Self {
+        Self { error, duplicate: None }
+    }
+}
+
+impl From<Unattached> for ApiError {
+    fn from(unattached: Unattached) -> Self {
+        unattached.error
+    }
+}
+
+impl Unattached {
+    /// A plan that could not be applied while doing `what`.
+    pub fn because(what: impl Into<String>, error: &ApplyError) -> Self {
+        let duplicate = match error.cause {
+            KernelError::Duplicate { address, .. } => Some(address),
+            _ => None,
+        };
+        Self { error: apply_failed(what, error), duplicate }
+    }
+}
+
+/// A plan that could not be written down or applied while doing `what`.
+pub fn ledger_failed(what: impl Into<String>, error: &LedgerError) -> ApiError {
+    match error {
+        LedgerError::Store(error) => store_failed(what, error),
+        LedgerError::Apply(error) => apply_failed(what, error),
+    }
+}
+
 /// The store's failure while doing `what`.
 pub fn store_failed(what: impl Into<String>, error: &StoreError) -> ApiError {
     ApiError::new(ErrorKind::System, what).caused_by(error.to_string())
@@ -101,7 +140,7 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             api: netd_api::API_VERSION,
             pid: std::process::id(),
-            store: self.store.describe(),
+            store: self.ledger.describe_store(),
             obstacles: Vec::new(),
         }
     }

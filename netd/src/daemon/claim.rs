@@ -29,7 +29,7 @@ pub fn claim() -> Result<Claim, String> {
         match UnixListener::bind_addr(&address) {
             Ok(socket) => return Ok(Claim { _socket: Some(socket) }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(format!("claim this network namespace: {}", super::options::why(&error))),
+            Err(error) => return Err(format!("claim this network namespace: {}", crate::errors::why(&error))),
         }
         match holder() {
             Some((0, pid)) if is_neighbour(pid) => {}

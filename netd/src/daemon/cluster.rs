@@ -6,10 +6,12 @@ use crate::cluster::schema::Endpoint as Published;
 use crate::cluster::{Cluster, Identity, Own, Snapshot};
 use crate::dns::Endpoint;
 use crate::drivers::overlay::{self, Guard};
+use crate::errors::why;
 use crate::kernel::Journal;
 use crate::model::Network;
+use crate::random::{hex, random};
 use crate::store::etcd::EtcdConfig;
-use crate::store::{Change, Durability, StoreError, records};
+use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ClusterConfig, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
@@ -67,13 +69,16 @@ impl Daemon {
         let config = self.config.cluster.clone();
         let endpoints = config.endpoints().map_err(StoreError::Read)?;
         let Some(first) = endpoints.first() else { return Ok(()) };
-        let known: Vec<(String, NodeId)> = records(&*self.store, "node")?;
+        let known: Vec<(String, NodeId)> = self.ledger.records("node")?;
         let node = match known.into_iter().next() {
             Some((_, node)) => node,
             None => {
-                let id = super::networks::hex(&super::random::<16>());
+                let id = random::<16>().map_err(|error| {
+                    StoreError::Read(format!("get random bytes for this host's id: {}", why(&error)))
+                })?;
+                let id = hex(&id);
                 let node: NodeId = id.parse().map_err(|e: netd_api::NameError| StoreError::Read(e.to_string()))?;
-                self.store.txn(&[Change::put("node", &node)?], Durability::Durable)?;
+                self.ledger.record(&[Change::put("node", &node)?], Durability::Durable)?;
                 node
             }
         };
@@ -256,7 +261,7 @@ impl Daemon {
         }
         let wanted = overlay::guard(&guard);
         let before = self.membership.guard.take();
-        let (now, done) = self.bring_journal(GUARD, before, wanted);
+        let (now, done) = self.ledger.bring(GUARD, before, wanted);
         self.membership.guard = now;
         done.map_err(|why| format!("cannot tell the firewall who the cluster's hosts are: {why}"))
     }
@@ -283,7 +288,7 @@ impl Daemon {
         let Some(state) = self.networks.get_mut(id).filter(|n| n.journal.is_some()) else { return Ok(()) };
         let wanted = overlay::peers(&state.network, &peers, Some(identity.address));
         let (name, before) = (state.network.name.clone(), state.peers.take());
-        let (now, done) = self.bring_journal(&peers_key(id), before, wanted);
+        let (now, done) = self.ledger.bring(&peers_key(id), before, wanted);
         if let Some(state) = self.networks.get_mut(id) {
             state.peers = now;
         }
@@ -293,7 +298,7 @@ impl Daemon {
     /// The entries of a network whose kernel objects go: they go with its VXLAN link.
     pub(super) fn drop_peers(&mut self, id: &NetworkId) {
         if let Some(journal) = self.networks.get_mut(id).and_then(|n| n.peers.take()) {
-            self.undo_journaled(&peers_key(id), journal);
+            self.undo(&peers_key(id), journal);
         }
     }
 

@@ -1,13 +1,13 @@
 //! Addresses from the LAN's own DHCP server (`--ipam-driver dhcp`): a first plan makes the link, the server gives an address, a second
 //! plan uses it. Leases are kept by threads of their own, resumed after a restart, and given back at the end.
 
-use super::answer::kernel_failed;
-use super::sandbox::{Sandbox, choose_default_routes};
+use super::answer::{Unattached, kernel_failed};
+use super::sandbox::{Sandbox, choose_default_routes, journal_key};
 use super::state::{Daemon, Input};
 use crate::drivers::lan;
 use crate::kernel::{DhcpClient, DhcpIdentity, KernelError};
 use crate::model::{Attachment, LanLease};
-use crate::plan::{Op, Outcome};
+use crate::plan::{Op, Step};
 use crate::store::Durability;
 use ipnet::IpNet;
 use netd_api::{ApiError, ContainerId, NetworkId, Reply};
@@ -59,16 +59,15 @@ impl Daemon {
         i: usize,
         fresh: bool,
         what: &str,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Option<Wait>, ApiError> {
         let network = sandbox.attached[i].attachment.network.clone();
         if !self.leases_from_lan(&network) {
-            return Ok(());
+            return Ok(None);
         }
         let started = self.dhcp_client(sandbox, i, None);
         let (client, lease) = started.map_err(|error| kernel_failed(what, &error))?;
         sandbox.attached[i].client = Some(client);
-        self.waits.push(Wait { id: sandbox.record.id.clone(), network, fresh, lease });
-        Ok(())
+        Ok(Some(Wait { id: sandbox.record.id.clone(), network, fresh, lease }))
     }
 
     /// The wait for an address is over. Without one a new container is released, and a running one leaves the network again.
@@ -81,11 +80,11 @@ impl Daemon {
         let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
         let used = match (at, lease) {
             (Some(i), Some(lease)) => self.use_lease(&mut sandbox, i, lease, &what),
-            (Some(_), None) => Err(kernel_failed(&what, &KernelError::NoLease).hint(NO_SERVER)),
+            (Some(_), None) => Err(kernel_failed(&what, &KernelError::NoLease).hint(NO_SERVER).into()),
             (None, _) => Ok(()),
         };
-        if let Err(error) = used {
-            if let (Some(i), Some(_)) = (at, self.duplicate.take())
+        if let Err(Unattached { error, duplicate }) = used {
+            if let (Some(i), Some(_)) = (at, duplicate)
                 && let Some(client) = sandbox.attached[i].client.take()
             {
                 client.decline();
@@ -103,7 +102,7 @@ impl Daemon {
     }
 
     /// The second plan: the address, its routes, and word to the neighbours.
-    fn use_lease(&mut self, sandbox: &mut Sandbox, i: usize, lease: LanLease, what: &str) -> Result<(), ApiError> {
+    fn use_lease(&mut self, sandbox: &mut Sandbox, i: usize, lease: LanLease, what: &str) -> Result<(), Unattached> {
         let Some(network) = self.networks.get(&sandbox.attached[i].attachment.network).map(|n| n.network.clone())
         else {
             return Ok(());
@@ -165,7 +164,7 @@ impl Daemon {
             self.drop_lease(&mut sandbox, i);
             match self.use_lease(&mut sandbox, i, lease, &what) {
                 Ok(()) => self.announce_names(&sandbox.record, &sandbox.attached[i].attachment),
-                Err(error) => self.log.line(format!("{error}: {}", error.causes.join(": "))),
+                Err(Unattached { error, .. }) => self.log.line(format!("{error}: {}", error.causes.join(": "))),
             }
             let _ = self.write_sandbox(&sandbox, Durability::Durable, &what);
         }
@@ -177,20 +176,14 @@ impl Daemon {
         let netns = sandbox.netns.as_ref().map(OwnedFd::as_fd);
         let attached = &mut sandbox.attached[i];
         let Some(old) = attached.attachment.lease.take() else { return };
-        let gone = |op: &Op| match op {
+        let gone = |step: &Step| match &step.op {
             Op::Address { address, .. } => *address == IpNet::V4(old.address),
             Op::Probe { .. } | Op::Announce { .. } => true,
             Op::Route { via, .. } => *via == old.router.map(IpAddr::V4),
             _ => false,
         };
-        let all = std::mem::take(&mut attached.journal.plan.steps).into_iter();
-        let all = all.zip(std::mem::take(&mut attached.journal.outcomes));
-        let (undone, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| gone(&step.op));
-        (attached.journal.plan.steps, attached.journal.outcomes) = kept.into_iter().unzip();
-        let (steps, outcomes): (Vec<_>, Vec<Outcome>) = undone.into_iter().unzip();
-        for left in self.kernel.undo(&steps, &outcomes, netns) {
-            self.log.line(format!("left behind: {left}"));
-        }
+        let key = journal_key(&attached.attachment.container, &attached.attachment.network);
+        self.ledger.undo_steps(&key, &mut attached.journal, gone, netns);
     }
 }
 

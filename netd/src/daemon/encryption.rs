@@ -7,12 +7,13 @@
 
 use super::answer::{kernel_failed, store_failed};
 use super::state::Daemon;
-use crate::cluster::keys::{Keyring, Secret};
 use crate::drivers::wireguard;
-use crate::kernel::{Journal, KernelError, observe};
+use crate::kernel::{Journal, KernelError};
+use crate::keys::{Keyring, Secret};
 use crate::model::Network;
 use crate::plan::{Op, Plan};
-use crate::store::{Change, Durability, StoreError, records};
+use crate::random::{no_random, random};
+use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -40,20 +41,13 @@ pub struct Encryption {
 
 /// A private key. Without good random bytes there is none.
 fn new_secret() -> Result<Secret, ApiError> {
-    use std::io::Read;
-    let mut bytes = [0; 32];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(|error| {
-        let why = format!("read `/dev/urandom`: {}", super::options::why(&error));
-        ApiError::new(ErrorKind::System, "cannot make a WireGuard key").caused_by(why)
-    })?;
-    Ok(Secret::new(bytes))
+    random().map(Secret::new).map_err(|error| no_random("cannot make a WireGuard key", &error))
 }
 
 impl Daemon {
     /// Reads the keys of the last netd.
     pub(super) fn load_keys(&mut self) -> Result<(), StoreError> {
-        let known: Vec<(String, Keyring)> = records(&*self.store, KEYS)?;
+        let known: Vec<(String, Keyring)> = self.ledger.records(KEYS)?;
         self.encryption.keys = known.into_iter().next().map(|(_, ring)| ring).unwrap_or_default();
         self.hand_keys_over();
         Ok(())
@@ -61,15 +55,15 @@ impl Daemon {
 
     /// The applier has the private keys; plans have not.
     fn hand_keys_over(&mut self) {
-        self.kernel.secrets =
-            self.encryption.keys.keys.iter().map(|key| (key.generation, key.secret.clone())).collect();
+        let keys = self.encryption.keys.keys.iter();
+        self.ledger.hand_over(keys.map(|key| (key.generation, key.secret.clone())).collect());
     }
 
     /// Writes the keys down before anything is done with them.
     fn keep_keys(&mut self, ring: Keyring) -> Result<(), ApiError> {
         let change = Change::put(KEYS, &ring);
         change
-            .and_then(|change| self.store.txn(&[change], Durability::Durable))
+            .and_then(|change| self.ledger.record(&[change], Durability::Durable))
             .map_err(|error| store_failed("cannot write this host's WireGuard keys down", &error))?;
         self.encryption.keys = ring;
         self.hand_keys_over();
@@ -78,7 +72,7 @@ impl Daemon {
 
     /// Whether this host can have an encrypted network. Nothing is touched.
     pub(super) fn can_encrypt(&mut self, what: &str) -> Result<(), ApiError> {
-        self.kernel.wireguard().map_err(|error| kernel_failed(what, &error))?;
+        self.ledger.can_wireguard().map_err(|error| kernel_failed(what, &error))?;
         self.encryption.able = Some(true);
         if !self.facts.ipv6 {
             return Err(ApiError::new(ErrorKind::Unsupported, what)
@@ -94,8 +88,8 @@ impl Daemon {
         if !self.cluster_encrypts() {
             return;
         }
-        let (ipv6, kernel) = (self.facts.ipv6, &mut self.kernel);
-        let able = *self.encryption.able.get_or_insert_with(|| ipv6 && kernel.wireguard().is_ok());
+        let (ipv6, ledger) = (self.facts.ipv6, &mut self.ledger);
+        let able = *self.encryption.able.get_or_insert_with(|| ipv6 && ledger.can_wireguard().is_ok());
         if able
             && !self.encryption.keys.is_renewing()
             && let Err(error) = self.ready_keys()
@@ -161,7 +155,7 @@ impl Daemon {
             wanted = wireguard::links(&own, &peers.into_values().collect::<Vec<_>>(), &self.facts);
         }
         let before = self.encryption.links.take();
-        let (now, done) = self.bring_journal(LINKS, before, wanted);
+        let (now, done) = self.ledger.bring(LINKS, before, wanted);
         self.encryption.links = now;
         if done.is_ok() {
             self.encryption.knows = knows;
@@ -182,15 +176,14 @@ impl Daemon {
             return;
         }
         // What was heard may be of a link of that name that had gone before this one came.
-        if observe(&mut self.kernel.route, false).is_ok_and(|seen| seen.links.keys().any(|link| link.as_str() == name))
-        {
+        if self.ledger.observe(false).is_ok_and(|seen| seen.links.keys().any(|link| link.as_str() == name)) {
             return;
         }
         let wanted = journal.plan.clone();
         let mut left = journal.clone();
         (left.plan.steps, left.outcomes) =
             journal.plan.steps.into_iter().zip(journal.outcomes).filter(|(step, _)| !about(&step.op)).unzip();
-        let (now, done) = self.bring_journal(LINKS, Some(left), wanted);
+        let (now, done) = self.ledger.bring(LINKS, Some(left), wanted);
         self.encryption.links = now;
         match done {
             Ok(()) => self.log.line(format!("somebody deleted link `{name}`: made again with its peers")),
@@ -201,7 +194,7 @@ impl Daemon {
     /// WireGuard links that should be there and are not.
     pub(super) fn restore_wireguard(&mut self) -> Result<(), KernelError> {
         let Some(journal) = &self.encryption.links else { return Ok(()) };
-        let seen = observe(&mut self.kernel.route, false)?;
+        let seen = self.ledger.observe(false)?;
         let made: Vec<IfName> = journal.plan.steps.iter().filter_map(|step| step.op.makes().cloned()).collect();
         for name in made.iter().filter(|name| !seen.links.contains_key(*name)) {
             self.wireguard_link_gone(name.as_str());

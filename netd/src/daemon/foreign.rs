@@ -2,7 +2,6 @@
 
 use super::state::Daemon;
 use crate::firewall::foreign::{self, Probe};
-use crate::kernel::forward_chains;
 use crate::model::Network;
 use netd_api::Obstacle;
 
@@ -14,7 +13,7 @@ impl Daemon {
         if networks.is_empty() {
             return Vec::new();
         }
-        let chains = match forward_chains(self.kernel.nft.socket()) {
+        let chains = match self.ledger.forward_chains() {
             Ok(chains) => chains,
             Err(error) => {
                 self.log.line(format!("cannot look for other firewalls: {error}"));

@@ -1,13 +1,14 @@
 //! Networks on a link of the host (macvlan, ipvlan): designed, refused where they cannot be, their parents shared.
 
 use super::answer::kernel_failed;
-use super::networks::{now, random_mac};
+use super::networks::{network_key, now};
 use super::state::Daemon;
 use crate::drivers::lan::{self, Claim, Refusal};
-use crate::kernel::{Journal, is_wireless, knows_kind, load_dummy_module, observe};
+use crate::kernel::{Journal, is_wireless, load_dummy_module};
 use crate::model::{Network, Parent, Shim, Subnet};
 use crate::plan::{Child, Observed, Op};
-use crate::store::{Change, Durability};
+use crate::random::{no_random, random_mac};
+use crate::store::Durability;
 use ipnet::IpNet;
 use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, MacvlanMode, NetworkCreate, NetworkId};
 use std::net::IpAddr;
@@ -39,7 +40,7 @@ impl Daemon {
         if spec.driver.lan().and_then(|o| o.mtu).is_some_and(|mtu| !crate::drivers::LINK_MTUS.contains(&mtu)) {
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("the MTU must lie between 68 and 65535"));
         }
-        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;
+        let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
         let parent = self.choose_parent(&spec.driver, kind, &id, &seen, what)?;
         self.check_kinds(kind, &parent, what)?;
         // Without a parent, or inside: no way out.
@@ -65,7 +66,8 @@ impl Daemon {
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
         let NetworkCreate { name, driver, labels, .. } = spec;
-        let (mac, created, predefined) = (random_mac(), now(), false);
+        let mac = random_mac().map_err(|error| no_random(what, &error))?;
+        let (created, predefined) = (now(), false);
         Ok(Network {
             id,
             name,
@@ -135,7 +137,7 @@ impl Daemon {
             load_dummy_module();
         }
         for kind in of_parent.into_iter().chain([kind.name()]) {
-            let known = knows_kind(&mut self.kernel.route, kind).map_err(|error| kernel_failed(what, &error))?;
+            let known = self.ledger.knows_kind(kind).map_err(|error| kernel_failed(what, &error))?;
             if !known {
                 let option = lan::config_option(kind);
                 return Err(ApiError::new(ErrorKind::System, what)
@@ -214,9 +216,9 @@ impl Daemon {
         if let Some(theirs) = &mut state.journal {
             theirs.plan.steps.splice(0..0, handed);
             theirs.outcomes.splice(0..0, outcomes);
-            let change = Change::put(format!("journal/network/{heir}"), &*theirs);
-            change
-                .and_then(|change| self.store.txn(&[change], Durability::Durable))
+            let both = [(network_key(&heir), &*theirs), (network_key(id), &journal)];
+            self.ledger
+                .keep(Vec::new(), &both, Durability::Durable)
                 .map_err(|error| super::answer::store_failed("cannot hand a VLAN link over", &error))?;
         }
         Ok(journal)

@@ -5,7 +5,6 @@
 
 mod adopt;
 mod answer;
-mod bring;
 mod claim;
 mod cluster;
 mod dhcp;
@@ -14,7 +13,6 @@ mod foreign;
 mod guests;
 mod host_names;
 mod lan;
-mod log;
 mod mtu;
 mod networks;
 mod options;
@@ -27,8 +25,5 @@ mod silence;
 mod state;
 mod update;
 
-pub use log::Log;
-pub use networks::random;
-pub(crate) use options::why;
 pub use options::{Options, main};
 pub use state::{Daemon, Input};

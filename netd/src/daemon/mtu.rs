@@ -2,7 +2,7 @@
 
 use super::state::{Daemon, NetworkState};
 use crate::drivers::overlay;
-use crate::kernel::{Underlay, underlay_mtu};
+use crate::kernel::Underlay;
 use netd_api::{ApiError, NetworkId};
 
 impl Daemon {
@@ -21,7 +21,7 @@ impl Daemon {
             return;
         }
         let underlay = self.underlay();
-        match underlay_mtu(&mut self.kernel.route, &underlay) {
+        match self.ledger.underlay_mtu(&underlay) {
             // With no way to anybody, the last one's is as good as any.
             Ok(None) => return,
             Ok(Some(mtu)) => self.facts.underlay_mtu = Some(mtu),

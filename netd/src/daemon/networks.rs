@@ -1,16 +1,17 @@
 //! Networks: made, listed, removed; their kernel objects up and down.
 
-use super::answer::{apply_failed, ipam_failed, kernel_failed, store_failed};
+use super::answer::{ipam_failed, kernel_failed, ledger_failed, store_failed};
 use super::state::{Daemon, NetworkState};
 use crate::drivers::{self, lan};
 use crate::ipam::{self, Leases};
-use crate::kernel::{Journal, JournalState, KernelError, facts, host_networks, observe};
+use crate::kernel::{Journal, KernelError};
 use crate::model::{Facts, Network, Subnet};
 use crate::plan::{Op, Plan, show};
+use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetworkCreate, NetworkId, OverlayOptions,
+    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, NetworkCreate, NetworkId, OverlayOptions,
     PlanText, Pool, Reply, SubnetRequest,
 };
 use std::collections::BTreeMap;
@@ -20,36 +21,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const LINGER: Duration = Duration::from_millis(1500);
 /// The default network's bridge.
 const DEFAULT_BRIDGE: &str = "rcr0";
+/// The journal of what all bridges share.
+pub const BASE: &str = "journal/host";
 
-/// Random bytes from the kernel.
-pub fn random<const N: usize>() -> [u8; N] {
-    use std::io::Read;
-    let mut bytes = [0; N];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    if read.is_err() {
-        // No device there: the address of a fresh allocation and the clock are unlike enough for names.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = (now.rotate_left(i as u32 * 7) ^ (i as u64 * 0x9e37)) as u8;
-        }
-    }
-    bytes
-}
-
-/// A locally administered unicast MAC.
-pub fn random_mac() -> Mac {
-    let mut bytes: [u8; 6] = random();
-    bytes[0] = (bytes[0] & 0xfc) | 2;
-    Mac(bytes)
-}
-
-/// Bytes as lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// The store's key of a network's journal.
+pub fn network_key(id: &NetworkId) -> String {
+    format!("journal/network/{id}")
 }
 
 fn new_id() -> Result<NetworkId, ApiError> {
-    hex(&random::<32>()).parse().map_err(|error| ApiError::new(ErrorKind::System, format!("make an id: {error}")))
+    let bytes = random::<32>().map_err(|error| no_random("cannot make an id", &error))?;
+    hex(&bytes).parse().map_err(|error| ApiError::new(ErrorKind::System, format!("make an id: {error}")))
 }
 
 pub(super) fn now() -> i64 {
@@ -122,9 +104,8 @@ impl Daemon {
     }
 
     fn network_plan_text(&mut self, network: &Network) -> Result<String, ApiError> {
-        let table = self.kernel.nft.wanted();
-        let seen =
-            observe(&mut self.kernel.route, table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
+        let table = self.ledger.table_wanted();
+        let seen = self.ledger.observe(table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
         let mut plan = Plan::default();
         if self.base.is_none() && network.filtered() {
             plan.steps.extend(drivers::base(&self.facts).steps);
@@ -138,7 +119,7 @@ impl Daemon {
         let id = network.id.clone();
         let change = Change::put(format!("network/{id}"), &network);
         change
-            .and_then(|change| self.store.txn(&[change], Durability::Durable))
+            .and_then(|change| self.ledger.record(&[change], Durability::Durable))
             .map_err(|error| store_failed(format!("cannot write network `{}` down", network.name), &error))?;
         let leases = network.subnets.iter().map(|_| Leases::default()).collect();
         self.announce_host_on(&network);
@@ -150,7 +131,9 @@ impl Daemon {
         self.networks.remove(id);
         self.forget_host_on(id);
         let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
-        self.store.txn(&changes, Durability::Durable).map_err(|error| store_failed("cannot forget a network", &error))
+        self.ledger
+            .record(&changes, Durability::Durable)
+            .map_err(|error| store_failed("cannot forget a network", &error))
     }
 
     /// Checks what is asked for and chooses the rest. Nothing is changed.
@@ -210,7 +193,7 @@ impl Daemon {
         };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
-        let (mac, created) = (random_mac(), now());
+        let (mac, created) = (random_mac().map_err(|error| no_random(&what, &error))?, now());
         let (parent, shim, predefined) = (None, None, false);
         Ok(Network {
             id,
@@ -234,7 +217,7 @@ impl Daemon {
 
     /// Networks that the host's routes lead to, and which those are. `lan`: a link whose routes don't count.
     fn routed_networks(&mut self, lan: Option<&IfName>, what: &str) -> Result<Vec<(IpNet, String)>, ApiError> {
-        let mut routes = host_networks(&mut self.kernel.route).map_err(|error| kernel_failed(what, &error))?;
+        let mut routes = self.ledger.host_networks().map_err(|error| kernel_failed(what, &error))?;
         routes.retain(|(_, link)| lan.is_none_or(|lan| lan.as_str() != link));
         Ok(routes.into_iter().map(|(net, link)| (net, format!("the host's route to `{net}` (`{link}`)"))).collect())
     }
@@ -331,7 +314,7 @@ impl Daemon {
     /// What the host looks like now.
     pub(super) fn look(&mut self) -> Result<Facts, KernelError> {
         let underlay = self.underlay();
-        facts(&mut self.kernel.route, &underlay)
+        self.ledger.facts(&underlay)
     }
 
     /// Makes a network's kernel objects, if they aren't there.
@@ -353,7 +336,7 @@ impl Daemon {
             self.refuse_collision(&network.subnets, &what)?;
         }
         if self.base.is_none() && network.filtered() {
-            let journal = self.apply_journaled("journal/host", drivers::base(&self.facts), &what)?;
+            let journal = self.apply_base(&what)?;
             self.base = Some(journal);
             if let Err(why) = self.settle_guard(None) {
                 self.base_down_if_unused();
@@ -374,7 +357,7 @@ impl Daemon {
             let parent = network.parent.as_ref().map(|parent| parent.name());
             plan.steps.retain(|step| !lan::makes_parent(step, parent));
         }
-        match self.apply_journaled(&format!("journal/network/{id}"), plan, &what) {
+        match self.ledger.apply(&network_key(id), plan, None) {
             Ok(journal) => {
                 if let Some(state) = self.networks.get_mut(id) {
                     state.journal = Some(journal);
@@ -389,31 +372,14 @@ impl Daemon {
             Err(error) => {
                 self.close_tunnels();
                 self.base_down_if_unused();
-                Err(error)
+                Err(ledger_failed(what, &error))
             }
         }
     }
 
-    /// Writes a journal, applies the plan on the host, and writes the outcome.
-    fn apply_journaled(&mut self, key: &str, plan: Plan, what: &str) -> Result<Journal, ApiError> {
-        let mut journal = Journal::intend(plan);
-        let intent = Change::put(key, &journal).and_then(|c| self.store.txn(&[c], Durability::Durable));
-        intent.map_err(|error| store_failed(what, &error))?;
-        match self.kernel.apply(&journal.plan, None) {
-            Ok(outcomes) => {
-                journal.outcomes = outcomes;
-                journal.state = JournalState::Up;
-                let written = Change::put(key, &journal).and_then(|c| self.store.txn(&[c], Durability::Durable));
-                written.map_err(|error| store_failed(what, &error))?;
-                Ok(journal)
-            }
-            Err(error) => {
-                if error.left.is_empty() {
-                    let _ = self.store.txn(&[Change::Delete(key.to_owned())], Durability::Durable);
-                }
-                Err(apply_failed(what, &error))
-            }
-        }
+    fn apply_base(&mut self, what: &str) -> Result<Journal, ApiError> {
+        let plan = drivers::base(&self.facts);
+        self.ledger.apply(BASE, plan, None).map_err(|error| ledger_failed(what, &error))
     }
 
     /// Removes a network's kernel objects. Says what is left.
@@ -423,7 +389,7 @@ impl Daemon {
             return Ok(Vec::new());
         };
         let journal = self.bequeath(id, journal)?;
-        let left = self.undo_journaled(&format!("journal/network/{id}"), journal);
+        let left = self.undo(&network_key(id), journal);
         if self.networks.get(id).is_some_and(|state| state.network.shared) {
             self.close_tunnels();
         }
@@ -443,23 +409,12 @@ impl Daemon {
         if let Err(why) = self.settle_guard(None) {
             self.log.line(why);
         }
-        self.undo_journaled("journal/host", journal)
+        self.undo(BASE, journal)
     }
 
-    /// Undoes a host journal and deletes it; what is left is logged and returned.
-    pub(super) fn undo_journaled(&mut self, key: &str, mut journal: Journal) -> Vec<String> {
-        journal.state = JournalState::Releasing;
-        if let Ok(change) = Change::put(key, &journal) {
-            let _ = self.store.txn(&[change], Durability::Durable);
-        }
-        let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, None);
-        for one in &left {
-            self.log.line(format!("left behind: {one}"));
-        }
-        if let Err(error) = self.store.txn(&[Change::Delete(key.to_owned())], Durability::Durable) {
-            self.log.line(format!("cannot delete `{key}`: {error}"));
-        }
-        left.iter().map(ToString::to_string).collect()
+    /// Undoes a journal of the host's; says what is left.
+    pub(super) fn undo(&mut self, key: &str, journal: Journal) -> Vec<String> {
+        self.ledger.undo(key, journal, None).iter().map(ToString::to_string).collect()
     }
 
     /// Notes that nothing is attached any more.

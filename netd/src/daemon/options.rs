@@ -1,13 +1,14 @@
 //! netd's command line, and its way from a process to a daemon.
 
-use super::log::Log;
 use super::server;
 use super::state::{Daemon, Input};
 use crate::dns::Dns;
+use crate::errors::{chain, why};
 use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, watch};
+use crate::ledger::Ledger;
+use crate::log::Log;
 use crate::store::Embedded;
 use netd_api::Config;
-use nix::errno::Errno;
 use nix::fcntl::Flock;
 use std::error::Error;
 use std::fs::{DirBuilder, File};
@@ -156,14 +157,6 @@ fn open_folders(options: &Options) -> Result<Log, String> {
     Log::open(&path).map_err(|error| format!("open log `{}`: {}", path.display(), why(&error)))
 }
 
-/// `permission denied (EACCES)`.
-pub(crate) fn why(error: &std::io::Error) -> String {
-    error
-        .raw_os_error()
-        .map(Errno::from_raw)
-        .map_or_else(|| error.to_string(), |errno| format!("{} ({errno:?})", errno.desc().to_lowercase()))
-}
-
 type Failed = (Option<Ready>, String);
 
 fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
@@ -238,8 +231,15 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
         Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
     };
     end_on_signals(&runtime, sender.clone())?;
-    let mut daemon =
-        Daemon::new(options.config.clone(), Box::new(store), kernel, stock, dns, runtime, sender, log.clone());
+    let mut daemon = Daemon::new(
+        options.config.clone(),
+        Ledger::new(Box::new(store), kernel, log.clone()),
+        stock,
+        dns,
+        runtime,
+        sender,
+        log.clone(),
+    );
     daemon.adopt()?;
     daemon.join_cluster();
     Ok(daemon)
@@ -259,15 +259,4 @@ fn end_on_signals(runtime: &tokio::runtime::Runtime, sender: std::sync::mpsc::Se
         std::process::exit(128 + nix::sys::signal::Signal::SIGTERM as i32);
     });
     Ok(())
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut at = error.source();
-    while let Some(cause) = at {
-        text.push_str(&format!(": {cause}"));
-        at = cause.source();
-    }
-    text
 }

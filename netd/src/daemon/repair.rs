@@ -3,9 +3,9 @@
 use super::answer::{apply_failed, kernel_failed};
 use super::state::Daemon;
 use crate::drivers::overlay;
-use crate::kernel::observe;
+use crate::kernel::Journal;
+use crate::ledger::RepairError;
 use crate::model::Network;
-use crate::plan::Op;
 use netd_api::{ApiError, NetworkId};
 
 impl Daemon {
@@ -44,27 +44,15 @@ impl Daemon {
         }
     }
 
-    /// Applies the steps of an up network that the kernel lacks; returns how many.
+    /// Does again what of an up network the kernel lacks; returns how many steps that took.
     pub(super) fn repair(&mut self, id: &NetworkId) -> Result<usize, ApiError> {
-        let what = "cannot repair a network";
-        let table = self.kernel.nft.exists().unwrap_or(false);
-        let seen = observe(&mut self.kernel.route, table).map_err(|error| kernel_failed(what, &error))?;
         let Some(state) = self.networks.get(id) else { return Ok(0) };
         let Some(journal) = state.journal.as_ref() else { return Ok(0) };
         let attached = self.sandboxes.values().flat_map(|s| &s.attached).filter(|a| a.attachment.network == *id);
-        let mut whole = journal.plan.clone();
-        whole.steps.extend(state.peers.iter().flat_map(|j| j.plan.steps.iter().cloned()));
-        whole.steps.extend(attached.flat_map(|a| a.journal.plan.steps.iter().cloned()));
-        // A pair whose namespace is going away is not made again.
-        whole.steps.retain(|s| !matches!(&s.op, Op::Veth { host, .. } if !seen.links.contains_key(host)));
-        let mut plan = crate::plan::missing(&whole, &seen);
-        plan.steps.retain(|s| s.op.link().is_none_or(|link| seen.links.contains_key(link) || journal.plan.makes(link)));
-        // Elements are the table's business, see `Daemon::elements`.
-        plan.steps.retain(|step| !matches!(step.op, Op::Elements { .. }));
-        let steps = plan.steps.len();
-        if steps > 0 {
-            self.kernel.apply(&plan, None).map_err(|error| apply_failed(what, &error))?;
-        }
-        Ok(steps)
+        let others: Vec<&Journal> = state.peers.iter().chain(attached.map(|a| &a.journal)).collect();
+        self.ledger.repair(journal, &others).map_err(|error| match error {
+            RepairError::Look(error) => kernel_failed("cannot repair a network", &error),
+            RepairError::Apply(error) => apply_failed("cannot repair a network", &error),
+        })
     }
 }

@@ -6,30 +6,27 @@ mod live;
 pub use attach::choose_default_routes;
 pub(super) use attach::{choose, gateways};
 
-use super::answer::{kernel_failed, store_failed};
-use super::dhcp;
+use super::answer::{Unattached, kernel_failed, store_failed};
+use super::dhcp::{self, Wait};
 use super::publish::Kept;
 use super::server::ShimLink;
-use super::state::{Answer, Daemon, Dying, Input};
+use super::state::{Daemon, Input, Told};
 use crate::dns::{Endpoint, Service, View};
 use crate::drivers;
-use crate::kernel::{DhcpClient, Journal, JournalState, KernelError, Netns, Resolver, delete_marked, replace_dns};
+use crate::kernel::{DhcpClient, Journal, Netns, Resolver, replace_dns};
 use crate::model::Attachment;
-use crate::plan::{Op, Outcome, Plan, show};
-use crate::store::{Change, Durability};
+use crate::plan::{Op, Plan, show};
+use crate::store::{Change, Durability, StoreError};
 use netd_api::{
-    ApiError, ContainerId, DnsRequest, ErrorKind, NetnsSource, NetworkId, PlanText, Proto, PublishedPort, Reply,
+    ApiError, ContainerId, DnsRequest, ErrorKind, NetnsSource, NetworkId, PlanText, PublishedPort, Reply,
     SandboxRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// How many addresses are tried on a LAN where others take what we choose.
 const CHOICES: usize = 4;
-/// How long a namespace that goes away may take to take its links along.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// What is written down about a sandbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +48,13 @@ pub struct Attached {
     pub journal: Journal,
     /// Who keeps the lease, where the LAN gives the addresses.
     pub client: Option<DhcpClient>,
+}
+
+impl Attached {
+    /// One of which nothing is done yet.
+    pub fn planned(attachment: Attachment) -> Self {
+        Self { attachment, journal: Journal::intend(Plan::default()), client: None }
+    }
 }
 
 /// A sandbox as it lives.
@@ -88,35 +92,36 @@ impl Daemon {
         dry_run: bool,
         fds: Vec<OwnedFd>,
         connection: u64,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Told, ApiError> {
         let what = format!("cannot attach `{}`", spec.name);
         if dry_run {
-            return self.sandbox_plan(&spec, &what).map(|text| (Reply::Plan(PlanText { text }), Vec::new()));
+            let text = self.sandbox_plan(&spec, &what)?;
+            return Ok(((Reply::Plan(PlanText { text }), Vec::new()), Vec::new()));
         }
         // A container that starts again before the end of its last shim was seen.
         self.sandbox_release(&spec.id)?;
         let mut tries = CHOICES;
-        let info = loop {
+        let (info, waits) = loop {
             tries -= 1;
             let design = self.design_attachments(&spec, &what)?;
-            let error = match self.build(&spec, design.clone(), &fds, connection, &what) {
-                Ok(info) => break info,
-                Err(error) => error,
+            let failed = match self.build(&spec, design.clone(), &fds, connection, &what) {
+                Ok(built) => break built,
+                Err(failed) => failed,
             };
             self.give_back(&design);
-            match self.duplicate.take() {
+            match failed.duplicate {
                 // We chose it: the next one may be free.
                 Some(taken) if tries > 0 && !asks_for(&spec, taken) => {
                     self.log.line(format!("somebody on the LAN has `{taken}`: `{}` gets another address", spec.name));
                     spec.attachments.iter_mut().for_each(|a| a.prefer.clear());
                     self.last_addresses.remove(&spec.id);
                 }
-                _ => return Err(error),
+                _ => return Err(failed.error),
             }
         };
         let netns = self.sandboxes.get(&spec.id).and_then(|s| s.netns.as_ref()).map(OwnedFd::try_clone).transpose();
         let netns = netns.map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
-        Ok((info, netns.into_iter().collect()))
+        Ok(((info, netns.into_iter().collect()), waits))
     }
 
     fn build(
@@ -126,7 +131,7 @@ impl Daemon {
         fds: &[OwnedFd],
         connection: u64,
         what: &str,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<(Reply, Vec<Wait>), Unattached> {
         for attachment in &attachments {
             self.network_up(&attachment.network.clone())?;
         }
@@ -140,13 +145,12 @@ impl Daemon {
             NetnsSource::New => Some(self.ready_netns()),
             NetnsSource::Given => match fds.first().and_then(|fd| fd.try_clone().ok()) {
                 Some(fd) => {
-                    self.bury_links_of(&spec.id);
+                    self.ledger.bury_links_of(&spec.id);
                     Some(Netns::adopt(fd))
                 }
                 None => {
-                    return Err(
-                        ApiError::new(ErrorKind::Invalid, what).caused_by("no network namespace came with the request")
-                    );
+                    let none = "no network namespace came with the request";
+                    return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(none).into());
                 }
             },
             NetnsSource::Host => None,
@@ -165,17 +169,11 @@ impl Daemon {
             socket: None,
         };
         let generation = self.generation;
-        let (attached, owner) = (self.plan_all(attachments), Some(connection));
+        let plans: Vec<Plan> = attachments.iter().map(|attachment| self.attach_plan(attachment)).collect();
+        let attached = attachments.into_iter().map(Attached::planned).collect();
+        let owner = Some(connection);
         let sandbox = Sandbox { record, attached, netns, owner, generation, service: None, kept };
-        self.apply_sandbox(sandbox, resolver, what)
-    }
-
-    fn plan_all(&self, attachments: Vec<Attachment>) -> Vec<Attached> {
-        let planned = |attachment: Attachment| {
-            let journal = Journal::intend(self.attach_plan(&attachment));
-            Attached { attachment, journal, client: None }
-        };
-        attachments.into_iter().map(planned).collect()
+        self.apply_sandbox(sandbox, plans, resolver, what)
     }
 
     /// The driver's plan for an attachment, with the MTU that its bridge has.
@@ -192,34 +190,35 @@ impl Daemon {
     fn apply_sandbox(
         &mut self,
         mut sandbox: Sandbox,
+        plans: Vec<Plan>,
         resolver: Option<Resolver>,
         what: &str,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<(Reply, Vec<Wait>), Unattached> {
         let id = sandbox.record.id.clone();
-        self.write_sandbox(&sandbox, Durability::Durable, what)?;
-        for i in 0..sandbox.attached.len() {
-            let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-            match self.kernel.apply(&sandbox.attached[i].journal.plan, netns) {
-                Ok(outcomes) => {
-                    sandbox.attached[i].journal.outcomes = outcomes;
-                    sandbox.attached[i].journal.state = JournalState::Up;
-                }
-                Err(error) => {
-                    if let KernelError::Duplicate { address, .. } = error.cause {
-                        self.duplicate = Some(address);
-                    }
-                    let failed = super::answer::apply_failed(what, &error);
-                    // What failed is undone already; what stood before goes the usual way.
-                    sandbox.attached.truncate(i);
+        let fresh = |(attached, plan): (&Attached, Plan)| {
+            (journal_key(&id, &attached.attachment.network), attached.journal.clone(), plan)
+        };
+        let entries = sandbox.attached.iter().zip(plans).map(fresh).collect();
+        let records = self.records_of(&sandbox).map_err(|error| store_failed(what, &error))?;
+        let intents = self.ledger.intend(records, entries).map_err(|error| store_failed(what, &error))?;
+        for (i, intent) in intents.into_iter().enumerate() {
+            match self.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
+                Ok(journal) => sandbox.attached[i].journal = journal,
+                Err(unmade) => {
+                    // It is undone already; what stood before goes the usual way, with the entries of what never came.
                     self.dismantle(sandbox);
-                    return Err(failed);
+                    return Err(Unattached::because(what, &unmade.error));
                 }
             }
         }
+        let mut waits = Vec::new();
         for i in 0..sandbox.attached.len() {
-            if let Err(error) = self.lease_from_lan(&mut sandbox, i, true, what) {
-                self.dismantle(sandbox);
-                return Err(error);
+            match self.lease_from_lan(&mut sandbox, i, true, what) {
+                Ok(wait) => waits.extend(wait),
+                Err(error) => {
+                    self.dismantle(sandbox);
+                    return Err(error.into());
+                }
             }
         }
         // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
@@ -228,7 +227,19 @@ impl Daemon {
         self.serve_names(&mut sandbox, resolver);
         let info = self.describe_sandbox(&sandbox);
         self.sandboxes.insert(id, sandbox);
-        Ok(Reply::Sandbox(info))
+        Ok((Reply::Sandbox(info), waits))
+    }
+
+    /// A sandbox's record, and its networks' leases, as they should be on the disk.
+    pub(super) fn records_of(&self, sandbox: &Sandbox) -> Result<Vec<Change>, StoreError> {
+        let mut changes = vec![Change::put(format!("sandbox/{}", sandbox.record.id), &sandbox.record())?];
+        for attached in &sandbox.attached {
+            let network = &attached.attachment.network;
+            if let Some(state) = self.networks.get(network) {
+                changes.push(Change::put(format!("leases/{network}"), &state.leases)?);
+            }
+        }
+        Ok(changes)
     }
 
     /// Writes a sandbox with its journals and its networks' leases.
@@ -239,16 +250,10 @@ impl Daemon {
         what: &str,
     ) -> Result<(), ApiError> {
         let id = &sandbox.record.id;
-        let mut changes = vec![Change::put(format!("sandbox/{id}"), &sandbox.record())];
-        for attached in &sandbox.attached {
-            let network = &attached.attachment.network;
-            changes.push(Change::put(journal_key(id, network), &attached.journal));
-            if let Some(state) = self.networks.get(network) {
-                changes.push(Change::put(format!("leases/{network}"), &state.leases));
-            }
-        }
-        let changes: Result<Vec<Change>, _> = changes.into_iter().collect();
-        changes.and_then(|c| self.store.txn(&c, durability)).map_err(|error| store_failed(what, &error))
+        let journals = sandbox.attached.iter().map(|a| (journal_key(id, &a.attachment.network), &a.journal));
+        let journals: Vec<(String, &Journal)> = journals.collect();
+        let written = self.records_of(sandbox).and_then(|records| self.ledger.keep(records, &journals, durability));
+        written.map_err(|error| store_failed(what, &error))
     }
 
     fn sandbox_plan(&mut self, spec: &SandboxRequest, what: &str) -> Result<String, ApiError> {
@@ -425,32 +430,25 @@ impl Daemon {
         self.ports.remove(&record.id);
         self.forget_host_container(&record);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
-        let mut left = Vec::new();
+        let mut journals = Vec::new();
         for mut one in attached.into_iter().rev() {
             dhcp::release(&mut one);
             let Attached { attachment, mut journal, .. } = one;
             self.dns.remove_endpoint(&attachment.network, &record.id);
-            self.leave_to_namespace(&record.id, &mut journal, netns.is_some());
-            left.extend(self.kernel.undo(&journal.plan.steps, &journal.outcomes, lan_netns(&journal, netns.as_ref())));
-            if attachment.ports.iter().any(|p| p.proto != Proto::Tcp) {
-                for address in &attachment.addresses {
-                    let _ = self.kernel.forget_flows(address.addr());
-                }
+            if netns.is_some() {
+                self.ledger.leave_to_namespace(&record.id, &mut journal);
             }
             self.free_addresses(&attachment);
             self.network_idle(&attachment.network);
-            changes.push(Change::Delete(journal_key(&record.id, &attachment.network)));
             if let Some(state) = self.networks.get(&attachment.network)
                 && let Ok(change) = Change::put(format!("leases/{}", attachment.network), &state.leases)
             {
                 changes.push(change);
             }
+            let inside = lan_netns(&journal, netns.as_ref());
+            journals.push((journal_key(&record.id, &attachment.network), journal, inside));
         }
-        drop(netns);
-        if let Err(error) = self.store.txn(&changes, Durability::Lazy) {
-            self.log.line(format!("cannot forget container `{}`: {error}", record.name));
-        }
-        left.iter().map(ToString::to_string).inspect(|one| self.log.line(format!("left behind: {one}"))).collect()
+        self.ledger.release(journals, changes).iter().map(ToString::to_string).collect()
     }
 
     /// For the container's next start, however it ended. With very many that never come back, some are forgotten.
@@ -463,34 +461,6 @@ impl Daemon {
         }
         if !had.is_empty() {
             self.last_addresses.insert(record.id.clone(), had);
-        }
-    }
-
-    /// The links of a container's last run, where its namespace is used again: they would be in the way.
-    fn bury_links_of(&mut self, id: &ContainerId) {
-        let (due, rest) = std::mem::take(&mut self.dying).into_iter().partition(|d: &Dying| d.of == *id);
-        self.dying = rest;
-        for Dying { link, alias, .. } in due {
-            if let Err(error) = delete_marked(&mut self.kernel.route, &link, &alias, None) {
-                self.log.line(format!("cannot delete link `{link}`: {error}"));
-            }
-        }
-    }
-
-    fn leave_to_namespace(&mut self, id: &ContainerId, journal: &mut Journal, dying: bool) {
-        if !dying {
-            return;
-        }
-        for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
-            if let Op::Veth { host, alias, .. } = &step.op {
-                if let Err(error) = self.kernel.close_port(host.as_str(), alias) {
-                    self.log.line(format!("cannot close the port of `{host}`: {error}"));
-                }
-                let due = Instant::now() + GRACE;
-                let (link, alias, of) = (host.to_string(), alias.clone(), id.clone());
-                self.dying.push(Dying { link, alias, of, due });
-                *outcome = Outcome::Skipped;
-            }
         }
     }
 }

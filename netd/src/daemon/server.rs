@@ -1,11 +1,11 @@
 //! The socket: who may ask what, and a thread per connection that frames, waits and asks the writer.
 
 use super::guests::{Guest, Guests};
-use super::log::Log;
 use super::shared_calls::Settled;
 use super::state::{Answer, Input};
 use crate::cluster::Cluster;
 use crate::kernel::receive_fd;
+use crate::log::Log;
 use netd_api::{
     API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers,
     recv_frame, send_frame,
@@ -48,7 +48,7 @@ pub fn answers(run: &Path) -> bool {
 pub fn bind(run: &Path) -> Result<UnixListener, String> {
     let path = run.join(netd_api::SOCKET_NAME);
     let _ = std::fs::remove_file(&path);
-    let failed = |error: io::Error| format!("bind socket `{}`: {}", path.display(), super::options::why(&error));
+    let failed = |error: io::Error| format!("bind socket `{}`: {}", path.display(), crate::errors::why(&error));
     let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let bound = with_short_path(&path, |path| UnixListener::bind(path));
     nix::sys::stat::umask(old);

@@ -3,17 +3,17 @@
 use super::cluster::Membership;
 use super::dhcp::{Settled, Wait};
 use super::encryption::Encryption;
-use super::log::Log;
 use super::sandbox::Sandbox;
 use super::server::ShimLink;
 use super::silence::Silence;
 use super::update::Designed;
 use crate::dns::Dns;
 use crate::ipam::Leases;
-use crate::kernel::{Event, Journal, Kernel, KernelError, Netns, delete_marked};
+use crate::kernel::{Event, Journal, KernelError, Netns};
+use crate::ledger::{Ledger, elements};
+use crate::log::Log;
 use crate::model::{Facts, LanLease, Network};
 use crate::ports::Registry;
-use crate::store::Store;
 use netd_api::{ApiError, Call, Config, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -25,6 +25,11 @@ use tokio::runtime::Runtime;
 pub type Answer = (Reply, Vec<OwnedFd>);
 /// An answer, and what is to be waited for before it holds.
 pub type Told = (Answer, Vec<Wait>);
+
+/// A reply that waits for nothing.
+fn told(reply: Reply) -> Told {
+    ((reply, Vec::new()), Vec::new())
+}
 
 /// What the writer works off.
 pub enum Input {
@@ -68,19 +73,10 @@ pub struct NetworkState {
     pub idle: Option<Instant>,
 }
 
-/// A veth whose namespace is going away and takes it along; if it doesn't, netd deletes it.
-pub struct Dying {
-    pub link: String,
-    pub alias: String,
-    pub of: ContainerId,
-    pub due: Instant,
-}
-
 /// The single writer.
 pub struct Daemon {
     pub(super) config: Config,
-    pub(super) store: Box<dyn Store>,
-    pub(super) kernel: Kernel,
+    pub(super) ledger: Ledger,
     stock: Receiver<Result<Netns, KernelError>>,
     pub(super) dns: Dns,
     pub(super) runtime: Runtime,
@@ -92,14 +88,9 @@ pub struct Daemon {
     /// What all bridges share, while there is one.
     pub(super) base: Option<Journal>,
     pub(super) facts: Facts,
-    pub(super) dying: Vec<Dying>,
     pub(super) generation: u64,
-    /// The address that somebody on a LAN turned out to have, in the last plan that failed for it.
-    pub(super) duplicate: Option<std::net::IpAddr>,
     /// What containers had when they ended: they get it again if it is still free.
     pub(super) last_addresses: BTreeMap<ContainerId, Vec<(NetworkId, std::net::IpAddr)>>,
-    /// What whoever called has to wait for.
-    pub(super) waits: Vec<Wait>,
     /// Random bits of this host's IPv6 prefix.
     pub(super) host_bits: u64,
     pub(super) membership: Membership,
@@ -113,8 +104,7 @@ impl Daemon {
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         config: Config,
-        store: Box<dyn Store>,
-        kernel: Kernel,
+        ledger: Ledger,
         stock: Receiver<Result<Netns, KernelError>>,
         dns: Dns,
         runtime: Runtime,
@@ -123,8 +113,7 @@ impl Daemon {
     ) -> Self {
         Self {
             config,
-            store,
-            kernel,
+            ledger,
             stock,
             dns,
             runtime,
@@ -135,11 +124,8 @@ impl Daemon {
             ports: Registry::default(),
             base: None,
             facts: Facts::default(),
-            dying: Vec::new(),
             generation: 0,
-            duplicate: None,
             last_addresses: BTreeMap::new(),
-            waits: Vec::new(),
             host_bits: 0,
             membership: Membership::default(),
             encryption: Encryption::default(),
@@ -161,7 +147,7 @@ impl Daemon {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        if let Err(error) = self.store.flush() {
+        if let Err(error) = self.ledger.flush() {
             self.log.line(error.to_string());
         }
     }
@@ -170,8 +156,7 @@ impl Daemon {
         match input {
             Input::Call { call, fds, shim, connection, answer } => {
                 let reply = self.call(*call, fds, shim, connection);
-                let reply = reply.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
-                let reply = (reply, std::mem::take(&mut self.waits));
+                let reply = reply.unwrap_or_else(|error| told(Reply::Error(error)));
                 // Before the answer: whoever asked gives up the claims that no container has.
                 self.publish_own();
                 // The caller may have gone; its connection's end follows.
@@ -179,7 +164,7 @@ impl Daemon {
             }
             Input::Settled(settled, answer) => {
                 let reply = self.settle_lease(*settled).unwrap_or_else(Reply::Error);
-                let _ = answer.send(((reply, Vec::new()), Vec::new()));
+                let _ = answer.send(told(reply));
             }
             Input::ConnectionClosed(connection) => self.connection_closed(connection),
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
@@ -202,8 +187,8 @@ impl Daemon {
         fds: Vec<OwnedFd>,
         shim: Option<ShimLink>,
         connection: u64,
-    ) -> Result<Answer, ApiError> {
-        let plain = |reply| (reply, Vec::new());
+    ) -> Result<Told, ApiError> {
+        let plain = told;
         match call {
             Call::Version => {
                 let mut version = self.version();
@@ -220,12 +205,12 @@ impl Daemon {
             }
             Call::NetworkRemove { network } => self.network_remove(&network).map(|()| plain(Reply::Done)),
             Call::SandboxCreate { spec, dry_run } => {
-                let (mut reply, fds) = self.sandbox_create(spec, dry_run, fds, connection)?;
+                let ((mut reply, fds), waits) = self.sandbox_create(spec, dry_run, fds, connection)?;
                 if let Reply::Sandbox(info) = &mut reply {
                     let on: Vec<_> = info.attachments.iter().map(|a| a.network_id.clone()).collect();
                     info.obstacles = self.obstacles_of(|network| on.contains(&network.id));
                 }
-                Ok((reply, fds))
+                Ok(((reply, fds), waits))
             }
             Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
             Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| plain(Reply::Done)),
@@ -233,7 +218,10 @@ impl Daemon {
             Call::SandboxInspect { id } => Ok(plain(Reply::Sandbox(self.sandbox_info(&id)?))),
             Call::SandboxList => Ok(plain(Reply::Sandboxes(self.sandbox_list()))),
             Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
-            Call::Connect { id, attachment } => self.connect(&id, attachment).map(|info| plain(Reply::Sandbox(info))),
+            Call::Connect { id, attachment } => {
+                let (info, waits) = self.connect(&id, attachment)?;
+                Ok(((Reply::Sandbox(info), Vec::new()), waits))
+            }
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
             Call::NodeRekey => self.rekey().map(|key| plain(Reply::Key(key))),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
@@ -260,13 +248,13 @@ impl Daemon {
 
     fn kernel_event(&mut self, event: Event) {
         match event {
-            Event::TableChanged(port) if port == self.kernel.nft.port() || !self.kernel.nft.wanted() => {}
+            Event::TableChanged(port) if port == self.ledger.table_port() || !self.ledger.table_wanted() => {}
             Event::TableChanged(port) => {
-                if port == 0 && self.kernel.nft.exists().unwrap_or(false) {
+                if port == 0 && self.ledger.table_exists().unwrap_or(false) {
                     return;
                 }
                 self.log.line("somebody deleted from table `inet rcr`: writing it again");
-                if let Err(error) = self.kernel.nft.restore() {
+                if let Err(error) = self.ledger.restore_table() {
                     self.log.line(format!("cannot write table `inet rcr` again: {error}"));
                 }
             }
@@ -278,23 +266,20 @@ impl Daemon {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        let (due, rest) = std::mem::take(&mut self.dying).into_iter().partition(|d: &Dying| d.due <= now);
-        self.dying = rest;
-        for Dying { link, alias, .. } in due {
-            match delete_marked(&mut self.kernel.route, &link, &alias, None) {
-                Ok(false) => {}
-                Ok(true) => self.log.line(format!("deleted link `{link}`: somebody keeps its container's namespace")),
-                Err(error) => self.log.line(format!("cannot delete link `{link}`: {error}")),
-            }
-        }
-        if self.kernel.nft.wanted() && !self.kernel.nft.exists().unwrap_or(true) {
+        self.ledger.bury_overdue_links(now);
+        let sandboxes = &self.sandboxes;
+        self.ledger.pay_debts(now, |journal| {
+            let of = sandboxes.values().find(|s| journal.split('/').any(|part| part == s.record.id.as_str()));
+            of.and_then(|sandbox| sandbox.netns.as_ref()?.try_clone().ok())
+        });
+        if self.ledger.table_wanted() && !self.ledger.table_exists().unwrap_or(true) {
             self.kernel_event(Event::TableChanged(0));
         }
-        if let Ok(true) = self.store.settle() {
+        if let Ok(true) = self.ledger.settle_store() {
             self.log.line("the store can be written again");
         }
         // Nobody asks for anything: the next netd, however this one ends, finds what is. A disk that is full has been told of.
-        let _ = self.store.flush();
+        let _ = self.ledger.flush();
         self.rest_idle_networks(now);
         self.retire_key(now);
         self.ask_silent_hosts(now);
@@ -311,6 +296,6 @@ impl Daemon {
             .filter_map(|n| n.peers.as_ref())
             .chain(&self.membership.guard)
             .chain(&self.encryption.links);
-        self.base.iter().chain(peers).chain(networks).chain(attached).flat_map(|j| j.plan.elements().cloned()).collect()
+        elements(self.base.iter().chain(peers).chain(networks).chain(attached))
     }
 }

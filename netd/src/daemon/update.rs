@@ -3,21 +3,23 @@
 //! The record under `update/<id>` is there only while it goes on: whoever finds it after a crash undoes it. Networks and journals
 //! are rewritten when all of it is done, in the transaction that deletes it.
 
-use super::answer::{apply_failed, ipam_failed, kernel_failed, store_failed};
-use super::sandbox::{choose, choose_default_routes, gateways, journal_key};
+use super::answer::{ipam_failed, kernel_failed, ledger_failed, store_failed};
+use super::sandbox::{Sandbox, choose, choose_default_routes, gateways, journal_key};
 use super::state::{Daemon, NetworkState};
 use crate::drivers::{self, lan};
 use crate::ipam::Leases;
-use crate::kernel::{Journal, observe};
+use crate::kernel::Journal;
+use crate::ledger;
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
-use crate::store::{Change, Durability, StoreError, records};
+use crate::store::{Change, Durability, StoreError};
 use ipnet::IpNet;
 use netd_api::{
     ApiError, ContainerId, DriverSpec, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanText, Reply,
 };
 use serde::{Deserialize, Serialize};
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 /// What is done for the network itself, or for one container on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +32,12 @@ pub struct Part {
     whole: Plan,
     #[serde(skip)]
     attachment: Option<Attachment>,
+}
+
+impl ledger::Part for Part {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
 }
 
 /// A change that is yet to be made.
@@ -72,7 +80,7 @@ impl Daemon {
         what: &str,
     ) -> Result<(NetworkState, Vec<Part>), ApiError> {
         self.facts = self.look().map_err(|error| kernel_failed(what, &error))?;
-        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;
+        let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
         let next = self.design_update(id, wanted, &seen, what)?;
         self.plan_update(next, None, &seen, what)
     }
@@ -105,7 +113,7 @@ impl Daemon {
     /// Makes a network what it is to be, with all containers on it. `mtu` as in [`Self::plan_update`].
     pub(super) fn turn_into(&mut self, next: NetworkState, mtu: Option<u32>, what: &str) -> Result<(), ApiError> {
         let id = next.network.id.clone();
-        let seen = observe(&mut self.kernel.route, false).map_err(|error| kernel_failed(what, &error))?;
+        let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
         let (next, parts) = self.plan_update(next, mtu, &seen, what)?;
         self.carry_out(&id, &parts, what).and_then(|outcomes| self.settle(next, parts, outcomes, what))
     }
@@ -247,37 +255,11 @@ impl Daemon {
         if text.is_empty() { format!("update {}: no kernel object changes\n", network.name) } else { text }
     }
 
-    fn netns_of(&self, part: &Part) -> Option<OwnedFd> {
-        let sandbox = part.container.as_ref().and_then(|id| self.sandboxes.get(id));
-        sandbox.and_then(|s| s.netns.as_ref()).and_then(|netns| netns.try_clone().ok())
-    }
-
     /// Writes the undertaking down and does it; all or nothing.
     fn carry_out(&mut self, id: &NetworkId, parts: &[Part], what: &str) -> Result<Vec<Vec<Outcome>>, ApiError> {
-        let mut done: Vec<Vec<Outcome>> = Vec::new();
-        if parts.iter().all(|part| part.plan.steps.is_empty()) {
-            done.resize(parts.len(), Vec::new());
-            return Ok(done);
-        }
-        let written = Change::put(key(id), &parts).and_then(|c| self.store.txn(&[c], Durability::Durable));
-        written.map_err(|error| store_failed(what, &error))?;
-        for part in parts {
-            let netns = self.netns_of(part);
-            match self.kernel.apply(&part.plan, netns.as_ref().map(AsFd::as_fd)) {
-                Ok(outcomes) => done.push(outcomes),
-                Err(error) => {
-                    let mut failed = apply_failed(what, &error);
-                    for (part, outcomes) in parts.iter().zip(&done).rev() {
-                        let netns = self.netns_of(part);
-                        let left = self.kernel.undo(&part.plan.steps, outcomes, netns.as_ref().map(AsFd::as_fd));
-                        failed.left_behind.extend(left.iter().map(ToString::to_string));
-                    }
-                    let _ = self.store.txn(&[Change::Delete(key(id))], Durability::Durable);
-                    return Err(failed);
-                }
-            }
-        }
-        Ok(done)
+        let sandboxes = &self.sandboxes;
+        let done = self.ledger.undertake(&key(id), parts, |part| netns_of(sandboxes, part));
+        done.map_err(|error| ledger_failed(what, &error))
     }
 
     /// All is done: the network, its journals and its containers are what they were to be.
@@ -311,7 +293,7 @@ impl Daemon {
             changes.push(Change::put(format!("sandbox/{container}"), &sandbox.record()));
         }
         let changes: Result<Vec<Change>, StoreError> = changes.into_iter().collect();
-        let written = changes.and_then(|c| self.store.txn(&c, Durability::Durable));
+        let written = changes.and_then(|c| self.ledger.record(&c, Durability::Durable));
         self.refresh_names_on(&id);
         written.map_err(|error| store_failed(what, &error))
     }
@@ -332,22 +314,21 @@ impl Daemon {
 
     /// After a crash: what was begun is taken back.
     pub(super) fn undo_unfinished_updates(&mut self) -> Result<(), StoreError> {
-        for (id, parts) in records::<Vec<Part>>(&*self.store, "update/")? {
+        for (id, parts) in self.ledger.records::<Vec<Part>>("update/")? {
             self.log.line(format!("undoing half an update of network `{}`", id.get(..12).unwrap_or(&id)));
-            for part in parts.iter().rev() {
-                let outcomes = vec![Outcome::Intended; part.plan.steps.len()];
-                let netns = self.netns_of(part);
-                if part.container.is_some() && netns.is_none() {
-                    continue;
-                }
-                for left in self.kernel.undo(&part.plan.steps, &outcomes, netns.as_ref().map(AsFd::as_fd)) {
-                    self.log.line(format!("left behind: {left}"));
-                }
-            }
-            self.store.txn(&[Change::Delete(format!("update/{id}"))], Durability::Durable)?;
+            let sandboxes = &self.sandboxes;
+            self.ledger.call_off(&format!("update/{id}"), &parts, |part| {
+                let netns = netns_of(sandboxes, part);
+                (part.container.is_none() || netns.is_some()).then_some(netns)
+            });
         }
         Ok(())
     }
+}
+
+fn netns_of(sandboxes: &BTreeMap<ContainerId, Sandbox>, part: &Part) -> Option<OwnedFd> {
+    let sandbox = part.container.as_ref().and_then(|id| sandboxes.get(id));
+    sandbox.and_then(|s| s.netns.as_ref()).and_then(|netns| netns.try_clone().ok())
 }
 
 fn set_mtu(driver: &mut DriverSpec, mtu: u32) {

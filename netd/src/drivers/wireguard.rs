@@ -12,8 +12,8 @@
 //! host that changes its key has two links for a while, each with all peers. It takes frames by both; another host goes over to the new
 //! address by replacing one forwarding entry, it goes over to the new link by replacing one route, and neither waits for the other.
 
-use crate::cluster::keys::by_which;
 use crate::firewall::{Element, Set};
+use crate::keys::by_which;
 use crate::model::Facts;
 use crate::plan::{Op, Plan};
 use ipnet::{IpNet, Ipv6Net};

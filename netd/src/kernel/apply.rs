@@ -12,7 +12,7 @@ use super::nft::Nft;
 use super::vxlan::{self, VxlanSpec};
 use super::wireguard::{self, WireGuard};
 use super::{KernelError, addr, conntrack, lan, link, probe, route, rule, sysctl};
-use crate::cluster::keys::Secret;
+use crate::keys::Secret;
 use crate::plan::{Op, Outcome, Plan, Scope, Step};
 use netd_api::{IfName, Mac};
 use nix::errno::Errno;
@@ -50,6 +50,9 @@ pub struct LeftBehind {
     pub what: String,
     /// What removes it.
     pub command: String,
+    /// The step that is not undone, and what it had done.
+    pub step: Step,
+    pub outcome: Outcome,
 }
 
 impl fmt::Display for LeftBehind {
@@ -252,7 +255,14 @@ impl Kernel {
             match undone {
                 Ok(()) => {}
                 Err(error) if error.is_gone() => {}
-                Err(error) => left.push(left_behind(&step.op, &error)),
+                Err(error) => left.push(left_behind(step, outcome, &error)),
+            }
+        }
+        // At last: what was published is no more, so nothing makes them anew.
+        for (step, _) in steps.iter().zip(outcomes).filter(|(_, outcome)| **outcome != Outcome::Skipped) {
+            if let Op::ForgetFlows { address, port: port @ Some(_) } = &step.op {
+                // They end by themselves, later.
+                let _ = conntrack::forget(&mut self.conntrack, *address, *port);
             }
         }
         left
@@ -339,11 +349,6 @@ impl Kernel {
     /// goes away only in the background, would still answer for it.
     pub fn close_port(&mut self, link: &str, alias: &str) -> Result<(), KernelError> {
         link::close_port(&mut self.route, link, alias)
-    }
-
-    /// Forgets an address's flows: it is another container's now.
-    pub fn forget_flows(&mut self, address: std::net::IpAddr) -> Result<usize, KernelError> {
-        conntrack::forget(&mut self.conntrack, address, None)
     }
 }
 
@@ -445,7 +450,8 @@ fn ensure_inside(socket: &mut Netlink, op: &Op) -> Result<Outcome, KernelError> 
     }
 }
 
-fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
+fn left_behind(step: &Step, outcome: &Outcome, error: &KernelError) -> LeftBehind {
+    let op = &step.op;
     let command = match op {
         Op::Bridge { name, .. } => format!("ip link del {name}"),
         Op::Veth { host, .. } => format!("ip link del {host}"),
@@ -472,5 +478,6 @@ fn left_behind(op: &Op, error: &KernelError) -> LeftBehind {
         | Op::Announce { link, .. } => format!("ip link show {link}"),
         Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
     };
-    LeftBehind { what: format!("{}: {error}", op.describe()), command }
+    let what = format!("{}: {error}", op.describe());
+    LeftBehind { what, command, step: step.clone(), outcome: outcome.clone() }
 }

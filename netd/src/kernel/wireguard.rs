@@ -3,9 +3,9 @@
 use super::KernelError;
 use super::link::{RTM_DELLINK, RTM_NEWLINK, find, set_mtu};
 use super::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
-use crate::cluster::keys::Secret;
 use crate::drivers::lan::UNFINISHED;
 use crate::drivers::wireguard::ALIAS;
+use crate::keys::Secret;
 use crate::plan::LinkSeen;
 use netd_api::{IfName, PublicKey};
 use netlink_packet_core::Emitable;

@@ -28,7 +28,7 @@ pub struct Embedded {
 /// redb's errors hide what the kernel said.
 fn cause(error: impl Into<redb::Error>) -> String {
     match error.into() {
-        redb::Error::Io(error) => crate::daemon::why(&error),
+        redb::Error::Io(error) => crate::errors::why(&error),
         other => other.to_string(),
     }
 }
@@ -181,7 +181,11 @@ mod tests {
         assert_eq!(after_a_crash(), 1);
         let before = std::fs::metadata(&path).unwrap().modified().unwrap();
         store.flush().unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), before, "nothing is owed, nothing is written");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().modified().unwrap(),
+            before,
+            "nothing is owed, nothing is written"
+        );
     }
 
     #[test]

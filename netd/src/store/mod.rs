@@ -3,7 +3,7 @@
 //! ```text
 //! schema                     the version of all this; a newer one is refused
 //! boot                       the kernel's boot id: after a reboot no kernel object is left
-//! keys                       cluster::keys::Keyring: this host's WireGuard keys, the private ones too
+//! keys                       keys::Keyring: this host's WireGuard keys, the private ones too
 //! node                       this host's id in its cluster
 //! host                       this host's random bits, for its IPv6 prefix
 //! network/<id>               model::Network

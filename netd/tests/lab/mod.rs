@@ -328,6 +328,11 @@ impl Lab {
         std::fs::read_to_string(self.run_dir().join("netd.log")).unwrap_or_default()
     }
 
+    /// Begins with an empty log, while no netd runs.
+    pub fn forget_log(&self) {
+        std::fs::remove_file(self.run_dir().join("netd.log")).unwrap();
+    }
+
     /// Starts netd; panics with what it says when it doesn't become ready.
     pub fn start(&mut self) {
         let env = self.env.clone();
@@ -458,6 +463,14 @@ impl Lab {
         let id = container.id.clone();
         drop(container);
         eventually("the sandbox is released", || self.try_call(Call::SandboxInspect { id: id.clone() }).is_err());
+    }
+
+    /// Ends a container whose namespace somebody keeps.
+    pub fn end_but_keep(&mut self, container: Container) -> Netns {
+        let (id, kept) = (container.id.clone(), container.netns.clone());
+        self.end(container);
+        assert!(self.try_call(Call::SandboxInspect { id }).is_err());
+        kept
     }
 
     /// Everything that netd could leave on the host.

@@ -1,11 +1,11 @@
 //! Attachments designed: networks found, names and addresses chosen, routes decided. Only leases are taken.
 
 use crate::daemon::answer::ipam_failed;
-use crate::daemon::networks::{hex, random, random_mac};
 use crate::daemon::state::{Daemon, NetworkState};
 use crate::drivers::overlay;
 use crate::ipam::{IpamError, Lease};
 use crate::model::Attachment;
+use crate::random::{hex, no_random, random, random_mac};
 use ipnet::IpNet;
 use netd_api::{
     ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, GatewayMode, IfName, Mac, NetnsSource, NetworkId,
@@ -84,7 +84,9 @@ impl Daemon {
         self.check_lan_attachment(&network, request, what)?;
         let sysctls =
             endpoint_sysctls(request, &ifname).map_err(|why| ApiError::new(ErrorKind::Invalid, what).caused_by(why))?;
-        let host_link: IfName = format!("ve{}", hex(&random::<5>()))
+        let chance = random::<5>().map_err(|error| no_random(what, &error))?;
+        let host_mac = random_mac().map_err(|error| no_random(what, &error))?;
+        let host_link: IfName = format!("ve{}", hex(&chance))
             .parse()
             .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
         let Some(state) = self.networks.get_mut(&network) else {
@@ -111,7 +113,7 @@ impl Daemon {
             container: id.clone(),
             container_name: name.to_owned(),
             host_link,
-            host_mac: random_mac(),
+            host_mac,
             ifname,
             mac,
             aliases: request.aliases.clone(),

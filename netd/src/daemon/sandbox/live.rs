@@ -2,13 +2,13 @@
 
 use super::attach::choose_default_routes;
 use super::{Attached, Sandbox, journal_key};
-use crate::daemon::answer::{apply_failed, store_failed};
+use crate::daemon::answer::{Unattached, store_failed};
+use crate::daemon::dhcp::Wait;
 use crate::daemon::state::Daemon;
 use crate::drivers;
-use crate::kernel::{Journal, JournalState, KernelError};
 use crate::model::Attachment;
-use crate::plan::{Op, Outcome, Plan};
-use crate::store::{Change, Durability};
+use crate::plan::{Op, Plan};
+use crate::store::Durability;
 use netd_api::{ApiError, AttachmentRequest, ContainerId, ErrorKind, NetnsSource, SandboxInfo};
 use std::os::fd::AsFd;
 
@@ -17,7 +17,7 @@ impl Daemon {
         &mut self,
         id: &ContainerId,
         request: AttachmentRequest,
-    ) -> Result<SandboxInfo, ApiError> {
+    ) -> Result<(SandboxInfo, Vec<Wait>), ApiError> {
         let Some(sandbox) = self.sandboxes.get(id) else {
             return Err(self.no_sandbox(id));
         };
@@ -44,26 +44,32 @@ impl Daemon {
             self.free_addresses(attachment);
             self.network_idle(&attachment.network);
         }
-        done?;
-        self.sandbox_info(id)
+        let wait = done?;
+        Ok((self.sandbox_info(id)?, wait.into_iter().collect()))
     }
 
-    fn connect_designed(&mut self, id: &ContainerId, mut all: Vec<Attachment>, what: &str) -> Result<(), ApiError> {
+    fn connect_designed(
+        &mut self,
+        id: &ContainerId,
+        mut all: Vec<Attachment>,
+        what: &str,
+    ) -> Result<Option<Wait>, ApiError> {
         let Some(attachment) = all.pop() else {
-            return Ok(());
+            return Ok(None);
         };
         self.network_up(&attachment.network.clone())?;
-        let journal = Journal::intend(self.attach_plan(&attachment));
+        let plan = self.attach_plan(&attachment);
         let Some(mut sandbox) = self.sandboxes.remove(id) else {
             return Err(self.no_sandbox(id));
         };
         let before = sandbox.attached.len();
         let result = self.keep_answers(&mut sandbox, &all, what).and_then(|()| {
-            sandbox.attached.push(Attached { attachment, journal, client: None });
-            self.apply_last(&mut sandbox, what)?;
+            sandbox.attached.push(Attached::planned(attachment));
+            self.apply_last(&mut sandbox, plan, what)?;
             let last = sandbox.attached.len() - 1;
-            self.lease_from_lan(&mut sandbox, last, false, what)
+            Ok(self.lease_from_lan(&mut sandbox, last, false, what)?)
         });
+        let result = result.map_err(ApiError::from);
         if result.is_ok() {
             for changed in all {
                 if let Some(old) = sandbox.attached.iter_mut().find(|a| a.attachment.network == changed.network) {
@@ -75,7 +81,7 @@ impl Daemon {
                 sandbox.kept = self.keep_again(&sandbox.record());
             }
         }
-        let done = result.and_then(|()| self.write_sandbox(&sandbox, Durability::Durable, what));
+        let done = result.and_then(|wait| self.write_sandbox(&sandbox, Durability::Durable, what).map(|()| wait));
         // Whoever asked hears that it failed: so it is not there.
         let done = done.map_err(|error| match sandbox.attached.len() > before {
             true => self.take_back(&mut sandbox, error, what),
@@ -95,16 +101,14 @@ impl Daemon {
         crate::daemon::dhcp::release(&mut last);
         let Attached { attachment, journal, .. } = last;
         let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, netns);
+        let key = journal_key(&sandbox.record.id, &attachment.network);
+        let left = self.ledger.undo(&key, journal, netns);
         why.left_behind.extend(left.iter().map(ToString::to_string));
         self.dns.remove_endpoint(&attachment.network, &sandbox.record.id);
         if let Err(error) = self.reroute(sandbox, &attachment, what) {
             why.causes.extend(std::iter::once(error.message).chain(error.causes));
         }
         self.refresh_names(sandbox);
-        // Durable or not: with the journal's entry left, the next netd undoes what is undone already.
-        let key = journal_key(&sandbox.record.id, &attachment.network);
-        let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
         why
     }
 
@@ -114,7 +118,7 @@ impl Daemon {
         sandbox: &mut Sandbox,
         all: &[Attachment],
         what: &str,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Unattached> {
         for i in 0..sandbox.attached.len() {
             let old = &sandbox.attached[i];
             let Some(changed) = all.iter().find(|a| a.network == old.attachment.network) else {
@@ -137,36 +141,23 @@ impl Daemon {
         i: usize,
         plan: Plan,
         what: &str,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Unattached> {
         if plan.steps.is_empty() {
             return Ok(());
         }
-        let journal = &mut sandbox.attached[i].journal;
-        let before = journal.plan.steps.len();
-        journal.plan.steps.extend(plan.steps.iter().cloned());
-        journal.outcomes.resize(journal.plan.steps.len(), Outcome::Intended);
-        let written = self.write_sandbox(sandbox, Durability::Durable, what);
-        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        let applied = written.and_then(|()| {
-            self.kernel.apply(&plan, netns).map_err(|error| {
-                if let KernelError::Duplicate { address, .. } = error.cause {
-                    self.duplicate = Some(address);
+        let Attached { attachment, journal, .. } = &sandbox.attached[i];
+        let entry = (journal_key(&sandbox.record.id, &attachment.network), journal.clone(), plan);
+        let intents = self.records_of(sandbox).and_then(|records| self.ledger.intend(records, vec![entry]));
+        for intent in intents.map_err(|error| store_failed(what, &error))? {
+            match self.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
+                Ok(journal) => sandbox.attached[i].journal = journal,
+                Err(unmade) => {
+                    sandbox.attached[i].journal = unmade.stands;
+                    return Err(Unattached::because(what, &unmade.error));
                 }
-                apply_failed(what, &error)
-            })
-        });
-        let journal = &mut sandbox.attached[i].journal;
-        journal.outcomes.truncate(before);
-        match applied {
-            Ok(outcomes) => {
-                journal.outcomes.extend(outcomes);
-                Ok(())
-            }
-            Err(error) => {
-                journal.plan.steps.truncate(before);
-                Err(error)
             }
         }
+        Ok(())
     }
 
     /// Ports that nothing carries, since the network that did was left, come to the new one.
@@ -180,24 +171,14 @@ impl Daemon {
         }
     }
 
-    fn apply_last(&mut self, sandbox: &mut Sandbox, what: &str) -> Result<(), ApiError> {
-        self.write_sandbox(sandbox, Durability::Durable, what)?;
-        let Some(mut last) = sandbox.attached.pop() else {
-            return Ok(());
-        };
-        match self.kernel.apply(&last.journal.plan, sandbox.netns.as_ref().map(AsFd::as_fd)) {
-            Ok(outcomes) => {
-                last.journal.outcomes = outcomes;
-                last.journal.state = JournalState::Up;
-                sandbox.attached.push(last);
-                Ok(())
-            }
-            Err(error) => {
-                let key = journal_key(&sandbox.record.id, &last.attachment.network);
-                let _ = self.store.txn(&[Change::Delete(key)], Durability::Lazy);
-                Err(apply_failed(what, &error))
-            }
+    /// Does the plan of the attachment that came last; where that fails, it is gone again.
+    fn apply_last(&mut self, sandbox: &mut Sandbox, plan: Plan, what: &str) -> Result<(), Unattached> {
+        let last = sandbox.attached.len() - 1;
+        let done = self.apply_more(sandbox, last, plan, what);
+        if done.is_err() {
+            sandbox.attached.pop();
         }
+        done
     }
 
     pub(in crate::daemon) fn disconnect(&mut self, id: &ContainerId, asked: &str) -> Result<SandboxInfo, ApiError> {
@@ -217,14 +198,12 @@ impl Daemon {
         crate::daemon::dhcp::release(&mut leaving);
         let Attached { attachment, journal, .. } = leaving;
         let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        let left = self.kernel.undo(&journal.plan.steps, &journal.outcomes, netns);
+        let left = self.ledger.undo(&journal_key(id, &network), journal, netns);
         self.dns.remove_endpoint(&network, id);
         self.free_addresses(&attachment);
         let rerouted = self.reroute(&mut sandbox, &attachment, &what);
         self.refresh_names(&mut sandbox);
-        let key = Change::Delete(journal_key(id, &network));
-        let written = self.store.txn(&[key], Durability::Lazy).map_err(|error| store_failed(&what, &error));
-        let written = written.and_then(|()| self.write_sandbox(&sandbox, Durability::Durable, &what));
+        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
         self.sandboxes.insert(id.clone(), sandbox);
         self.network_idle(&network);
         rerouted.and(written)?;

@@ -1,6 +1,6 @@
 //! Kernel objects that come and go one by one: what a journal says is there is brought to what a plan wants.
 
-use super::state::Daemon;
+use super::Ledger;
 use crate::kernel::{Journal, JournalState};
 use crate::plan::{Observed, Op, Outcome, Plan, Step, is_same_object, turned};
 use crate::store::{Change, Durability, StoreError};
@@ -40,25 +40,17 @@ impl Places {
     }
 }
 
-impl Daemon {
+impl Ledger {
     /// Brings what a journal says is there to what a plan wants: first what is new, which may take the place of what was, then what has
-    /// to go. So nobody is without it for a moment. What fails is tried again with the next change.
-    pub(super) fn bring_journal(
-        &mut self,
-        key: &str,
-        before: Option<Journal>,
-        wanted: Plan,
-    ) -> (Option<Journal>, Result<(), String>) {
+    /// to go. So nobody is without it for a moment. What fails is tried again with the next change. Returns what stands.
+    pub fn bring(&mut self, key: &str, before: Option<Journal>, wanted: Plan) -> (Option<Journal>, Result<(), String>) {
         let mut was: Done = before.map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
-        let tuned = match self.retune(&mut was, &wanted) {
-            Ok(tuned) => tuned,
-            Err(why) => return (journal(was), Err(why)),
-        };
+        if let Err(why) = self.retune(key, &mut was, &wanted) {
+            return (journal(was), Err(why));
+        }
         let (mut stay, go, fresh) = compare(was, wanted);
         if go.is_empty() && fresh.is_empty() {
-            let now = journal(stay);
-            let noted = if tuned { self.note(key, now.as_ref(), Durability::Durable) } else { Ok(()) };
-            return (now, noted.map_err(|error| error.to_string()));
+            return (journal(stay), Ok(()));
         }
         // Durable before the effect: what goes and what comes.
         let coming = fresh.iter().map(|step| (step.clone(), Outcome::Intended));
@@ -69,7 +61,9 @@ impl Daemon {
         }
         let (mut made, mut missed, mut failed) = (Places::default(), Places::default(), Vec::new());
         for step in fresh {
-            match self.kernel.apply(&Plan { steps: vec![step.clone()] }, None) {
+            let plan = Plan { steps: vec![step.clone()] };
+            self.debts.taken_over(&plan);
+            match self.kernel.apply(&plan, None) {
                 Ok(done) => {
                     made.add(&step.op);
                     stay.extend(done.into_iter().map(|outcome| (step.clone(), outcome)));
@@ -85,39 +79,55 @@ impl Daemon {
         let (kept, go): (Done, Done) = go.into_iter().partition(|(step, _)| missed.has(&step.op));
         stay.extend(kept);
         let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = go.into_iter().unzip();
-        failed.extend(self.kernel.undo(&steps, &outcomes, None).iter().map(ToString::to_string));
+        let left = self.kernel.undo(&steps, &outcomes, None);
+        failed.extend(left.iter().map(ToString::to_string));
         let now = journal(stay);
-        if let Err(error) = self.note(key, now.as_ref(), Durability::Lazy) {
-            failed.push(error.to_string());
-        }
+        let noted = entry(key, now.as_ref()).and_then(|it| self.note_undone(key, vec![it], &left, Durability::Lazy));
+        failed.extend(noted.err().map(|error| error.to_string()));
         (now, if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
     }
 
     /// Writes down what is there; where that is nothing, nothing is kept.
     fn note(&mut self, key: &str, journal: Option<&Journal>, durability: Durability) -> Result<(), StoreError> {
-        let change = match journal {
-            None => Change::Delete(key.to_owned()),
-            Some(journal) => Change::put(key, journal)?,
-        };
-        self.store.txn(&[change], durability)
+        self.store.txn(&[entry(key, journal)?], durability)
     }
 
-    /// Links of which only the MTU is to be another get it: making them anew would take along what is on them. Says whether there were any.
-    fn retune(&mut self, was: &mut Done, wanted: &Plan) -> Result<bool, String> {
-        let mut tuned = false;
-        let links = was.iter_mut().filter(|(step, outcome)| *outcome == Outcome::Created && step.op.makes().is_some());
-        for (step, _) in links {
-            let Some(after) = wanted.steps.iter().find(|after| is_same_object(step, after)) else { continue };
-            let plan = Plan { steps: turned(step, after, &Observed::default()) };
-            if plan.steps.is_empty() {
-                continue;
-            }
-            self.kernel.apply(&plan, None).map_err(|error| format!("{error}: {}", error.cause))?;
-            step.op = after.op.clone();
-            tuned = true;
+    /// Links of which only the MTU differs get it: making them anew would take along what is on them.
+    fn retune(&mut self, key: &str, was: &mut Done, wanted: &Plan) -> Result<(), String> {
+        // A change of MTU that a crash cut short may have been done or not: what the link's own step says counts again.
+        let cut =
+            |(step, outcome): &(Step, Outcome)| *outcome == Outcome::Intended && matches!(step.op, Op::Mtu { .. });
+        let (short, rest): (Done, Done) = std::mem::take(was).into_iter().partition(cut);
+        *was = rest;
+        let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = short.into_iter().unzip();
+        self.kernel.undo(&steps, &outcomes, None);
+        let links = was.iter().filter(|(step, outcome)| *outcome == Outcome::Created && step.op.makes().is_some());
+        let pairs = links.filter_map(|(step, _)| Some((step, wanted.steps.iter().find(|w| is_same_object(step, w))?)));
+        let plan = Plan { steps: pairs.flat_map(|(step, after)| turned(step, after, &Observed::default())).collect() };
+        if plan.steps.is_empty() {
+            return Ok(());
         }
-        Ok(tuned)
+        let coming = plan.steps.iter().map(|step| (step.clone(), Outcome::Intended));
+        let all = journal(was.iter().cloned().chain(coming).collect());
+        self.note(key, all.as_ref(), Durability::Durable).map_err(|error| error.to_string())?;
+        let done = self.kernel.apply(&plan, None).map_err(|error| format!("{error}: {}", error.cause));
+        if done.is_ok() {
+            for (step, _) in
+                was.iter_mut().filter(|(step, outcome)| *outcome == Outcome::Created && step.op.makes().is_some())
+            {
+                if let Some(after) = wanted.steps.iter().find(|after| is_same_object(step, after)) {
+                    step.op = after.op.clone();
+                }
+            }
+        }
+        let noted = self.note(key, journal(was.clone()).as_ref(), Durability::Durable);
+        done.and(noted.map_err(|error| error.to_string()))
     }
+}
+
+/// The change that makes an entry what it is to be.
+fn entry(key: &str, journal: Option<&Journal>) -> Result<Change, StoreError> {
+    journal.map_or_else(|| Ok(Change::Delete(key.to_owned())), |journal| Change::put(key, journal))
 }
 
 /// Absent where there is nothing.

@@ -1,0 +1,129 @@
+//! Effects without an entry of their own. Each of them does again what an entry says is there, or takes away what bears our mark and stands in no
+//! entry, as the next start does, too: a crash in between leaves nothing that is not found.
+
+use super::Ledger;
+use crate::firewall::Element;
+use crate::kernel::{self, ApplyError, Journal, KernelError};
+use crate::plan::{Op, Outcome, Plan, missing};
+use netd_api::{ContainerId, IfName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// How long a namespace that goes away may take to take its links along.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A veth whose namespace is going away and takes it along; if it doesn't, it is deleted. After a crash it belongs to nothing that is
+/// known, and goes with [`Ledger::sweep`].
+pub(super) struct Dying {
+    link: IfName,
+    alias: String,
+    of: ContainerId,
+    due: Instant,
+}
+
+/// Why a repair failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    #[error(transparent)]
+    Look(#[from] KernelError),
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl Ledger {
+    /// Does those steps of journals that are up again which the kernel lacks, a bridge's ports put onto it again, too; says how many.
+    /// `others`: what stands on the network's own links.
+    pub fn repair(&mut self, network: &Journal, others: &[&Journal]) -> Result<usize, RepairError> {
+        let table = self.table_exists().unwrap_or(false);
+        let seen = self.observe(table)?;
+        let mut whole = network.plan.clone();
+        whole.steps.extend(others.iter().flat_map(|journal| journal.plan.steps.iter().cloned()));
+        // A pair whose namespace is going away is not made again.
+        whole.steps.retain(|s| !matches!(&s.op, Op::Veth { host, .. } if !seen.links.contains_key(host)));
+        let mut plan = missing(&whole, &seen);
+        plan.steps.retain(|s| s.op.link().is_none_or(|link| seen.links.contains_key(link) || network.plan.makes(link)));
+        // Elements are the table's business, see `Ledger::write_table`.
+        plan.steps.retain(|step| !matches!(step.op, Op::Elements { .. }));
+        let steps = plan.steps.len();
+        if steps > 0 {
+            self.kernel.apply(&plan, None)?;
+        }
+        Ok(steps)
+    }
+
+    /// Writes the table `inet rcr` whole, in one transaction, with the elements of all journals that are up.
+    pub fn write_table(&mut self, elements: BTreeSet<Element>) -> Result<(), KernelError> {
+        self.kernel.nft.write(elements)?;
+        self.kernel.nft.add_user_table().map(drop)
+    }
+
+    /// Writes the table again as it was, when somebody deleted from it.
+    pub fn restore_table(&mut self) -> Result<(), KernelError> {
+        self.kernel.nft.restore()
+    }
+
+    /// Deletes what is left of the table where no journal has it.
+    pub fn drop_table(&mut self) -> Result<(), KernelError> {
+        self.kernel.nft.delete()
+    }
+
+    /// Hands over this host's private keys by generation: plans and journals know no more than that.
+    pub fn hand_over(&mut self, secrets: BTreeMap<u32, crate::keys::Secret>) {
+        self.kernel.secrets = secrets;
+    }
+
+    /// A container has ended, and its namespace takes its links along, which is faster than deleting them: its ports are closed at once, since
+    /// its address may be another's in a moment. The journal leaves the links to the namespace then.
+    pub fn leave_to_namespace(&mut self, of: &ContainerId, journal: &mut Journal) {
+        for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
+            let Op::Veth { host, alias, .. } = &step.op else { continue };
+            if let Err(error) = self.kernel.close_port(host.as_str(), alias) {
+                self.log.line(format!("cannot close the port of `{host}`: {error}"));
+            }
+            let due = Instant::now() + GRACE;
+            self.dying.push(Dying { link: host.clone(), alias: alias.clone(), of: of.clone(), due });
+            *outcome = Outcome::Skipped;
+        }
+    }
+
+    /// The links of a container's last run, where its namespace is used again: they would be in the way.
+    pub fn bury_links_of(&mut self, id: &ContainerId) {
+        self.bury(|dying| dying.of == *id);
+    }
+
+    /// Links whose namespace should have taken them along by now.
+    pub fn bury_overdue_links(&mut self, now: Instant) {
+        self.bury(|dying| dying.due <= now);
+    }
+
+    fn bury(&mut self, which: impl Fn(&Dying) -> bool) {
+        let (due, rest) = std::mem::take(&mut self.dying).into_iter().partition(which);
+        self.dying = rest;
+        let due: Vec<Dying> = due;
+        for Dying { link, alias, .. } in due {
+            match kernel::delete_marked(&mut self.kernel.route, link.as_str(), &alias, None) {
+                Ok(false) => {}
+                Ok(true) => self.log.line(format!("deleted link `{link}`: somebody keeps its container's namespace")),
+                Err(error) => self.log.line(format!("cannot delete link `{link}`: {error}")),
+            }
+        }
+    }
+
+    /// Deletes links that bear our mark and are none of these.
+    pub fn sweep(&mut self, known: &BTreeSet<IfName>) -> Result<(), KernelError> {
+        for (name, seen) in self.observe(false)?.links {
+            let Some(alias) = seen.alias.filter(|alias| alias.starts_with("rcr:")) else { continue };
+            if !known.contains(&name) {
+                self.log.line(format!("deleting link `{name}`: it belongs to nothing that is left"));
+                kernel::delete_marked(&mut self.kernel.route, name.as_str(), &alias, None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All elements of these journals.
+pub fn elements<'a>(journals: impl Iterator<Item = &'a Journal>) -> BTreeSet<Element> {
+    let plans: Vec<&Plan> = journals.map(|journal| &journal.plan).collect();
+    plans.into_iter().flat_map(|plan| plan.elements().cloned()).collect()
+}

@@ -15,11 +15,12 @@
 //! | [`relay`] | what the kernel can't translate: `[::1]`, and a family that the container doesn't have |
 //! | [`store`] | what outlives netd; `shared`, with its engines `etcd` and `memory`: what hosts share |
 //! | [`cluster`] | several hosts over a shared store: who is where, what is claimed |
-//! | [`random`], [`errors`], [`log`] | random bytes; errors as text; netd's log |
+//! | [`random`], [`clock`], [`errors`], [`log`] | random bytes; the time of day; errors as text; netd's log |
 //! | [`daemon`] | the single writer, the socket, adoption after a restart |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod clock;
 pub mod cluster;
 pub mod daemon;
 pub mod dns;

@@ -1,10 +1,8 @@
 //! The start: what the last netd left is adopted, finished or undone. The data path has gone on meanwhile.
 
-use super::networks::network_key;
-use super::publish::Kept;
-use super::sandbox::{Attached, Record, Sandbox, journal_key};
-use super::server::reach_shim;
-use super::state::{Daemon, NetworkState};
+use super::records::{Attached, Kept, NetworkState, Record, Sandbox, journal_key, network_key};
+use super::shim_link::reach_shim;
+use super::state::Daemon;
 use crate::errors::why;
 use crate::firewall::{Datum, Element, Set};
 use crate::ipam::Leases;

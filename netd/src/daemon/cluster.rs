@@ -1,13 +1,13 @@
 //! The cluster as the writer sees it: networks that come and go, other hosts' containers as kernel entries and names, and what this
 //! host has, published whole after every change.
 
+use super::parts::{GUARD, peers_key};
 use super::state::Daemon;
 use crate::cluster::schema::Endpoint as Published;
 use crate::cluster::{Cluster, Identity, Own, Snapshot};
 use crate::dns::Endpoint;
 use crate::drivers::overlay::{self, Guard};
 use crate::errors::why;
-use crate::kernel::Journal;
 use crate::model::Network;
 use crate::random::{hex, random};
 use crate::store::etcd::EtcdConfig;
@@ -16,30 +16,6 @@ use netd_api::{ApiError, ClusterConfig, ContainerId, DriverSpec, ErrorKind, Netw
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
-
-/// The writer's part of a cluster.
-#[derive(Default)]
-pub struct Membership {
-    /// This host; absent without a store.
-    pub identity: Option<Identity>,
-    /// The client; absent until the last netd's things are adopted.
-    pub cluster: Option<Cluster>,
-    pub snapshot: Arc<Snapshot>,
-    /// Names of other hosts' containers that are served here.
-    names: BTreeMap<(NetworkId, ContainerId), Endpoint>,
-    /// Which ports frames come in by, and from whom.
-    pub guard: Option<Journal>,
-    /// What was logged about networks that can't be taken over.
-    strange: BTreeSet<NetworkId>,
-}
-
-/// Where the guard's journal is kept.
-pub const GUARD: &str = "journal/tunnels";
-
-/// Where a network's entries of other hosts are kept.
-pub fn peers_key(network: &NetworkId) -> String {
-    format!("journal/peers/{network}")
-}
 
 /// How the store is spoken to.
 pub fn etcd_config(config: &ClusterConfig) -> Result<EtcdConfig, String> {

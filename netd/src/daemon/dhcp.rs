@@ -1,9 +1,12 @@
 //! Addresses from the LAN's own DHCP server (`--ipam-driver dhcp`): a first plan makes the link, the server gives an address, a second
 //! plan uses it. Leases are kept by threads of their own, resumed after a restart, and given back at the end.
 
-use super::answer::{Unattached, kernel_failed};
-use super::sandbox::{Sandbox, choose_default_routes, journal_key};
-use super::state::{Daemon, Input};
+use super::failures::{Unattached, kernel_failed};
+use super::input::Input;
+use super::records::{Sandbox, journal_key};
+use super::routes::choose_default_routes;
+use super::state::Daemon;
+use super::wait::{Wait, WaitOver};
 use crate::drivers::lan;
 use crate::kernel::{DhcpClient, DhcpIdentity, KernelError};
 use crate::model::{Attachment, LanLease};
@@ -14,37 +17,9 @@ use netd_api::{ApiError, ContainerId, NetworkId, Reply};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
-/// How long a start, or a connect, waits for an address.
-const PATIENCE: Duration = Duration::from_secs(10);
 const NO_SERVER: &str = "is there one on the parent's LAN? `tcpdump -i PARENT port 67` shows what is said; a `--subnet` in place of \
     `--ipam-driver dhcp` needs none";
-
-/// An address that a connection's thread waits for.
-pub struct Wait {
-    id: ContainerId,
-    network: NetworkId,
-    fresh: bool,
-    lease: Receiver<LanLease>,
-}
-
-/// What came of it.
-pub struct Settled {
-    id: ContainerId,
-    network: NetworkId,
-    /// A new container's; else one that runs gets another network.
-    fresh: bool,
-    lease: Option<LanLease>,
-}
-
-impl Wait {
-    /// Waits.
-    pub fn settle(self) -> Settled {
-        let Self { id, network, fresh, lease } = self;
-        Settled { id, network, fresh, lease: lease.recv_timeout(PATIENCE).ok() }
-    }
-}
 
 impl Daemon {
     /// Whether a network's addresses come from its LAN.
@@ -71,8 +46,8 @@ impl Daemon {
     }
 
     /// The wait for an address is over. Without one a new container is released, and a running one leaves the network again.
-    pub(super) fn settle_lease(&mut self, settled: Settled) -> Result<Reply, ApiError> {
-        let Settled { id, network, fresh, lease } = settled;
+    pub(super) fn settle_lease(&mut self, settled: WaitOver) -> Result<Reply, ApiError> {
+        let WaitOver { id, network, fresh, lease } = settled;
         let Some(mut sandbox) = self.sandboxes.remove(&id) else {
             return Err(self.no_sandbox(&id));
         };
@@ -199,7 +174,7 @@ pub fn refuse_choice(request: &netd_api::AttachmentRequest, what: &str) -> Resul
 }
 
 /// Drops the thought of a lease: the server may give the address to others.
-pub fn release(attached: &mut super::sandbox::Attached) {
+pub fn release(attached: &mut super::records::Attached) {
     if let Some(client) = attached.client.take() {
         client.release();
     }

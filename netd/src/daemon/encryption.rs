@@ -5,39 +5,24 @@
 //! it, and says so; whoever has said so is sent to by it. When all have, the old key goes with its link. Each step is brought
 //! about from what is written down and what the others say, so that a netd that was killed goes on where it was.
 
-use super::answer::{kernel_failed, store_failed};
+use super::failures::{kernel_failed, no_cluster, store_failed};
+use super::parts::LINKS;
 use super::state::Daemon;
 use crate::drivers::wireguard;
-use crate::kernel::{Journal, KernelError};
+use crate::kernel::KernelError;
 use crate::keys::{Keyring, Secret};
 use crate::model::Network;
 use crate::plan::{Op, Plan};
 use crate::random::{no_random, random};
 use crate::store::{Change, Durability, StoreError};
-use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId, NodeId};
+use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Where the journal of the WireGuard links is kept.
-pub const LINKS: &str = "journal/wireguard";
 /// Where the keys are kept.
 const KEYS: &str = "keys";
 /// How long an old key's link stays after the last host has said that it sends to the new one: for frames that are on their way.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
-
-/// The writer's part of it.
-#[derive(Default)]
-pub struct Encryption {
-    pub keys: Keyring,
-    /// The links, while there are any.
-    pub links: Option<Journal>,
-    /// Of hosts that have several keys: the newest that is a peer here.
-    pub knows: BTreeMap<NodeId, u32>,
-    /// Whether the kernel has WireGuard, once that was asked.
-    able: Option<bool>,
-    /// Since when no host is behind with our newest key.
-    taken_over: Option<Instant>,
-}
 
 /// A private key. Without good random bytes there is none.
 fn new_secret() -> Result<Secret, ApiError> {
@@ -127,7 +112,7 @@ impl Daemon {
         let port = self.config.cluster.wireguard_port();
         let mut ring = self.encryption.keys.clone();
         if ring.keys.is_empty() {
-            ring.renew(new_secret()?, port, super::networks::now());
+            ring.renew(new_secret()?, port, crate::clock::unix_time());
         }
         if self.encryption.links.is_none() {
             ring.settle();
@@ -205,7 +190,7 @@ impl Daemon {
     /// `node rekey`.
     pub(super) fn rekey(&mut self) -> Result<KeyInfo, ApiError> {
         let what = "cannot give this host a new WireGuard key";
-        let Some(identity) = self.membership.identity.clone() else { return Err(super::shared_calls::no_cluster()) };
+        let Some(identity) = self.membership.identity.clone() else { return Err(no_cluster()) };
         if self.encryption.keys.is_renewing() {
             let behind = self.membership.snapshot.behind(&identity.node, &self.silence.gone());
             let who = behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -218,7 +203,7 @@ impl Daemon {
         }
         let before = self.encryption.keys.clone();
         let mut ring = before.clone();
-        ring.renew(new_secret()?, self.config.cluster.wireguard_port(), super::networks::now());
+        ring.renew(new_secret()?, self.config.cluster.wireguard_port(), crate::clock::unix_time());
         if self.encryption.links.is_none() {
             ring.settle();
         }

@@ -2,7 +2,7 @@
 //!
 //! A name opens nothing: whether the host answers is the network's `host_access`, or the container's `host-gateway`.
 
-use super::sandbox::Record;
+use super::records::Record;
 use super::state::Daemon;
 use crate::dns::Endpoint;
 use crate::model::Network;

@@ -1,8 +1,9 @@
 //! Networks on a link of the host (macvlan, ipvlan): designed, refused where they cannot be, their parents shared.
 
-use super::answer::kernel_failed;
-use super::networks::{network_key, now};
+use super::failures::{kernel_failed, store_failed};
+use super::records::network_key;
 use super::state::Daemon;
+use crate::clock::unix_time;
 use crate::drivers::lan::{self, Claim, Refusal};
 use crate::kernel::{Journal, is_wireless, load_dummy_module};
 use crate::model::{Network, Parent, Shim, Subnet};
@@ -67,7 +68,7 @@ impl Daemon {
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
         let NetworkCreate { name, driver, labels, .. } = spec;
         let mac = random_mac().map_err(|error| no_random(what, &error))?;
-        let (created, predefined) = (now(), false);
+        let (created, predefined) = (unix_time(), false);
         Ok(Network {
             id,
             name,
@@ -219,7 +220,7 @@ impl Daemon {
             let both = [(network_key(&heir), &*theirs), (network_key(id), &journal)];
             self.ledger
                 .keep(Vec::new(), &both, Durability::Durable)
-                .map_err(|error| super::answer::store_failed("cannot hand a VLAN link over", &error))?;
+                .map_err(|error| store_failed("cannot hand a VLAN link over", &error))?;
         }
         Ok(journal)
     }

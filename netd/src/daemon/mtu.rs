@@ -1,6 +1,7 @@
 //! The MTU of the cluster's networks: what the routes to the other hosts take, less what the tunnel adds. It is followed while containers run.
 
-use super::state::{Daemon, NetworkState};
+use super::records::NetworkState;
+use super::state::Daemon;
 use crate::drivers::overlay;
 use crate::kernel::Underlay;
 use netd_api::{ApiError, NetworkId};

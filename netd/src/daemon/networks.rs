@@ -1,12 +1,14 @@
 //! Networks: made, listed, removed; their kernel objects up and down.
 
-use super::answer::{ipam_failed, kernel_failed, ledger_failed, store_failed};
-use super::state::{Daemon, NetworkState};
+use super::failures::{ipam_failed, kernel_failed, ledger_failed, store_failed};
+use super::records::{BASE, NetworkState, network_key};
+use super::state::Daemon;
+use crate::clock::unix_time;
 use crate::drivers::{self, lan};
 use crate::ipam::{self, Leases};
 use crate::kernel::{Journal, KernelError};
 use crate::model::{Facts, Network, Subnet};
-use crate::plan::{Op, Plan, show};
+use crate::plan::{Plan, show};
 use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
@@ -15,44 +17,15 @@ use netd_api::{
     PlanText, Pool, Reply, SubnetRequest,
 };
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// How long a network that doesn't keep its kernel objects keeps them without containers.
 const LINGER: Duration = Duration::from_millis(1500);
 /// The default network's bridge.
 const DEFAULT_BRIDGE: &str = "rcr0";
-/// The journal of what all bridges share.
-pub const BASE: &str = "journal/host";
-
-/// The store's key of a network's journal.
-pub fn network_key(id: &NetworkId) -> String {
-    format!("journal/network/{id}")
-}
-
 fn new_id() -> Result<NetworkId, ApiError> {
     let bytes = random::<32>().map_err(|error| no_random("cannot make an id", &error))?;
     hex(&bytes).parse().map_err(|error| ApiError::new(ErrorKind::System, format!("make an id: {error}")))
-}
-
-pub(super) fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
-}
-
-impl NetworkState {
-    /// A network without containers and kernel objects.
-    pub fn new(network: Network, leases: Vec<Leases>) -> Self {
-        Self { network, leases, journal: None, peers: None, idle: None }
-    }
-
-    /// The MTU that its bridge has, in bytes.
-    pub fn mtu(&self) -> Option<u32> {
-        let bridge = self.journal.iter().flat_map(|j| &j.plan.steps).find_map(|step| match &step.op {
-            Op::Bridge { mtu, .. } => Some(*mtu),
-            _ => None,
-        });
-        let asked = || self.network.bridge().and_then(|o| o.mtu).or(self.network.driver.lan().and_then(|o| o.mtu));
-        bridge.or_else(asked)
-    }
 }
 
 impl Daemon {
@@ -193,7 +166,7 @@ impl Daemon {
         };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
-        let (mac, created) = (random_mac().map_err(|error| no_random(&what, &error))?, now());
+        let (mac, created) = (random_mac().map_err(|error| no_random(&what, &error))?, unix_time());
         let (parent, shim, predefined) = (None, None, false);
         Ok(Network {
             id,

@@ -1,7 +1,8 @@
 //! netd's command line, and its way from a process to a daemon.
 
+use super::input::Input;
 use super::server;
-use super::state::{Daemon, Input};
+use super::state::Daemon;
 use crate::dns::Dns;
 use crate::errors::{chain, why};
 use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, watch};

@@ -1,9 +1,9 @@
 //! Published ports of one container: chosen, held, relayed.
 
-use super::answer::{kernel_failed, port_failed};
-use super::sandbox::Record;
+use super::failures::{kernel_failed, port_failed};
+use super::records::{Kept, Record};
 use super::state::Daemon;
-use crate::kernel::{Held, busy_ports, hold_port};
+use crate::kernel::{busy_ports, hold_port};
 use crate::model::Attachment;
 use crate::ports::{Busy, PortError, any_address};
 use crate::relay::Relay;
@@ -15,13 +15,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 const HELD: usize = 64;
 /// Ephemeral ports that are tried when another program is faster.
 const TRIES: usize = 8;
-
-/// What keeps a container's ports while it runs.
-#[derive(Debug, Default)]
-pub struct Kept {
-    _held: Vec<Held>,
-    _relays: Vec<Relay>,
-}
 
 /// Who brings a port's packets to the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +97,7 @@ impl Daemon {
             }
         };
         let Carrier::Relay(_, to) = way else {
-            kept._held.push(held);
+            kept.held.push(held);
             return Ok(());
         };
         let to = SocketAddr::new(to, inside);
@@ -113,7 +106,7 @@ impl Daemon {
             _ => Relay::udp(self.runtime.handle(), held, to),
         };
         match relay {
-            Ok(relay) => kept._relays.push(relay),
+            Ok(relay) => kept.relays.push(relay),
             Err(error) => self.log.line(format!("cannot relay {proto} port {port}: {error}")),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Links of ours that somebody deleted: they are made again, with what was on them.
 
-use super::answer::{apply_failed, kernel_failed};
+use super::failures::{apply_failed, kernel_failed};
 use super::state::Daemon;
 use crate::drivers::overlay;
 use crate::kernel::Journal;

@@ -3,87 +3,25 @@
 mod attach;
 mod live;
 
-pub use attach::choose_default_routes;
-pub(super) use attach::{choose, gateways};
-
-use super::answer::{Unattached, kernel_failed, store_failed};
-use super::dhcp::{self, Wait};
-use super::publish::Kept;
-use super::server::ShimLink;
-use super::state::{Daemon, Input, Told};
-use crate::dns::{Endpoint, Service, View};
+use super::dhcp;
+use super::failures::{Unattached, kernel_failed, store_failed};
+use super::input::{Input, Told};
+use super::records::{Attached, Record, Sandbox, journal_key};
+use super::shim_link::ShimLink;
+use super::state::Daemon;
+use super::wait::Wait;
+use crate::dns::{Endpoint, View};
 use crate::drivers;
-use crate::kernel::{DhcpClient, Journal, Netns, Resolver, replace_dns};
+use crate::kernel::{Journal, Netns, Resolver, replace_dns};
 use crate::model::Attachment;
 use crate::plan::{Op, Plan, show};
 use crate::store::{Change, Durability, StoreError};
-use netd_api::{
-    ApiError, ContainerId, DnsRequest, ErrorKind, NetnsSource, NetworkId, PlanText, PublishedPort, Reply,
-    SandboxRequest,
-};
-use serde::{Deserialize, Serialize};
+use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, NetworkId, PlanText, Reply, SandboxRequest};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// How many addresses are tried on a LAN where others take what we choose.
 const CHOICES: usize = 4;
-
-/// What is written down about a sandbox.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    pub id: ContainerId,
-    pub name: String,
-    pub source: NetnsSource,
-    pub attachments: Vec<Attachment>,
-    pub ports: Vec<PublishedPort>,
-    pub dns: DnsRequest,
-    pub host_gateway: bool,
-    /// The shim's socket, once it holds the sandbox.
-    pub socket: Option<PathBuf>,
-}
-
-/// An attachment with what was done for it.
-pub struct Attached {
-    pub attachment: Attachment,
-    pub journal: Journal,
-    /// Who keeps the lease, where the LAN gives the addresses.
-    pub client: Option<DhcpClient>,
-}
-
-impl Attached {
-    /// One of which nothing is done yet.
-    pub fn planned(attachment: Attachment) -> Self {
-        Self { attachment, journal: Journal::intend(Plan::default()), client: None }
-    }
-}
-
-/// A sandbox as it lives.
-pub struct Sandbox {
-    /// Its `attachments` are written from `attached` (see [`Sandbox::record`]).
-    pub record: Record,
-    pub attached: Vec<Attached>,
-    /// Absent for containers in the host's own.
-    pub netns: Option<OwnedFd>,
-    /// The connection that it belongs to until a shim holds it.
-    pub owner: Option<u64>,
-    /// Tells this sandbox from an earlier one of the same container.
-    pub generation: u64,
-    pub service: Option<Service>,
-    pub kept: Kept,
-}
-
-impl Sandbox {
-    /// The record as it should be on the disk.
-    pub fn record(&self) -> Record {
-        let attachments = self.attached.iter().map(|a| a.attachment.clone()).collect();
-        Record { attachments, ..self.record.clone() }
-    }
-}
-
-/// The store's key of an attachment's journal.
-pub fn journal_key(id: &ContainerId, network: &NetworkId) -> String {
-    format!("journal/attach/{id}/{network}")
-}
 
 impl Daemon {
     pub(super) fn sandbox_create(

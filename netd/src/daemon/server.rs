@@ -1,43 +1,31 @@
 //! The socket: who may ask what, and a thread per connection that frames, waits and asks the writer.
 
 use super::guests::{Guest, Guests};
-use super::shared_calls::Settled;
-use super::state::{Answer, Input};
+use super::input::{Answer, Input};
+use super::shared_calls::{SharedCalls, Verdict};
+use super::shim_link::{PATIENCE, with_short_path};
+use super::writer::Writer;
 use crate::cluster::Cluster;
-use crate::kernel::receive_fd;
 use crate::log::Log;
 use netd_api::{
-    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers,
-    recv_frame, send_frame,
+    API_VERSION, ApiError, Call, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers, recv_frame,
+    send_frame,
 };
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
-
-/// How long a shim may take to answer.
-const SHIM_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Runs `work` with a path to `socket` that fits into a socket address (108 bytes, unix(7)), however deep its folder lies.
-pub fn with_short_path<T>(socket: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return work(socket);
-    };
-    let folder = File::open(folder)?;
-    work(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
-}
 
 /// Whether a netd answers below `run`. A connection alone says nothing: the socket of one that is dying still takes some.
 pub fn answers(run: &Path) -> bool {
     let socket = run.join(netd_api::SOCKET_NAME);
     let ask = || -> Result<Reply, FrameError> {
         let stream = with_short_path(&socket, |path| UnixStream::connect(path))?;
-        stream.set_read_timeout(Some(SHIM_PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         send_frame(&stream, &Request::new(Call::Version), &[])?;
         Ok(recv_frame(&stream)?.0)
     };
@@ -77,7 +65,8 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Opt
                 continue;
             };
             let Some(guest) = guests.admit(stream) else { continue };
-            let connection = Connection { guest, inbox: inbox.clone(), cluster: cluster.clone() };
+            let writer = Writer { inbox: inbox.clone(), connection: guest.number() };
+            let connection = Connection { guest, calls: SharedCalls { writer, cluster: cluster.clone() } };
             let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(move || connection.serve());
             if let Err(error) = thread {
                 log.line(format!("a connection was turned away: {error}"));
@@ -88,10 +77,9 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Opt
     let _ = std::thread::Builder::new().name("accept".into()).stack_size(128 << 10).spawn(work);
 }
 
-pub struct Connection {
+struct Connection {
     guest: Guest,
-    pub(super) inbox: Sender<Input>,
-    pub(super) cluster: Option<Cluster>,
+    calls: SharedCalls,
 }
 
 impl Connection {
@@ -124,53 +112,20 @@ impl Connection {
             self.guest.idle(keeps);
         }
         // What this connection made and nobody holds is released.
-        let _ = self.inbox.send(Input::ConnectionClosed(self.guest.number()));
+        let _ = self.calls.writer.inbox.send(Input::ConnectionClosed(self.guest.number()));
     }
 
     /// What the cluster has a say in is settled with it first; the rest, and everything without one, is the writer's.
     fn ask(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
-        match self.with_cluster(&mut call) {
-            Ok(Settled::Answer(reply)) => (reply, Vec::new()),
-            Ok(Settled::GoOn(claims)) => {
-                let answer = self.ask_writer(call, fds);
+        match self.calls.settle(&mut call) {
+            Ok(Verdict::Answer(reply)) => (reply, Vec::new()),
+            Ok(Verdict::GoOn(claims)) => {
+                let answer = self.calls.writer.ask(call, fds);
                 drop(claims);
                 answer
             }
             Err(error) => (Reply::Error(error), Vec::new()),
         }
-    }
-
-    pub(super) fn ask_writer(&self, call: Call, fds: Vec<OwnedFd>) -> Answer {
-        let held = match &call {
-            Call::SandboxHold { id, socket } => match reach_shim(id, socket) {
-                Ok(shim) => Some(shim),
-                Err(error) => return (Reply::Error(error), Vec::new()),
-            },
-            _ => None,
-        };
-        let (sender, answer) = sync_channel(1);
-        let input =
-            Input::Call { call: Box::new(call), fds, shim: held, connection: self.guest.number(), answer: sender };
-        let gone = || (Reply::Error(ApiError::new(ErrorKind::System, "netd is ending")), Vec::new());
-        if self.inbox.send(input).is_err() {
-            return gone();
-        }
-        let Ok((mut answer, waits)) = answer.recv() else {
-            return gone();
-        };
-        for wait in waits {
-            // Here, so that the writer goes on with everybody else's.
-            let (sender, settled) = sync_channel(1);
-            if self.inbox.send(Input::Settled(Box::new(wait.settle()), sender)).is_err() {
-                return gone();
-            }
-            answer.0 = match settled.recv() {
-                Ok(((Reply::Error(error), _), _)) => return (Reply::Error(error), Vec::new()),
-                Ok(((reply, _), _)) => reply,
-                Err(_) => return gone(),
-            };
-        }
-        answer
     }
 }
 
@@ -187,27 +142,4 @@ fn not_allowed() -> ApiError {
 fn other_version(v: u16) -> ApiError {
     ApiError::new(ErrorKind::Version, format!("this netd speaks version {API_VERSION} of its protocol, the caller {v}"))
         .hint("rcr and netd must come from one build: end this netd (its pid is in `netd.pid` beside the socket), and the next command starts the other one")
-}
-
-/// A shim's connection, with the namespace that it keeps.
-pub struct ShimLink {
-    pub stream: UnixStream,
-    /// Absent where the container has none of its own.
-    pub netns: Option<OwnedFd>,
-}
-
-/// Connects to a shim and asks for its namespace.
-pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError> {
-    let talk = || -> io::Result<ShimLink> {
-        let mut stream = with_short_path(socket, |path| UnixStream::connect(path))?;
-        stream.set_read_timeout(Some(SHIM_PATIENCE))?;
-        stream.write_all(b"netns\n")?;
-        let netns = receive_fd(&stream)?;
-        stream.set_read_timeout(None)?;
-        Ok(ShimLink { stream, netns })
-    };
-    talk().map_err(|error| {
-        let what = format!("cannot reach the shim of container `{}` at `{}`", id.short(), socket.display());
-        ApiError::new(ErrorKind::NotFound, what).caused_by(error.to_string())
-    })
 }

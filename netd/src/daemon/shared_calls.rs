@@ -1,8 +1,7 @@
 //! Calls that the cluster has a say in: settled by the connection's own thread, which may wait for the store, before the writer is asked.
 
-use super::server::Connection;
-use super::state::Input;
-use super::update::Designed;
+use super::input::{Designed, Input};
+use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::cluster::claims::Claimed;
 use netd_api::{
@@ -15,57 +14,57 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of it.
-pub enum Settled {
+pub enum Verdict {
     Answer(Reply),
     /// The writer goes on; the claims are held until it has.
     GoOn(Option<Claimed>),
 }
 
-/// Without a store there are no hosts.
-pub fn no_cluster() -> ApiError {
-    ApiError::new(ErrorKind::Invalid, "this host is in no cluster")
-        .hint("name the store that the hosts share: `[cluster] store = \"etcd://HOST:PORT\"` in /etc/rcr/config.toml")
+/// Calls of one connection, as its host is in a cluster or is not.
+pub struct SharedCalls {
+    pub writer: Writer,
+    pub cluster: Option<Cluster>,
 }
 
-impl Connection {
+impl SharedCalls {
     /// Settles the cluster's part of a call.
-    pub(super) fn with_cluster(&self, call: &mut Call) -> Result<Settled, ApiError> {
-        let Some(cluster) = &self.cluster else { return Ok(Settled::GoOn(None)) };
+    pub fn settle(&self, call: &mut Call) -> Result<Verdict, ApiError> {
+        let Some(cluster) = &self.cluster else { return Ok(Verdict::GoOn(None)) };
         match call {
-            Call::NodeList => {
-                Ok(Settled::Answer(Reply::Nodes(cluster.snapshot().listing(&cluster.own.node, super::networks::now()))))
-            }
+            Call::NodeList => Ok(Verdict::Answer(Reply::Nodes(
+                cluster.snapshot().listing(&cluster.own.node, crate::clock::unix_time()),
+            ))),
             Call::NodeRemove { node, force } => {
-                cluster.remove_node(node, *force).map(|()| Settled::Answer(Reply::Done))
+                cluster.remove_node(node, *force).map(|()| Verdict::Answer(Reply::Done))
             }
             Call::NetworkCreate { spec, dry_run: false } if matches!(spec.driver, DriverSpec::Overlay(_)) => {
-                self.create_network(cluster, spec.clone()).map(Settled::Answer)
+                self.create_network(cluster, spec.clone()).map(Verdict::Answer)
             }
             Call::NetworkRemove { network } => match cluster.snapshot().find(network) {
                 Some(found) => {
                     cluster.remove_network(&found.id, found.name.as_str())?;
                     self.await_network(found.id.as_str(), |info| info.is_none())?;
-                    Ok(Settled::Answer(Reply::Done))
+                    Ok(Verdict::Answer(Reply::Done))
                 }
-                None => Ok(Settled::GoOn(None)),
+                None => Ok(Verdict::GoOn(None)),
             },
             Call::NetworkUpdate { network, change, dry_run } => match cluster.snapshot().find(network) {
                 Some(found) => {
                     let (id, change) = (found.id.clone(), change.clone());
-                    self.update_network(cluster, &id, &change, *dry_run).map(Settled::Answer)
+                    self.update_network(cluster, &id, &change, *dry_run).map(Verdict::Answer)
                 }
-                None => Ok(Settled::GoOn(None)),
+                None => Ok(Verdict::GoOn(None)),
             },
             Call::SandboxCreate { spec, dry_run: false } => {
                 let (id, name) = (spec.id.clone(), spec.name.clone());
-                cluster.claim_addresses(&id, &name, &mut spec.attachments).map(|claims| Settled::GoOn(Some(claims)))
+                cluster.claim_addresses(&id, &name, &mut spec.attachments).map(|claims| Verdict::GoOn(Some(claims)))
             }
             Call::Connect { id, attachment } => {
                 let name = id.short().to_owned();
                 let requests = std::slice::from_mut(attachment);
-                cluster.claim_addresses(id, &name, requests).map(|claims| Settled::GoOn(Some(claims)))
+                cluster.claim_addresses(id, &name, requests).map(|claims| Verdict::GoOn(Some(claims)))
             }
-            _ => Ok(Settled::GoOn(None)),
+            _ => Ok(Verdict::GoOn(None)),
         }
     }
 
@@ -79,7 +78,7 @@ impl Connection {
     fn designed<T>(&self, input: impl FnOnce(SyncSender<Result<Box<T>, ApiError>>) -> Input) -> Result<T, ApiError> {
         let (answer, designed) = sync_channel(1);
         let ending = || ApiError::new(ErrorKind::System, "netd is ending");
-        self.inbox.send(input(answer)).map_err(|_| ending())?;
+        self.writer.inbox.send(input(answer)).map_err(|_| ending())?;
         designed.recv().map_err(|_| ending())?.map(|one| *one)
     }
 
@@ -114,7 +113,7 @@ impl Connection {
     fn await_network(&self, id: &str, wanted: impl Fn(Option<&NetworkInfo>) -> bool) -> Result<Reply, ApiError> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let (reply, _) = self.ask_writer(Call::NetworkInspect { network: id.to_owned() }, Vec::new());
+            let (reply, _) = self.writer.ask(Call::NetworkInspect { network: id.to_owned() }, Vec::new());
             let info = if let Reply::Network(info) = &reply { Some(info) } else { None };
             if wanted(info) {
                 return Ok(reply);

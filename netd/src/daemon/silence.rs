@@ -1,11 +1,8 @@
 //! Hosts that say nothing in the store any more: as long as they answer on the data path, or have been silent there for a short time only, their
 //! entries stay. A host that has lost just the store goes on talking; one that is switched off does not fill the kernel for ever.
 
-use super::state::{Daemon, Input};
-use crate::kernel::answers;
 use netd_api::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How often a host is asked within the grace time.
@@ -32,7 +29,7 @@ impl Silence {
     }
 
     /// Takes in which hosts are down. Says whether entries come back.
-    fn know(&mut self, down: &BTreeSet<NodeId>, now: Instant) -> bool {
+    pub fn know(&mut self, down: &BTreeSet<NodeId>, now: Instant) -> bool {
         let back = self.0.iter().any(|(id, host)| host.gone && !down.contains(id));
         self.0.retain(|id, _| down.contains(id));
         for id in down {
@@ -42,7 +39,7 @@ impl Silence {
     }
 
     /// Who is to be asked now. Says, too, whether somebody's time is over.
-    fn due(&mut self, grace: Duration, now: Instant) -> (Vec<NodeId>, bool) {
+    pub fn due(&mut self, grace: Duration, now: Instant) -> (Vec<NodeId>, bool) {
         let pause = (grace / TIMES).max(SHORTEST);
         let (mut ask, mut over) = (Vec::new(), false);
         for (id, host) in &mut self.0 {
@@ -58,73 +55,15 @@ impl Silence {
     }
 
     /// A host has answered. Says whether its entries come back.
-    fn heard(&mut self, id: &NodeId, now: Instant) -> bool {
+    pub fn heard(&mut self, id: &NodeId, now: Instant) -> bool {
         let Some(host) = self.0.get_mut(id) else { return false };
         host.since = now;
         std::mem::take(&mut host.gone)
     }
 
     /// While this host itself hears nothing of the store, nobody's time runs.
-    fn pause(&mut self, now: Instant) {
+    pub fn pause(&mut self, now: Instant) {
         self.0.values_mut().filter(|host| !host.gone).for_each(|host| host.since = now);
-    }
-}
-
-impl Daemon {
-    /// Asks hosts that are down, and lets go of those that have been silent for too long.
-    pub(super) fn ask_silent_hosts(&mut self, now: Instant) {
-        let (Some(cluster), Some(identity)) = (&self.membership.cluster, &self.membership.identity) else { return };
-        if cluster.problem().is_some() {
-            self.silence.pause(now);
-            return;
-        }
-        let snapshot = self.membership.snapshot.clone();
-        let here = |id: &netd_api::NetworkId| self.networks.get(id).is_some_and(|n| n.journal.is_some());
-        let others = snapshot.at.iter().filter(|(network, node)| here(network) && *node != identity.node);
-        let down = others.map(|(_, node)| node).filter(|node| !snapshot.alive.contains(*node)).cloned().collect();
-        let back = self.silence.know(&down, now);
-        let grace = Duration::from_secs(self.config.cluster.silence());
-        let (ask, over) = self.silence.due(grace, now);
-        for id in ask {
-            if let Some(node) = snapshot.nodes.get(&id) {
-                self.ask_host(id, node.address);
-            }
-        }
-        if over || back {
-            self.settle_hosts();
-        }
-    }
-
-    /// An answer may take seconds: it comes as an input.
-    fn ask_host(&self, id: NodeId, address: IpAddr) {
-        let (inbox, log) = (self.sender.clone(), self.log.clone());
-        let work = move || match answers(address) {
-            Ok(true) => drop(inbox.send(Input::Answered(id))),
-            Ok(false) => {}
-            Err(error) => log.line(format!("cannot ask host `{address}`: {error}")),
-        };
-        let thread = std::thread::Builder::new().name("echo".into()).stack_size(128 << 10).spawn(work);
-        if let Err(error) = thread {
-            self.log.line(format!("cannot ask host `{address}`: {error}"));
-        }
-    }
-
-    /// A host that is down has answered.
-    pub(super) fn host_answered(&mut self, id: &NodeId) {
-        if self.silence.heard(id, Instant::now()) {
-            self.settle_hosts();
-        }
-    }
-
-    fn settle_hosts(&mut self) {
-        let gone = self.silence.gone();
-        let name = |id: &NodeId| self.membership.snapshot.nodes.get(id).map(|node| format!("`{}`", node.name));
-        let names: Vec<String> = gone.iter().filter_map(name).collect();
-        self.log.line(match names.is_empty() {
-            true => "all hosts' forwarding entries are there".to_owned(),
-            false => format!("hosts that have been silent for long have no forwarding entries: {}", names.join(", ")),
-        });
-        self.settle_data_path();
     }
 }
 

@@ -1,77 +1,19 @@
 //! The writer's state, and its loop.
 
-use super::cluster::Membership;
-use super::dhcp::{Settled, Wait};
-use super::encryption::Encryption;
-use super::sandbox::Sandbox;
-use super::server::ShimLink;
+use super::input::Input;
+use super::parts::{Encryption, Membership};
+use super::records::{NetworkState, Sandbox};
 use super::silence::Silence;
-use super::update::Designed;
 use crate::dns::Dns;
-use crate::ipam::Leases;
-use crate::kernel::{Event, Journal, KernelError, Netns};
+use crate::kernel::{Journal, KernelError, Netns};
 use crate::ledger::{Ledger, elements};
 use crate::log::Log;
-use crate::model::{Facts, LanLease, Network};
+use crate::model::Facts;
 use crate::ports::Registry;
-use netd_api::{ApiError, Call, Config, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
+use netd_api::{Config, ContainerId, NetworkId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, Sender};
 use tokio::runtime::Runtime;
-
-/// A reply with its descriptors.
-pub type Answer = (Reply, Vec<OwnedFd>);
-/// An answer, and what is to be waited for before it holds.
-pub type Told = (Answer, Vec<Wait>);
-
-/// A reply that waits for nothing.
-fn told(reply: Reply) -> Told {
-    ((reply, Vec::new()), Vec::new())
-}
-
-/// What the writer works off.
-pub enum Input {
-    Call {
-        call: Box<Call>,
-        fds: Vec<OwnedFd>,
-        shim: Option<ShimLink>,
-        connection: u64,
-        answer: SyncSender<Told>,
-    },
-    /// The end of a wait that an answer named.
-    Settled(Box<Settled>, SyncSender<Told>),
-    ConnectionClosed(u64),
-    /// The shim that held this sandbox in this generation is gone.
-    ShimGone(ContainerId, u64),
-    Kernel(Event),
-    /// The cluster looks like this.
-    Cluster(std::sync::Arc<crate::cluster::Snapshot>),
-    /// Checks a network of the cluster and chooses what is not said, before it is claimed.
-    Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
-    /// What a change would make of a network of the cluster, and what it would do here, before it is written into the store.
-    DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),
-    /// A LAN's DHCP server gave a running container another address.
-    Leased(ContainerId, NetworkId, LanLease),
-    /// A host whose lease has ended answers on the data path.
-    Answered(netd_api::NodeId),
-    /// netd is to end: SIGTERM or SIGINT.
-    End,
-}
-
-/// A network with what changes about it.
-pub struct NetworkState {
-    pub network: Network,
-    /// By subnet, in the order of `network.subnets`.
-    pub leases: Vec<Leases>,
-    /// Present while its kernel objects are.
-    pub journal: Option<Journal>,
-    /// Entries for other hosts' containers, while there are any.
-    pub peers: Option<Journal>,
-    /// Since when nothing is attached, for networks that don't keep their kernel objects.
-    pub idle: Option<Instant>,
-}
 
 /// The single writer.
 pub struct Daemon {
@@ -96,7 +38,7 @@ pub struct Daemon {
     pub(super) membership: Membership,
     pub(super) encryption: Encryption,
     pub(super) silence: Silence,
-    ending: bool,
+    pub(super) ending: bool,
 }
 
 impl Daemon {
@@ -134,109 +76,6 @@ impl Daemon {
         }
     }
 
-    /// Works the queue off until a `Shutdown` or a signal. What is lazy is on the disk then.
-    pub fn work(&mut self, inbox: &Receiver<Input>, tick: Duration) {
-        let mut next = Instant::now() + tick;
-        while !self.ending {
-            match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Ok(input) => self.take(input),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.tick();
-                    next = Instant::now() + tick;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        if let Err(error) = self.ledger.flush() {
-            self.log.line(error.to_string());
-        }
-    }
-
-    fn take(&mut self, input: Input) {
-        match input {
-            Input::Call { call, fds, shim, connection, answer } => {
-                let reply = self.call(*call, fds, shim, connection);
-                let reply = reply.unwrap_or_else(|error| told(Reply::Error(error)));
-                // Before the answer: whoever asked gives up the claims that no container has.
-                self.publish_own();
-                // The caller may have gone; its connection's end follows.
-                let _ = answer.send(reply);
-            }
-            Input::Settled(settled, answer) => {
-                let reply = self.settle_lease(*settled).unwrap_or_else(Reply::Error);
-                let _ = answer.send(told(reply));
-            }
-            Input::ConnectionClosed(connection) => self.connection_closed(connection),
-            Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
-            Input::Kernel(event) => self.kernel_event(event),
-            Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
-            Input::Answered(id) => self.host_answered(&id),
-            Input::End => self.ending = true,
-            Input::Cluster(snapshot) => self.cluster_changed(snapshot),
-            Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
-            Input::DesignChange(id, wanted, answer) => {
-                drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
-            }
-        }
-        self.publish_own();
-    }
-
-    fn call(
-        &mut self,
-        call: Call,
-        fds: Vec<OwnedFd>,
-        shim: Option<ShimLink>,
-        connection: u64,
-    ) -> Result<Told, ApiError> {
-        let plain = told;
-        match call {
-            Call::Version => {
-                let mut version = self.version();
-                version.obstacles = self.obstacles_of(|_| true);
-                Ok(plain(Reply::Version(version)))
-            }
-            Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(plain),
-            Call::NetworkList => Ok(plain(Reply::Networks(self.network_list()))),
-            Call::NetworkInspect { network } => {
-                let id = self.find_network(&network)?;
-                let mut info = self.network_info(&id)?;
-                info.obstacles = self.obstacles_of(|network| network.id == id);
-                Ok(plain(Reply::Network(info)))
-            }
-            Call::NetworkRemove { network } => self.network_remove(&network).map(|()| plain(Reply::Done)),
-            Call::SandboxCreate { spec, dry_run } => {
-                let ((mut reply, fds), waits) = self.sandbox_create(spec, dry_run, fds, connection)?;
-                if let Reply::Sandbox(info) = &mut reply {
-                    let on: Vec<_> = info.attachments.iter().map(|a| a.network_id.clone()).collect();
-                    info.obstacles = self.obstacles_of(|network| on.contains(&network.id));
-                }
-                Ok(((reply, fds), waits))
-            }
-            Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
-            Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| plain(Reply::Done)),
-            Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| plain(Reply::Done)),
-            Call::SandboxInspect { id } => Ok(plain(Reply::Sandbox(self.sandbox_info(&id)?))),
-            Call::SandboxList => Ok(plain(Reply::Sandboxes(self.sandbox_list()))),
-            Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
-            Call::Connect { id, attachment } => {
-                let (info, waits) = self.connect(&id, attachment)?;
-                Ok(((Reply::Sandbox(info), Vec::new()), waits))
-            }
-            Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
-            Call::NodeRekey => self.rekey().map(|key| plain(Reply::Key(key))),
-            // Of the connection's own (see `shared_calls`), where there is a cluster.
-            Call::NodeList | Call::NodeRemove { .. } => Err(super::shared_calls::no_cluster()),
-            Call::NetworkUpdate { network, change, dry_run } => {
-                self.network_update(&network, &change, dry_run).map(plain)
-            }
-            Call::Shutdown => {
-                self.ending = true;
-                self.log.line("asked to end; the data path stays");
-                Ok(plain(Reply::Done))
-            }
-        }
-    }
-
     /// A namespace from the stock.
     pub(super) fn ready_netns(&mut self) -> Result<Netns, KernelError> {
         match self.stock.recv() {
@@ -244,46 +83,6 @@ impl Daemon {
             // The thread that refills has gone, which it does only with netd.
             Err(_) => Netns::new(),
         }
-    }
-
-    fn kernel_event(&mut self, event: Event) {
-        match event {
-            Event::TableChanged(port) if port == self.ledger.table_port() || !self.ledger.table_wanted() => {}
-            Event::TableChanged(port) => {
-                if port == 0 && self.ledger.table_exists().unwrap_or(false) {
-                    return;
-                }
-                self.log.line("somebody deleted from table `inet rcr`: writing it again");
-                if let Err(error) = self.ledger.restore_table() {
-                    self.log.line(format!("cannot write table `inet rcr` again: {error}"));
-                }
-            }
-            Event::LinkGone(name) => self.link_gone(&name),
-            Event::LinksLost => self.links_lost(),
-            Event::WaysChanged => self.follow_mtu(),
-        }
-    }
-
-    fn tick(&mut self) {
-        let now = Instant::now();
-        self.ledger.bury_overdue_links(now);
-        let sandboxes = &self.sandboxes;
-        self.ledger.pay_debts(now, |journal| {
-            let of = sandboxes.values().find(|s| journal.split('/').any(|part| part == s.record.id.as_str()));
-            of.and_then(|sandbox| sandbox.netns.as_ref()?.try_clone().ok())
-        });
-        if self.ledger.table_wanted() && !self.ledger.table_exists().unwrap_or(true) {
-            self.kernel_event(Event::TableChanged(0));
-        }
-        if let Ok(true) = self.ledger.settle_store() {
-            self.log.line("the store can be written again");
-        }
-        // Nobody asks for anything: the next netd, however this one ends, finds what is. A disk that is full has been told of.
-        let _ = self.ledger.flush();
-        self.rest_idle_networks(now);
-        self.retire_key(now);
-        self.ask_silent_hosts(now);
-        self.publish_own();
     }
 
     /// All elements that should be in the table: what the journals say is up.

@@ -3,9 +3,11 @@
 //! The record under `update/<id>` is there only while it goes on: whoever finds it after a crash undoes it. Networks and journals
 //! are rewritten when all of it is done, in the transaction that deletes it.
 
-use super::answer::{ipam_failed, kernel_failed, ledger_failed, store_failed};
-use super::sandbox::{Sandbox, choose, choose_default_routes, gateways, journal_key};
-use super::state::{Daemon, NetworkState};
+use super::failures::{ipam_failed, kernel_failed, ledger_failed, store_failed};
+use super::input::Designed;
+use super::records::{NetworkState, Sandbox, journal_key};
+use super::routes::{choose, choose_default_routes, gateways};
+use super::state::Daemon;
 use crate::drivers::{self, lan};
 use crate::ipam::Leases;
 use crate::kernel::Journal;
@@ -38,14 +40,6 @@ impl ledger::Part for Part {
     fn plan(&self) -> &Plan {
         &self.plan
     }
-}
-
-/// A change that is yet to be made.
-pub struct Designed {
-    /// The network as it would be.
-    pub network: Network,
-    /// What would be done on this host.
-    pub plan: String,
 }
 
 fn refused(what: &str, why: impl Into<String>) -> ApiError {

@@ -50,14 +50,14 @@ pub fn network(network: &Network, facts: &Facts) -> Plan {
             plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
             name
         }
-        Some(Parent::Given(_)) | None => return shim::network(network, facts),
+        Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), facts),
     };
     if facts.ipv6 {
         let key = format!("net/ipv6/conf/{name}/disable_ipv6");
         plan.host(Op::Sysctl { key, value: "1".into(), undo: None }, "the host itself has no business there");
     }
     plan.host(Op::Up { link: name.clone() }, "");
-    plan.steps.extend(shim::network(network, facts).steps);
+    plan.steps.extend(shim::network(network, child(&network.driver), facts).steps);
     plan
 }
 

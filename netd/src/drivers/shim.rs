@@ -11,16 +11,15 @@
 //! address, or the container would answer the client over the LAN and past the translation.
 
 use super::bridge::{forget_port_flows, publish_elements, sysctl};
-use crate::drivers::lan;
 use crate::firewall::{Element, Set};
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Child, Op, Plan};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Makes the shim.
-pub fn network(network: &Network, facts: &Facts) -> Plan {
+pub fn network(network: &Network, kind: Option<Child>, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
-    let (Some(shim), Some(parent), Some(kind)) = (&network.shim, &network.parent, lan::child(&network.driver)) else {
+    let (Some(shim), Some(parent), Some(kind)) = (&network.shim, &network.parent, kind) else {
         return plan;
     };
     let name = &shim.name;

@@ -7,7 +7,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`bring`] | objects that come and go one by one: what a journal says is brought to what a plan wants |
-//! | [`debts`] | what could not be undone |
+//! | [`debts`], [`pay`] | what could not be undone, and that it is tried again |
 //! | [`look`] | what the kernel says; nothing is changed |
 //! | [`again`] | effects that need no entry, since a journal has them already or the next start does the same |
 
@@ -15,6 +15,7 @@ mod again;
 mod bring;
 mod debts;
 mod look;
+mod pay;
 
 pub use again::{RepairError, elements};
 pub use debts::Debt;

@@ -1,10 +1,10 @@
 //! Changes of running containers: connect, disconnect, rename.
 
-use super::attach::choose_default_routes;
-use super::{Attached, Sandbox, journal_key};
-use crate::daemon::answer::{Unattached, store_failed};
-use crate::daemon::dhcp::Wait;
+use crate::daemon::failures::{Unattached, store_failed};
+use crate::daemon::records::{Attached, Kept, Sandbox, journal_key};
+use crate::daemon::routes::choose_default_routes;
 use crate::daemon::state::Daemon;
+use crate::daemon::wait::Wait;
 use crate::drivers;
 use crate::model::Attachment;
 use crate::plan::{Op, Plan};
@@ -222,7 +222,7 @@ impl Daemon {
         let carrier = if gone.ports.is_empty() { None } else { self.carrier(&all) };
         if !gone.ports.is_empty() {
             // What keeps the ports names the old address.
-            sandbox.kept = super::Kept::default();
+            sandbox.kept = Kept::default();
         }
         for (i, new) in all.into_iter().enumerate() {
             let attached = &mut sandbox.attached[i];

@@ -1,0 +1,56 @@
+//! What the writer works off, and what it answers.
+
+use super::shim_link::ShimLink;
+use super::wait::{Wait, WaitOver};
+use crate::kernel::Event;
+use crate::model::{LanLease, Network};
+use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::SyncSender;
+
+/// A reply with its descriptors.
+pub type Answer = (Reply, Vec<OwnedFd>);
+/// An answer, and what is to be waited for before it holds.
+pub type Told = (Answer, Vec<Wait>);
+
+/// A reply that waits for nothing.
+pub fn told(reply: Reply) -> Told {
+    ((reply, Vec::new()), Vec::new())
+}
+
+/// What the writer works off.
+pub enum Input {
+    Call {
+        call: Box<Call>,
+        fds: Vec<OwnedFd>,
+        shim: Option<ShimLink>,
+        connection: u64,
+        answer: SyncSender<Told>,
+    },
+    /// The end of a wait that an answer named.
+    WaitOver(Box<WaitOver>, SyncSender<Told>),
+    ConnectionClosed(u64),
+    /// The shim that held this sandbox in this generation is gone.
+    ShimGone(ContainerId, u64),
+    Kernel(Event),
+    /// The cluster looks like this.
+    Cluster(std::sync::Arc<crate::cluster::Snapshot>),
+    /// Checks a network of the cluster and chooses what is not said, before it is claimed.
+    Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
+    /// What a change would make of a network of the cluster, and what it would do here, before it is written into the store.
+    DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),
+    /// A LAN's DHCP server gave a running container another address.
+    Leased(ContainerId, NetworkId, LanLease),
+    /// A host whose lease has ended answers on the data path.
+    Answered(netd_api::NodeId),
+    /// netd is to end: SIGTERM or SIGINT.
+    End,
+}
+
+/// A change that is yet to be made.
+pub struct Designed {
+    /// The network as it would be.
+    pub network: Network,
+    /// What would be done on this host.
+    pub plan: String,
+}

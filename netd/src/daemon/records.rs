@@ -1,0 +1,115 @@
+//! Networks and sandboxes as the writer has them, and where they are written down.
+
+use crate::dns::Service;
+use crate::ipam::Leases;
+use crate::kernel::{DhcpClient, Held, Journal};
+use crate::model::{Attachment, Network};
+use crate::plan::{Op, Plan};
+use crate::relay::Relay;
+use netd_api::{ContainerId, DnsRequest, NetnsSource, NetworkId, PublishedPort};
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The journal of what all bridges share.
+pub const BASE: &str = "journal/host";
+
+/// The store's key of a network's journal.
+pub fn network_key(id: &NetworkId) -> String {
+    format!("journal/network/{id}")
+}
+
+/// A network with what changes about it.
+pub struct NetworkState {
+    pub network: Network,
+    /// By subnet, in the order of `network.subnets`.
+    pub leases: Vec<Leases>,
+    /// Present while its kernel objects are.
+    pub journal: Option<Journal>,
+    /// Entries for other hosts' containers, while there are any.
+    pub peers: Option<Journal>,
+    /// Since when nothing is attached, for networks that don't keep their kernel objects.
+    pub idle: Option<Instant>,
+}
+
+impl NetworkState {
+    /// A network without containers and kernel objects.
+    pub fn new(network: Network, leases: Vec<Leases>) -> Self {
+        Self { network, leases, journal: None, peers: None, idle: None }
+    }
+
+    /// The MTU that its bridge has, in bytes.
+    pub fn mtu(&self) -> Option<u32> {
+        let bridge = self.journal.iter().flat_map(|j| &j.plan.steps).find_map(|step| match &step.op {
+            Op::Bridge { mtu, .. } => Some(*mtu),
+            _ => None,
+        });
+        let asked = || self.network.bridge().and_then(|o| o.mtu).or(self.network.driver.lan().and_then(|o| o.mtu));
+        bridge.or_else(asked)
+    }
+}
+
+/// What keeps a container's ports while it runs.
+#[derive(Debug, Default)]
+pub struct Kept {
+    pub held: Vec<Held>,
+    pub relays: Vec<Relay>,
+}
+
+/// What is written down about a sandbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: ContainerId,
+    pub name: String,
+    pub source: NetnsSource,
+    pub attachments: Vec<Attachment>,
+    pub ports: Vec<PublishedPort>,
+    pub dns: DnsRequest,
+    pub host_gateway: bool,
+    /// The shim's socket, once it holds the sandbox.
+    pub socket: Option<PathBuf>,
+}
+
+/// An attachment with what was done for it.
+pub struct Attached {
+    pub attachment: Attachment,
+    pub journal: Journal,
+    /// Who keeps the lease, where the LAN gives the addresses.
+    pub client: Option<DhcpClient>,
+}
+
+impl Attached {
+    /// One of which nothing is done yet.
+    pub fn planned(attachment: Attachment) -> Self {
+        Self { attachment, journal: Journal::intend(Plan::default()), client: None }
+    }
+}
+
+/// A sandbox as it lives.
+pub struct Sandbox {
+    /// Its `attachments` are written from `attached` (see [`Sandbox::record`]).
+    pub record: Record,
+    pub attached: Vec<Attached>,
+    /// Absent for containers in the host's own.
+    pub netns: Option<OwnedFd>,
+    /// The connection that it belongs to until a shim holds it.
+    pub owner: Option<u64>,
+    /// Tells this sandbox from an earlier one of the same container.
+    pub generation: u64,
+    pub service: Option<Service>,
+    pub kept: Kept,
+}
+
+impl Sandbox {
+    /// The record as it should be on the disk.
+    pub fn record(&self) -> Record {
+        let attachments = self.attached.iter().map(|a| a.attachment.clone()).collect();
+        Record { attachments, ..self.record.clone() }
+    }
+}
+
+/// The store's key of an attachment's journal.
+pub fn journal_key(id: &ContainerId, network: &NetworkId) -> String {
+    format!("journal/attach/{id}/{network}")
+}

@@ -1,0 +1,45 @@
+//! The shim's socket, as netd uses it.
+
+use crate::kernel::receive_fd;
+use netd_api::{ApiError, ContainerId, ErrorKind};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a shim may take to answer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs `work` with a path to `socket` that fits into a socket address (108 bytes, unix(7)), however deep its folder lies.
+pub fn with_short_path<T>(socket: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return work(socket);
+    };
+    let folder = File::open(folder)?;
+    work(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+}
+
+/// A shim's connection, with the namespace that it keeps.
+pub struct ShimLink {
+    pub stream: UnixStream,
+    /// Absent where the container has none of its own.
+    pub netns: Option<OwnedFd>,
+}
+
+/// Connects to a shim and asks for its namespace.
+pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError> {
+    let talk = || -> io::Result<ShimLink> {
+        let mut stream = with_short_path(socket, |path| UnixStream::connect(path))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"netns\n")?;
+        let netns = receive_fd(&stream)?;
+        stream.set_read_timeout(None)?;
+        Ok(ShimLink { stream, netns })
+    };
+    talk().map_err(|error| {
+        let what = format!("cannot reach the shim of container `{}` at `{}`", id.short(), socket.display());
+        ApiError::new(ErrorKind::NotFound, what).caused_by(error.to_string())
+    })
+}

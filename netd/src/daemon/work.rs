@@ -1,0 +1,156 @@
+//! The writer's loop: an input, what it changes, an answer; and what the clock brings.
+
+use super::failures::no_cluster;
+use super::input::{Input, Told, told};
+use super::shim_link::ShimLink;
+use super::state::Daemon;
+use crate::kernel::Event;
+use netd_api::{ApiError, Call, Reply};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+impl Daemon {
+    /// Works the queue off until a `Shutdown` or a signal. What is lazy is on the disk then.
+    pub fn work(&mut self, inbox: &Receiver<Input>, tick: Duration) {
+        let mut next = Instant::now() + tick;
+        while !self.ending {
+            match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(input) => self.take(input),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.tick();
+                    next = Instant::now() + tick;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Err(error) = self.ledger.flush() {
+            self.log.line(error.to_string());
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Call { call, fds, shim, connection, answer } => {
+                let reply = self.call(*call, fds, shim, connection);
+                let reply = reply.unwrap_or_else(|error| told(Reply::Error(error)));
+                // Before the answer: whoever asked gives up the claims that no container has.
+                self.publish_own();
+                // The caller may have gone; its connection's end follows.
+                let _ = answer.send(reply);
+            }
+            Input::WaitOver(settled, answer) => {
+                let reply = self.settle_lease(*settled).unwrap_or_else(Reply::Error);
+                let _ = answer.send(told(reply));
+            }
+            Input::ConnectionClosed(connection) => self.connection_closed(connection),
+            Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
+            Input::Kernel(event) => self.kernel_event(event),
+            Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
+            Input::Answered(id) => self.host_answered(&id),
+            Input::End => self.ending = true,
+            Input::Cluster(snapshot) => self.cluster_changed(snapshot),
+            Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
+            Input::DesignChange(id, wanted, answer) => {
+                drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
+            }
+        }
+        self.publish_own();
+    }
+
+    fn call(
+        &mut self,
+        call: Call,
+        fds: Vec<OwnedFd>,
+        shim: Option<ShimLink>,
+        connection: u64,
+    ) -> Result<Told, ApiError> {
+        let plain = told;
+        match call {
+            Call::Version => {
+                let mut version = self.version();
+                version.obstacles = self.obstacles_of(|_| true);
+                Ok(plain(Reply::Version(version)))
+            }
+            Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(plain),
+            Call::NetworkList => Ok(plain(Reply::Networks(self.network_list()))),
+            Call::NetworkInspect { network } => {
+                let id = self.find_network(&network)?;
+                let mut info = self.network_info(&id)?;
+                info.obstacles = self.obstacles_of(|network| network.id == id);
+                Ok(plain(Reply::Network(info)))
+            }
+            Call::NetworkRemove { network } => self.network_remove(&network).map(|()| plain(Reply::Done)),
+            Call::SandboxCreate { spec, dry_run } => {
+                let ((mut reply, fds), waits) = self.sandbox_create(spec, dry_run, fds, connection)?;
+                if let Reply::Sandbox(info) = &mut reply {
+                    let on: Vec<_> = info.attachments.iter().map(|a| a.network_id.clone()).collect();
+                    info.obstacles = self.obstacles_of(|network| on.contains(&network.id));
+                }
+                Ok(((reply, fds), waits))
+            }
+            Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
+            Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| plain(Reply::Done)),
+            Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| plain(Reply::Done)),
+            Call::SandboxInspect { id } => Ok(plain(Reply::Sandbox(self.sandbox_info(&id)?))),
+            Call::SandboxList => Ok(plain(Reply::Sandboxes(self.sandbox_list()))),
+            Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
+            Call::Connect { id, attachment } => {
+                let (info, waits) = self.connect(&id, attachment)?;
+                Ok(((Reply::Sandbox(info), Vec::new()), waits))
+            }
+            Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
+            Call::NodeRekey => self.rekey().map(|key| plain(Reply::Key(key))),
+            // Of the connection's own (see `shared_calls`), where there is a cluster.
+            Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
+            Call::NetworkUpdate { network, change, dry_run } => {
+                self.network_update(&network, &change, dry_run).map(plain)
+            }
+            Call::Shutdown => {
+                self.ending = true;
+                self.log.line("asked to end; the data path stays");
+                Ok(plain(Reply::Done))
+            }
+        }
+    }
+
+    fn kernel_event(&mut self, event: Event) {
+        match event {
+            Event::TableChanged(port) if port == self.ledger.table_port() || !self.ledger.table_wanted() => {}
+            Event::TableChanged(port) => {
+                if port == 0 && self.ledger.table_exists().unwrap_or(false) {
+                    return;
+                }
+                self.log.line("somebody deleted from table `inet rcr`: writing it again");
+                if let Err(error) = self.ledger.restore_table() {
+                    self.log.line(format!("cannot write table `inet rcr` again: {error}"));
+                }
+            }
+            Event::LinkGone(name) => self.link_gone(&name),
+            Event::LinksLost => self.links_lost(),
+            Event::WaysChanged => self.follow_mtu(),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.ledger.bury_overdue_links(now);
+        let sandboxes = &self.sandboxes;
+        self.ledger.pay_debts(now, |journal| {
+            let of = sandboxes.values().find(|s| journal.split('/').any(|part| part == s.record.id.as_str()));
+            of.and_then(|sandbox| sandbox.netns.as_ref()?.try_clone().ok())
+        });
+        if self.ledger.table_wanted() && !self.ledger.table_exists().unwrap_or(true) {
+            self.kernel_event(Event::TableChanged(0));
+        }
+        if let Ok(true) = self.ledger.settle_store() {
+            self.log.line("the store can be written again");
+        }
+        // Nobody asks for anything: the next netd, however this one ends, finds what is. A disk that is full has been told of.
+        let _ = self.ledger.flush();
+        self.rest_idle_networks(now);
+        self.retire_key(now);
+        self.ask_silent_hosts(now);
+        self.publish_own();
+    }
+}

@@ -1,8 +1,8 @@
 //! The side of `rcr` of the socket to `rcr-registry`.
 
 use super::wire::{Answer, Call, Refusal, RefusalKind, Reply, Request, Session};
-use crate::{Doing, Error, Reference, helper, layer};
-use netd_api::{FrameError, ImageLimits, ImagesConfig, recv_frame, send_frame};
+use crate::{Doing, Error, Reference, layer};
+use rcr_base::{FrameError, ImageLimits, ImagesConfig, recv_frame, send_frame};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -52,7 +52,7 @@ pub struct Pending {
 impl Remote {
     /// Starts the process.
     pub fn open(host: &str, repository: &str, config: &ImagesConfig) -> Result<Self, Error> {
-        let program = helper::find("rcr-registry");
+        let program = rcr_base::sibling("rcr-registry");
         let start = || -> io::Result<(UnixStream, Child)> {
             let (ours, theirs) = UnixStream::pair()?;
             let stdin: OwnedFd = theirs.into();

@@ -6,16 +6,13 @@ use super::shared_calls::Settled;
 use super::state::{Answer, Input};
 use crate::cluster::Cluster;
 use crate::kernel::receive_fd;
-use netd_api::{
-    API_VERSION, ApiError, Call, ContainerId, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers,
-    recv_frame, send_frame,
-};
-use std::fs::File;
+use netd_api::{API_VERSION, ApiError, Call, ContainerId, ErrorKind, Reply, Request};
+use rcr_base::{FrameError, READERS, open_to_readers, readers, recv_frame, send_frame, with_short_path};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, sync_channel};
 use std::time::Duration;
@@ -23,20 +20,11 @@ use std::time::Duration;
 /// How long a shim may take to answer.
 const SHIM_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs `work` with a path to `socket` that fits into a socket address (108 bytes, unix(7)), however deep its folder lies.
-pub fn with_short_path<T>(socket: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return work(socket);
-    };
-    let folder = File::open(folder)?;
-    work(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
-}
-
 /// Whether a netd answers below `run`. A connection alone says nothing: the socket of one that is dying still takes some.
 pub fn answers(run: &Path) -> bool {
     let socket = run.join(netd_api::SOCKET_NAME);
     let ask = || -> Result<Reply, FrameError> {
-        let stream = with_short_path(&socket, |path| UnixStream::connect(path))?;
+        let stream = rcr_base::connect(&socket, SHIM_PATIENCE)?;
         stream.set_read_timeout(Some(SHIM_PATIENCE))?;
         send_frame(&stream, &Request::new(Call::Version), &[])?;
         Ok(recv_frame(&stream)?.0)
@@ -199,7 +187,7 @@ pub struct ShimLink {
 /// Connects to a shim and asks for its namespace.
 pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError> {
     let talk = || -> io::Result<ShimLink> {
-        let mut stream = with_short_path(socket, |path| UnixStream::connect(path))?;
+        let mut stream = rcr_base::connect(socket, SHIM_PATIENCE)?;
         stream.set_read_timeout(Some(SHIM_PATIENCE))?;
         stream.write_all(b"netns\n")?;
         let netns = receive_fd(&stream)?;

@@ -344,7 +344,7 @@ pub fn set_default(all: &mut Vec<String>, variable: &str) {
     }
 }
 
-fn security(args: &SecurityArgs, defaults: &netd_api::SecurityConfig) -> Outcome<Security> {
+fn security(args: &SecurityArgs, defaults: &rcr_base::SecurityConfig) -> Outcome<Security> {
     let upper = |names: &[String]| names.iter().map(|name| name.to_uppercase()).collect();
     let mut all = Security {
         privileged: args.privileged,

@@ -20,7 +20,7 @@ use crate::report::{Doing, Failure, Outcome};
 use crate::shim::config::{Answer, ExecConfig};
 use crate::shim::launch::Pipes;
 use crate::sys::tty;
-use netd_api::{recv_frame, send_frame};
+use rcr_base::{recv_frame, send_frame};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::stdin;
@@ -51,7 +51,7 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
     let signals = if args.detach { None } else { Some(Signals::block()?) };
     let (control, _) = spawn::shim("exec")?;
     let streams: Vec<i32> = pipes.child.iter().flatten().map(|end| end.as_raw_fd()).collect();
-    let broken = |e: netd_api::FrameError| Failure::new(doing()).because(e.to_string());
+    let broken = |e: rcr_base::FrameError| Failure::new(doing()).because(e.to_string());
     send_frame(&control, &config, &streams).map_err(broken)?;
     // Held open here, an end would keep the stream from ending.
     drop(pipes.child);

@@ -14,7 +14,8 @@ use crate::shim::cleanup;
 use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
 use crate::shim::protocol::SOCKET_NAME;
 use crate::{cgroup, files};
-use netd_api::{Call, ContainerId, SandboxInfo, recv_frame, send_frame};
+use netd_api::{Call, ContainerId, SandboxInfo};
+use rcr_base::{recv_frame, send_frame};
 use std::fs;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -28,7 +29,7 @@ pub struct Instance {
     pub dirs: Dirs,
     /// The config file given on the command line.
     pub config_file: Option<PathBuf>,
-    pub config: netd_api::Config,
+    pub config: rcr_base::Config,
 }
 
 impl Instance {
@@ -149,7 +150,7 @@ fn start_steps<'a>(
         stop_timeout: config.stop_timeout,
     };
     await_start(&control, &shim_config, network.netns.take())?;
-    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    let silent = |e: rcr_base::FrameError| Failure::new("the shim does not answer").because(e.to_string());
     let held = network.hold(dirs, config).and_then(|()| send_frame(&control, &attach.wanted, &[]).map_err(silent));
     if let Err(failure) = held {
         // Without our word the container ends; only then may what it stands on be undone.
@@ -317,7 +318,7 @@ pub fn release(instance: &Instance, id: &ContainerId) -> Outcome<()> {
 
 fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {
     let fds: Vec<i32> = netns.iter().map(|fd| fd.as_raw_fd()).collect();
-    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    let silent = |e: rcr_base::FrameError| Failure::new("the shim does not answer").because(e.to_string());
     send_frame(control, config, &fds).map_err(silent)?;
     match recv_frame::<Answer>(control).map_err(silent)?.0 {
         Answer::Started { pid } => Ok(pid),

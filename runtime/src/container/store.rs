@@ -69,7 +69,7 @@ pub fn shared_folder(path: &Path) -> io::Result<()> {
         shared_folder(parent)?;
     }
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => netd_api::open_to_readers(path),
+        Ok(()) => rcr_base::open_to_readers(path),
         // Somebody else made it at the same time.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! What `rcr` tells the shim: one frame (`netd_api::send_frame`) on descriptor 3, with the netns beside it.
+//! What `rcr` tells the shim: one frame (`rcr_base::send_frame`) on descriptor 3, with the netns beside it.
 
 use crate::init::plan::{InitPlan, ProcessPlan};
 use serde::{Deserialize, Serialize};

@@ -22,12 +22,12 @@ pub fn run() -> i32 {
     if super::server::detach().is_err() {
         return 125;
     }
-    let Ok((config, streams)) = netd_api::recv_frame::<ExecConfig>(&control) else { return 125 };
+    let Ok((config, streams)) = rcr_base::recv_frame::<ExecConfig>(&control) else { return 125 };
     let (answer, code) = match start(&config, streams) {
         Err(failure) => (Answer::Failed(failure), 125),
         Ok((pid, pidfd, terminal)) => {
             let fds: Vec<i32> = terminal.iter().map(|master| master.as_raw_fd()).collect();
-            if netd_api::send_frame(&control, &Answer::Started { pid }, &fds).is_err() {
+            if rcr_base::send_frame(&control, &Answer::Started { pid }, &fds).is_err() {
                 // Nobody is left to take the terminal; the program gets SIGHUP when it goes.
                 drop(terminal);
             }
@@ -35,7 +35,7 @@ pub fn run() -> i32 {
             (Answer::Exited { code }, code)
         }
     };
-    let _ = netd_api::send_frame(&control, &answer, &[]);
+    let _ = rcr_base::send_frame(&control, &answer, &[]);
     code
 }
 

@@ -5,11 +5,11 @@
 //! frames: a kind (one byte), a little-endian `u32` length, the payload.
 
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 /// The socket's name in the container's run folder.
 pub const SOCKET_NAME: &str = "shim.sock";
@@ -77,26 +77,18 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
     Ok(Some(frame))
 }
 
-/// How long a shim may take to answer, in seconds.
-const PATIENCE: u64 = 5;
+/// How long a shim may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connects to a shim. One that is stopped, with a queue that is full, is given up on.
 pub fn connect(socket: &Path) -> io::Result<UnixStream> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
-    with_short_path(socket, |path| {
-        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let limit = Some(std::time::Duration::from_secs(PATIENCE));
-        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, limit)?;
-        rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
-        sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, None)?;
-        Ok(fd.into())
-    })
+    rcr_base::connect(socket, PATIENCE)
 }
 
 /// Asks a shim for its container's network namespace. `None`: the container runs in the host's.
 pub fn ask_netns(socket: &Path) -> io::Result<Option<OwnedFd>> {
     let mut stream = connect(socket)?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(PATIENCE)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"netns\n")?;
     let mut answer = [0; 1];
     match crate::sys::fd::recv_fd(stream.as_fd(), &mut answer) {
@@ -104,18 +96,6 @@ pub fn ask_netns(socket: &Path) -> io::Result<Option<OwnedFd>> {
         Ok((_, netns)) => Ok(netns),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// Calls `act` with a path to the socket `path` that fits `sun_path` (108 bytes, unix(7)), however deep the folder is:
-/// by the descriptor of the folder.
-pub fn with_short_path<T>(path: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
-    const FITS: usize = 100;
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return act(path.to_owned()) };
-    if path.as_os_str().len() <= FITS {
-        return act(path.to_owned());
-    }
-    let folder = File::open(folder)?;
-    act(PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
 #[cfg(test)]

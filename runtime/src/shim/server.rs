@@ -7,7 +7,7 @@ use super::client::{Client, Event, Role};
 use super::config::{Answer, CONTROL_FD, ShimConfig, StartFailure};
 use super::launch::{self, Running};
 use super::log::{Log, Stream};
-use super::protocol::{self, Request, Response, SOCKET_NAME, kind};
+use super::protocol::{Request, Response, SOCKET_NAME, kind};
 use crate::container::process::ProcessId;
 use crate::container::state::{State, Status};
 use crate::init::compiled;
@@ -57,16 +57,16 @@ pub fn run() -> i32 {
     if detach().is_err() {
         return 125;
     }
-    let Ok((config, mut fds)) = netd_api::recv_frame::<ShimConfig>(&control) else { return 125 };
+    let Ok((config, mut fds)) = rcr_base::recv_frame::<ShimConfig>(&control) else { return 125 };
     let netns = fds.pop();
     match Shim::start(config, netns) {
         Err(failure) => {
-            let _ = netd_api::send_frame(&control, &Answer::Failed(failure), &[]);
+            let _ = rcr_base::send_frame(&control, &Answer::Failed(failure), &[]);
             125
         }
         Ok(mut shim) => {
             let pid = shim.running.as_ref().map_or(0, |r| r.pid);
-            let _ = netd_api::send_frame(&control, &Answer::Started { pid }, &[]);
+            let _ = rcr_base::send_frame(&control, &Answer::Started { pid }, &[]);
             shim.starter = Some(control);
             // Starting is done; what is left is waiting.
             crate::sys::memory::forget_file_pages();
@@ -197,7 +197,7 @@ impl Shim {
 
     fn on_starter(&mut self) {
         let Some(control) = self.starter.take() else { return };
-        match netd_api::recv_frame::<bool>(&control) {
+        match rcr_base::recv_frame::<bool>(&control) {
             Ok((false, _)) => {}
             Ok((true, _)) => {
                 let role = Role::Attached { stdin: self.config.stdin };
@@ -368,7 +368,7 @@ impl Shim {
 fn listen(config: &ShimConfig) -> io::Result<UnixListener> {
     let path = config.run_dir.join(SOCKET_NAME);
     let _ = std::fs::remove_file(&path);
-    let listener = protocol::with_short_path(&path, UnixListener::bind)?;
+    let listener = rcr_base::with_short_path(&path, |path| UnixListener::bind(path))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

@@ -102,30 +102,29 @@ fn recv_head(socket: &UnixStream, head: &mut [u8; 4]) -> Result<(usize, Vec<Owne
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Call, Request};
 
     #[test]
     fn a_frame_carries_a_message_and_a_descriptor() {
         let (a, b) = UnixStream::pair().unwrap();
         let (pipe, _keep) = nix::unistd::pipe().unwrap();
-        let sent = Request::new(Call::NetworkInspect { network: "x".repeat(300_000) });
+        let sent = "x".repeat(300_000);
         let copy = sent.clone();
         let writer = std::thread::spawn(move || send_frame(&a, &copy, &[pipe.as_raw_fd()]).unwrap());
-        let (got, fds) = recv_frame::<Request>(&b).unwrap();
+        let (got, fds) = recv_frame::<String>(&b).unwrap();
         writer.join().unwrap();
         assert_eq!(got, sent);
         assert_eq!(fds.len(), 1);
-        assert!(matches!(recv_frame::<Request>(&b), Err(FrameError::Closed)));
+        assert!(matches!(recv_frame::<String>(&b), Err(FrameError::Closed)));
     }
 
     #[test]
     fn oversized_and_truncated_frames_are_refused() {
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(&u32::MAX.to_le_bytes()).unwrap();
-        assert!(matches!(recv_frame::<Request>(&b), Err(FrameError::TooLarge(_))));
+        assert!(matches!(recv_frame::<String>(&b), Err(FrameError::TooLarge(_))));
         let (mut a, b) = UnixStream::pair().unwrap();
         a.write_all(&[9, 0, 0, 0, b'{']).unwrap();
         drop(a);
-        assert!(matches!(recv_frame::<Request>(&b), Err(FrameError::Closed)));
+        assert!(matches!(recv_frame::<String>(&b), Err(FrameError::Closed)));
     }
 }

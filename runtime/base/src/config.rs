@@ -1,11 +1,15 @@
 //! The configuration file, read by `rcr` and by `netd`: one schema, unknown keys refused.
 
-use crate::{ApiError, ErrorKind};
+use crate::{Error, Kind};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+/// Where hosts take WireGuard's datagrams, by keys of even number; those of odd number have the next one. Not the port that
+/// WireGuard is mostly given, since a host may have a tunnel of its own.
+pub const WIREGUARD_PORT: u16 = 51_890;
 
 /// `/etc/rcr/config.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,7 +53,7 @@ impl ClusterConfig {
 
     /// `wireguard_port`, or its default.
     pub fn wireguard_port(&self) -> u16 {
-        self.wireguard_port.unwrap_or(crate::WIREGUARD_PORT)
+        self.wireguard_port.unwrap_or(WIREGUARD_PORT)
     }
 
     /// The endpoints (`host:port`) of `store`; empty where there is none.
@@ -211,9 +215,8 @@ impl Default for ImageLimits {
 
 impl Config {
     /// Reads the file.
-    pub fn read(path: &Path) -> Result<Self, ApiError> {
-        let failed =
-            || ApiError::new(ErrorKind::Invalid, format!("cannot read the configuration `{}`", path.display()));
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let failed = || Error::new(Kind::Invalid, format!("cannot read the configuration `{}`", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| failed().caused_by(error.to_string()))?;
         Self::parse(&text).map_err(|why| failed().caused_by(why).hint("docs/configuration.md lists all keys"))
     }

@@ -8,7 +8,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rcr_base::{FrameError, recv_frame, send_frame, sibling};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -64,7 +64,7 @@ impl Netd {
     }
 
     /// Sends a request; its reply is to be [received](Netd::receive) before the next one.
-    pub fn send(&mut self, call: Call, fds: &[RawFd]) -> Outcome<()> {
+    pub fn send(&mut self, call: Call, fds: &[BorrowedFd]) -> Outcome<()> {
         send_frame(&self.stream, &Request::new(call), fds).map_err(broken)
     }
 

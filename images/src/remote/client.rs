@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -96,7 +96,7 @@ impl Remote {
     }
 
     fn send<T: serde::Serialize>(&self, message: &T, fd: Option<&OwnedFd>) -> Result<(), Error> {
-        let fds: Vec<_> = fd.iter().map(|fd| fd.as_raw_fd()).collect();
+        let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
         let sent = send_frame(&self.socket, message, &fds).map_err(|error| match error {
             FrameError::Io(error) => error,
             error => io::Error::other(error),

@@ -9,7 +9,7 @@ use crate::kernel::receive_fd;
 use netd_api::{API_VERSION, ApiError, Call, ContainerId, ErrorKind, Reply, Request};
 use rcr_base::{FrameError, READERS, open_to_readers, readers, recv_frame, send_frame, with_short_path};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -105,8 +105,8 @@ impl Connection {
                 }
                 Err(_) => break,
             };
-            let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
-            if send_frame(stream, &reply, &raw).is_err() {
+            let beside: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
+            if send_frame(stream, &reply, &beside).is_err() {
                 break;
             }
             self.guest.idle(keeps);

@@ -1,10 +1,15 @@
 //! Blocking framing over a unix stream socket: length-prefixed JSON with descriptors beside it.
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use rustix::cmsg_space;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// The largest frame that is accepted, in bytes.
@@ -27,18 +32,21 @@ pub enum FrameError {
 }
 
 /// Sends one frame, with descriptors beside its first byte.
-pub fn send_frame<T: Serialize>(socket: &UnixStream, message: &T, fds: &[RawFd]) -> Result<(), FrameError> {
+pub fn send_frame<T: Serialize>(socket: &UnixStream, message: &T, fds: &[BorrowedFd]) -> Result<(), FrameError> {
     let body = serde_json::to_vec(message)?;
     if body.len() > MAX_FRAME {
         return Err(FrameError::TooLarge(body.len()));
     }
     let head = (body.len() as u32).to_le_bytes();
-    let rights = [ControlMessage::ScmRights(fds)];
-    let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(FrameError::Io(io::ErrorKind::InvalidInput.into()));
+    }
     let iov = [IoSlice::new(&head), IoSlice::new(&body)];
     let sent = loop {
-        match sendmsg::<()>(socket.as_raw_fd(), &iov, control, MsgFlags::MSG_NOSIGNAL, None) {
-            Err(nix::errno::Errno::EINTR) => continue,
+        match rustix::net::sendmsg(socket, &iov, &mut control, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => continue,
             other => break other.map_err(io::Error::from)?,
         }
     };
@@ -78,19 +86,19 @@ fn closed(error: io::Error) -> FrameError {
 }
 
 fn recv_head(socket: &UnixStream, head: &mut [u8; 4]) -> Result<(usize, Vec<OwnedFd>), FrameError> {
-    let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut iov = [IoSliceMut::new(head)];
     let message = loop {
-        match recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
-            Err(nix::errno::Errno::EINTR) => continue,
+        match rustix::net::recvmsg(socket, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => continue,
             other => break other.map_err(io::Error::from)?,
         }
     };
     let mut fds = Vec::new();
-    for control in message.cmsgs().map_err(io::Error::from)? {
-        if let ControlMessageOwned::ScmRights(raw) = control {
-            // SAFETY: the kernel just installed these descriptors for us; nobody else owns them.
-            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = message {
+            fds.extend(some);
         }
     }
     match message.bytes {
@@ -102,6 +110,7 @@ fn recv_head(socket: &UnixStream, head: &mut [u8; 4]) -> Result<(usize, Vec<Owne
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn a_frame_carries_a_message_and_a_descriptor() {
@@ -109,7 +118,7 @@ mod tests {
         let (pipe, _keep) = nix::unistd::pipe().unwrap();
         let sent = "x".repeat(300_000);
         let copy = sent.clone();
-        let writer = std::thread::spawn(move || send_frame(&a, &copy, &[pipe.as_raw_fd()]).unwrap());
+        let writer = std::thread::spawn(move || send_frame(&a, &copy, &[pipe.as_fd()]).unwrap());
         let (got, fds) = recv_frame::<String>(&b).unwrap();
         writer.join().unwrap();
         assert_eq!(got, sent);

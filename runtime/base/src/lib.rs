@@ -24,7 +24,7 @@ pub use config::{
     ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool, SecurityConfig,
     WIREGUARD_PORT,
 };
-pub use errno::{errno_text, io_text};
+pub use errno::{errno, errno_text, io_text};
 pub use error::{Doing, Error, Kind, Outcome};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use program::sibling;

@@ -1,11 +1,11 @@
 //! Where containers are kept: `<root>/containers/<id>`, `<root>/names/<name>`, `<run>/containers/<id>`.
 
 use super::config::{CONFIG_NAME, CONFIG_VERSION, Config};
-use super::process::ProcessId;
-use super::state::State;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::cleanup::remove_folder;
 use netd_api::ContainerId;
+use rcr_shim::cleanup::remove_folder;
+use rcr_shim::process::ProcessId;
+use rcr_shim::state::State;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -1,8 +1,9 @@
 //! The init plan with every string made ready for system calls, so that the child need not allocate.
 
-use super::plan::{BindOn, Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan};
+use super::plan::{
+    BindOn, CapMasks, DEFAULT_PATH, Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan,
+};
 use super::user::Buffers;
-use crate::sys::creds::CapMasks;
 use crate::sys::exec::CStrings;
 use std::ffi::{CString, NulError};
 use std::path::Path;
@@ -192,7 +193,7 @@ fn candidates(program: &str, env: &[String]) -> Result<Vec<CString>, CompileErro
     if program.contains('/') {
         return Ok(vec![c_string(program)?]);
     }
-    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(crate::bundle::DEFAULT_PATH);
+    let path = env.iter().find_map(|e| e.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     path.split(':').map(|dir| c_string(&format!("{}/{program}", if dir.is_empty() { "." } else { dir }))).collect()
 }
 

@@ -3,14 +3,19 @@
 //! Invariant: nothing here allocates, takes a lock or prints. The way out is execve(2), or a report and `_exit`.
 
 use super::compiled::{CompiledOp, CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
+use super::creds;
 use super::handshake::{self, Failure, Stage};
-use super::mounts::{self, errno};
+use super::mounts;
 use super::resolve::{self, Last};
 use super::user;
-use crate::sys::{clone, creds, exec, fd, mount, seccomp, signal, tty};
+use crate::sys::{clone, exec, fd, keyring, mount, seccomp, signal};
 use nix::errno::Errno;
+use rcr_base::errno;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::process::Signal;
+use rustix::termios::Winsize;
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the child gets from its parent.
@@ -63,7 +68,8 @@ fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
 /// this: only what needs the cgroup waits for it.
 fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
     if let Some(netns) = &from.netns {
-        clone::setns(netns.as_fd(), libc::CLONE_NEWNET).map_err(Failure::at(Stage::JoinNamespaces))?;
+        let network = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(netns.as_fd(), network).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
     }
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
     let name = |e: rustix::io::Errno| Failure::at(Stage::Hostname)(errno(e));
@@ -122,7 +128,8 @@ fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
 /// Makes `root` the root of this mount namespace and drops the host's.
 fn pivot(root: BorrowedFd) -> Result<(), Errno> {
     rustix::process::fchdir(root).map_err(errno)?;
-    mount::pivot_root_here()?;
+    // The old root ends up on top of the new one, to be detached (pivot_root(2), NOTES).
+    rustix::process::pivot_root(c".", c".").map_err(errno)?;
     rustix::mount::unmount(c".", UnmountFlags::DETACH).map_err(errno)?;
     rustix::process::chdir(c"/").map_err(errno)
 }
@@ -146,7 +153,8 @@ fn open_terminal(
         mounts::bind_fd(root, terminal.as_fd(), console)?;
     }
     if let Some((rows, columns)) = size {
-        tty::set_size(master.as_fd(), rows, columns)?;
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).map_err(errno)?;
     }
     handshake::send_terminal(report.as_fd(), master.as_fd())?;
     Ok(terminal)
@@ -155,9 +163,12 @@ fn open_terminal(
 fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
     wait_for_go(&from.go)?;
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
-    let spaces =
-        libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET | libc::CLONE_NEWCGROUP;
-    clone::setns(init, spaces).map_err(Failure::at(Stage::JoinNamespaces))?;
+    let spaces = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+        | ThreadNameSpaceType::NETWORK
+        | ThreadNameSpaceType::CONTROL_GROUP;
+    move_into_thread_name_spaces(init, spaces).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     if !process.terminal {
         return Ok(None);
@@ -183,7 +194,7 @@ fn confine(
 ) -> Result<(), Failure> {
     connect(stdio, terminal).map_err(Failure::at(Stage::Terminal))?;
     set_limits(process)?;
-    creds::new_session_keyring().map_err(Failure::at(Stage::Keyring))?;
+    keyring::new_session().map_err(Failure::at(Stage::Keyring))?;
     let (terminal, bounding) = (process.terminal, process.caps.bounding);
     let CompiledProcess { user, group, extra_groups, buffers, env, home_missing, cwd_path, .. } = &mut *process;
     let who = user::resolve(user, group.as_ref(), extra_groups, buffers)?;
@@ -192,7 +203,7 @@ fn confine(
     let (uid, gid) = (who.uid, who.gid);
     give_streams_to(uid, terminal, stdio).map_err(Failure::at(Stage::Terminal))?;
     creds::drop_bounding(bounding).map_err(failed)?;
-    creds::set_groups(who.groups).map_err(Failure::at(Stage::Credentials))?;
+    rustix::thread::set_thread_groups(who.groups).map_err(|e| Failure::at(Stage::Credentials)(errno(e)))?;
     if *home_missing {
         env.push_copied(who.home);
     }
@@ -201,12 +212,13 @@ fn confine(
 
 fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(), Failure> {
     let failed = || Failure::at(Stage::Credentials);
+    let refused = |e| Failure::at(Stage::Credentials)(errno(e));
     creds::set_gid(gid).map_err(failed())?;
     // Without no_new_privs a filter takes CAP_SYS_ADMIN, which is about to go.
     if !process.no_new_privs {
         install_filter(process)?;
     }
-    creds::keep_caps().map_err(failed())?;
+    rustix::thread::set_keep_capabilities(true).map_err(refused)?;
     creds::set_uid(uid).map_err(failed())?;
     let mut caps = process.caps;
     if uid != 0 {
@@ -219,10 +231,10 @@ fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(
     }
     creds::set_caps(&caps).map_err(failed())?;
     if process.parent_death_signal {
-        creds::parent_death_signal(libc::SIGKILL).map_err(failed())?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(refused)?;
     }
     if process.no_new_privs {
-        creds::no_new_privs().map_err(failed())?;
+        rustix::thread::set_no_new_privs(true).map_err(refused)?;
         install_filter(process)?;
     }
     Ok(())
@@ -244,7 +256,7 @@ fn connect(stdio: &[Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Result<()
         }
     }
     if let Some(terminal) = terminal {
-        tty::set_controlling(terminal.as_fd())?;
+        rustix::process::ioctl_tiocsctty(&terminal).map_err(errno)?;
     }
     signal::reset_all();
     fd::cloexec_from(3)
@@ -290,7 +302,7 @@ fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {
         }
     }
     for limit in &process.rlimits {
-        creds::set_rlimit(limit.resource, limit.soft, limit.hard).map_err(Failure::at(Stage::Limits))?;
+        creds::set_rlimit(limit).map_err(Failure::at(Stage::Limits))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::sys::exec::{Forked, execve_args, fork};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
+use rustix::process::WaitOptions;
 
 /// Where the file is bound in the container, without a leading `/`.
 pub const PATH_IN_CONTAINER: &str = "dev/rcr-init";
@@ -59,9 +60,9 @@ fn own_group() {
 /// Reaps all that has ended; the exit code if `child` is among them.
 fn bury(child: Pid) -> Option<i32> {
     let mut code = None;
-    while let Some((pid, status)) = crate::sys::signal::reap() {
-        if pid == child.as_raw() {
-            code = Some(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) });
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        if pid.as_raw_nonzero().get() == child.as_raw() {
+            code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
         }
     }
     code

@@ -1,4 +1,4 @@
-//! The shim's thin entry: see `rcr::shim`.
+//! The shim's thin entry: see `lib.rs`.
 //!
 //! Bound into a container as its first process (`--init`) it is called by its path there; everywhere else the first
 //! argument says what it is.
@@ -12,11 +12,11 @@ fn main() -> ExitCode {
     let name = args.next().unwrap_or_default().into_vec();
     let code = if name.ends_with(b"rcr-init") {
         let args = args.map(|arg| CString::new(arg.into_vec()).unwrap_or_default()).collect();
-        rcr::shim::tiny_init::run(args)
+        rcr_shim::tiny_init::run(args)
     } else {
         match args.next().and_then(|arg| arg.into_string().ok()).as_deref() {
-            Some("container") => rcr::shim::server::run(),
-            Some("exec") => rcr::shim::exec::run(),
+            Some("container") => rcr_shim::server::run(),
+            Some("exec") => rcr_shim::exec::run(),
             Some("--version") => {
                 println!("rcr-shim {}", env!("CARGO_PKG_VERSION"));
                 0

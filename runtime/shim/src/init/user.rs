@@ -3,7 +3,7 @@
 use super::compiled::CompiledIdentity;
 use super::handshake::{Failure, Stage};
 use nix::errno::Errno;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Gid, Mode, OFlags};
 use std::ffi::CStr;
 
 /// The largest such file that is read, in bytes.
@@ -14,7 +14,7 @@ pub const MAX_GROUPS: usize = 1024;
 /// Room for one file and the groups, allocated before the clone.
 pub struct Buffers {
     file: Vec<u8>,
-    groups: Vec<u32>,
+    groups: Vec<Gid>,
     /// `HOME=…`
     home: Vec<u8>,
 }
@@ -30,7 +30,7 @@ impl Default for Buffers {
 pub struct Resolved<'a> {
     pub uid: u32,
     pub gid: u32,
-    pub groups: &'a [u32],
+    pub groups: &'a [Gid],
     /// `HOME=…`
     pub home: &'a [u8],
 }
@@ -70,11 +70,7 @@ pub fn resolve<'a>(
         }
         None => collect_groups(listing, &name[..name_len], groups),
     }
-    let mut add = |id| {
-        if groups.len() < MAX_GROUPS && !groups.contains(&id) {
-            groups.push(id);
-        }
-    };
+    let mut add = |id| push(groups, id);
     for group in extra {
         add(match group {
             CompiledIdentity::Id(id) => *id,
@@ -133,7 +129,7 @@ fn group_by_name(listing: &[u8], wanted: &[u8]) -> Option<u32> {
     })
 }
 
-fn collect_groups(listing: &[u8], member: &[u8], groups: &mut Vec<u32>) {
+fn collect_groups(listing: &[u8], member: &[u8], groups: &mut Vec<Gid>) {
     if member.is_empty() {
         return;
     }
@@ -141,9 +137,17 @@ fn collect_groups(listing: &[u8], member: &[u8], groups: &mut Vec<u32>) {
         let mut fields = line.split(|b| *b == b':');
         let (Some(id), Some(members)) = (fields.nth(2).and_then(number), fields.next()) else { continue };
         let listed = members.split(|b| *b == b',').any(|name| name == member);
-        if listed && groups.len() < MAX_GROUPS && !groups.contains(&id) {
-            groups.push(id);
+        if listed {
+            push(groups, id);
         }
+    }
+}
+
+/// Into room that is there: beyond it a group is not taken.
+fn push(groups: &mut Vec<Gid>, id: u32) {
+    let id = Gid::from_raw(id);
+    if groups.len() < MAX_GROUPS && !groups.contains(&id) {
+        groups.push(id);
     }
 }
 
@@ -172,7 +176,7 @@ mod tests {
     fn groups_are_collected_for_members_only() {
         let mut groups = Vec::new();
         collect_groups(GROUP, b"web", &mut groups);
-        assert_eq!(groups, [63]);
+        assert_eq!(groups, [Gid::from_raw(63)]);
         assert_eq!(group_by_name(GROUP, b"www"), Some(44));
         assert_eq!(group_by_name(GROUP, b"none"), None);
     }

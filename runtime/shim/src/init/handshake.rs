@@ -107,7 +107,7 @@ const TAG_FAILED: u32 = 2;
 
 /// Child side: hands the terminal over.
 pub fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<(), Errno> {
-    crate::sys::fd::send_fd(socket, &encode(TAG_TERMINAL, 0, 0, 0), master)
+    crate::passing::send_fd(socket, &encode(TAG_TERMINAL, 0, 0, 0), master)
 }
 
 /// Child side: reports the failure. What can't be sent can't be helped: the parent then sees the end without a report.
@@ -128,7 +128,7 @@ fn encode(tag: u32, stage: u32, detail: u32, errno: u32) -> [u8; 16] {
 pub fn receive(socket: &OwnedFd) -> Result<Message, Errno> {
     let mut bytes = [0u8; 16];
     let (got, fd) = loop {
-        match crate::sys::fd::recv_fd(socket.as_fd(), &mut bytes) {
+        match crate::passing::recv_fd(socket.as_fd(), &mut bytes) {
             Err(Errno::EINTR) => continue,
             other => break other?,
         }

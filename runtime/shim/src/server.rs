@@ -8,13 +8,16 @@ use super::config::{Answer, CONTROL_FD, ShimConfig, StartFailure};
 use super::launch::{self, Running};
 use super::log::{Log, Stream};
 use super::protocol::{Request, Response, SOCKET_NAME, kind};
-use crate::container::process::ProcessId;
-use crate::container::state::{State, Status};
 use crate::init::compiled;
-use crate::sys::{fd, signal, tty};
+use crate::process::ProcessId;
+use crate::state::{State, Status};
+use crate::sys::{fd, signal};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rcr_base::errno;
+use rustix::process::DumpableBehavior;
+use rustix::termios::Winsize;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -78,7 +81,7 @@ pub fn run() -> i32 {
 
 /// Leaves the terminal and the folder that `rcr` was started in; nothing of this process can be traced.
 pub(super) fn detach() -> Result<(), Errno> {
-    crate::sys::creds::set_dumpable(false)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(errno)?;
     let _ = nix::unistd::setsid();
     nix::unistd::chdir("/")?;
     let null = launch::open_null()?;
@@ -298,7 +301,8 @@ impl Shim {
                 // The next run begins with it.
                 self.config.plan.process.terminal_size = Some((rows, columns));
                 if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
-                    let _ = tty::set_size(terminal, rows, columns);
+                    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+                    let _ = rustix::termios::tcsetwinsize(terminal, size);
                 }
             }
             (kind::SIGNAL, &[a, b, c, d]) => {

@@ -5,14 +5,16 @@
 
 use super::config::{Answer, CONTROL_FD, ExecConfig, StartFailure};
 use super::launch::birth;
-use crate::container::process::ProcessId;
 use crate::init::child::{self, Inherited};
 use crate::init::compiled::{self, Target};
 use crate::init::handshake::Stage;
-use crate::sys::{clone, fd};
+use crate::process::ProcessId;
+use crate::sys::fd;
 use nix::errno::Errno;
+use rcr_base::errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::thread::ThreadNameSpaceType;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// Main function: the config comes on descriptor 3, the program's ends of its streams beside it.
@@ -26,7 +28,7 @@ pub fn run() -> i32 {
     let (answer, code) = match start(&config, streams) {
         Err(failure) => (Answer::Failed(failure), 125),
         Ok((pid, pidfd, terminal)) => {
-            let fds: Vec<i32> = terminal.iter().map(|master| master.as_raw_fd()).collect();
+            let fds: Vec<_> = terminal.iter().map(|master| master.as_fd()).collect();
             if rcr_base::send_frame(&control, &Answer::Started { pid }, &fds).is_err() {
                 // Nobody is left to take the terminal; the program gets SIGHUP when it goes.
                 drop(terminal);
@@ -50,7 +52,8 @@ fn start(config: &ExecConfig, streams: Vec<OwnedFd>) -> Result<(i32, OwnedFd, Op
         compiled::compile_process(&config.process).map_err(|error| failed(&error.to_string(), Errno::EINVAL))?;
     let mut streams = streams.into_iter();
     let stdio = config.streams.map(|piped| if piped { streams.next() } else { None });
-    clone::setns(init.as_fd(), libc::CLONE_NEWPID).map_err(|e| failed("join the container's pid namespace", e))?;
+    rustix::thread::move_into_thread_name_spaces(init.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+        .map_err(|e| failed("join the container's pid namespace", errno(e)))?;
     let born = birth(&config.cgroup, 0, |go, report| {
         let console = Target { prefixes: Vec::new() };
         child::run_exec(process, init.as_fd(), Inherited { go, report, netns: None, stdio, console })

@@ -91,7 +91,7 @@ pub fn ask_netns(socket: &Path) -> io::Result<Option<OwnedFd>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"netns\n")?;
     let mut answer = [0; 1];
-    match crate::sys::fd::recv_fd(stream.as_fd(), &mut answer) {
+    match crate::passing::recv_fd(stream.as_fd(), &mut answer) {
         Ok((0, _)) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok((_, netns)) => Ok(netns),
         Err(errno) => Err(errno.into()),

@@ -1,3 +1,6 @@
+//! What runs beside and inside a container. The command line and the engine know this crate's plans and protocols; it knows
+//! nothing of theirs.
+//!
 //! The shim: one small process per container, the parent of its init.
 //!
 //! It owns the terminal or the pipes, the log, the exit status and the restart policy, keeps the network namespace's
@@ -16,13 +19,22 @@
 //! | [`cleanup`] | cgroups, and with `--rm` everything |
 //! | [`exec`] | `rcr exec`: a further process in the container |
 //! | [`tiny_init`] | `--init`: the same file as a container's first process |
+//! | [`state`], [`process`] | what is known of a container's process, and naming one so that no other is mistaken for it |
+//! | [`init`] | the init plan, and the child that runs it between clone3(2) and execve(2) |
+//! | [`passing`] | descriptors over sockets |
+//! | [`sys`] | this crate's `unsafe` |
 
 pub mod cleanup;
 pub mod client;
 pub mod config;
 pub mod exec;
+pub mod init;
 pub mod launch;
 pub mod log;
+pub mod passing;
+pub mod process;
 pub mod protocol;
 pub mod server;
+pub mod state;
+pub mod sys;
 pub mod tiny_init;

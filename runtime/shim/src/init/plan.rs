@@ -3,9 +3,11 @@
 //! Pure. Paths on the host are absolute; paths in the container are written without a leading `/` and are resolved below
 //! the container's root by openat2(2), so that no symlink of an image leads out.
 
-use crate::sys::creds::CapMasks;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// The `PATH` of a container whose image names none.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A whole container start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +120,16 @@ impl InitOp {
             InitOp::ReadOnly { path } => format!("make `/{path}` read-only"),
         }
     }
+}
+
+/// Capability sets as bit masks (bit n = capability number n, capabilities(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapMasks {
+    pub bounding: u64,
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+    pub ambient: u64,
 }
 
 /// The program and its credentials.

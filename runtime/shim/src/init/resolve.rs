@@ -3,8 +3,9 @@
 //!
 //! Nothing here allocates: this runs in the container's child. No link leads out of the root, and none of procfs is followed.
 
-use super::mounts::{PROC_MAGIC, errno, in_parent, open_in};
+use super::mounts::{PROC_MAGIC, in_parent, open_in};
 use nix::errno::Errno;
+use rcr_base::errno;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

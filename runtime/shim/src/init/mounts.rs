@@ -6,6 +6,7 @@ use super::plan::BindOn;
 use super::resolve::{self, Last};
 use crate::sys::mount as attr;
 use nix::errno::Errno;
+use rcr_base::errno;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::CStr;
@@ -14,11 +15,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// statfs(2) magic of procfs and devpts (uapi/linux/magic.h).
 pub const PROC_MAGIC: i64 = 0x9fa0;
 pub const DEVPTS_MAGIC: i64 = 0x1cd1;
-
-/// rustix has an errno type of its own.
-pub fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
 
 /// Runs one step.
 pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {

@@ -1,5 +1,6 @@
 //! Naming a process so that a reused pid is not mistaken for it.
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 
@@ -24,7 +25,7 @@ impl ProcessId {
 
     /// A pidfd of it: checked after opening, so that it is this process or none.
     pub fn open(&self) -> Option<OwnedFd> {
-        let fd = crate::sys::signal::pidfd_open(self.pid).ok()?;
+        let fd = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
         self.is_alive().then_some(fd)
     }
 }

@@ -149,7 +149,7 @@ impl Client {
     pub fn answer_netns(&mut self, netns: Option<&OwnedFd>) {
         self.role = Role::Netns;
         match netns {
-            Some(netns) => self.gone |= crate::sys::fd::send_fd(self.stream.as_fd(), b"n", netns.as_fd()).is_err(),
+            Some(netns) => self.gone |= crate::passing::send_fd(self.stream.as_fd(), b"n", netns.as_fd()).is_err(),
             None => self.output.push(b'h'),
         }
     }

@@ -8,6 +8,7 @@ use crate::init::handshake::{self, Message, Stage};
 use crate::init::plan::InitPlan;
 use crate::sys::clone::{Cloned, NAMESPACES, clone3};
 use nix::errno::Errno;
+use rcr_base::errno;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
@@ -80,10 +81,6 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// `/dev/null`, for reading and writing.
 pub fn open_null() -> Result<OwnedFd, Errno> {
     rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(errno)
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 fn failure(doing: impl Into<String>) -> impl FnOnce(Errno) -> StartFailure {

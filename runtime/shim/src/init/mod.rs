@@ -3,6 +3,7 @@
 
 pub mod child;
 pub mod compiled;
+pub mod creds;
 pub mod handshake;
 pub mod mounts;
 pub mod plan;

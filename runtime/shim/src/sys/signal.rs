@@ -2,7 +2,7 @@
 
 use super::check;
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Sends a signal to the process behind a pidfd: it can't hit a reused pid.
 pub fn send(pidfd: BorrowedFd, signal: i32) -> Result<(), Errno> {
@@ -11,14 +11,6 @@ pub fn send(pidfd: BorrowedFd, signal: i32) -> Result<(), Errno> {
         libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
     };
     check(ret).map(drop)
-}
-
-/// A pidfd of a running process.
-pub fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
-    // SAFETY: plain integers.
-    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    // SAFETY: a fresh descriptor, ours alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Gives every signal its default action and unblocks them all, as a new program expects.
@@ -50,12 +42,4 @@ pub fn wait_any() -> Result<i32, Errno> {
 pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     // SAFETY: plain integers.
     check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
-}
-
-/// A child that has ended, with its wait status (waitpid(2)); `None`: none has.
-pub fn reap() -> Option<(i32, i32)> {
-    let mut status = 0;
-    // SAFETY: writes one integer of ours.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then_some((pid, status))
 }

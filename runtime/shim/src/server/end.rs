@@ -6,7 +6,7 @@ use super::super::config::RestartPolicy;
 use super::super::log::Stream;
 use super::super::protocol::SOCKET_NAME;
 use super::{FIRST_DELAY, GOOD_RUN, LONGEST_DELAY, Shim, now};
-use crate::container::state::Status;
+use crate::state::Status;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::os::fd::AsFd;

@@ -1,4 +1,4 @@
-//! clone3(2) and setns(2) by pidfd.
+//! clone3(2), and a cgroup namespace of one's own.
 
 use super::check;
 use nix::errno::Errno;
@@ -43,12 +43,6 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
             Ok(Cloned::Parent { pid: pid as i32, pidfd })
         }
     }
-}
-
-/// Joins the namespaces `flags` of `target`: a namespace descriptor, or a pidfd (Linux 5.8).
-pub fn setns(target: BorrowedFd, flags: i32) -> Result<(), Errno> {
-    // SAFETY: plain integers; the descriptor is borrowed and therefore open.
-    check(unsafe { libc::setns(target.as_raw_fd(), flags) } as libc::c_long).map(drop)
 }
 
 /// Leaves the cgroup namespace for a new one, whose root is the cgroup that this process is in.

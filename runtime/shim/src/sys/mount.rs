@@ -1,4 +1,4 @@
-//! mount_setattr(2), which neither nix nor rustix has, and pivot_root(2) without paths.
+//! mount_setattr(2), which neither nix nor rustix has.
 
 use super::check;
 use nix::errno::Errno;
@@ -33,10 +33,4 @@ pub fn set_attr(mount: BorrowedFd, attrs: u64, propagation: u64, recursive: bool
         )
     };
     check(ret).map(drop)
-}
-
-/// pivot_root(".", "."): the old root ends up on top of the new one, to be detached (pivot_root(2), NOTES).
-pub fn pivot_root_here() -> Result<(), Errno> {
-    // SAFETY: two constant strings.
-    check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
 }

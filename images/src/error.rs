@@ -142,13 +142,3 @@ impl<T> Doing<T> for rustix::io::Result<T> {
         self.map_err(|errno| Error::Io { doing: doing(), source: errno.into() })
     }
 }
-
-/// An errno's description and name: `connection refused (ECONNREFUSED)`.
-pub fn errno_text(number: i32) -> String {
-    let errno = nix::errno::Errno::from_raw(number);
-    let mut text = errno.desc().to_owned();
-    if let Some(first) = text.get_mut(..1) {
-        first.make_ascii_lowercase();
-    }
-    format!("{text} ({errno:?})")
-}

@@ -2,7 +2,7 @@
 
 use crate::store::private_folder;
 use crate::unpack::wire::{Digests, Job, Report, Trouble};
-use crate::{Digest, Doing, Error, Store, helper, unpack};
+use crate::{Digest, Doing, Error, Store, unpack};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -72,7 +72,7 @@ fn start(folder: &Path, input: OwnedFd, kept: Option<File>, job: &Job) -> Result
         };
         make().doing(|| format!("cannot create `{}`", root.display()))?;
     }
-    let program = helper::find("rcr-unpack");
+    let program = rcr_base::sibling("rcr-unpack");
     let job = serde_json::to_string(job).map_err(|e| Error::Hostile(e.to_string()))?;
     let mut command = Command::new(&program);
     command.arg(job).current_dir(folder).env_clear().stdin(input).stderr(Stdio::piped());

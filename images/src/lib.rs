@@ -14,7 +14,6 @@
 pub mod archive;
 pub mod digest;
 mod error;
-pub mod helper;
 pub mod import;
 pub mod layer;
 mod parallel;
@@ -24,7 +23,7 @@ pub mod store;
 pub mod unpack;
 
 pub use digest::Digest;
-pub use error::{Doing, Error, OFFLINE, errno_text};
+pub use error::{Doing, Error, OFFLINE};
 pub use import::ImportOptions;
 pub use reference::Reference;
 pub use store::{Check, Image, ImageSummary, Pruned, Removed, Store, Users};

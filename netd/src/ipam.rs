@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::Subnet;
-use netd_api::Pool;
+use rcr_base::Pool;
 
 /// Why there is no address or subnet.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

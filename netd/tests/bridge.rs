@@ -325,7 +325,7 @@ fn a_caller_may_bring_a_namespace_of_its_own() {
     let missing = Call::SandboxCreate { spec: spec.clone(), dry_run: false };
     assert!(causes(&lab.try_call(missing).unwrap_err()).contains("no network namespace came with the request"));
     let call = Call::SandboxCreate { spec, dry_run: false };
-    let (reply, _) = lab.request_with(call, &[std::os::fd::AsRawFd::as_raw_fd(&file)]).unwrap();
+    let (reply, _) = lab.request_with(call, &[std::os::fd::AsFd::as_fd(&file)]).unwrap();
     assert!(matches!(reply, Reply::Sandbox(_)), "{reply:?}");
     assert!(given.ping(OUTSIDE) && given.ping(b.ip(false)));
     assert!(given.sh("cat /proc/net/udp").contains("0B00007F"), "its resolver listens on 127.0.0.11");

@@ -6,6 +6,7 @@ mod lab;
 
 use lab::*;
 use netd_api::*;
+use rcr_base::{recv_frame, send_frame};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 

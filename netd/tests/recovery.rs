@@ -6,6 +6,7 @@ mod lab;
 
 use lab::*;
 use netd_api::*;
+use rcr_base::FrameError;
 use std::os::linux::net::SocketAddrExt;
 
 #[test]

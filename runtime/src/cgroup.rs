@@ -7,12 +7,12 @@ mod devices;
 
 use crate::bundle::CgroupKind;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::config::CgroupPaths;
 use crate::sys::bpf::{attach_device_program, load_device_program};
 use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_setup};
 use netd_api::ContainerId;
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
+use rcr_shim::config::CgroupPaths;
 use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::io;
@@ -116,7 +116,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
             .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
     };
     applied.map_err(|why| {
-        crate::shim::cleanup::remove_cgroups(&paths);
+        rcr_shim::cleanup::remove_cgroups(&paths);
         Failure::new(format!("cannot apply the limits of container `{}`", id.short())).because(why).hint(
             "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; `rcr info` shows which controllers this host has",
         )
@@ -124,7 +124,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     if let Some(folder) = &paths.unified {
         let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
         if let Some(program) = devices::program(&rules) {
-            guard_devices(folder, &program).inspect_err(|_| crate::shim::cleanup::remove_cgroups(&paths))?;
+            guard_devices(folder, &program).inspect_err(|_| rcr_shim::cleanup::remove_cgroups(&paths))?;
         }
     }
     Ok(paths)

@@ -2,16 +2,15 @@
 
 use crate::container::store::Dirs;
 use crate::report::{Doing, Failure, Outcome, io_text};
-use crate::shim::protocol::with_short_path;
-use netd_api::{Call, FrameError, Reply, Request, SandboxInfo, recv_frame, send_frame};
+use netd_api::{Call, Reply, Request, SandboxInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rcr_base::{FrameError, recv_frame, send_frame, sibling};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::io::{self, Read};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ impl Netd {
     }
 
     /// Sends a request; its reply is to be [received](Netd::receive) before the next one.
-    pub fn send(&mut self, call: Call, fds: &[RawFd]) -> Outcome<()> {
+    pub fn send(&mut self, call: Call, fds: &[BorrowedFd]) -> Outcome<()> {
         send_frame(&self.stream, &Request::new(call), fds).map_err(broken)
     }
 
@@ -168,11 +167,11 @@ impl Wait {
     /// Connects. The outer result is that of the wait.
     fn connect(&mut self, socket: &Path) -> Outcome<io::Result<UnixStream>> {
         loop {
-            match with_short_path(socket, |path| connect_now(&path)) {
+            match rcr_base::connect(socket, Duration::ZERO) {
                 // Its queue is full: so many wait for it already.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.moment()?,
                 Err(error) => return Ok(Err(error)),
-                Ok(stream) => return Ok(Ok(stream)),
+                Ok(stream) => return Ok(with_limits(stream)),
             }
         }
     }
@@ -194,12 +193,8 @@ impl Wait {
     }
 }
 
-fn connect_now(path: &Path) -> io::Result<UnixStream> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-    let stream = UnixStream::from(socket);
-    stream.set_nonblocking(false)?;
+/// A frame that has begun must end in time.
+fn with_limits(stream: UnixStream) -> io::Result<UnixStream> {
     stream.set_write_timeout(Some(FRAME_PATIENCE))?;
     stream.set_read_timeout(Some(FRAME_PATIENCE))?;
     Ok(stream)
@@ -222,13 +217,6 @@ pub fn unexpected(reply: &Reply) -> Failure {
 
 fn absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-}
-
-/// Where a program of ours is: beside this one, else in `/usr/libexec/rcr`, `/usr/local/libexec/rcr`, else in `PATH` under its bare name.
-pub fn sibling(name: &str) -> PathBuf {
-    let own = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
-    let fixed = ["/usr/local/libexec/rcr", "/usr/libexec/rcr", "/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
-    own.into_iter().chain(fixed).map(|dir| dir.join(name)).find(|path| path.is_file()).unwrap_or_else(|| name.into())
 }
 
 /// Starts netd and waits until its socket answers.

@@ -1,5 +1,6 @@
 //! The only printer of errors: `error: / caused by: / hint:` and the exit code.
 
+pub use rcr_base::{errno_text, io_text};
 use std::fmt::Write as _;
 use std::io;
 
@@ -207,23 +208,6 @@ pub fn printable(text: &str) -> String {
         if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
-}
-
-/// `no such file or directory (ENOENT)`.
-pub fn io_text(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => errno_text(number),
-        None => error.to_string(),
-    }
-}
-
-/// An errno's description and name.
-pub fn errno_text(number: i32) -> String {
-    let errno = nix::errno::Errno::from_raw(number);
-    let text = errno.desc();
-    let mut chars = text.chars();
-    let lower = chars.next().map(|c| c.to_lowercase().collect::<String>() + chars.as_str()).unwrap_or_default();
-    format!("{lower} ({errno:?})")
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn run_helper(helper: &str, verb: &str, input: &str) -> Result<Option<String>, R
 
 /// An I/O error's reason, with the errno's name.
 fn reason(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), rcr_images::errno_text)
+    rcr_base::io_text(error)
 }
 
 #[cfg(test)]

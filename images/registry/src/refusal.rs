@@ -106,7 +106,7 @@ pub fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         chain.push(match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
-            Some(errno) => rcr_images::errno_text(errno),
+            Some(errno) => rcr_base::errno_text(errno),
             None => error.to_string(),
         });
         next = error.source();

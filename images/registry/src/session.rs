@@ -4,7 +4,7 @@
 use crate::credentials::Store as Credentials;
 use crate::endpoint::Endpoints;
 use crate::{refusal, transfer};
-use netd_api::{FrameError, recv_frame, send_frame};
+use rcr_base::{FrameError, recv_frame, send_frame};
 use rcr_images::remote::wire::{Answer, Call, Refusal, RefusalKind, Reply, Request, Session};
 use rcr_images::unpack::sandbox;
 use std::os::fd::OwnedFd;

@@ -8,7 +8,7 @@ pub use load::{Loaded, load, load_folder, names_of};
 pub use save::{Format, Target, save};
 
 use crate::{Error, Reference};
-use netd_api::ImageLimits;
+use rcr_base::ImageLimits;
 use serde::{Deserialize, Serialize};
 
 /// The annotation by which containerd and Docker name an image in an index.

@@ -1,13 +1,13 @@
 //! The side of `rcr` of the socket to `rcr-registry`.
 
 use super::wire::{Answer, Call, Refusal, RefusalKind, Reply, Request, Session};
-use crate::{Doing, Error, Reference, helper, layer};
-use netd_api::{FrameError, ImageLimits, ImagesConfig, recv_frame, send_frame};
+use crate::{Doing, Error, Reference, layer};
+use rcr_base::{FrameError, ImageLimits, ImagesConfig, recv_frame, send_frame};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -52,7 +52,7 @@ pub struct Pending {
 impl Remote {
     /// Starts the process.
     pub fn open(host: &str, repository: &str, config: &ImagesConfig) -> Result<Self, Error> {
-        let program = helper::find("rcr-registry");
+        let program = rcr_base::sibling("rcr-registry");
         let start = || -> io::Result<(UnixStream, Child)> {
             let (ours, theirs) = UnixStream::pair()?;
             let stdin: OwnedFd = theirs.into();
@@ -96,7 +96,7 @@ impl Remote {
     }
 
     fn send<T: serde::Serialize>(&self, message: &T, fd: Option<&OwnedFd>) -> Result<(), Error> {
-        let fds: Vec<_> = fd.iter().map(|fd| fd.as_raw_fd()).collect();
+        let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
         let sent = send_frame(&self.socket, message, &fds).map_err(|error| match error {
             FrameError::Io(error) => error,
             error => io::Error::other(error),

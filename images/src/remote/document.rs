@@ -2,8 +2,8 @@
 
 use super::tidy;
 use crate::{Digest, Error};
-use netd_api::ImageLimits;
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
+use rcr_base::ImageLimits;
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt;

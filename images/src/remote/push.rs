@@ -4,7 +4,7 @@ use super::client::Remote;
 use super::pull::Event;
 use super::wire::Call;
 use crate::{Digest, Doing, Error, Reference, Store, parallel};
-use netd_api::ImagesConfig;
+use rcr_base::ImagesConfig;
 use std::fs::File;
 
 /// Sends an image to the registry that its name says: blobs that are not there yet, then the manifest. Returns the manifest's digest.

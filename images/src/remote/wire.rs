@@ -1,6 +1,6 @@
 //! What `rcr` and `rcr-registry` say to each other: frames of JSON on a socket, descriptors beside them.
 
-use netd_api::ImagesConfig;
+use rcr_base::ImagesConfig;
 use serde::{Deserialize, Serialize};
 
 /// The first frame: which repository this is about. One process serves one.

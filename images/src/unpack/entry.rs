@@ -5,7 +5,7 @@ use crate::Error;
 use std::io::Read;
 use tar::EntryType;
 
-pub use netd_api::ImageLimits as Limits;
+pub use rcr_base::ImageLimits as Limits;
 
 /// Owner, mode, time and extended attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@ use super::worker::Reporter;
 use crate::digest::Hasher;
 use crate::{Digest, Doing, Error};
 use flate2::bufread::MultiGzDecoder;
-use netd_api::ImageLimits;
+use rcr_base::ImageLimits;
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! What `rcr` and `rcr-unpack` say to each other.
 
-use netd_api::ImageLimits;
+use rcr_base::ImageLimits;
 use serde::{Deserialize, Serialize};
 
 /// What one process is to do; its first argument, as JSON.

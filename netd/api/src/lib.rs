@@ -1,4 +1,4 @@
-//! The versioned wire types between `rcr` and `netd`, and the blocking framing that carries them.
+//! The versioned wire types between `rcr` and `netd`; `rcr_base` has the framing that carries them.
 //!
 //! One request, one reply, on a unix stream socket ([`socket_name`] below the run folder). A frame is a little-endian
 //! `u32` byte count followed by that many bytes of JSON; descriptors travel as `SCM_RIGHTS` beside the first byte of
@@ -6,24 +6,17 @@
 //!
 //! The types are parsed at the edge: whoever holds a [`IfName`] holds a valid one.
 
-mod config;
-mod frame;
 mod key;
 mod lan;
 mod names;
 mod network;
 mod node;
 mod overlay;
-mod readers;
 mod reply;
 mod request;
 mod sandbox;
 mod update;
 
-pub use config::{
-    ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool, SecurityConfig,
-};
-pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
@@ -31,9 +24,10 @@ pub use network::{
     BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Obstacle, Scope, SubnetInfo, SubnetRequest,
 };
 pub use node::{KeyInfo, NodeInfo, NodeState};
-pub use overlay::{OverlayOptions, VXLAN_PORT, Vni, WIREGUARD_PORT};
-pub use readers::{READERS, open_to_readers, readers};
-pub use reply::{ApiError, ErrorKind, PlanText, Reply, VersionInfo};
+pub use overlay::{OverlayOptions, VXLAN_PORT, Vni};
+/// An error as it travels.
+pub use rcr_base::{Error as ApiError, Kind as ErrorKind};
+pub use reply::{PlanText, Reply, VersionInfo};
 pub use request::{Call, Request};
 pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,

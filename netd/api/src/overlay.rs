@@ -7,10 +7,6 @@ use std::fmt;
 /// The port of VXLAN (RFC 7348, section 8.1). The kernel's own default, 8472, is older than the RFC.
 pub const VXLAN_PORT: u16 = 4789;
 
-/// Where hosts take WireGuard's datagrams, by keys of even number; those of odd number have the next one. Not the port that WireGuard is mostly
-/// given, since a host may have a tunnel of its own.
-pub const WIREGUARD_PORT: u16 = 51_890;
-
 /// Options of the overlay driver (`-o`), parsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

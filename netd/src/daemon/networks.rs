@@ -14,8 +14,9 @@ use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{
     ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, NetworkCreate, NetworkId, OverlayOptions,
-    PlanText, Pool, Reply, SubnetRequest,
+    PlanText, Reply, SubnetRequest,
 };
+use rcr_base::Pool;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -9,8 +9,8 @@ use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, w
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::store::Embedded;
-use netd_api::Config;
 use nix::fcntl::Flock;
+use rcr_base::Config;
 use std::error::Error;
 use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;

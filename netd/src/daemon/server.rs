@@ -3,18 +3,16 @@
 use super::guests::{Guest, Guests};
 use super::input::{Answer, Input};
 use super::shared_calls::{SharedCalls, Verdict};
-use super::shim_link::{PATIENCE, with_short_path};
+use super::shim_link::PATIENCE;
 use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::log::Log;
-use netd_api::{
-    API_VERSION, ApiError, Call, ErrorKind, FrameError, READERS, Reply, Request, open_to_readers, readers, recv_frame,
-    send_frame,
-};
-use std::io::{self};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use netd_api::{API_VERSION, ApiError, Call, ErrorKind, Reply, Request};
+use rcr_base::{FrameError, READERS, open_to_readers, readers, recv_frame, send_frame, with_short_path};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -24,7 +22,7 @@ use std::time::Duration;
 pub fn answers(run: &Path) -> bool {
     let socket = run.join(netd_api::SOCKET_NAME);
     let ask = || -> Result<Reply, FrameError> {
-        let stream = with_short_path(&socket, |path| UnixStream::connect(path))?;
+        let stream = rcr_base::connect(&socket, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         send_frame(&stream, &Request::new(Call::Version), &[])?;
         Ok(recv_frame(&stream)?.0)
@@ -105,8 +103,8 @@ impl Connection {
                 }
                 Err(_) => break,
             };
-            let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
-            if send_frame(stream, &reply, &raw).is_err() {
+            let beside: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
+            if send_frame(stream, &reply, &beside).is_err() {
                 break;
             }
             self.guest.idle(keeps);

@@ -2,24 +2,14 @@
 
 use crate::kernel::receive_fd;
 use netd_api::{ApiError, ContainerId, ErrorKind};
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a shim may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Runs `work` with a path to `socket` that fits into a socket address (108 bytes, unix(7)), however deep its folder lies.
-pub fn with_short_path<T>(socket: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return work(socket);
-    };
-    let folder = File::open(folder)?;
-    work(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
-}
 
 /// A shim's connection, with the namespace that it keeps.
 pub struct ShimLink {
@@ -31,7 +21,7 @@ pub struct ShimLink {
 /// Connects to a shim and asks for its namespace.
 pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError> {
     let talk = || -> io::Result<ShimLink> {
-        let mut stream = with_short_path(socket, |path| UnixStream::connect(path))?;
+        let mut stream = rcr_base::connect(socket, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(b"netns\n")?;
         let netns = receive_fd(&stream)?;

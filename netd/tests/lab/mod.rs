@@ -8,10 +8,11 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::Pid;
+use rcr_base::{FrameError, recv_frame, send_frame};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -395,7 +396,7 @@ impl Lab {
     }
 
     /// A request with descriptors beside it.
-    pub fn request_with(&mut self, call: Call, fds: &[i32]) -> Result<(Reply, Vec<OwnedFd>), FrameError> {
+    pub fn request_with(&mut self, call: Call, fds: &[BorrowedFd]) -> Result<(Reply, Vec<OwnedFd>), FrameError> {
         let client = self.client.as_ref().expect("netd runs");
         send_frame(client, &Request::new(call), fds)?;
         recv_frame(client)

@@ -2,8 +2,8 @@
 
 use super::BundleError;
 use crate::container::config::Security;
-use crate::sys::creds::CapMasks;
 use caps::Capability;
+use rcr_shim::init::plan::CapMasks;
 use std::str::FromStr;
 
 /// What a container's root has by default: Docker's set, which programs of popular images were written for. docs/security.md says

@@ -6,10 +6,8 @@ pub mod powers;
 pub mod seccomp;
 pub mod spec;
 
+pub use rcr_shim::init::plan::DEFAULT_PATH;
 use std::path::PathBuf;
-
-/// The `PATH` of a container whose image names none.
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a plan needs to know of the host.
 #[derive(Debug, Clone, Default)]

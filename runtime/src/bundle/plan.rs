@@ -3,9 +3,9 @@
 use super::powers::powers;
 use super::{BundleError, Facts};
 use crate::container::config::Config;
-use crate::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
-use crate::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
+use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
+use rcr_shim::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 use std::path::Path;
 
 const MS_PRIVATE: u64 = libc::MS_PRIVATE;

@@ -2,8 +2,8 @@
 
 use super::{BundleError, caps, seccomp};
 use crate::container::config::Security;
-use crate::sys::creds::CapMasks;
 use ::caps::Capability;
+use rcr_shim::init::plan::CapMasks;
 
 /// Capabilities, and what holds even for root.
 #[derive(Debug, Clone, PartialEq, Eq)]

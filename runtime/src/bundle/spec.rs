@@ -3,14 +3,14 @@
 use super::caps;
 use super::{BundleError, CgroupKind, Facts};
 use crate::container::config::{Config, Mount as UserMount, MountKind, Propagation};
-use crate::init::plan::UserPlan;
-use crate::shim::tiny_init;
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
     LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
     LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec,
     SpecBuilder,
 };
+use rcr_shim::init::plan::UserPlan;
+use rcr_shim::tiny_init;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 

@@ -1,8 +1,8 @@
 //! Values of flags: text to types. Pure; each error says what was expected.
 
 use crate::container::config::{Exposed, HostTarget};
-use crate::init::plan::RlimitPlan;
 use netd_api::{HostPort, Proto, PublishRequest};
+use rcr_shim::init::plan::RlimitPlan;
 use std::net::IpAddr;
 use std::str::FromStr;
 

@@ -6,7 +6,7 @@ use super::terminal::{self, DetachKeys, RawMode};
 use crate::container::lifecycle::Instance;
 use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame};
+use rcr_shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read, Write, stdin};

@@ -9,12 +9,12 @@ use crate::container::config::{
     Resources, Security,
 };
 use crate::container::lifecycle::{self, Instance};
-use crate::container::names;
 use crate::container::store::Container;
-use crate::init::plan::{RlimitPlan, UserPlan};
+use crate::container::{limits, names};
 use crate::report::{self, Doing, Failure, Outcome};
-use crate::shim::config::RestartPolicy;
 use netd_api::{ContainerId, NetworkName};
+use rcr_shim::config::RestartPolicy;
+use rcr_shim::init::plan::{RlimitPlan, UserPlan};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -344,7 +344,7 @@ pub fn set_default(all: &mut Vec<String>, variable: &str) {
     }
 }
 
-fn security(args: &SecurityArgs, defaults: &netd_api::SecurityConfig) -> Outcome<Security> {
+fn security(args: &SecurityArgs, defaults: &rcr_base::SecurityConfig) -> Outcome<Security> {
     let upper = |names: &[String]| names.iter().map(|name| name.to_uppercase()).collect();
     let mut all = Security {
         privileged: args.privileged,
@@ -421,7 +421,7 @@ fn cpuset(name: &str, text: Option<&str>) -> Outcome<Option<String>> {
 fn rlimits(given: &[String]) -> Outcome<Vec<RlimitPlan>> {
     let mut all = flags("--ulimit", given, value::ulimit)?;
     for (limit, text) in all.iter().zip(given) {
-        if let Some(most) = crate::sys::creds::most(limit.resource).filter(|most| limit.hard > *most) {
+        if let Some(most) = limits::most(limit.resource).filter(|most| limit.hard > *most) {
             report::warn(format!("`--ulimit {text}` can't be given: this process may raise the limit to {most} only"));
         }
     }

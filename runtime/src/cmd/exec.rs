@@ -13,18 +13,18 @@ use crate::cli::value;
 use crate::container::config::{Config, Security};
 use crate::container::lifecycle::{Instance, start_failure};
 use crate::container::spawn;
-use crate::container::state::Status;
 use crate::container::store::Container;
-use crate::init::plan::{ProcessPlan, UserPlan};
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::config::{Answer, ExecConfig};
-use crate::shim::launch::Pipes;
-use crate::sys::tty;
-use netd_api::{recv_frame, send_frame};
+use rcr_base::{recv_frame, send_frame};
+use rcr_shim::config::{Answer, ExecConfig};
+use rcr_shim::init::plan::{ProcessPlan, UserPlan};
+use rcr_shim::launch::Pipes;
+use rcr_shim::state::Status;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::termios::Winsize;
 use std::io::stdin;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// `rcr exec`.
@@ -50,8 +50,8 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
     let config = exec_config(&container, args, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
     let signals = if args.detach { None } else { Some(Signals::block()?) };
     let (control, _) = spawn::shim("exec")?;
-    let streams: Vec<i32> = pipes.child.iter().flatten().map(|end| end.as_raw_fd()).collect();
-    let broken = |e: netd_api::FrameError| Failure::new(doing()).because(e.to_string());
+    let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
+    let broken = |e: rcr_base::FrameError| Failure::new(doing()).because(e.to_string());
     send_frame(&control, &config, &streams).map_err(broken)?;
     // Held open here, an end would keep the stream from ending.
     drop(pipes.child);
@@ -275,15 +275,16 @@ impl Relay {
             match (signal, &self.terminal) {
                 (libc::SIGWINCH, Some(terminal)) => {
                     if let Some((rows, columns)) = terminal::size() {
-                        let _ = tty::set_size(terminal.as_fd(), rows, columns);
+                        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+                        let _ = rustix::termios::tcsetwinsize(terminal, size);
                     }
                 }
                 (libc::SIGWINCH, None) => {}
                 (signal, Some(_)) if signal::ENDING.contains(&signal) => return Err(signal::interrupted(signal)),
                 (libc::SIGHUP, None) if terminal::is_hung_up() => return Err(signal::interrupted(libc::SIGHUP)),
                 (signal, _) => {
-                    if let Some(pidfd) = crate::container::process::ProcessId::of(self.target).and_then(|p| p.open()) {
-                        let _ = crate::sys::signal::send(pidfd.as_fd(), signal);
+                    if let Some(pidfd) = rcr_shim::process::ProcessId::of(self.target).and_then(|p| p.open()) {
+                        let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), signal);
                     }
                     self.insistence.check(signal)?;
                 }

@@ -1,8 +1,8 @@
 //! What an image says about running it, as far as it can be honoured: what can't is named, and stops nothing.
 
 use crate::cli::value;
-use crate::init::plan::UserPlan;
 use oci_spec::image::Config;
+use rcr_shim::init::plan::UserPlan;
 
 /// The defaults without what is of no use, and a line for each field that was.
 pub fn usable(mut defaults: Config) -> (Config, Vec<String>) {

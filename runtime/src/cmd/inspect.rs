@@ -87,8 +87,8 @@ fn container(instance: &Instance, name: &str) -> Outcome<Value> {
         "Image": config.image.id,
         "State": {
             "Status": state.status.name(),
-            "Running": state.status == crate::container::state::Status::Running,
-            "Restarting": state.status == crate::container::state::Status::Restarting,
+            "Running": state.status == rcr_shim::state::Status::Running,
+            "Restarting": state.status == rcr_shim::state::Status::Restarting,
             "Pid": state.init.map_or(0, |p| p.pid),
             "ShimPid": state.shim.map_or(0, |p| p.pid),
             "ExitCode": state.exit_code.unwrap_or(0),

@@ -2,10 +2,10 @@
 
 use crate::cli::container::LogsArgs;
 use crate::container::lifecycle::Instance;
-use crate::container::state::State;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::log::{Entry, rotated};
 use jiff::{SignedDuration, Timestamp};
+use rcr_shim::log::{Entry, rotated};
+use rcr_shim::state::State;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};

@@ -93,8 +93,8 @@ fn instance(cli: &Cli) -> Outcome<Instance> {
         None => Some(CONFIG_FILE.into()).filter(|path: &std::path::PathBuf| path.exists()),
     };
     let config = match &config_file {
-        Some(path) => netd_api::Config::read(path).map_err(Failure::from)?,
-        None => netd_api::Config::default(),
+        Some(path) => rcr_base::Config::read(path).map_err(Failure::from)?,
+        None => rcr_base::Config::default(),
     };
     Ok(Instance { dirs, config_file, config })
 }

@@ -5,11 +5,11 @@ use crate::cli::container::{PortArgs, PsArgs};
 use crate::cli::value;
 use crate::container::config::{Config, NetworkMode};
 use crate::container::lifecycle::Instance;
-use crate::container::state::{State, Status};
 use crate::container::store::Container;
 use crate::net::Netd;
 use crate::report::{Failure, Outcome};
 use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
+use rcr_shim::state::{State, Status};
 use serde::Serialize;
 use std::collections::HashMap;
 

@@ -6,11 +6,11 @@ use crate::cli::container::{KillArgs, NamesArgs, PruneArgs, RenameArgs, RmArgs, 
 use crate::cli::value;
 use crate::container::boot;
 use crate::container::lifecycle::{self, Instance};
-use crate::container::state::State;
 use crate::container::store::Container;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::protocol::{Request, Response};
 use netd_api::{Call, NetworkName};
+use rcr_shim::protocol::{Request, Response};
+use rcr_shim::state::State;
 use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 

@@ -37,7 +37,8 @@ impl Drop for RawMode {
 /// Rows and columns of the terminal that we write to, or read from; `None` if there is none.
 pub fn size() -> Option<(u16, u16)> {
     let of = |fd: std::os::fd::BorrowedFd| {
-        crate::sys::tty::size(fd).ok().filter(|(rows, columns)| *rows > 0 && *columns > 0)
+        let size = rustix::termios::tcgetwinsize(fd).ok()?;
+        Some((size.ws_row, size.ws_col)).filter(|(rows, columns)| *rows > 0 && *columns > 0)
     };
     of(rustix::stdio::stdout()).or_else(|| of(rustix::stdio::stdin())).or_else(|| of(rustix::stdio::stderr()))
 }

@@ -5,8 +5,8 @@ use crate::cli::volume::{ListArgs, VolumeCommand};
 use crate::container::config::MountKind;
 use crate::container::lifecycle::Instance;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::cleanup::remove_folder;
 use netd_api::NetworkName;
+use rcr_shim::cleanup::remove_folder;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

@@ -4,10 +4,10 @@
 
 use super::config::Config;
 use super::lifecycle::{self, Instance};
-use super::process;
 use super::store::Dirs;
 use crate::report::{Doing, Outcome};
-use crate::shim::config::RestartPolicy;
+use rcr_shim::config::RestartPolicy;
+use rcr_shim::process;
 use std::fs;
 use std::io;
 use std::path::PathBuf;

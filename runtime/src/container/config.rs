@@ -1,9 +1,9 @@
 //! What a container was asked to be: flags and image defaults, resolved and checked when it is created, kept as
 //! `<root>/containers/<id>/config.json`. A start reads it; nothing of it is decided again.
 
-use crate::init::plan::RlimitPlan;
-use crate::shim::config::RestartPolicy;
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
+use rcr_shim::config::RestartPolicy;
+use rcr_shim::init::plan::RlimitPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

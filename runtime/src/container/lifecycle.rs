@@ -3,21 +3,22 @@
 use super::boot;
 use super::config::{Config, MountKind};
 use super::network::{Ground, Pending, release_own};
-use super::process::ProcessId;
 use super::spawn;
-use super::state::{State, Status};
 use super::store::{Container, Containers, Dirs, private_folder, shared_folder};
 use crate::bundle::{self, CgroupKind, Device, Facts};
 use crate::net::Netd;
 use crate::report::{Doing, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, Failure, Outcome, errno_text};
-use crate::shim::cleanup;
-use crate::shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
-use crate::shim::protocol::SOCKET_NAME;
 use crate::{cgroup, files};
-use netd_api::{Call, ContainerId, SandboxInfo, recv_frame, send_frame};
+use netd_api::{Call, ContainerId, SandboxInfo};
+use rcr_base::{recv_frame, send_frame};
+use rcr_shim::cleanup;
+use rcr_shim::config::{Answer, CgroupPaths, LogConfig, RemovePaths, ShimConfig, StartFailure};
+use rcr_shim::process::ProcessId;
+use rcr_shim::protocol::SOCKET_NAME;
+use rcr_shim::state::State;
 use std::fs;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub struct Instance {
     pub dirs: Dirs,
     /// The config file given on the command line.
     pub config_file: Option<PathBuf>,
-    pub config: netd_api::Config,
+    pub config: rcr_base::Config,
 }
 
 impl Instance {
@@ -149,7 +150,7 @@ fn start_steps<'a>(
         stop_timeout: config.stop_timeout,
     };
     await_start(&control, &shim_config, network.netns.take())?;
-    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    let silent = |e: rcr_base::FrameError| Failure::new("the shim does not answer").because(e.to_string());
     let held = network.hold(dirs, config).and_then(|()| send_frame(&control, &attach.wanted, &[]).map_err(silent));
     if let Err(failure) = held {
         // Without our word the container ends; only then may what it stands on be undone.
@@ -164,11 +165,12 @@ fn start_steps<'a>(
 /// Waits for a shim of ours to end, and makes it after a while.
 fn await_shim(pid: i32) {
     const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
-    let Ok(pidfd) = crate::sys::signal::pidfd_open(pid) else { return };
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return };
     let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
     if !rustix::event::poll(&mut fds, Some(&PATIENCE)).is_ok_and(|ready| ready == 1) {
         // Its child dies with it (PR_SET_PDEATHSIG).
-        let _ = crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL);
+        let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), libc::SIGKILL);
         let _ = rustix::event::poll(&mut fds, Some(&PATIENCE));
     }
 }
@@ -316,8 +318,8 @@ pub fn release(instance: &Instance, id: &ContainerId) -> Outcome<()> {
 }
 
 fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {
-    let fds: Vec<i32> = netns.iter().map(|fd| fd.as_raw_fd()).collect();
-    let silent = |e: netd_api::FrameError| Failure::new("the shim does not answer").because(e.to_string());
+    let fds: Vec<_> = netns.iter().map(|fd| fd.as_fd()).collect();
+    let silent = |e: rcr_base::FrameError| Failure::new("the shim does not answer").because(e.to_string());
     send_frame(control, config, &fds).map_err(silent)?;
     match recv_frame::<Answer>(control).map_err(silent)?.0 {
         Answer::Started { pid } => Ok(pid),
@@ -405,15 +407,10 @@ pub fn kill_by_force(state: &State) -> bool {
 
 fn kill_and_wait(process: &ProcessId) -> bool {
     let Some(pidfd) = process.open() else { return true };
-    if crate::sys::signal::send(std::os::fd::AsFd::as_fd(&pidfd), libc::SIGKILL) == Err(nix::errno::Errno::EPERM) {
+    if rcr_shim::sys::signal::send(pidfd.as_fd(), libc::SIGKILL) == Err(nix::errno::Errno::EPERM) {
         return false;
     }
     let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
     let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
     rustix::event::poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready == 1)
-}
-
-/// Whether a container runs now.
-pub fn is_running(state: &State) -> bool {
-    state.status == Status::Running
 }

@@ -5,9 +5,8 @@ use super::lifecycle::{Instance, release};
 use super::store::{Container, Dirs, shared_folder};
 use crate::net::{Netd, unexpected};
 use crate::report::{Doing, Failure, Outcome, io_text};
-use crate::shim::protocol::{SOCKET_NAME, ask_netns};
-use crate::sys::fd;
 use netd_api::{AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest};
+use rcr_shim::protocol::{SOCKET_NAME, ask_netns};
 use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -105,7 +104,7 @@ pub fn open_netns(path: &Path) -> Outcome<OwnedFd> {
         return Err(none());
     }
     let file = fs::File::open(format!("/proc/self/fd/{}", at.as_raw_fd())).doing(doing)?;
-    match fd::namespace_kind(file.as_fd()) {
+    match crate::sys::netns::namespace_kind(file.as_fd()) {
         Ok(libc::CLONE_NEWNET) => Ok(file.into()),
         _ => Err(none()),
     }
@@ -151,7 +150,7 @@ impl Pending {
             dns: DnsRequest { servers: config.dns.servers.clone(), search: config.dns.search.clone() },
             host_gateway: config.wants_host_gateway(),
         };
-        let fds: Vec<i32> = kept.iter().map(|fd| fd.as_raw_fd()).collect();
+        let fds: Vec<_> = kept.iter().map(|fd| fd.as_fd()).collect();
         let mut netd = instance.netd()?;
         netd.send(Call::SandboxCreate { spec, dry_run: false }, &fds)?;
         Ok(Self { netd: Some(netd), netns: None, owner: None })

@@ -6,8 +6,8 @@
 
 use super::copy::copy_tree;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::cleanup::remove_folder;
 use nix::errno::Errno;
+use rcr_shim::cleanup::remove_folder;
 use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 use std::ffi::CString;

@@ -1,11 +1,11 @@
 //! Starting the shim's program: from a read-only detached mount of its own file, so that nothing that it starts can write to it.
 
-use crate::net::sibling;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::config::CONTROL_FD;
-use crate::sys::exec::{CStrings, Forked, exit_now, fexecve, fork};
-use crate::sys::{fd, mount};
 use nix::errno::Errno;
+use rcr_base::sibling;
+use rcr_shim::config::CONTROL_FD;
+use rcr_shim::sys::exec::{CStrings, Forked, exit_now, fexecve, fork};
+use rcr_shim::sys::{fd, mount};
 use rustix::mount::OpenTreeFlags;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,11 +1,11 @@
 //! Where containers are kept: `<root>/containers/<id>`, `<root>/names/<name>`, `<run>/containers/<id>`.
 
 use super::config::{CONFIG_NAME, CONFIG_VERSION, Config};
-use super::process::ProcessId;
-use super::state::State;
 use crate::report::{Doing, Failure, Outcome};
-use crate::shim::cleanup::remove_folder;
 use netd_api::ContainerId;
+use rcr_shim::cleanup::remove_folder;
+use rcr_shim::process::ProcessId;
+use rcr_shim::state::State;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -69,7 +69,7 @@ pub fn shared_folder(path: &Path) -> io::Result<()> {
         shared_folder(parent)?;
     }
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => netd_api::open_to_readers(path),
+        Ok(()) => rcr_base::open_to_readers(path),
         // Somebody else made it at the same time.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),

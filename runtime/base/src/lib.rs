@@ -1,0 +1,32 @@
+//! What every program of rcr uses, and nothing else: no room of the house lies below this one.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`error`] | the one error: kind, message, causes, hint, what was left behind |
+//! | [`errno`] | an errno in words: `no such file or directory (ENOENT)` |
+//! | `frame` | JSON over a unix socket, with descriptors beside it |
+//! | [`socket`] | unix sockets in deep folders, and connecting with a limit |
+//! | [`program`] | where the other programs of rcr are |
+//! | `readers` | the group whose members may look |
+//! | `config` | `/etc/rcr/config.toml` (feature `config`) |
+
+#[cfg(feature = "config")]
+mod config;
+pub mod errno;
+pub mod error;
+mod frame;
+pub mod program;
+mod readers;
+pub mod socket;
+
+#[cfg(feature = "config")]
+pub use config::{
+    ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool, SecurityConfig,
+    WIREGUARD_PORT,
+};
+pub use errno::{errno, errno_text, io_text};
+pub use error::{Doing, Error, Kind, Outcome};
+pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
+pub use program::sibling;
+pub use readers::{READERS, open_to_readers, readers};
+pub use socket::{connect, with_short_path};

@@ -1,0 +1,168 @@
+//! One connection to `shim.sock`.
+
+use super::protocol::{self, MAX_LINE, Request, Response, push_frame, take_frame};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+/// While this many bytes wait for a client that does not read, the container's output is not read either.
+const HIGH_WATER: usize = 1 << 18;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Its first line is not here yet.
+    New,
+    /// netd, or whoever else keeps the network namespace.
+    Netns,
+    /// Streams output, and input if it asked for it.
+    Attached { stdin: bool },
+    /// Waits for the end.
+    Waiting,
+    /// Answered: closed when all is sent.
+    Done,
+}
+
+/// What a client wants done.
+#[derive(Debug)]
+pub enum Event {
+    Request(Request),
+    Netns,
+    Frame(u8, Vec<u8>),
+    Malformed(String),
+    Closed,
+}
+
+/// One client.
+pub struct Client {
+    stream: UnixStream,
+    pub role: Role,
+    /// The other side has closed, or can't be written to.
+    pub gone: bool,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Client {
+    /// Takes a connection over; it is made non-blocking.
+    pub fn new(stream: UnixStream, role: Role) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, role, gone: false, input: Vec::new(), output: Vec::new() })
+    }
+
+    /// For poll(2).
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    pub fn wants_to_write(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Whether so much waits for it that the container must wait, too.
+    pub fn is_behind(&self) -> bool {
+        self.output.len() > HIGH_WATER
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.gone || (self.role == Role::Done && self.output.is_empty())
+    }
+
+    /// Reads what is there and returns what it means.
+    pub fn read(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut buffer = [0u8; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => events.push(Event::Closed),
+            Ok(got) => {
+                self.input.extend_from_slice(&buffer[..got]);
+                self.parse(&mut events);
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(_) => events.push(Event::Closed),
+        }
+        events
+    }
+
+    fn parse(&mut self, events: &mut Vec<Event>) {
+        if self.role == Role::New {
+            let Some(end) = self.input.iter().position(|b| *b == b'\n') else {
+                if self.input.len() > MAX_LINE {
+                    events.push(Event::Malformed("the request is too long".into()));
+                }
+                return;
+            };
+            let line: Vec<u8> = self.input.drain(..=end).collect();
+            let event = match line.trim_ascii() {
+                b"netns" => Event::Netns,
+                json => match serde_json::from_slice::<Request>(json) {
+                    Ok(request) => Event::Request(request),
+                    Err(error) => Event::Malformed(error.to_string()),
+                },
+            };
+            if let Event::Request(Request::Attach { stdin }) = &event {
+                self.role = Role::Attached { stdin: *stdin };
+            }
+            events.push(event);
+        }
+        while let Role::Attached { .. } = self.role {
+            match take_frame(&mut self.input) {
+                Ok(Some((kind, payload))) => events.push(Event::Frame(kind, payload)),
+                Ok(None) => break,
+                Err(len) => {
+                    events.push(Event::Malformed(format!("a frame of {len} bytes is too long")));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Queues output of the container.
+    pub fn push_output(&mut self, kind: u8, bytes: &[u8]) {
+        push_frame(&mut self.output, kind, bytes);
+    }
+
+    /// Queues the last word: as a frame or as a line, whatever this client speaks.
+    pub fn push_exit(&mut self, code: i32) {
+        match self.role {
+            Role::Attached { .. } => push_frame(&mut self.output, protocol::kind::EXIT, &code.to_le_bytes()),
+            _ => self.push_response(&Response::Exit(code)),
+        }
+        self.role = Role::Done;
+    }
+
+    /// Queues an answer and ends the conversation once it is sent.
+    pub fn answer(&mut self, response: &Response) {
+        self.push_response(response);
+        self.role = Role::Done;
+    }
+
+    fn push_response(&mut self, response: &Response) {
+        if let Ok(mut line) = serde_json::to_vec(response) {
+            line.push(b'\n');
+            self.output.append(&mut line);
+        }
+    }
+
+    /// Hands the network namespace over; a byte alone says that the container runs in the host's. The connection stays: its end
+    /// is the container's.
+    pub fn answer_netns(&mut self, netns: Option<&OwnedFd>) {
+        self.role = Role::Netns;
+        match netns {
+            Some(netns) => self.gone |= crate::passing::send_fd(self.stream.as_fd(), b"n", netns.as_fd()).is_err(),
+            None => self.output.push(b'h'),
+        }
+    }
+
+    /// Sends what waits, as far as the client takes it.
+    pub fn flush(&mut self) {
+        while !self.gone && !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(sent) if sent > 0 => drop(self.output.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => self.gone = true,
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What `rcr` tells the shim: one frame (`rcr_base::send_frame`) on descriptor 3, with the netns beside it.
+
+use crate::init::plan::{InitPlan, ProcessPlan};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The descriptor of the socket to `rcr` that the shim is started with.
+pub const CONTROL_FD: i32 = 3;
+
+/// One container to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ShimConfig {
+    pub plan: InitPlan,
+    /// Holds `state.json`, `shim.sock` and the managed `/etc` files.
+    pub run_dir: PathBuf,
+    /// Where a copy of the state outlives a reboot.
+    pub keep_dir: PathBuf,
+    /// `-i`: keep stdin open.
+    pub stdin: bool,
+    /// The first client's end of input is the container's.
+    pub stdin_once: bool,
+    pub log: LogConfig,
+    pub restart: RestartPolicy,
+    pub cgroup: CgroupPaths,
+    pub remove: Option<RemovePaths>,
+    /// The signal of `rcr stop`, and the seconds until SIGKILL; -1: never.
+    pub stop_signal: i32,
+    pub stop_timeout: i64,
+}
+
+/// The JSON-lines log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogConfig {
+    pub path: PathBuf,
+    /// Bytes a file may have before it is rotated.
+    pub max_size: u64,
+    /// Files kept, the current one included.
+    pub max_files: u32,
+}
+
+/// `--restart`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    #[default]
+    No,
+    /// After a failure; at most so often, if given.
+    OnFailure(Option<u32>),
+    Always,
+    UnlessStopped,
+}
+
+impl std::str::FromStr for RestartPolicy {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None => match text {
+                "" | "no" => Ok(Self::No),
+                "on-failure" => Ok(Self::OnFailure(None)),
+                "always" => Ok(Self::Always),
+                "unless-stopped" => Ok(Self::UnlessStopped),
+                _ => Err("not one of no, on-failure[:n], always, unless-stopped".into()),
+            },
+            Some(("on-failure", n)) => {
+                n.parse().map(|n| Self::OnFailure(Some(n))).map_err(|_| format!("`{n}` is not a number of retries"))
+            }
+            Some((name, _)) => Err(format!("`{name}` takes no number of retries")),
+        }
+    }
+}
+
+/// Folders of the container's cgroup.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CgroupPaths {
+    /// cgroup v2: the child is born into it.
+    pub unified: Option<PathBuf>,
+    /// cgroup v1, one per hierarchy: the child is moved before it goes on.
+    pub legacy: Vec<PathBuf>,
+}
+
+/// With `--rm`: what goes when the container ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemovePaths {
+    /// Removed first: from then on the name is free.
+    pub files: Vec<PathBuf>,
+    pub folders: Vec<PathBuf>,
+}
+
+/// `rcr exec`: a further process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExecConfig {
+    pub process: ProcessPlan,
+    /// Which of stdin, stdout and stderr are pipes that come beside this frame, in this order; the others are the container's
+    /// `/dev/null`, or its terminal.
+    pub streams: [bool; 3],
+    pub init_pid: i32,
+    /// Field 22 of `/proc/PID/stat`: a reused pid has another.
+    pub init_start: u64,
+    pub cgroup: CgroupPaths,
+}
+
+/// What the shim answers on the control socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Started {
+        pid: i32,
+    },
+    Failed(StartFailure),
+    /// `exec` only: it ended.
+    Exited {
+        code: i32,
+    },
+}
+
+/// Why a container did not start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StartFailure {
+    /// What was being done, e.g. `mount proc on /proc`.
+    pub doing: String,
+    pub errno: i32,
+    /// The command itself could not be executed: exit code 126 or 127.
+    pub execute: bool,
+    /// The user or group does not exist in the image.
+    pub lookup: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restart_policies_parse() {
+        assert_eq!("on-failure:3".parse(), Ok(RestartPolicy::OnFailure(Some(3))));
+        assert_eq!("unless-stopped".parse(), Ok(RestartPolicy::UnlessStopped));
+        for bad in ["sometimes", "always:3", "on-failure:x", "on-failure:-1"] {
+            assert!(bad.parse::<RestartPolicy>().is_err(), "{bad}");
+        }
+    }
+}

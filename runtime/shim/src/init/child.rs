@@ -1,0 +1,338 @@
+//! The container's first process, between clone3(2) and execve(2), and a further one of `rcr exec`.
+//!
+//! Invariant: nothing here allocates, takes a lock or prints. The way out is execve(2), or a report and `_exit`.
+
+use super::compiled::{CompiledOp, CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
+use super::creds;
+use super::handshake::{self, Failure, Stage};
+use super::mounts;
+use super::resolve::{self, Last};
+use super::user;
+use crate::sys::{clone, exec, fd, keyring, mount, seccomp, signal};
+use nix::errno::Errno;
+use rcr_base::errno;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::process::Signal;
+use rustix::termios::Winsize;
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What the child gets from its parent.
+pub struct Inherited {
+    /// One byte arrives when the child may go on; its end without one means: give up.
+    pub go: OwnedFd,
+    pub report: OwnedFd,
+    /// The container's network namespace; absent: the parent's own.
+    pub netns: Option<OwnedFd>,
+    /// stdin, stdout, stderr: pipes of the container's own; what is absent is its `/dev/null`. Unused with a terminal.
+    pub stdio: [Option<OwnedFd>; 3],
+    /// `/dev/console` of a container with a terminal.
+    pub console: Target,
+}
+
+/// Becomes the container's init, or reports why not.
+pub fn run(mut plan: CompiledPlan, from: Inherited) -> ! {
+    let failure = match prepare(&mut plan, &from) {
+        Err(failure) => failure,
+        Ok(terminal) => become_program(plan.process, from.stdio, terminal),
+    };
+    handshake::send_failure(from.report.as_fd(), failure);
+    exec::exit_now(125)
+}
+
+/// Joins a running container and becomes another program in it, or reports why not.
+/// The caller has joined the pid namespace already, since that takes a clone to be effective.
+pub fn run_exec(process: CompiledProcess, init: BorrowedFd, from: Inherited) -> ! {
+    let failure = match join(&process, init, &from) {
+        Err(failure) => failure,
+        Ok(terminal) => become_program(process, from.stdio, terminal),
+    };
+    handshake::send_failure(from.report.as_fd(), failure);
+    exec::exit_now(125)
+}
+
+fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
+    let mut byte = [0u8; 1];
+    loop {
+        match rustix::io::read(go, &mut byte) {
+            Ok(1) => return Ok(()),
+            Ok(_) => exec::exit_now(125),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(Failure::at(Stage::Start)(errno(error))),
+        }
+    }
+}
+
+/// Everything up to pivot_root(2). On cgroup v1 the parent moves this process meanwhile, which takes as long as most of
+/// this: only what needs the cgroup waits for it.
+fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
+    if let Some(netns) = &from.netns {
+        let network = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(netns.as_fd(), network).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
+    }
+    rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
+    let name = |e: rustix::io::Errno| Failure::at(Stage::Hostname)(errno(e));
+    if let Some(hostname) = &plan.hostname {
+        rustix::system::sethostname(hostname).map_err(name)?;
+    }
+    if let Some(domainname) = &plan.domainname {
+        rustix::system::setdomainname(domainname).map_err(name)?;
+    }
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let root = mount_root(plan)?;
+    run_ops(root.as_fd(), &plan.ops, 0)?;
+    let cwd = resolve::make(root.as_fd(), plan.process.cwd.full(), Last::Folder);
+    cwd.map_err(Failure::at(Stage::WorkingDirectory))?;
+    wait_for_go(&from.go)?;
+    // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
+    clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
+    run_ops(root.as_fd(), &plan.late_ops, plan.ops.len())?;
+    let terminal = match plan.process.terminal {
+        true => {
+            let size = plan.process.terminal_size;
+            let opened = open_terminal(root.as_fd(), Some(&from.console), &from.report, size);
+            Some(opened.map_err(Failure::at(Stage::Terminal))?)
+        }
+        false => None,
+    };
+    if plan.root.read_only {
+        mount::set_attr(root.as_fd(), mount::ATTR_RDONLY, 0, false).map_err(Failure::at(Stage::ReadOnlyRoot))?;
+    }
+    pivot(root.as_fd()).map_err(Failure::at(Stage::PivotRoot))?;
+    Ok(terminal)
+}
+
+fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize) -> Result<(), Failure> {
+    ops.iter().enumerate().try_for_each(|(index, op)| {
+        let detail = (first + index) as u32;
+        mounts::run(root, op).map_err(|errno| Failure { stage: Stage::Op, detail, errno })
+    })
+}
+
+fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
+    // Slave, not private: a volume with `rslave` propagation must still see what the host mounts later.
+    rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM)
+        .map_err(|e| Failure::at(Stage::PrivateMounts)(errno(e)))?;
+    let failed = |e| Failure::at(Stage::MountRoot)(errno(e));
+    for (number, folder) in (FIRST_FOLDER..).zip(&plan.root.folders) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(folder.as_c_str(), flags, Mode::empty()).map_err(failed)?;
+        fd::dup_onto(opened.as_fd(), number).map_err(Failure::at(Stage::MountRoot))?;
+    }
+    let on = plan.root.mountpoint.as_c_str();
+    rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::NODEV, plan.root.data.as_c_str()).map_err(failed)?;
+    rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
+}
+
+/// Makes `root` the root of this mount namespace and drops the host's.
+fn pivot(root: BorrowedFd) -> Result<(), Errno> {
+    rustix::process::fchdir(root).map_err(errno)?;
+    // The old root ends up on top of the new one, to be detached (pivot_root(2), NOTES).
+    rustix::process::pivot_root(c".", c".").map_err(errno)?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH).map_err(errno)?;
+    rustix::process::chdir(c"/").map_err(errno)
+}
+
+/// Opens a new terminal of the container's own devpts, hands the master to the parent, and returns the other side.
+fn open_terminal(
+    root: BorrowedFd,
+    console: Option<&Target>,
+    report: &OwnedFd,
+    size: Option<(u16, u16)>,
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let master = mounts::open_in(root, c"dev/pts/ptmx", flags, ResolveFlags::NO_SYMLINKS)?;
+    if rustix::fs::fstatfs(&master).map_err(errno)?.f_type != mounts::DEVPTS_MAGIC {
+        return Err(Errno::ENOTTY);
+    }
+    rustix::pty::unlockpt(&master).map_err(errno)?;
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+    let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags).map_err(errno)?;
+    if let Some(console) = console {
+        mounts::bind_fd(root, terminal.as_fd(), console)?;
+    }
+    if let Some((rows, columns)) = size {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).map_err(errno)?;
+    }
+    handshake::send_terminal(report.as_fd(), master.as_fd())?;
+    Ok(terminal)
+}
+
+fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
+    wait_for_go(&from.go)?;
+    rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
+    let spaces = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+        | ThreadNameSpaceType::NETWORK
+        | ThreadNameSpaceType::CONTROL_GROUP;
+    move_into_thread_name_spaces(init, spaces).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    if !process.terminal {
+        return Ok(None);
+    }
+    let failed = Failure::at(Stage::Terminal);
+    let root = rustix::fs::open(c"/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| failed(errno(e)))?;
+    open_terminal(root.as_fd(), None, &from.report, process.terminal_size).map(Some).map_err(failed)
+}
+
+/// The common end: standard descriptors, limits, credentials, filter, execve(2). Returns only on failure.
+fn become_program(mut process: CompiledProcess, stdio: [Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Failure {
+    match confine(&mut process, &stdio, terminal) {
+        Err(failure) => failure,
+        Ok(()) => execute(&process),
+    }
+}
+
+fn confine(
+    process: &mut CompiledProcess,
+    stdio: &[Option<OwnedFd>; 3],
+    terminal: Option<OwnedFd>,
+) -> Result<(), Failure> {
+    connect(stdio, terminal).map_err(Failure::at(Stage::Terminal))?;
+    set_limits(process)?;
+    keyring::new_session().map_err(Failure::at(Stage::Keyring))?;
+    let (terminal, bounding) = (process.terminal, process.caps.bounding);
+    let CompiledProcess { user, group, extra_groups, buffers, env, home_missing, cwd_path, .. } = &mut *process;
+    let who = user::resolve(user, group.as_ref(), extra_groups, buffers)?;
+    enter_folder(cwd_path)?;
+    let failed = Failure::at(Stage::Credentials);
+    let (uid, gid) = (who.uid, who.gid);
+    give_streams_to(uid, terminal, stdio).map_err(Failure::at(Stage::Terminal))?;
+    creds::drop_bounding(bounding).map_err(failed)?;
+    rustix::thread::set_thread_groups(who.groups).map_err(|e| Failure::at(Stage::Credentials)(errno(e)))?;
+    if *home_missing {
+        env.push_copied(who.home);
+    }
+    finish_credentials(process, uid, gid)
+}
+
+fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(), Failure> {
+    let failed = || Failure::at(Stage::Credentials);
+    let refused = |e| Failure::at(Stage::Credentials)(errno(e));
+    creds::set_gid(gid).map_err(failed())?;
+    // Without no_new_privs a filter takes CAP_SYS_ADMIN, which is about to go.
+    if !process.no_new_privs {
+        install_filter(process)?;
+    }
+    rustix::thread::set_keep_capabilities(true).map_err(refused)?;
+    creds::set_uid(uid).map_err(failed())?;
+    let mut caps = process.caps;
+    if uid != 0 {
+        // A user who is not root starts with what was made ambient, and no more (capabilities(7)).
+        caps.effective = caps.ambient;
+        caps.permitted = caps.ambient;
+    } else {
+        caps.ambient = 0;
+        caps.inheritable = 0;
+    }
+    creds::set_caps(&caps).map_err(failed())?;
+    if process.parent_death_signal {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(refused)?;
+    }
+    if process.no_new_privs {
+        rustix::thread::set_no_new_privs(true).map_err(refused)?;
+        install_filter(process)?;
+    }
+    Ok(())
+}
+
+fn install_filter(process: &CompiledProcess) -> Result<(), Failure> {
+    if process.seccomp.is_empty() {
+        return Ok(());
+    }
+    seccomp::install(&process.seccomp).map_err(Failure::at(Stage::Seccomp))
+}
+
+fn connect(stdio: &[Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Result<(), Errno> {
+    for (number, end) in (0..).zip(stdio) {
+        match (&terminal, end) {
+            (Some(terminal), _) => fd::dup_onto(terminal.as_fd(), number)?,
+            (None, Some(end)) => fd::dup_onto(end.as_fd(), number)?,
+            (None, None) => fd::dup_onto(own_null(number)?.as_fd(), number)?,
+        }
+    }
+    if let Some(terminal) = terminal {
+        rustix::process::ioctl_tiocsctty(&terminal).map_err(errno)?;
+    }
+    signal::reset_all();
+    fd::cloexec_from(3)
+}
+
+/// The container's own `/dev/null`: with the host's in hand its root could change that file's owner and mode. An input that
+/// ends at once stands in where the container has none any more.
+fn own_null(number: i32) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(c"/dev/null", flags, Mode::empty()).and_then(|null| {
+        let stat = rustix::fs::fstat(&null)?;
+        let device = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::CharacterDevice;
+        if !device || stat.st_rdev != rustix::fs::makedev(1, 3) {
+            return Err(rustix::io::Errno::NODEV);
+        }
+        rustix::fs::fcntl_setfl(&null, OFlags::RDWR)?;
+        Ok(null)
+    });
+    match opened {
+        Err(_) if number == 0 => {
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map(|(read, _)| read).map_err(errno)
+        }
+        other => other.map_err(errno),
+    }
+}
+
+/// `/dev/stdout` and its kin are opened anew by programs that log there: the pipes and the terminal belong to whom the program
+/// runs as.
+fn give_streams_to(uid: u32, terminal: bool, stdio: &[Option<OwnedFd>; 3]) -> Result<(), Errno> {
+    let owner = Some(rustix::fs::Uid::from_raw(uid));
+    if terminal {
+        return rustix::fs::fchown(rustix::stdio::stdin(), owner, None).map_err(errno);
+    }
+    stdio.iter().flatten().try_for_each(|end| rustix::fs::fchown(end, owner, None)).map_err(errno)
+}
+
+fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {
+    if let Some(value) = &process.oom_score_adj {
+        // Lowering it takes CAP_SYS_RESOURCE, which this host may not have: then it stays what it is.
+        if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        {
+            let _ = rustix::io::write(&file, value);
+        }
+    }
+    for limit in &process.rlimits {
+        creds::set_rlimit(limit).map_err(Failure::at(Stage::Limits))?;
+    }
+    Ok(())
+}
+
+/// Changes to the working directory and makes sure that it lies below the root: `/proc/self/fd/N` may lead out.
+fn enter_folder(path: &std::ffi::CStr) -> Result<(), Failure> {
+    let failed = |e| Failure::at(Stage::WorkingDirectory)(errno(e));
+    rustix::process::chdir(path).map_err(failed)?;
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    match crate::sys::exec::current_folder(&mut buffer) {
+        // The kernel writes `(unreachable)` before a path outside the root (getcwd(2)).
+        Ok(b'/') => Ok(()),
+        Ok(_) => Err(Failure::at(Stage::WorkingDirectory)(Errno::EXDEV)),
+        Err(errno) => Err(Failure::at(Stage::WorkingDirectory)(errno)),
+    }
+}
+
+/// As execvp(3): the first candidate that can be executed; a refusal is remembered over an absence.
+fn execute(process: &CompiledProcess) -> Failure {
+    let mut result = Errno::ENOENT;
+    for candidate in &process.candidates {
+        match exec::execve(candidate, &process.argv, &process.env) {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            other => {
+                result = other;
+                if other != Errno::EACCES {
+                    break;
+                }
+            }
+        }
+    }
+    Failure::at(Stage::Execute)(result)
+}

@@ -1,0 +1,231 @@
+//! Runs the plan's mount steps below the container's root, by descriptor only: a target is opened first, then mounted
+//! on, so that nothing can be swapped in between. Allocates nothing.
+
+use super::compiled::{CompiledOp, Target};
+use super::plan::BindOn;
+use super::resolve::{self, Last};
+use crate::sys::mount as attr;
+use nix::errno::Errno;
+use rcr_base::errno;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// statfs(2) magic of procfs and devpts (uapi/linux/magic.h).
+pub const PROC_MAGIC: i64 = 0x9fa0;
+pub const DEVPTS_MAGIC: i64 = 0x1cd1;
+
+/// Runs one step.
+pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
+    match op {
+        CompiledOp::Mount { fstype, target, options, attrs, system } => {
+            let on = match system {
+                true => ensure_folder(root, target)?,
+                false => resolve::make(root, target.full(), Last::Folder)?,
+            };
+            let mount = new_mount(fstype, options, *attrs)?;
+            attach(mount.as_fd(), on.as_fd())
+        }
+        CompiledOp::Bind { source, target, recursive, attrs, propagation, on } => {
+            let tree = clone_tree(rustix::fs::CWD, source, *recursive)?;
+            attr::set_attr(tree.as_fd(), *attrs, *propagation, *recursive)?;
+            let on = match on {
+                BindOn::Folder => resolve::make(root, target.full(), Last::Folder)?,
+                BindOn::File => resolve::make(root, target.full(), Last::File)?,
+                BindOn::OwnFile => ensure_file(root, target)?,
+            };
+            attach(tree.as_fd(), on.as_fd())
+        }
+        CompiledOp::Node { path, block, device, mode, uid, gid } => {
+            let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
+            in_parent(root, path, |dir, name| {
+                rustix::fs::mknodat(dir, name, kind, Mode::from_raw_mode(*mode), *device)?;
+                let owner = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
+                rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
+                // mknod(2) applies the umask.
+                rustix::fs::chmodat(dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
+            })
+        }
+        CompiledOp::Symlink { path, to } => {
+            in_parent(root, path, |dir, name| rustix::fs::symlinkat(to.as_c_str(), dir, name))
+        }
+        CompiledOp::Directory { path, mode } => {
+            in_parent(root, path, |dir, name| match rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(*mode)) {
+                Err(rustix::io::Errno::EXIST) => Ok(()),
+                other => other,
+            })
+        }
+        CompiledOp::Sysctl { path, value } => write_sysctl(root, path, value),
+        CompiledOp::Mask { path } => mask(root, path),
+        CompiledOp::ReadOnly { path } => read_only(root, path),
+    }
+}
+
+/// Opens a path below the root; symlinks stay inside it, magic links are refused.
+pub fn open_in(root: BorrowedFd, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    loop {
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | resolve;
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
+            // EAGAIN: a rename raced with the resolution (openat2(2)).
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => continue,
+            other => return other.map_err(errno),
+        }
+    }
+}
+
+/// The folder to mount a system's file system on, made with its parents where missing. No link may lead there.
+fn ensure_folder(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    match open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve) {
+        Err(Errno::ENOENT) => {}
+        other => return other,
+    }
+    for prefix in &target.prefixes {
+        match open_in(root, prefix, OFlags::PATH | OFlags::DIRECTORY, resolve) {
+            Ok(_) => continue,
+            Err(Errno::ENOENT) => {}
+            Err(other) => return Err(other),
+        }
+        in_parent(root, prefix, |dir, name| rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)))?;
+    }
+    open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve)
+}
+
+/// The file to mount one of our own on, made empty where missing. A symlink in its place (an image may ship `/etc/resolv.conf` as one)
+/// is removed from the container's own layer: what it points to is not ours to cover.
+fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::empty();
+    let opened = open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve);
+    match opened {
+        Ok(fd) => match FileType::from_raw_mode(rustix::fs::fstat(&fd).map_err(errno)?.st_mode) {
+            FileType::Symlink => {
+                in_parent(root, target.full(), |dir, name| rustix::fs::unlinkat(dir, name, AtFlags::empty()))?;
+            }
+            FileType::Directory => return Err(Errno::EISDIR),
+            _ => return Ok(fd),
+        },
+        Err(Errno::ENOENT) => {
+            if let [.., parent, _] = target.prefixes.as_slice() {
+                let upto = target.prefixes.iter().take_while(|prefix| *prefix != parent).chain([parent]);
+                for prefix in upto {
+                    match in_parent(root, prefix, |dir, name| {
+                        rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755))
+                    }) {
+                        Ok(()) | Err(Errno::EEXIST) => {}
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        }
+        Err(other) => return Err(other),
+    }
+    in_parent(root, target.full(), |dir, name| {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+    })?;
+    open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve)
+}
+
+/// Calls `act` with the opened parent folder and the last name of `path`, copied to the stack.
+pub fn in_parent(
+    root: BorrowedFd,
+    path: &CStr,
+    act: impl FnOnce(BorrowedFd, &CStr) -> rustix::io::Result<()>,
+) -> Result<(), Errno> {
+    let bytes = path.to_bytes();
+    let (parent, name_at) = match bytes.iter().rposition(|b| *b == b'/') {
+        Some(at) => (&bytes[..at], at + 1),
+        None => (&b"."[..], 0),
+    };
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    if parent.len() >= buffer.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    buffer[..parent.len()].copy_from_slice(parent);
+    let parent = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::EINVAL)?;
+    let dir = open_in(root, parent, OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::empty())?;
+    let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[name_at..]).map_err(|_| Errno::EINVAL)?;
+    act(dir.as_fd(), name).map_err(errno)
+}
+
+/// A new, not yet attached mount.
+fn new_mount(
+    fstype: &CStr,
+    options: &[(std::ffi::CString, Option<std::ffi::CString>)],
+    attrs: u64,
+) -> Result<OwnedFd, Errno> {
+    let context = rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map_err(errno)?;
+    for (key, value) in options {
+        match value {
+            Some(value) => rustix::mount::fsconfig_set_string(context.as_fd(), key.as_c_str(), value.as_c_str()),
+            None => rustix::mount::fsconfig_set_flag(context.as_fd(), key.as_c_str()),
+        }
+        .map_err(errno)?;
+    }
+    rustix::mount::fsconfig_create(context.as_fd()).map_err(errno)?;
+    let attrs = MountAttrFlags::from_bits_retain(attrs as u32);
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attrs).map_err(errno)
+}
+
+fn clone_tree(dir: BorrowedFd, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    if path.is_empty() {
+        flags |= OpenTreeFlags::AT_EMPTY_PATH;
+    }
+    rustix::mount::open_tree(dir, path, flags).map_err(errno)
+}
+
+fn attach(mount: BorrowedFd, on: BorrowedFd) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", on, c"", flags).map_err(errno)
+}
+
+/// Binds what is behind a descriptor over a path in the container.
+pub fn bind_fd(root: BorrowedFd, source: BorrowedFd, target: &Target) -> Result<(), Errno> {
+    let tree = clone_tree(source, c"", false)?;
+    attach(tree.as_fd(), ensure_file(root, target)?.as_fd())
+}
+
+/// Writes a sysctl, after making sure that it is procfs that is written to.
+fn write_sysctl(root: BorrowedFd, path: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let file = open_in(root, path, OFlags::WRONLY, ResolveFlags::NO_SYMLINKS)?;
+    if rustix::fs::fstatfs(&file).map_err(errno)?.f_type != PROC_MAGIC {
+        return Err(Errno::EXDEV);
+    }
+    match rustix::io::write(&file, value).map_err(errno)? {
+        written if written == value.len() => Ok(()),
+        _ => Err(Errno::EIO),
+    }
+}
+
+fn mask(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
+    let on = match open_in(root, path, OFlags::PATH, ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        other => other?,
+    };
+    let stat = rustix::fs::fstat(&on).map_err(errno)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        let attrs = attr::ATTR_RDONLY | attr::ATTR_NOSUID | attr::ATTR_NODEV | attr::ATTR_NOEXEC;
+        return attach(new_mount(c"tmpfs", &[], attrs)?.as_fd(), on.as_fd());
+    }
+    let null = open_in(root, c"dev/null", OFlags::PATH, ResolveFlags::NO_SYMLINKS)?;
+    let stat = rustix::fs::fstat(&null).map_err(errno)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || stat.st_rdev != rustix::fs::makedev(1, 3) {
+        return Err(Errno::ENODEV);
+    }
+    attach(clone_tree(null.as_fd(), c"", false)?.as_fd(), on.as_fd())
+}
+
+fn read_only(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
+    let on = match open_in(root, path, OFlags::PATH, ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        other => other?,
+    };
+    let tree = clone_tree(on.as_fd(), c"", true)?;
+    attr::set_attr(tree.as_fd(), attr::ATTR_RDONLY, 0, true)?;
+    attach(tree.as_fd(), on.as_fd())
+}

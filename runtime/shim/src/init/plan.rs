@@ -1,0 +1,234 @@
+//! The init plan: everything the child does between clone3(2) and execve(2), as data.
+//!
+//! Pure. Paths on the host are absolute; paths in the container are written without a leading `/` and are resolved below
+//! the container's root by openat2(2), so that no symlink of an image leads out.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The `PATH` of a container whose image names none.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A whole container start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InitPlan {
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub root: RootPlan,
+    /// In order; all before pivot_root(2), and while the shim still moves the child into its cgroup.
+    pub ops: Vec<InitOp>,
+    /// Those that need the child to be in its cgroup; also before pivot_root(2).
+    pub late_ops: Vec<InitOp>,
+    pub process: ProcessPlan,
+}
+
+impl InitPlan {
+    /// The op that the child counts as `index`.
+    pub fn op(&self, index: usize) -> Option<&InitOp> {
+        self.ops.iter().chain(&self.late_ops).nth(index)
+    }
+}
+
+/// The root file system: an overlay, mounted by the child in its own mount namespace, so that no crash leaves it on the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RootPlan {
+    /// Lowest first.
+    pub lower: Vec<PathBuf>,
+    pub upper: PathBuf,
+    pub work: PathBuf,
+    /// An empty folder to mount it on.
+    pub mountpoint: PathBuf,
+    /// `--read-only`: remounted when everything else is in place.
+    pub read_only: bool,
+    /// Skip syncing at unmount: right for a container that is removed when it ends (overlayfs `volatile`, Linux 5.10).
+    pub volatile: bool,
+}
+
+/// What a bind is mounted on, made where it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BindOn {
+    Folder,
+    File,
+    /// A file that rcr manages: a link that the image has in its place goes, since what it leads to is not ours to cover.
+    OwnFile,
+}
+
+/// One step inside the container's future root.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum InitOp {
+    /// Mounts a new file system. `system`: the target may not be reached through a symlink (an image that ships `/proc` as one is hostile).
+    Mount {
+        fstype: String,
+        target: String,
+        options: Vec<(String, Option<String>)>,
+        attrs: u64,
+        system: bool,
+    },
+    /// Binds a host path. `propagation`: `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
+    Bind {
+        source: PathBuf,
+        target: String,
+        recursive: bool,
+        attrs: u64,
+        propagation: u64,
+        on: BindOn,
+    },
+    /// A device node in the fresh `/dev`.
+    Node {
+        path: String,
+        block: bool,
+        major: u32,
+        minor: u32,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+    Symlink {
+        path: String,
+        to: String,
+    },
+    Directory {
+        path: String,
+        mode: u32,
+    },
+    /// Writes `/proc/sys/<key>`.
+    Sysctl {
+        key: String,
+        value: String,
+    },
+    /// Hides a file (by `/dev/null`) or a folder (by an empty read-only tmpfs); what isn't there needs no hiding.
+    Mask {
+        path: String,
+    },
+    /// Makes a path read-only; what isn't there is left alone.
+    ReadOnly {
+        path: String,
+    },
+}
+
+impl InitOp {
+    /// What the step does, for an error message.
+    pub fn describe(&self) -> String {
+        match self {
+            InitOp::Mount { fstype, target, .. } => format!("mount {fstype} on `/{target}`"),
+            InitOp::Bind { source, target, .. } => format!("bind `{}` to `/{target}`", source.display()),
+            InitOp::Node { path, .. } => format!("create the device `/{path}`"),
+            InitOp::Symlink { path, .. } => format!("create the symlink `/{path}`"),
+            InitOp::Directory { path, .. } => format!("create the folder `/{path}`"),
+            InitOp::Sysctl { key, value } => format!("set sysctl `{}` to `{value}`", key.replace('/', ".")),
+            InitOp::Mask { path } => format!("mask `/{path}`"),
+            InitOp::ReadOnly { path } => format!("make `/{path}` read-only"),
+        }
+    }
+}
+
+/// Capability sets as bit masks (bit n = capability number n, capabilities(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapMasks {
+    pub bounding: u64,
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+    pub ambient: u64,
+}
+
+/// The program and its credentials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProcessPlan {
+    pub args: Vec<String>,
+    pub env: Vec<String>,
+    /// Absolute path in the container; made if it is missing.
+    pub cwd: String,
+    pub user: UserPlan,
+    pub caps: CapMasks,
+    pub no_new_privs: bool,
+    pub rlimits: Vec<RlimitPlan>,
+    /// The filter's program, one instruction per element; empty: unconfined.
+    pub seccomp: Vec<u64>,
+    /// A terminal of its own.
+    pub terminal: bool,
+    /// Its rows and columns, set before the program's first instruction.
+    pub terminal_size: Option<(u16, u16)>,
+    pub oom_score_adj: Option<i32>,
+    /// The signal it gets if the shim dies.
+    pub parent_death_signal: bool,
+}
+
+/// `-u`: resolved in the container, after its mounts, from its own `/etc/passwd` and `/etc/group`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPlan {
+    pub user: Identity,
+    pub group: Option<Identity>,
+    /// `--group-add`.
+    pub extra_groups: Vec<Identity>,
+}
+
+/// A user or a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    Id(u32),
+    Name(String),
+}
+
+impl UserPlan {
+    /// The same with further groups, by number and by name.
+    pub fn with_groups(mut self, numbers: &[u32], names: &[String]) -> Self {
+        let numbers = numbers.iter().map(|id| Identity::Id(*id));
+        self.extra_groups = numbers.chain(names.iter().cloned().map(Identity::Name)).collect();
+        self
+    }
+
+    /// Root with root's groups.
+    pub fn root() -> Self {
+        Self { user: Identity::Id(0), group: None, extra_groups: Vec::new() }
+    }
+
+    /// Parses `user[:group]`, names or numbers. A number must fit 31 bits: 4294967296 must not become root by wrapping.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let one = |part: &str| -> Result<Identity, String> {
+            if part.is_empty() {
+                return Err(format!("user `{text}` has an empty part"));
+            }
+            if part.bytes().all(|b| b.is_ascii_digit()) {
+                let id = part.parse::<u32>().ok().filter(|id| *id <= i32::MAX as u32);
+                return id.map(Identity::Id).ok_or_else(|| format!("id `{part}` is not between 0 and {}", i32::MAX));
+            }
+            if part.bytes().any(|b| b == 0 || b == b'\n') {
+                return Err(format!("user `{text}` has a control character"));
+            }
+            Ok(Identity::Name(part.to_owned()))
+        };
+        if text.is_empty() {
+            return Ok(Self::root());
+        }
+        let (user, group) = match text.split_once(':') {
+            Some((user, group)) => (one(user)?, Some(one(group)?)),
+            None => (one(text)?, None),
+        };
+        Ok(Self { user, group, extra_groups: Vec::new() })
+    }
+}
+
+/// One resource limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RlimitPlan {
+    /// `RLIMIT_*` of the kernel.
+    pub resource: u32,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_parsed_and_numbers_do_not_wrap() {
+        assert_eq!(UserPlan::parse("").unwrap(), UserPlan::root());
+        assert_eq!(UserPlan::parse("1000:50").unwrap().group, Some(Identity::Id(50)));
+        assert_eq!(UserPlan::parse("nobody").unwrap().user, Identity::Name("nobody".into()));
+        for bad in ["4294967296", "2147483648", ":0", "a:", "99999999999999999999"] {
+            assert!(UserPlan::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

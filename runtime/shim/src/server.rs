@@ -1,0 +1,382 @@
+//! The shim's event loop: one thread, one poll(2) ([`ready`]); how it ends is in [`end`].
+
+mod end;
+mod ready;
+
+use super::client::{Client, Event, Role};
+use super::config::{Answer, CONTROL_FD, ShimConfig, StartFailure};
+use super::launch::{self, Running};
+use super::log::{Log, Stream};
+use super::protocol::{Request, Response, SOCKET_NAME, kind};
+use crate::init::compiled;
+use crate::process::ProcessId;
+use crate::state::{State, Status};
+use crate::sys::{fd, signal};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rcr_base::errno;
+use rustix::process::DumpableBehavior;
+use rustix::termios::Winsize;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+/// Docker's restart delays: doubled from 100 ms up to a minute, and forgotten after ten seconds of running.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const GOOD_RUN: Duration = Duration::from_secs(10);
+/// Bytes for the container's stdin that may wait here.
+const MAX_INPUT: usize = 1 << 18;
+
+/// Everything the loop works on.
+struct Shim {
+    config: ShimConfig,
+    netns: Option<OwnedFd>,
+    listener: UnixListener,
+    signals: SignalFd,
+    clients: Vec<Client>,
+    /// Who started us and has not yet said that all else is done: netd holds the network, and the container may stay. Until then
+    /// its output waits. When this ends without the word, the container ends, too: nobody would know of it.
+    starter: Option<UnixStream>,
+    running: Option<Running>,
+    log: Log,
+    state: State,
+    /// Bytes for the container's stdin.
+    input: Vec<u8>,
+    close_input: bool,
+    started: Instant,
+    delay: Duration,
+    restart_at: Option<Instant>,
+    kill_at: Option<Instant>,
+    stopping: bool,
+}
+
+/// The shim's main function: serves one container until its end.
+pub fn run() -> i32 {
+    let Some(control) = fd::inherited(CONTROL_FD) else { return 125 };
+    let control = UnixStream::from(control);
+    if detach().is_err() {
+        return 125;
+    }
+    let Ok((config, mut fds)) = rcr_base::recv_frame::<ShimConfig>(&control) else { return 125 };
+    let netns = fds.pop();
+    match Shim::start(config, netns) {
+        Err(failure) => {
+            let _ = rcr_base::send_frame(&control, &Answer::Failed(failure), &[]);
+            125
+        }
+        Ok(mut shim) => {
+            let pid = shim.running.as_ref().map_or(0, |r| r.pid);
+            let _ = rcr_base::send_frame(&control, &Answer::Started { pid }, &[]);
+            shim.starter = Some(control);
+            // Starting is done; what is left is waiting.
+            crate::sys::memory::forget_file_pages();
+            shim.serve();
+            0
+        }
+    }
+}
+
+/// Leaves the terminal and the folder that `rcr` was started in; nothing of this process can be traced.
+pub(super) fn detach() -> Result<(), Errno> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(errno)?;
+    let _ = nix::unistd::setsid();
+    nix::unistd::chdir("/")?;
+    let null = launch::open_null()?;
+    for number in 0..3 {
+        fd::dup_onto(null.as_fd(), number)?;
+    }
+    fd::cloexec_from(3)
+}
+
+fn io_failure(doing: &str) -> impl FnOnce(io::Error) -> StartFailure {
+    let doing = doing.to_owned();
+    move |error| StartFailure { doing, errno: error.raw_os_error().unwrap_or(libc::EIO), execute: false, lookup: false }
+}
+
+fn errno_failure(doing: &str) -> impl FnOnce(Errno) -> StartFailure {
+    let doing = doing.to_owned();
+    move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
+}
+
+impl Shim {
+    fn start(config: ShimConfig, netns: Option<OwnedFd>) -> Result<Self, StartFailure> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        set.add(Signal::SIGINT);
+        set.thread_block().map_err(errno_failure("block signals"))?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
+        let mut ignored = SigSet::empty();
+        ignored.extend([Signal::SIGPIPE, Signal::SIGHUP]);
+        ignored.thread_block().map_err(errno_failure("block signals"))?;
+        let log = Log::open(config.log.clone()).map_err(io_failure("open the container's log"))?;
+        let listener = listen(&config).map_err(io_failure("listen on the shim's socket"))?;
+        let mut shim = Self {
+            state: State { shim: ProcessId::of(std::process::id() as i32), ..State::created() },
+            config,
+            netns,
+            listener,
+            signals: signals.map_err(errno_failure("listen for signals"))?,
+            clients: Vec::new(),
+            starter: None,
+            running: None,
+            log,
+            input: Vec::new(),
+            close_input: false,
+            started: Instant::now(),
+            delay: FIRST_DELAY,
+            restart_at: None,
+            kill_at: None,
+            stopping: false,
+        };
+        shim.launch()?;
+        Ok(shim)
+    }
+
+    fn launch(&mut self) -> Result<(), StartFailure> {
+        let config = &self.config;
+        if config.plan.root.volatile {
+            // Left by the run before; overlayfs refuses a second mount as long as it is there (overlayfs.rst, "Volatile mount").
+            let _ = std::fs::remove_dir_all(config.plan.root.work.join("work/incompat"));
+        }
+        let compiled = compiled::compile(&config.plan).map_err(|e| errno_failure(&e.to_string())(Errno::EINVAL))?;
+        let running = launch::launch(&config.plan, compiled, self.netns.as_ref(), config.stdin, &config.cgroup)?;
+        self.state.init = ProcessId::of(running.pid).or(Some(ProcessId { pid: running.pid, start: 0 }));
+        self.state.status = Status::Running;
+        self.state.started_at = Some(now());
+        self.state.finished_at = None;
+        self.started = Instant::now();
+        self.running = Some(running);
+        self.save();
+        Ok(())
+    }
+
+    fn save(&self) {
+        // A full disk must not end the container; the state on disk is then behind, and the next write catches up.
+        let _ = self.state.write(&self.config.run_dir);
+        let _ = self.state.write(&self.config.keep_dir);
+    }
+
+    fn serve(&mut self) {
+        loop {
+            let ready = self.wait();
+            if ready.signal {
+                self.on_signal();
+            }
+            if ready.listener {
+                self.accept();
+            }
+            if ready.starter {
+                self.on_starter();
+            }
+            for index in ready.clients {
+                self.on_client(index);
+            }
+            for stream in ready.outputs {
+                self.copy_output(stream);
+            }
+            if ready.stdin {
+                self.feed_stdin();
+            }
+            self.drop_finished();
+            if ready.exited && self.on_exit() {
+                return;
+            }
+            if self.on_time() {
+                return;
+            }
+        }
+    }
+
+    fn on_signal(&mut self) {
+        // The host goes down, or somebody ends us by hand: the container is stopped as `rcr stop` would.
+        while let Ok(Some(_)) = self.signals.read_signal() {
+            let (signal, timeout) = (self.config.stop_signal, self.config.stop_timeout);
+            self.stop(signal, timeout);
+        }
+    }
+
+    fn on_starter(&mut self) {
+        let Some(control) = self.starter.take() else { return };
+        match rcr_base::recv_frame::<bool>(&control) {
+            Ok((false, _)) => {}
+            Ok((true, _)) => {
+                let role = Role::Attached { stdin: self.config.stdin };
+                self.clients.extend(Client::new(control, role));
+            }
+            Err(_) => {
+                self.stopping = true;
+                self.state.error = Some("its start was interrupted".into());
+                let _ = self.kill(libc::SIGKILL);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        if let Ok((stream, _)) = self.listener.accept()
+            && let Ok(client) = Client::new(stream, Role::New)
+        {
+            self.clients.push(client);
+        }
+    }
+
+    fn on_client(&mut self, index: usize) {
+        self.clients[index].flush();
+        for event in self.clients[index].read() {
+            match event {
+                Event::Netns => {
+                    self.clients[index].answer_netns(self.netns.as_ref());
+                    crate::sys::memory::forget_file_pages();
+                }
+                Event::Request(request) => self.on_request(index, request),
+                Event::Frame(kind, payload) => self.on_frame(index, kind, &payload),
+                Event::Malformed(why) => self.clients[index].answer(&Response::Error(why)),
+                Event::Closed => self.clients[index].gone = true,
+            }
+        }
+        self.clients[index].flush();
+    }
+
+    fn on_request(&mut self, index: usize, request: Request) {
+        match request {
+            Request::Attach { .. } => {}
+            Request::Wait => self.clients[index].role = Role::Waiting,
+            Request::Kill { signal } => {
+                let ends = [libc::SIGKILL, self.config.stop_signal].contains(&signal);
+                let response = self.kill(signal);
+                if ends {
+                    self.give_up_restarting();
+                }
+                self.clients[index].answer(&response);
+            }
+            Request::Stop { signal, timeout } => {
+                self.clients[index].role = Role::Waiting;
+                self.stop(signal, timeout);
+            }
+            Request::Forget => {
+                self.config.remove = None;
+                self.clients[index].answer(&Response::Ok);
+            }
+        }
+    }
+
+    fn kill(&self, signal: i32) -> Response {
+        match &self.running {
+            None => Response::Error("the container is not running".into()),
+            Some(running) => match signal::send(running.pidfd.as_fd(), signal) {
+                Ok(()) => Response::Ok,
+                Err(errno) => Response::Error(format!("signal {signal}: {}", errno.desc())),
+            },
+        }
+    }
+
+    fn stop(&mut self, signal: i32, timeout: i64) {
+        self.give_up_restarting();
+        let _ = self.kill(signal);
+        if let Ok(seconds) = u64::try_from(timeout) {
+            self.kill_at = Some(Instant::now() + Duration::from_secs(seconds));
+        }
+    }
+
+    fn give_up_restarting(&mut self) {
+        self.stopping = true;
+        self.state.stopped_by_user = true;
+    }
+
+    fn on_frame(&mut self, index: usize, frame: u8, payload: &[u8]) {
+        let Role::Attached { stdin } = self.clients[index].role else { return };
+        match (frame, payload) {
+            (kind::STDIN, bytes) if stdin => {
+                self.input.extend_from_slice(bytes);
+                self.feed_stdin();
+            }
+            (kind::CLOSE_STDIN, _) if stdin && self.config.stdin_once => {
+                self.close_input = true;
+                self.feed_stdin();
+            }
+            (kind::RESIZE, &[r0, r1, c0, c1]) => {
+                let (rows, columns) = (u16::from_le_bytes([r0, r1]), u16::from_le_bytes([c0, c1]));
+                // The next run begins with it.
+                self.config.plan.process.terminal_size = Some((rows, columns));
+                if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
+                    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+                    let _ = rustix::termios::tcsetwinsize(terminal, size);
+                }
+            }
+            (kind::SIGNAL, &[a, b, c, d]) => {
+                let _ = self.kill(i32::from_le_bytes([a, b, c, d]));
+            }
+            _ => {}
+        }
+    }
+
+    fn feed_stdin(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        while !self.input.is_empty() {
+            let Some(stdin) = running.input() else {
+                self.input.clear();
+                break;
+            };
+            match rustix::io::write(stdin, &self.input) {
+                Ok(written) => drop(self.input.drain(..written)),
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(rustix::io::Errno::INTR) => {}
+                // Nobody reads it any more.
+                Err(_) => {
+                    self.input.clear();
+                    self.close_input = true;
+                }
+            }
+        }
+        if self.close_input {
+            running.stdin = None;
+        }
+    }
+
+    /// Copies what the container wrote to the log and the clients. False: there is nothing (more) there.
+    fn copy_output(&mut self, stream: Stream) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        let Some(fd) = running.output(stream) else { return false };
+        let mut buffer = [0u8; 32 * 1024];
+        match rustix::io::read(fd, &mut buffer) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
+            // A terminal answers EIO when its last process has closed it.
+            Ok(0) | Err(_) => {
+                running.close_output(stream);
+                false
+            }
+            Ok(got) => {
+                self.log.write(stream, &buffer[..got]);
+                let frame = if stream == Stream::Stdout { kind::STDOUT } else { kind::STDERR };
+                for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
+                    client.push_output(frame, &buffer[..got]);
+                    client.flush();
+                }
+                true
+            }
+        }
+    }
+
+    fn drop_finished(&mut self) {
+        let before = self.clients.len();
+        self.clients.retain(|client| !client.is_finished());
+        if self.clients.len() < before {
+            // Talking is done; what is left is waiting.
+            crate::sys::memory::forget_file_pages();
+        }
+    }
+}
+
+fn listen(config: &ShimConfig) -> io::Result<UnixListener> {
+    let path = config.run_dir.join(SOCKET_NAME);
+    let _ = std::fs::remove_file(&path);
+    let listener = rcr_base::with_short_path(&path, |path| UnixListener::bind(path))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn now() -> String {
+    format!("{:.9}", jiff::Timestamp::now())
+}

@@ -1,0 +1,145 @@
+//! How a run of the container ends, and the shim with the last one: restart policy, clean-up, the news.
+
+use super::super::cleanup;
+use super::super::client::{Client, Role};
+use super::super::config::RestartPolicy;
+use super::super::log::Stream;
+use super::super::protocol::SOCKET_NAME;
+use super::{FIRST_DELAY, GOOD_RUN, LONGEST_DELAY, Shim, now};
+use crate::state::Status;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+impl Shim {
+    /// Init has ended. True: so does the shim.
+    pub(super) fn on_exit(&mut self) -> bool {
+        let Some(running) = &self.running else { return false };
+        let Ok(Some(status)) =
+            waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        else {
+            return false;
+        };
+        let code = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => code,
+            (None, Some(signal)) => 128 + signal,
+            (None, None) => 128 + libc::SIGKILL,
+        };
+        // All other processes of the pid namespace are gone by now, so what the pipes hold is all there will be.
+        while self.copy_output(Stream::Stdout) {}
+        while self.copy_output(Stream::Stderr) {}
+        self.log.finish();
+        self.running = None;
+        self.kill_at = None;
+        self.input.clear();
+        self.state.init = None;
+        self.state.exit_code = Some(code);
+        self.state.finished_at = Some(now());
+        if self.will_restart(code) {
+            self.plan_restart(code);
+            return false;
+        }
+        self.end(code);
+        true
+    }
+
+    fn will_restart(&self, code: i32) -> bool {
+        if self.stopping {
+            return false;
+        }
+        match self.config.restart {
+            RestartPolicy::No => false,
+            RestartPolicy::OnFailure(None) => code != 0,
+            RestartPolicy::OnFailure(Some(limit)) => code != 0 && self.state.restart_count < limit,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        }
+    }
+
+    fn plan_restart(&mut self, code: i32) {
+        if self.started.elapsed() >= GOOD_RUN {
+            self.delay = FIRST_DELAY;
+        }
+        self.restart_at = Some(Instant::now() + self.delay);
+        self.delay = (self.delay * 2).min(LONGEST_DELAY);
+        self.state.status = Status::Restarting;
+        self.close_input = false;
+        self.save();
+        // An attached client has seen its run end.
+        for client in self.clients.iter_mut().filter(|c| matches!(c.role, Role::Attached { .. })) {
+            client.push_exit(code);
+            client.flush();
+        }
+    }
+
+    /// What is due. True: the shim ends.
+    pub(super) fn on_time(&mut self) -> bool {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            let _ = self.kill(libc::SIGKILL);
+        }
+        if self.restart_at.is_none() || (!self.stopping && self.restart_at.is_some_and(|at| at > now)) {
+            return false;
+        }
+        self.restart_at = None;
+        let last = self.state.exit_code.unwrap_or_default();
+        if self.stopping {
+            self.end(last);
+            return true;
+        }
+        self.state.restart_count += 1;
+        match self.launch() {
+            Ok(()) => false,
+            Err(failure) => {
+                self.state.error = Some(failure.doing);
+                self.end(if failure.execute { 127 } else { 125 });
+                true
+            }
+        }
+    }
+
+    /// The last acts: cgroups, state or everything, then the news.
+    fn end(&mut self, code: i32) {
+        cleanup::remove_cgroups(&self.config.cgroup);
+        self.state.status = Status::Exited;
+        self.state.exit_code = Some(code);
+        self.state.shim = None;
+        match &self.config.remove {
+            Some(paths) => {
+                if let Err(error) = cleanup::remove_paths(paths) {
+                    self.state.error = Some(format!("remove the container: {error}"));
+                    self.save();
+                }
+            }
+            None => {
+                // The state first: who finds no socket must find the end written down.
+                self.save();
+                let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
+            }
+        }
+        self.say_goodbye(code);
+    }
+
+    /// Tells every client the end, and stays until each that still lives has taken all there was: no byte and no exit code is lost
+    /// to a slow reader. Whoever only held the network hears of the end at once.
+    fn say_goodbye(&mut self, code: i32) {
+        self.netns = None;
+        self.clients.retain(|client| matches!(client.role, Role::Attached { .. } | Role::Waiting | Role::Done));
+        for client in &mut self.clients {
+            if client.role != Role::Done {
+                client.push_exit(code);
+            }
+            client.flush();
+        }
+        self.clients.retain(|client| !client.is_finished());
+        while !self.clients.is_empty() {
+            let mut fds: Vec<PollFd> =
+                self.clients.iter().map(|client| PollFd::from_borrowed_fd(client.fd(), PollFlags::OUT)).collect();
+            let _ = poll(&mut fds, None);
+            drop(fds);
+            self.clients.iter_mut().for_each(Client::flush);
+            self.clients.retain(|client| !client.is_finished());
+        }
+    }
+}

@@ -56,8 +56,7 @@ fn chromium_headless() {
     // As a service that others drive.
     real.lives(&Life {
         name: "browser",
-        start: "--shm-size 512m -p 9222:9222 -v profile:/profile chromium chromium-headless-shell --no-sandbox --disable-gpu \
-                --remote-debugging-address=0.0.0.0 --remote-debugging-port=9222 --user-data-dir=/profile about:blank",
+        start: "--shm-size 512m -p 9222:9222 -v profile:/profile chromium headless-shell --user-data-dir=/profile about:blank",
         memory: 1024,
         ready: ("logs browser", "DevTools listening"),
         by_name: Some(("nginx curl -sS -H 'Host: localhost' http://browser:9222/json/version", "webSocketDebuggerUrl")),

@@ -4,6 +4,9 @@
 use std::path::PathBuf;
 use tests::real::{Life, Real, Row};
 
+/// A client where an image has none: bash opens connections, too.
+const GET: &str = "bash -c 'exec 3<>/dev/tcp/app/8080; echo -e \"GET / HTTP/1.0\\n\" >&3; cat <&3'";
+
 /// A folder of programs to be bound into containers.
 fn programs(real: &Real, files: &[(&str, &str)]) -> PathBuf {
     let folder = real.host.scratch().join("src");
@@ -40,7 +43,7 @@ public class Main { public static void main(String[] a) throws Exception {
         start: &format!("-p 8080:8080 --cpus 1 -v {source}:/src:ro -v data:/data -w /data java java /src/Main.java"),
         memory: 256,
         ready: ("logs app", "spawned"),
-        by_name: Some(("java curl -sS http://app:8080/", "from java")),
+        by_name: Some((&format!("java {GET}"), "from java")),
         by_port: Some((8080, b"GET / HTTP/1.0\r\n\r\n", "from java")),
         kept: Some(("exec app cat /data/visits", "a visit")),
         log: Some("sum 2016"),
@@ -268,7 +271,7 @@ func main() {
         memory: 128,
         ready: ("logs app", "ready"),
         by_name: Some((
-            "golang bash -c 'exec 3<>/dev/tcp/app/8080; echo -e \"GET / HTTP/1.0\\n\" >&3; cat <&3'",
+            &format!("golang {GET}"),
             "from go",
         )),
         by_port: Some((8080, b"GET / HTTP/1.0\r\n\r\n", "from go")),

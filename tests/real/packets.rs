@@ -75,7 +75,7 @@ fn iperf3_and_tcpdump() {
     let mut real = Real::package("iperf3", "iperf3", &["tools"]);
     let life = Life {
         name: "server",
-        start: "-p 5201:5201 -p 5201:5201/udp tools iperf3 -s",
+        start: "-p 5201:5201 -p 5201:5201/udp tools iperf3 -s --forceflush",
         memory: 128,
         ready: ("logs server", "Server listening"),
         by_name: Some(("tools iperf3 -c server -t 1 -P 4", "receiver")),
@@ -170,7 +170,7 @@ fn wireguard() {
     let up = |address: &str| {
         format!(
             "tools sh -c '(until ip link show wg0 2>/dev/null; do sleep 0.1; done; umask 077; \
-             test -e /keys/conf || echo [Interface]\nListenPort=51820\nPrivateKey=$(wg genkey) > /keys/conf; wg setconf wg0 /keys/conf; \
+             test -e /keys/conf || printf \"[Interface]\\nListenPort=51820\\nPrivateKey=$(wg genkey)\\n\" > /keys/conf; wg setconf wg0 /keys/conf; \
              ip addr add {address}/24 dev wg0; ip link set wg0 up; echo is-up) & LOG_LEVEL=verbose exec wireguard-go -f wg0'"
         )
     };

@@ -99,7 +99,7 @@ fn prometheus_scrapes_by_name() {
         start: "-p 9100:9100 etcd prometheus-node-exporter",
         memory: 64,
         ready: ("logs node1", "Listening on"),
-        by_name: Some((&format!("{promtool} up{{instance=\"node1:9100\"}}"), "=> 1")),
+        by_name: Some((&format!("{promtool} 'up{{instance=\"node1:9100\"}}'"), "=> 1")),
         by_port: Some((9100, b"GET /metrics HTTP/1.0\r\n\r\n", "node_memory_MemTotal_bytes")),
         log: Some("Listening on"),
         terminal: SHELL,

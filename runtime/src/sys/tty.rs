@@ -2,12 +2,20 @@
 
 use super::check;
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use rustix::pty::OpenptFlags;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Makes a terminal the controlling one of this new session (ioctl_tty(2), TIOCSCTTY).
 pub fn set_controlling(tty: BorrowedFd) -> Result<(), Errno> {
     // SAFETY: the request takes an integer.
     check(unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSCTTY, 0) } as libc::c_long).map(drop)
+}
+
+/// Opens the other side of a terminal, by its master: as long as somebody holds it, the terminal is not hung up when its last program
+/// closes it, and the next one may open it. systemd and logins do that.
+pub fn hold(master: BorrowedFd) -> Result<OwnedFd, Errno> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    rustix::pty::ioctl_tiocgptpeer(master, flags).map_err(|error| Errno::from_raw(error.raw_os_error()))
 }
 
 /// Sets a terminal's size in characters.

@@ -56,7 +56,8 @@ fn chromium_headless() {
     // As a service that others drive.
     real.lives(&Life {
         name: "browser",
-        start: "--shm-size 512m -p 9222:9222 -v profile:/profile chromium headless-shell --user-data-dir=/profile about:blank",
+        // As process 1 it would not hear SIGTERM.
+        start: "--init --shm-size 512m -p 9222:9222 -v profile:/profile chromium headless-shell --user-data-dir=/profile about:blank",
         memory: 1024,
         ready: ("logs browser", "DevTools listening"),
         by_name: Some(("nginx curl -sS -H 'Host: localhost' http://browser:9222/json/version", "webSocketDebuggerUrl")),
@@ -65,7 +66,7 @@ fn chromium_headless() {
         kept: Some(("exec browser cat /profile/kept", "DevToolsActivePort")),
         log: Some("DevTools listening"),
         terminal: ("bash", "# ", "chromium-headless-shell --no-sandbox --version", "Chromium 1"),
-        stops: Some((0, "DevTools listening")),
+        stops: Some((143, "DevTools listening")),
     });
     real.row.end();
 }

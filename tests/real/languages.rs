@@ -225,7 +225,7 @@ fn ruby() {
         by_port: Some((4567, b"GET / HTTP/1.0\r\n\r\n", "from ruby")),
         kept: Some(("exec app cat /data/visits", "a visit")),
         log: Some("WEBrick::HTTPServer#start"),
-        terminal: ("irb", "> ", "40+2", "=> 42"),
+        terminal: ("irb", "> ", "puts \"on-#{40+2}\"", "on-42"),
         stops: Some((0, "ended in order")),
         ..Life::default()
     };

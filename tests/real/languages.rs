@@ -270,10 +270,7 @@ func main() {
         start: &format!("-p 8080:8080 -v {}:/src -v data:/data -w /data golang /src/app", folder.display()),
         memory: 128,
         ready: ("logs app", "ready"),
-        by_name: Some((
-            &format!("golang {GET}"),
-            "from go",
-        )),
+        by_name: Some((&format!("golang {GET}"), "from go")),
         by_port: Some((8080, b"GET / HTTP/1.0\r\n\r\n", "from go")),
         kept: Some(("exec app cat /data/visits", "a visit")),
         log: Some("ready"),

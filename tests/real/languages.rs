@@ -289,6 +289,45 @@ func main() {
     real.row.end();
 }
 
+/// What programs take their limits from; the lab asks the same programs on cgroup v2 (tests/vm/scenarios/cgroup2-languages).
+#[test]
+fn what_programs_see_of_their_limits() {
+    let real = Real::new("limits", &["java", "node", "python", "golang"]);
+    let sees = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("real/sees");
+    let run = |flags: &str, command: &str| {
+        real.ok(&format!("run --rm --memory 256m {flags} -v {}:/sees:ro {command}", sees.display()))
+    };
+    let number = |said: &str, after: &str| -> u64 {
+        let word = said.split(after).nth(1).and_then(|rest| rest.split_whitespace().next());
+        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no number after {after:?} in {said}"))
+    };
+    let (java, node) = ("java java /sees/Sees.java", "node node /sees/sees.js");
+    let (python, go) = ("python python3 /sees/sees.py", "golang go run /sees/sees.go");
+    for (command, language) in [(java, "java"), (node, "node"), (python, "python"), (go, "go")] {
+        let said = run("--cpuset-cpus 0", command);
+        assert_eq!(number(&said, &format!("{language} cpus ")), 1, "{said}");
+        match language {
+            "python" => assert_eq!(number(&said, "python limit "), 256, "{said}"),
+            "go" => assert_eq!(number(&said, "go limit "), 256 << 20, "{said}"),
+            // What is young comes on top of the limit.
+            _ => assert!(number(&said, "heap ") < 300, "{said}"),
+        }
+    }
+    // A part of the time of all processors: Java makes a number of it, others show what there is.
+    let said = run("--cpus 1", java);
+    assert_eq!(number(&said, "java cpus "), 1, "{said}");
+    let said = run("--cpus 0.5", go);
+    assert!(said.contains("go quota 50000"), "{said}");
+    let all = std::thread::available_parallelism().unwrap().get() as u64;
+    assert_eq!(number(&said, "go cpus "), all, "{said}");
+    assert_eq!(run("--cpuset-cpus 0", "python nproc"), "1");
+    assert_eq!(run("--cpus 0.5", "python nproc"), all.to_string());
+    // As with Docker: the kernel has one /proc/meminfo, the machine's.
+    let here = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let said = run("", "python free -k");
+    assert_eq!(number(&said, "Mem:"), number(&here, "MemTotal:"), "{said}");
+}
+
 #[test]
 fn gcc_builds_a_thousand_files() {
     let real = Real::new("gcc", &["gcc"]);

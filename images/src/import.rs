@@ -1,7 +1,8 @@
 //! An image of one layer from a root file system: a tar, plain or packed by gzip or zstd.
 
+use crate::folder::private_folder;
 use crate::layer::{self, Passed};
-use crate::store::{WriteLock, private_folder};
+use crate::store::WriteLock;
 use crate::unpack::wire::{Compression, Job};
 use crate::{Digest, Doing, Error, Image, Reference, Store};
 use oci_spec::image::{

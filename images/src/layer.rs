@@ -1,6 +1,6 @@
 //! One layer into the store: the side of `rcr-unpack` that has powers, and trusts nothing it is told.
 
-use crate::store::private_folder;
+use crate::folder::private_folder;
 use crate::unpack::wire::{Digests, Job, Report, Trouble};
 use crate::{Digest, Doing, Error, Store, unpack};
 use std::fs::{self, File};

@@ -14,6 +14,7 @@
 pub mod archive;
 pub mod digest;
 mod error;
+mod folder;
 pub mod import;
 pub mod layer;
 mod parallel;

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
-use tests::real::{Real, Row};
+use tests::real::{Life, Real, Row};
+
+/// A client where an image has none: bash opens connections, too.
+const GET: &str = "bash -c 'exec 3<>/dev/tcp/app/8080; echo -e \"GET / HTTP/1.0\\n\" >&3; cat <&3'";
 
 /// A folder of programs to be bound into containers.
 fn programs(real: &Real, files: &[(&str, &str)]) -> PathBuf {
@@ -19,7 +22,7 @@ fn openjdk() {
         &real,
         &[(
             "Main.java",
-            r#"import java.util.concurrent.*; import com.sun.net.httpserver.*; import java.net.*;
+            r#"import java.util.concurrent.*; import com.sun.net.httpserver.*; import java.net.*; import java.nio.file.*;
 public class Main { public static void main(String[] a) throws Exception {
   var pool = Executors.newFixedThreadPool(64); var sum = new java.util.concurrent.atomic.AtomicLong(); var done = new CountDownLatch(64);
   for (int i = 0; i < 64; i++) { int n = i; pool.submit(() -> { sum.addAndGet(n); done.countDown(); }); }
@@ -27,28 +30,36 @@ public class Main { public static void main(String[] a) throws Exception {
   System.out.println("sum " + sum + " heap " + Runtime.getRuntime().maxMemory() / 1048576 + " cpus " + Runtime.getRuntime().availableProcessors());
   System.out.println(new String(new ProcessBuilder("echo", "spawned").start().getInputStream().readAllBytes()));
   var server = HttpServer.create(new InetSocketAddress(8080), 0);
-  server.createContext("/", x -> { byte[] b = "from java\n".getBytes(); x.sendResponseHeaders(200, b.length); x.getResponseBody().write(b); x.close(); });
+  server.createContext("/", x -> { Files.writeString(Path.of("visits"), "a visit\n", StandardOpenOption.CREATE); byte[] b = "from java\n".getBytes(); x.sendResponseHeaders(200, b.length); x.getResponseBody().write(b); x.close(); });
   server.setExecutor(Executors.newCachedThreadPool()); server.start();
   Runtime.getRuntime().addShutdownHook(new Thread(() -> System.out.println("shut down in order")));
 } }
 "#,
         )],
     );
-    real.ok("network create app");
     let source = folder.display();
-    real.ok(&format!(
-        "run -d --name app --network app -p 8080:8080 -m 256m --cpus 1 -v {source}:/src:ro -w /src java java Main.java"
-    ));
-    let said = real.until("logs app", "spawned");
+    let life = Life {
+        name: "app",
+        start: &format!("-p 8080:8080 --cpus 1 -v {source}:/src:ro -v data:/data -w /data java java /src/Main.java"),
+        memory: 256,
+        ready: ("logs app", "spawned"),
+        by_name: Some((&format!("java {GET}"), "from java")),
+        by_port: Some((8080, b"GET / HTTP/1.0\r\n\r\n", "from java")),
+        kept: Some(("exec app cat /data/visits", "a visit")),
+        log: Some("sum 2016"),
+        terminal: ("jshell -s", "", "40 + 2\rSystem.out.println(\"on-\" + (40 + 2))", "on-42"),
+        stops: Some((143, "shut down in order")),
+        ..Life::default()
+    };
+    real.starts(&life);
+    let said = real.ok("logs app");
     let heap: u64 = said.split("heap ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(said.contains("sum 2016") && said.contains("cpus 1"), "{said}");
     real.row.saw("64 threads and a process");
     assert!(heap <= 128, "a heap of {heap} MiB under a limit of 256 MiB");
     real.row.saw("heap from the memory limit, processors from --cpus");
-    real.page(8080, "/", "from java");
-    real.row.saw("published port");
-    real.logs("app", "sum");
-    real.stops("app", 143, "shut down in order");
+    real.serves(&life);
+    real.ends(&life);
     real.ok(&format!("run --rm -v {source}:/src:ro -w /tmp java sh -c 'javac -d . /src/Main.java && ls Main.class'"));
     real.row.saw("javac");
     real.row.end();
@@ -69,17 +80,30 @@ if (!isMainThread) { let n = 0; for (let i = 0; i < 1e6; i++) n += i % 7; parent
   require('dns').lookup(process.env.HOSTNAME, (e, a) => console.log('name', e || a));
   require('crypto').pbkdf2('a', 'b', 1000, 32, 'sha256', (e, k) => console.log('pool', k.length));
   console.log('limit', require('v8').getHeapStatistics().heap_size_limit >> 20);
-  const server = require('http').createServer((q, r) => r.end('from node\n')).listen(3000, () => console.log('listening'));
+  const server = require('http').createServer((q, r) => { require('fs').appendFileSync('visits', 'a visit\n'); r.end('from node\n'); }).listen(3000, () => console.log('listening'));
   process.on('SIGTERM', () => server.close(() => { console.log('closed in order'); process.exit(0); }));
 }
 "#,
         )],
     );
-    real.ok("network create app");
-    real.ok(&format!(
-        "run -d --name app --network app -p 3000:3000 -m 256m --user 1000:1000 -v {}:/app -w /app node node app.js",
-        folder.display()
-    ));
+    let fetch = "fetch(\"http://app:3000\").then(r => r.text()).then(console.log)";
+    let life = Life {
+        name: "app",
+        start: &format!(
+            "-p 3000:3000 --user 1000:1000 -v {}:/app -v data:/home/node -w /home/node node node /app/app.js",
+            folder.display()
+        ),
+        memory: 256,
+        ready: ("logs app", "listening"),
+        by_name: Some((&format!("node node -e '{fetch}'"), "from node")),
+        by_port: Some((3000, b"GET / HTTP/1.0\r\n\r\n", "from node")),
+        kept: Some(("exec app cat visits", "a visit")),
+        log: Some("listening"),
+        terminal: ("node", "> ", "40+2", "42"),
+        stops: Some((0, "closed in order")),
+        ..Life::default()
+    };
+    real.starts(&life);
     for want in ["workers 1", "spawned", "pool 32", "name 172.", "listening"] {
         real.until("logs app", want);
     }
@@ -89,17 +113,10 @@ if (!isMainThread) { let n = 0; for (let i = 0; i < 1e6; i++) n += i % 7; parent
     // The young generation comes on top of the limit; the host's memory would give 2 GiB and more.
     assert!(limit < 300, "a heap of {limit} MiB under a limit of 256 MiB");
     real.row.saw("heap from the memory limit");
-    real.page(3000, "/", "from node");
-    real.row.saw("published port");
-    let fetch = "fetch(\"http://app:3000\").then(r => r.text()).then(console.log)";
-    assert_eq!(real.ok(&format!("run --rm --network app node node -e '{fetch}'")), "from node");
-    real.row.saw("a client finds it by name");
-    real.logs("app", "listening");
-    real.stops("app", 0, "closed in order");
+    real.serves(&life);
+    real.ends(&life);
     real.ok("run --rm --network none -w /tmp/p node sh -c 'npm init -y && npm pkg set scripts.hi=\"echo said\" && npm run hi'");
     real.row.saw("npm");
-    real.on_terminal("run --rm -it node", "> ", "40+2", "42");
-    real.row.saw("its prompt on a terminal");
     real.row.end();
 }
 
@@ -128,7 +145,7 @@ if __name__ == '__main__':
 
 #[test]
 fn python_and_gunicorn() {
-    let real = Real::new("Python", &["python"]);
+    let mut real = Real::new("Python", &["python"]);
     let app = "import os\nfrom flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef hello(): return f'from worker {os.getpid()}'\n";
     let folder = programs(&real, &[("all.py", PYTHON), ("app.py", app)]);
     let said = real.ok(&format!("run --rm -v {}:/src python python3 /src/all.py", folder.display()));
@@ -140,16 +157,41 @@ fn python_and_gunicorn() {
     real.row.saw("50 threads, multiprocessing by fork, spawn and forkserver, asyncio, shared memory");
     assert_eq!(real.ok("run --rm -u 1000 python python3 -c 'import ssl, sqlite3, ctypes, lzma; print(open(\"/dev/stdout\", \"w\").write(\"x\"))'").len(), 2);
     real.row.saw("any user writes to /dev/stdout");
-    real.on_terminal("run --rm -it python", ">>> ", "print(40+2)", "42");
-    real.row.saw("its prompt on a terminal");
+    let fetch = "python python3 -c 'import urllib.request; print(urllib.request.urlopen(\"http://web:8000\").read())'";
+    let served = Life {
+        name: "web",
+        // It has no word for SIGTERM, which process 1 then does not hear.
+        start: "--init -p 8000:8000 -v site:/site -w /site python python3 -m http.server",
+        memory: 128,
+        ready: ("logs web", "Serving HTTP"),
+        by_name: Some((fetch, "Directory listing")),
+        by_port: Some((8000, b"GET / HTTP/1.0\r\n\r\n", "Directory listing")),
+        keep: Some("exec web python3 -c 'open(\"kept\", \"w\").write(\"kept\")'"),
+        kept: Some(("exec web cat kept", "kept")),
+        log: Some("\"GET / HTTP/1.0\" 200"),
+        terminal: ("python3", ">>> ", "print(40+2)", "42"),
+        stops: Some((143, "Serving HTTP")),
+    };
+    real.lives(&served);
+    real.remove("web");
     real.row.end();
 
-    let row = Row::package("gunicorn", "python", "gunicorn");
-    real.ok("network create app");
-    real.ok(&format!(
-        "run -d --name web --network app -p 8000:8000 -u 1000:1000 -v {}:/app -w /app python gunicorn -b 0.0.0.0:8000 -w 3 --threads 4 --access-logfile - app:app",
-        folder.display()
-    ));
+    real.row = Row::package("gunicorn", "python", "gunicorn");
+    let served = Life {
+        start: &format!(
+            "-p 8000:8000 -u 1000:1000 -v {}:/app -v site:/site -w /app python gunicorn -b 0.0.0.0:8000 -w 3 --threads 4 --access-logfile - app:app",
+            folder.display()
+        ),
+        ready: ("logs web", "Listening at"),
+        by_name: Some((fetch, "from worker")),
+        by_port: Some((8000, b"GET / HTTP/1.0\r\n\r\n", "from worker")),
+        keep: Some("exec -u 0 web sh -c 'echo kept by gunicorn > /site/kept'"),
+        kept: Some(("exec web cat /site/kept", "kept by gunicorn")),
+        log: Some("\"GET / HTTP/1.0\" 200"),
+        stops: Some((0, "Shutting down: Master")),
+        ..served
+    };
+    real.starts(&served);
     // All three answer: a signal that meets a worker at its first steps is lost in gunicorn itself.
     let mut workers = std::collections::BTreeSet::new();
     for _ in 0..500 {
@@ -160,15 +202,10 @@ fn python_and_gunicorn() {
         }
     }
     assert_eq!(workers.len(), 3, "{workers:?}");
-    row.saw("three workers of four threads");
-    row.saw("published port");
-    real.ok("run --rm --network app python python3 -c 'import urllib.request; print(urllib.request.urlopen(\"http://web:8000\").read())'");
-    row.saw("a client finds it by name");
-    real.logs("web", "\"GET / HTTP/1.1\" 200");
-    row.saw("logs");
-    real.stops("web", 0, "Shutting down: Master");
-    row.saw("stop is graceful");
-    row.end();
+    real.row.saw("three workers of four threads");
+    real.serves(&served);
+    real.ends(&served);
+    real.row.end();
 }
 
 #[test]
@@ -176,17 +213,28 @@ fn ruby() {
     let real = Real::new("Ruby", &["ruby"]);
     let app = "require 'webrick'\n$stdout.sync = true\nputs 20.times.map { |n| Thread.new { n } }.sum(&:value)\nputs `echo spawned`\n\
                r, w = IO.pipe\nfork { w.puts 'forked' }\nProcess.wait\nputs r.gets\ns = WEBrick::HTTPServer.new(Port: 4567)\n\
-               s.mount_proc('/') { |q, a| a.body = 'from ruby' }\ntrap('TERM') { s.shutdown }\ns.start\nputs 'ended in order'\n";
+               s.mount_proc('/') { |q, a| File.write('visits', 'a visit'); a.body = 'from ruby' }\ntrap('TERM') { s.shutdown }\ns.start\nputs 'ended in order'\n";
     let folder = programs(&real, &[("app.rb", app)]);
-    real.ok(&format!("run -d --name app -p 4567:4567 -m 128m -v {}:/src ruby ruby /src/app.rb", folder.display()));
-    real.page(4567, "/", "from ruby");
-    real.row.saw("published port");
+    let fetch = "ruby ruby -rnet/http -e 'puts Net::HTTP.get(URI(\"http://app:4567/\"))'";
+    let life = Life {
+        name: "app",
+        start: &format!("-p 4567:4567 -v {}:/src -v data:/data -w /data ruby ruby /src/app.rb", folder.display()),
+        memory: 128,
+        ready: ("logs app", "WEBrick::HTTPServer#start"),
+        by_name: Some((fetch, "from ruby")),
+        by_port: Some((4567, b"GET / HTTP/1.0\r\n\r\n", "from ruby")),
+        kept: Some(("exec app cat /data/visits", "a visit")),
+        log: Some("WEBrick::HTTPServer#start"),
+        terminal: ("irb", "> ", "puts \"on-#{40+2}\"", "on-42"),
+        stops: Some((0, "ended in order")),
+        ..Life::default()
+    };
+    real.starts(&life);
     let said = real.until("logs app", "WEBrick::HTTPServer#start");
     assert!(said.contains("190") && said.contains("spawned") && said.contains("forked"), "{said}");
     real.row.saw("threads, fork and spawn");
-    real.sees_memory("app", 128 << 20);
-    real.logs("app", "WEBrick::HTTPServer#start");
-    real.stops("app", 0, "ended in order");
+    real.serves(&life);
+    real.ends(&life);
     real.row.end();
 }
 
@@ -207,31 +255,77 @@ func main() {
 	fmt.Println("cgo threads", C.threads(), string(out), err)
 	u, err := user.Current(); fmt.Println("user", u.Username, err)
 	names, err := net.LookupHost("app"); fmt.Println("lookup", len(names), err)
-	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "from go") }))
+	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { os.WriteFile("visits", []byte("a visit"), 0o644); fmt.Fprintln(w, "from go") }))
 	c := make(chan os.Signal, 1); signal.Notify(c, syscall.SIGTERM); fmt.Println("ready"); <-c; fmt.Println("ended in order")
 }
 "#;
     let folder = programs(&real, &[("main.go", main), ("go.mod", "module app\n\ngo 1.19\n")]);
-    real.ok("network create app");
     real.ok(&format!(
         "run --rm -v {}:/src -v gocache:/root/.cache -w /src -e CGO_ENABLED=1 golang go build -o app .",
         folder.display()
     ));
     real.row.saw("compiled inside, with cgo");
-    real.ok(&format!(
-        "run -d --name app --network app -p 8080:8080 -m 128m -v {}:/src golang /src/app",
-        folder.display()
-    ));
-    real.page(8080, "/", "from go");
-    real.row.saw("published port");
-    let said = real.until("logs app", "ready");
+    let life = Life {
+        name: "app",
+        start: &format!("-p 8080:8080 -v {}:/src -v data:/data -w /data golang /src/app", folder.display()),
+        memory: 128,
+        ready: ("logs app", "ready"),
+        by_name: Some((&format!("golang {GET}"), "from go")),
+        by_port: Some((8080, b"GET / HTTP/1.0\r\n\r\n", "from go")),
+        kept: Some(("exec app cat /data/visits", "a visit")),
+        log: Some("ready"),
+        terminal: ("sh", "# ", "go env GOVERSION", "\ngo1."),
+        stops: Some((0, "ended in order")),
+        ..Life::default()
+    };
+    real.starts(&life);
+    let said = real.ok("logs app");
     for want in ["cgo threads 16 spawned", "user root <nil>", "lookup 1 <nil>"] {
         assert!(said.contains(want), "{want}: {said}");
     }
     real.row.saw("200 locked threads, cgo's threads, processes, lookups by libc");
-    real.logs("app", "ready");
-    real.stops("app", 0, "ended in order");
+    real.serves(&life);
+    real.ends(&life);
     real.row.end();
+}
+
+/// What programs take their limits from; the lab asks the same programs on cgroup v2 (tests/vm/scenarios/cgroup2-languages).
+#[test]
+fn what_programs_see_of_their_limits() {
+    let real = Real::new("limits", &["java", "node", "python", "golang"]);
+    let sees = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("real/sees");
+    let run = |flags: &str, command: &str| {
+        real.ok(&format!("run --rm --memory 256m {flags} -v {}:/sees:ro {command}", sees.display()))
+    };
+    let number = |said: &str, after: &str| -> u64 {
+        let word = said.split(after).nth(1).and_then(|rest| rest.split_whitespace().next());
+        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no number after {after:?} in {said}"))
+    };
+    let (java, node) = ("java java /sees/Sees.java", "node node /sees/sees.js");
+    let (python, go) = ("python python3 /sees/sees.py", "golang go run /sees/sees.go");
+    for (command, language) in [(java, "java"), (node, "node"), (python, "python"), (go, "go")] {
+        let said = run("--cpuset-cpus 0", command);
+        assert_eq!(number(&said, &format!("{language} cpus ")), 1, "{said}");
+        match language {
+            "python" => assert_eq!(number(&said, "python limit "), 256, "{said}"),
+            "go" => assert_eq!(number(&said, "go limit "), 256 << 20, "{said}"),
+            // What is young comes on top of the limit.
+            _ => assert!(number(&said, "heap ") < 300, "{said}"),
+        }
+    }
+    // A part of the time of all processors: Java makes a number of it, others show what there is.
+    let said = run("--cpus 1", java);
+    assert_eq!(number(&said, "java cpus "), 1, "{said}");
+    let said = run("--cpus 0.5", go);
+    assert!(said.contains("go quota 50000"), "{said}");
+    let all = std::thread::available_parallelism().unwrap().get() as u64;
+    assert_eq!(number(&said, "go cpus "), all, "{said}");
+    assert_eq!(run("--cpuset-cpus 0", "python nproc"), "1");
+    assert_eq!(run("--cpus 0.5", "python nproc"), all.to_string());
+    // As with Docker: the kernel has one /proc/meminfo, the machine's.
+    let here = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let said = run("", "python free -k");
+    assert_eq!(number(&said, "Mem:"), number(&here, "MemTotal:"), "{said}");
 }
 
 #[test]
@@ -248,5 +342,16 @@ fn gcc_builds_a_thousand_files() {
     let left: usize = real.ok(&format!("run --rm --init -m 128m gcc bash -c '{flood}'")).parse().unwrap();
     assert!(left < 12, "{left} processes are left");
     real.row.saw("--init buries 300 orphans");
+    real.works_in(
+        "gcc",
+        (
+            "bash",
+            "# ",
+            "echo 'int main(void) { return 42; }' | gcc -x c - -o /work/a; /work/a; echo gave-$?",
+            "gave-42",
+        ),
+        "exec box bash -c 'echo \"int main(void) { return 42; }\" | gcc -x c - -o /work/kept'",
+        ("exec box sh -c '/work/kept; echo gave-$?'", "gave-42"),
+    );
     real.row.end();
 }

@@ -1,7 +1,7 @@
 //! Several programs that need each other.
 #![allow(clippy::unwrap_used)]
 
-use tests::real::{Real, Row};
+use tests::real::{Check, Life, Real, Row, SHELL};
 
 const APP: &str = r#"
 import os, time, psycopg2, redis
@@ -71,44 +71,55 @@ fn web_app_database_cache() {
     // Redis writes what it has at its end, into the anonymous volume that stays with the container.
     real.page(80, "/", "cache=3\n");
     real.row.saw("all stopped and started");
+    real.row.without(&Check::ALL, "its programs have rows of their own");
     real.row.end();
 }
 
 #[test]
 fn prometheus_scrapes_by_name() {
-    let real = Real::new("Prometheus", &["prometheus", "etcd"]);
-    real.ok("network create mon");
-    let start = "run -d --name prom --network mon -p 9090:9090 -v prom:/prometheus --memory 256m prometheus";
-    real.ok(start);
-    real.ok("run -d --name node1 --network mon etcd prometheus-node-exporter");
+    let mut real = Real::new("Prometheus", &["prometheus", "etcd"]);
+    let ask = "GET /api/v1/query?query=up HTTP/1.0\r\n\r\n";
+    let promtool = "--entrypoint promtool prometheus query instant http://prom:9090";
+    let life = Life {
+        name: "prom",
+        start: "-p 9090:9090 -v prom:/prometheus prometheus",
+        memory: 256,
+        ready: ("logs prom", "Server is ready to receive web requests"),
+        by_name: Some((&format!("{promtool} up"), "node1:9100")),
+        by_port: Some((9090, ask.as_bytes(), "\"instance\":\"node1:9100\"")),
+        kept: Some((&format!("run --rm --network app {promtool} count_over_time(up[1h])"), "node1:9100")),
+        log: Some("Server is ready to receive web requests"),
+        terminal: ("sh", "$ ", "promtool query instant http://localhost:9090 up", "node1:9100"),
+        stops: Some((0, "See you next time!")),
+        ..Life::default()
+    };
+    real.starts(&life);
+    let exporter = Life {
+        name: "node1",
+        start: "-p 9100:9100 etcd prometheus-node-exporter",
+        memory: 64,
+        ready: ("logs node1", "Listening on"),
+        by_name: Some((&format!("{promtool} 'up{{instance=\"node1:9100\"}}'"), "=> 1")),
+        by_port: Some((9100, b"GET /metrics HTTP/1.0\r\n\r\n", "node_memory_MemTotal_bytes")),
+        log: Some("Listening on"),
+        terminal: SHELL,
+        // Go's own end, where a program has none for SIGTERM.
+        stops: Some((2, "Listening on")),
+        ..Life::default()
+    };
+    real.starts(&exporter);
+    real.serves(&life);
     // The second is late: its name is unknown at first.
-    let query = "/api/v1/query?query=up";
-    real.page(9090, query, "\"instance\":\"node1:9100\"");
-    real.ok("run -d --name node2 --network mon etcd prometheus-node-exporter");
-    let began = std::time::Instant::now();
-    loop {
-        let page = real.page(9090, "/api/v1/query?query=sum(up)", "success");
-        if page.contains(",\"3\"]") {
-            break;
-        }
-        assert!(began.elapsed().as_secs() < 60, "{page}");
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
+    real.ok("run -d --name node2 --network app etcd prometheus-node-exporter");
+    real.wait_for("three are up", || real.page(9090, "/api/v1/query?query=sum(up)", "success").contains(",\"3\"]"));
     real.row.saw("scrapes two exporters by name, one late");
-    real.row.saw("published port");
     assert_eq!(real.ok("exec prom id -un"), "nobody");
     real.row.saw("USER of the image writes its volume");
-    real.sees_memory("prom", 256 << 20);
-    real.logs("prom", "Server is ready to receive web requests");
-    real.stops("prom", 0, "See you next time!");
-    real.remove("prom");
-    real.ok(start);
-    real.page(9090, "/api/v1/query?query=count_over_time(up%5B1h%5D)", "node1");
-    real.row.saw("data in a named volume outlives it");
+    real.ends(&life);
     real.row.end();
-    let row = Row::package("Prometheus node exporter", "prometheus", "prometheus-node-exporter");
-    real.logs("node1", "Listening on");
-    row.saw("logs");
-    row.saw("scraped by name");
-    row.end();
+    real.row = Row::package("Prometheus node exporter", "prometheus", "prometheus-node-exporter");
+    real.serves(&exporter);
+    real.ends(&exporter);
+    real.row.without(&[Check::Volume], "keeps nothing on a disk");
+    real.row.end();
 }

@@ -1,20 +1,28 @@
-//! Tools of administrators: logins, timers, other users, packets, debuggers.
+//! Tools of administrators: logins, timers, other users, debuggers.
 #![allow(clippy::unwrap_used)]
 
-use tests::host::HOST_V4;
-use tests::real::{Real, Row};
+use tests::real::{Check, Life, Real, Row, SHELL};
 use tests::terminal::Terminal;
 
 #[test]
 fn sshd_with_a_login() {
     let real = Real::new("OpenSSH", &["sshd", "tools"]);
-    real.ok("network create app");
-    real.ok("run -d --name ssh --network app -p 2222:22 -e SSH_USER=ann -e SSH_PASSWORD=secret sshd");
-    real.outside(2222, "SSH-2.0-x\r\n", "SSH-2.0-OpenSSH");
-    real.row.saw("published port");
-    let client = "run --rm --network app tools sshpass -p secret ssh -o StrictHostKeyChecking=no ann@ssh";
-    assert_eq!(real.ok(&format!("{client} id -un")), "ann");
-    real.row.saw("a client finds it by name");
+    let client = "tools sshpass -p secret ssh -o StrictHostKeyChecking=no ann@ssh";
+    let life = Life {
+        name: "ssh",
+        start: "-p 2222:22 -v home:/home -e SSH_USER=ann -e SSH_PASSWORD=secret sshd",
+        memory: 128,
+        ready: ("logs ssh", "Server listening"),
+        by_name: Some((&format!("{client} id -un"), "ann")),
+        by_port: Some((2222, b"SSH-2.0-x\r\n", "SSH-2.0-OpenSSH")),
+        keep: Some(&format!("run --rm --network app {client} 'echo kept > file'")),
+        kept: Some((&format!("run --rm --network app {client} cat file"), "kept")),
+        log: Some("Accepted password for ann"),
+        terminal: SHELL,
+        stops: Some((0, "Received signal 15; terminating.")),
+    };
+    real.starts(&life);
+    real.serves(&life);
     // An interactive login: PAM, a terminal, the record of logins.
     let line = "run --rm -it --network app tools sshpass -p secret ssh -tt -o StrictHostKeyChecking=no ann@ssh";
     real.on_terminal(line, "$ ", "tty; echo in-$((40+2))", "in-42");
@@ -23,8 +31,7 @@ fn sshd_with_a_login() {
              sshpass -p secret sftp ann@ssh < /dev/null'");
     assert_eq!(real.ok("exec ssh cat /tmp/f"), "data");
     real.row.saw("scp and sftp");
-    real.logs("ssh", "Accepted password for ann");
-    real.stops("ssh", 0, "Received signal 15; terminating.");
+    real.ends(&life);
     real.row.end();
 }
 
@@ -39,6 +46,12 @@ fn ping_as_any_user() {
     real.ok("run -d --name peer --network app tools sleep 1000");
     real.ok("run --rm -u 1000 --network app tools ping -c 1 -W 5 peer");
     real.row.saw("as root and as any user, by name");
+    real.works_in(
+        "tools",
+        ("ping -c 2 -i 0.2 peer", "2 received", "", "2 received"),
+        "exec box sh -c 'ping -c 1 -W 5 peer > /work/said'",
+        ("exec box cat /work/said", "1 received"),
+    );
     real.row.end();
 }
 
@@ -47,25 +60,50 @@ const ANN: &str = "useradd -m -s /bin/bash -G sudo ann && echo \"ann:secret\" | 
 
 #[test]
 fn sudo_and_su() {
-    let real = Real::package("sudo", "sudo", &["tools"]);
+    let mut real = Real::package("sudo", "sudo", &["tools"]);
     let open = "run --rm tools bash -c";
     let ids = real.ok(&format!("{open} '{ANN} && gosu ann sudo id -un && gosu ann sudo -u nobody id -un'"));
     assert_eq!(ids, "root\nnobody");
     real.row.saw("a user becomes root and others");
+    real.works_in(
+        "tools",
+        ("sudo -u nobody sh", "$ ", "id -un; tty", "nobody\r\n/dev/pts/"),
+        "exec box sudo sh -c 'id -un > /work/said'",
+        ("exec box cat /work/said", "root"),
+    );
     real.row.end();
-    let row = Row::package("su", "tools", "util-linux");
+    real.row = Row::package("su", "tools", "util-linux");
     assert_eq!(real.ok(&format!("{open} '{ANN} && su - ann -c \"id -un; pwd\"'")), "ann\n/home/ann");
-    row.saw("root becomes a user");
+    real.row.saw("root becomes a user");
     assert_eq!(real.ok(&format!("{open} '{ANN} && echo secret | gosu ann su ann -c \"id -un\" 2>/dev/null'")), "ann");
-    row.saw("a user gives a password");
-    row.end();
+    real.row.saw("a user gives a password");
+    real.works_in(
+        "tools",
+        ("su -s /bin/sh nobody", "$ ", "id -un; tty", "nobody\r\n/dev/pts/"),
+        "exec box su -c 'id -un > /work/said'",
+        ("exec box cat /work/said", "root"),
+    );
+    real.row.end();
 }
 
 #[test]
 fn cron() {
     let real = Real::package("cron", "cron", &["tools"]);
-    real.ok("run -d --name cron tools sh -c 'echo \"* * * * * root id -un > /proc/1/fd/1\" > /etc/cron.d/job && \
-             echo \"* * * * * nobody id -un > /tmp/ran\" >> /etc/cron.d/job && exec cron -f -L 15'");
+    let begin = "sh -c 'echo \"* * * * * root id -un > /proc/1/fd/1\" > /etc/cron.d/job && \
+                 echo \"* * * * * nobody id -un > /tmp/ran\" >> /etc/cron.d/job && exec cron -f -L 15'";
+    let life = Life {
+        name: "cron",
+        // As process 1 it would not hear SIGTERM.
+        start: &format!("--init -v crontabs:/var/spool/cron/crontabs tools {begin}"),
+        memory: 128,
+        ready: ("exec cron sh -c 'test -e /run/crond.pid && echo runs'", "runs"),
+        keep: Some("exec cron sh -c 'echo \"* * * * * id > /tmp/kept\" | crontab -u nobody -'"),
+        kept: Some(("exec cron crontab -u nobody -l", "/tmp/kept")),
+        terminal: ("bash", "# ", "crontab -l", "no crontab for root"),
+        stops: Some((143, "root")),
+        ..Life::default()
+    };
+    real.starts(&life);
     // A job begins with the minute.
     let began = std::time::Instant::now();
     while real.rcr("exec cron cat /tmp/ran").out() != "nobody" {
@@ -74,67 +112,15 @@ fn cron() {
     }
     real.row.saw("jobs of root and of another user at the minute");
     real.logs("cron", "root");
+    real.serves(&life);
+    real.ends(&life);
+    real.row.without(&[Check::Name, Check::Port], "no server");
     real.row.end();
-}
-
-#[test]
-fn an_ftp_server() {
-    let real = Real::new("vsftpd", &["vsftpd", "tools"]);
-    real.ok("network create app");
-    // As process 1 it dies of children that it did not start, and needs an init above it.
-    real.ok("run -d --init --name ftp --network app -e FTP_USER=ann -e FTP_PASSWORD=secret vsftpd");
-    // Each connection is a process in namespaces of its own, where it may; where not, it goes on without.
-    let put = "echo data > /tmp/f && curl -sS -T /tmp/f ftp://ann:secret@ftp/f && curl -sS ftp://ann:secret@ftp/f";
-    assert_eq!(real.until(&format!("run --rm --network app tools sh -c '{put}'"), "data").trim(), "data");
-    real.row.saw("with --init, a client finds it by name, sends and fetches a file");
-    real.row.end();
-}
-
-#[test]
-fn a_dns_server_on_port_53() {
-    let real = Real::new("BIND", &["bind", "tools"]);
-    real.ok("network create app");
-    real.ok("run -d --name ns --network app -p 53:53/udp -p 53:53/tcp -v zones:/var/cache/bind bind");
-    real.until("run --rm --network app tools dig +short @ns www.example.test", "192.0.2.80");
-    real.until("run --rm --network app tools dig +short +tcp @ns www.example.test", "192.0.2.80");
-    real.row.saw("a client finds it by name, over UDP and TCP");
-    // From outside, on the host's port 53.
-    let query = "\u{1}\u{2}\u{1}\0\0\u{1}\0\0\0\0\0\0\u{3}www\u{7}example\u{4}test\0\0\u{1}\0\u{1}";
-    let answer = real.host.outside.udp(&format!("{HOST_V4}:53"), query).unwrap();
-    assert!(answer.contains("example"), "{answer:?}");
-    real.row.saw("published port 53, UDP");
-    // As another container's resolver.
-    let address = real.host.address("ns", "app");
-    let said = real.ok(&format!("run --rm --network app --dns {address} tools getent hosts www.example.test"));
-    assert!(said.starts_with("192.0.2.80"), "{said}");
-    real.row.saw("another container's --dns");
-    real.logs("ns", "running");
-    real.stops("ns", 0, "exiting");
-    real.row.end();
-}
-
-#[test]
-fn iperf3_and_tcpdump() {
-    let real = Real::package("iperf3", "iperf3", &["tools"]);
-    real.ok("network create app");
-    real.ok("run -d --name server --network app tools iperf3 -s");
-    real.until("run --rm --network app tools iperf3 -c server -t 1 -P 4", "receiver");
-    real.ok("run --rm --network app tools iperf3 -c server -t 1 -u -b 50M -R");
-    real.row.saw("TCP with four streams, UDP in reverse, by name");
-    real.row.end();
-
-    let row = Row::package("tcpdump", "tools", "tcpdump");
-    real.ok("run -d --name dump --network container:server --cap-add NET_RAW tools tcpdump -l -n -i eth0 -c 2 icmp");
-    real.until("logs dump", "listening on eth0");
-    real.until("run --rm --network app tools ping -c 3 -W 2 server", "3 received");
-    real.until("logs dump", "ICMP echo request");
-    row.saw("with --cap-add NET_RAW, in another container's network");
-    row.end();
 }
 
 #[test]
 fn strace_and_gdb() {
-    let real = Real::new("strace", &["debug"]);
+    let mut real = Real::new("strace", &["debug"]);
     let trace = real.rcr("run --rm --cap-add SYS_PTRACE debug strace -f -e trace=execve sh -c 'ls / >/dev/null; true'");
     assert!(trace.code == 0 && trace.stderr.contains("execve(\"/usr/bin/ls\""), "{trace:?}");
     real.row.saw("with --cap-add SYS_PTRACE, following children");
@@ -142,52 +128,29 @@ fn strace_and_gdb() {
     let attached = real.rcr("exec app timeout 2 strace -p 1");
     assert!(attached.stderr.contains("clock_nanosleep") || attached.stderr.contains("restart_syscall"), "{attached:?}");
     real.row.saw("attaches to a process");
+    real.works_in(
+        "--cap-add SYS_PTRACE debug",
+        ("strace -e trace=write echo on-screen", "+++ exited with 0 +++", "", "write(1, \"on-screen\\n\", 10"),
+        "exec box strace -o /work/trace true",
+        ("exec box cat /work/trace", "exited with 0"),
+    );
     real.row.end();
 
-    let row = Row::package("gdb", "debug", "gdb");
+    real.row = Row::package("gdb", "debug", "gdb");
     let source = "int f(int n) { return n * 2; } int main(void) { return f(21) - 42; }";
     let script = format!(
         "echo \"{source}\" > /tmp/a.c && gcc -g -o /tmp/a /tmp/a.c && gdb -batch -ex \"break f\" -ex run -ex bt -ex \"print n\" -ex cont /tmp/a"
     );
     let said = real.ok(&format!("run --rm --cap-add SYS_PTRACE debug sh -c '{script}'"));
     assert!(said.contains("$1 = 21") && said.contains("exited normally"), "{said}");
-    row.saw("breakpoint, backtrace, to the end");
-    row.end();
-}
-
-#[test]
-fn tunnels() {
-    let real = Real::package("OpenVPN", "openvpn", &["tools"]);
-    real.ok("network create app");
-    let vpn = "--cap-add NET_ADMIN --device /dev/net/tun --network app";
-    real.ok("run --rm -v keys:/keys tools openvpn --genkey secret /keys/key");
-    real.ok(&format!(
-        "run -d --name server {vpn} -v keys:/keys tools openvpn --dev tun --ifconfig 10.9.0.1 10.9.0.2 --secret /keys/key --cipher AES-256-CBC --proto udp"
-    ));
-    real.ok(&format!(
-        "run -d --name client {vpn} -v keys:/keys tools openvpn --dev tun --remote server --ifconfig 10.9.0.2 10.9.0.1 --secret /keys/key \
-         --cipher AES-256-CBC --proto udp"
-    ));
-    real.until("logs client", "Initialization Sequence Completed");
-    real.until("exec client ping -c 1 -W 2 10.9.0.1", "1 received");
-    real.row.saw("a tunnel between two containers, with --device /dev/net/tun and --cap-add NET_ADMIN");
-    real.stops("client", 0, "process exiting");
+    real.row.saw("breakpoint, backtrace, to the end");
+    real.works_in(
+        "--cap-add SYS_PTRACE debug",
+        ("gdb -q -p 1", "(gdb)", "print 40+2", "$1 = 42"),
+        "exec box gdb -batch -p 1 -ex 'generate-core-file /work/core'",
+        ("exec box sh -c 'head -c 4 /work/core'", "ELF"),
+    );
     real.row.end();
-
-    let row = Row::package("WireGuard (userspace)", "tools", "wireguard-go");
-    let up = "wireguard-go wg0 && wg genkey | tee /keys/$0.key | wg pubkey > /keys/$0.pub && wg set wg0 private-key /keys/$0.key listen-port 51820 && \
-              ip addr add 10.8.0.$1/24 dev wg0 && ip link set wg0 up && echo up && exec sleep 1000";
-    for (name, n) in [("one", 1), ("two", 2)] {
-        real.ok(&format!("run -d --name {name} {vpn} -v keys:/keys tools sh -c '{up}' {name} {n}"));
-        real.until(&format!("logs {name}"), "up");
-    }
-    for (name, other, n) in [("one", "two", 2), ("two", "one", 1)] {
-        let peer = format!("wg set wg0 peer $(cat /keys/{other}.pub) endpoint {other}:51820 allowed-ips 10.8.0.{n}/32");
-        real.ok(&format!("exec {name} sh -c '{peer}'"));
-    }
-    real.until("exec one ping -c 1 -W 2 10.8.0.2", "1 received");
-    row.saw("a tunnel between two containers, with --device /dev/net/tun and --cap-add NET_ADMIN");
-    row.end();
 }
 
 #[test]
@@ -195,11 +158,16 @@ fn fuse() {
     let real = Real::package("FUSE (bindfs, squashfuse)", "fuse3", &["tools"]);
     let script = "mkdir -p /a /b /c && echo data > /a/file && bindfs -r /a /b && cat /b/file && ! touch /b/new 2>/dev/null && fusermount3 -u /b && \
                   mksquashfs /a /a.sq -quiet >/dev/null && squashfuse /a.sq /c && cat /c/file && umount /c";
-    let said = real.ok(&format!(
-        "run --rm --device /dev/fuse --cap-add SYS_ADMIN --security-opt apparmor=unconfined tools sh -c '{script}'"
-    ));
+    let flags = "--device /dev/fuse --cap-add SYS_ADMIN --security-opt apparmor=unconfined tools";
+    let said = real.ok(&format!("run --rm {flags} sh -c '{script}'"));
     assert_eq!(said.lines().filter(|line| *line == "data").count(), 2, "{said}");
     real.row.saw("with --device /dev/fuse and --cap-add SYS_ADMIN");
+    real.works_in(
+        flags,
+        ("sh", "# ", "mkdir -p /b && bindfs /work /b && mount | grep -c fuse.bindfs", "\n1"),
+        "exec box sh -c 'echo by-fuse > /b/file'",
+        ("exec box cat /work/file", "by-fuse"),
+    );
     real.row.end();
 }
 
@@ -217,5 +185,11 @@ fn a_window_that_is_resized_reaches_full_screen_programs() {
     terminal.send("kill %1; exit 3\n");
     assert_eq!(terminal.wait(), 3);
     real.row.saw("job control, the window's size from the start and after a change");
+    real.works_in(
+        "tools",
+        ("bash", "# ", "stty size; sleep 1000 & jobs; kill %1", "Running"),
+        "exec box bash -c 'history -s kept; history -w /work/history'",
+        ("exec box cat /work/history", "kept"),
+    );
     real.row.end();
 }

@@ -71,6 +71,12 @@ impl Host {
         Self { netns, outside, folder, config: None }
     }
 
+    /// The machine outside as a host of its own: what runs there with `--network host` asks this host from outside.
+    pub fn neighbour(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("rcr-t").tempdir_in("/tmp").expect("a folder in /tmp");
+        Self { netns: self.outside.clone(), outside: Netns::new(), folder, config: None }
+    }
+
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }

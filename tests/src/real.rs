@@ -2,20 +2,35 @@
 //!
 //! A test writes commands as a person types them, and notes what it has seen. A test that ends well leaves its row; the rows become
 //! `docs/compatibility.md` (`tests/src/bin/compatibility.rs`).
+//!
+//! | room | what |
+//! |---|---|
+//! | [`life`] | the life that every program has, as data |
+//! | [`row`] | the checks of a program, and what was seen beside them |
+
+pub mod life;
+pub mod row;
+
+pub use life::{Life, SHELL};
+pub use row::{Check, Row, results};
 
 use crate::host::HOST_V4;
 use crate::host::bury;
 use crate::terminal::Terminal;
-use crate::{Host, Netns, Ran, bin};
+use crate::{Host, Netns, Ran};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long a program may take for what it does at last; a bound for a loaded machine, not a measure.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether what has begun then takes too long.
+fn patience(began: Instant) -> bool {
+    began.elapsed() >= PATIENCE
+}
 
 /// A host with images of real programs, and the row of the program that a test is about.
 pub struct Real {
@@ -60,7 +75,7 @@ impl Real {
             if ran.code == 0 && said.contains(want) {
                 return said;
             }
-            assert!(began.elapsed() < PATIENCE, "`rcr {line}` never said {want:?}: {ran:?}\n{}", self.tails());
+            assert!(!patience(began), "`rcr {line}` never said {want:?}: {ran:?}\n{}", self.tails());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -74,7 +89,7 @@ impl Real {
                 Ok(said) if said.contains(want) => return said,
                 other => {
                     let said = self.tails();
-                    assert!(began.elapsed() < PATIENCE, "port {port} never said {want:?}: {other:?}\n{said}");
+                    assert!(!patience(began), "port {port} never said {want:?}: {other:?}\n{said}");
                 }
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -99,35 +114,6 @@ impl Real {
         terminal.end_of_input();
     }
 
-    /// Stops a container, which must end by itself, well within its time, with this code, and say so in its log.
-    #[track_caller]
-    pub fn stops(&self, name: &str, code: i64, log: &str) {
-        let began = Instant::now();
-        self.ok(&format!("stop -t 30 {name}"));
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(25), "{name} was killed after {took:?}\n{}", self.tails());
-        assert_eq!(self.host.inspect(name, "/State/ExitCode"), code, "{}", self.tails());
-        let logs = self.rcr(&format!("logs {name}"));
-        let logs = format!("{}{}", logs.stdout, logs.stderr);
-        assert!(logs.contains(log), "no {log:?} in the log of {name}: {logs}");
-        self.row.saw("stop is graceful");
-    }
-
-    /// The log has this text.
-    #[track_caller]
-    pub fn logs(&self, name: &str, want: &str) {
-        self.until(&format!("logs {name}"), want);
-        self.row.saw("logs");
-    }
-
-    /// The memory limit is what programs read in the container, on either version of cgroups.
-    #[track_caller]
-    pub fn sees_memory(&self, name: &str, bytes: u64) {
-        let read = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
-        assert_eq!(self.ok(&format!("exec {name} sh -c '{read}'")), bytes.to_string());
-        self.row.saw("sees its memory limit");
-    }
-
     /// What the containers said last, for a failure's message.
     pub fn tails(&self) -> String {
         let mut all = String::new();
@@ -146,67 +132,6 @@ impl Real {
         self.ok(&format!("rm -f {name}"));
         bury();
     }
-}
-
-/// A row of the table.
-pub struct Row {
-    program: String,
-    version: String,
-    seen: Mutex<Vec<String>>,
-}
-
-impl Row {
-    /// A program, by the name that people know it by, with the version that this image has.
-    pub fn of(program: &str, image: &str) -> Self {
-        let version = std::fs::read_to_string(parts(image).1.join("version")).expect("the image has a version");
-        Self { program: program.into(), version: version.trim().into(), seen: Mutex::default() }
-    }
-
-    /// The version of a package in an image, for a program that is not the one which the image is named by.
-    pub fn package(program: &str, image: &str, package: &str) -> Self {
-        let versions = std::fs::read_to_string(parts(image).1.join("versions")).expect("the image has versions");
-        let version = versions.lines().find_map(|line| line.strip_prefix(&format!("{package} ")));
-        let version = version.unwrap_or_else(|| panic!("no package {package} in {image}"));
-        Self { program: program.into(), version: version.into(), seen: Mutex::default() }
-    }
-
-    /// This project's own program.
-    pub fn own() -> Self {
-        Self { program: "rcr".into(), version: env!("CARGO_PKG_VERSION").into(), seen: Mutex::default() }
-    }
-
-    /// Notes what was seen; once is enough.
-    pub fn saw(&self, what: &str) {
-        let mut seen = self.seen.lock().unwrap();
-        if !seen.iter().any(|known| known == what) {
-            seen.push(what.to_owned());
-        }
-    }
-
-    /// The test has ended well.
-    pub fn end(&self) {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        assert!(!seen.is_empty(), "a row without anything seen");
-        record(&serde_json::json!({ "program": self.program, "version": self.version, "seen": seen }));
-    }
-
-    /// The program can't run for a reason that was seen, too.
-    pub fn cannot(&self, reason: &str) {
-        record(&serde_json::json!({ "program": self.program, "version": self.version, "reason": reason }));
-    }
-}
-
-/// Where rows are kept until they are a table.
-pub fn results() -> PathBuf {
-    bin().join("compatibility-rows")
-}
-
-fn record(row: &serde_json::Value) {
-    let folder = results();
-    std::fs::create_dir_all(&folder).expect("a folder for rows");
-    let program = row["program"].as_str().expect("a name");
-    let name: String = program.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    std::fs::write(folder.join(name + ".json"), row.to_string()).expect("write the row");
 }
 
 /// One connection from here to the host's published port: what came until the wanted text did, or the end.

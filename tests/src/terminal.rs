@@ -37,11 +37,16 @@ impl Terminal {
         drop(command);
         let master = File::from(pty.master);
         let seen = Arc::new(Mutex::new(String::new()));
-        let (mut reader, sink) = (master.try_clone().unwrap(), seen.clone());
+        let (mut reader, mut answers, sink) = (master.try_clone().unwrap(), master.try_clone().unwrap(), seen.clone());
         std::thread::spawn(move || {
             let mut buffer = [0u8; 4096];
             while let Ok(got @ 1..) = reader.read(&mut buffer) {
-                sink.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..got]));
+                let text = String::from_utf8_lossy(&buffer[..got]);
+                // Where is the cursor? Editors of lines ask, and wait for what every terminal answers.
+                if text.contains("\x1b[6n") {
+                    let _ = answers.write_all(b"\x1b[1;1R");
+                }
+                sink.lock().unwrap().push_str(&text);
             }
         });
         Self { master, child, seen }

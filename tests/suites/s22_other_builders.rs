@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use tests::Host;
 use tests::archive::Archive;
-use tests::images::{base, count};
+use tests::images::{base, count, pull, skopeo};
+use tests::registry::Real;
 
 fn digest(bytes: &[u8]) -> String {
     rcr_images::Digest::of(bytes).to_string()
@@ -82,6 +83,81 @@ fn one_layer_many_times_and_empty_ones() {
     host.ok(&["rmi", "many:1", "twice:1"]);
     load(&host, &saved).expect_code(0);
     assert_eq!(run(&host, "many", "cat d/same"), "from b");
+}
+
+/// The host's busybox, which is static.
+fn static_program() -> &'static str {
+    let found = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| std::path::Path::new(path).exists());
+    found.expect("busybox is needed: make setup-test")
+}
+
+/// Runs a static program of the host in an image that has nothing, with a new volume and one that the image wants.
+#[track_caller]
+fn in_nothing(host: &Host, name: &str, script: &str) -> String {
+    let bind = format!("{}:/bin/busybox:ro", static_program());
+    host.ok(&["run", "--rm", "-v", &bind, "-v", "fresh:/fresh", name, "/bin/busybox", "sh", "-c", script])
+}
+
+#[test]
+fn images_without_a_layer() {
+    let host = Host::bare();
+    let registry = Real::start(&host, None);
+    let all = config(&[], json!({"Env": ["WHO=nothing"], "Volumes": {"/data": {}}, "WorkingDir": "/made/of/nothing"}));
+    let script = "b=/bin/busybox; $b pwd; echo $WHO; echo x > /data/x && echo x > /fresh/x && echo x > /x && $b cat /x; $b stat -c %a /";
+    let want = "/made/of/nothing\nnothing\nx\n755";
+    let load_it = |name: &str| {
+        let ran = load(&host, &host.scratch().join(format!("{name}.tar")));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}: {ran:?}");
+    };
+    // As Docker saves it, and with what a list of nothing may look like.
+    docker(&host, "none", &[], &all);
+    load_it("none");
+    assert_eq!(in_nothing(&host, "none:1", script), want);
+    for (name, ids, layers) in [("null", Some(Value::Null), Value::Null), ("missing", None, Value::Null)] {
+        let mut odd = all.clone();
+        match ids {
+            Some(ids) => odd["rootfs"]["diff_ids"] = ids,
+            None => drop(odd["rootfs"].as_object_mut().unwrap().remove("diff_ids")),
+        }
+        let list = json!([{ "Config": "c.json", "RepoTags": [format!("{name}:1")], "Layers": layers }]);
+        let archive = Archive::new().file("c.json", odd.to_string().as_bytes());
+        let bytes = archive.file("manifest.json", list.to_string().as_bytes()).end();
+        std::fs::write(host.scratch().join(format!("{name}.tar")), bytes).unwrap();
+        load_it(name);
+        assert_eq!(in_nothing(&host, &format!("{name}:1"), script), want, "{name}");
+    }
+    // As a real builder begins each of its images.
+    let folder = host.scratch();
+    let (layout, file) = (folder.join("layout"), folder.join("umoci.tar"));
+    host.netns.run(&format!("umoci init --layout {}", layout.display()));
+    host.netns.run(&format!("umoci new --image {}:1", layout.display()));
+    host.netns.run(&format!("umoci config --image {}:1 --config.env WHO=nothing", layout.display()));
+    skopeo(&host, &format!("copy oci:{}:1 oci-archive:{}:umoci:1", layout.display(), file.display()));
+    load_it("umoci");
+    assert_eq!(in_nothing(&host, "umoci:1", "echo $WHO"), "nothing");
+    // What is not there is named; a start that failed leaves nothing.
+    let ran = host.rcr(&["run", "--rm", "none:1", "sh"]);
+    assert!(ran.code == 127 && ran.stderr.contains("sh"), "{ran:?}");
+    assert_eq!(host.ok(&["ps", "-aq"]), "");
+    // Out and in again, by an archive and by a registry; it can be stopped and started, too.
+    let saved = folder.join("saved.tar");
+    host.ok(&["save", "-o", saved.to_str().unwrap(), "none:1"]);
+    let name = format!("{}/none:1", registry.name);
+    host.ok(&["image", "tag", "none:1", &name]);
+    host.ok(&["push", &name]);
+    for image in ["none:1", "null:1", "missing:1", "umoci:1", &name] {
+        host.ok(&["rmi", image]);
+    }
+    load_it("saved");
+    assert_eq!(in_nothing(&host, "none:1", script), want);
+    pull(&host, &name);
+    assert_eq!(in_nothing(&host, &name, script), want);
+    let bind = format!("{}:/busybox:ro", static_program());
+    host.ok(&["run", "-d", "--name", "stays", "-v", &bind, &name, "/busybox", "sleep", "1000"]);
+    host.ok(&["exec", "stays", "/busybox", "touch", "/mine"]);
+    host.ok(&["restart", "-t", "0", "stays"]);
+    host.ok(&["exec", "stays", "/busybox", "test", "-e", "/mine"]);
+    host.ok(&["image", "check"]);
 }
 
 #[test]

@@ -185,6 +185,31 @@ fn a_terminal_that_hangs_up_ends_the_client_and_not_the_container() {
     assert_eq!(host.inspect("t", "/State/Status"), "running");
 }
 
+/// systemd closes its console and opens it for each line; so does a login.
+#[test]
+fn a_terminal_that_its_last_program_closed_can_be_opened_again() {
+    let host = Host::new();
+    let script = |name: &str| {
+        format!(
+            "t={name}; exec </dev/null >/dev/null 2>&1; i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo again-$i > $t; sleep 0.02; done; \
+             read -r typed < $t; echo got-$typed > $t; exit 7"
+        )
+    };
+    host.ok(&["run", "-dit", "--name", "console", "alpine", "sh", "-c", &script("/dev/console")]);
+    eventually("the log has it", || host.ok(&["logs", "console"]).contains("again-50"));
+    let mut terminal = Terminal::start(host.command(&["attach", "console"]));
+    terminal.send("word\r");
+    terminal.expect("got-word");
+    assert_eq!(terminal.wait(), 7);
+    assert_eq!(host.inspect("console", "/State/ExitCode"), 7);
+    sleeper(&host);
+    let mut terminal = Terminal::start(host.command(&["exec", "-it", "c", "sh", "-c", &script("$(tty)")]));
+    terminal.expect("again-50");
+    terminal.send("word\r");
+    terminal.expect("got-word");
+    assert_eq!(terminal.wait(), 7);
+}
+
 #[test]
 fn a_program_that_ignores_signals_can_be_left() {
     let host = Host::new();

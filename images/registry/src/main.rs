@@ -10,6 +10,7 @@
 //! | [`refusal`] | what the client crate's errors mean to a user |
 #![forbid(unsafe_code)]
 
+mod context;
 mod credentials;
 mod endpoint;
 mod refusal;

@@ -1,6 +1,7 @@
 //! Requests in, answers out: one thread reads the socket, each request has a thread: there are few, and each is busy hashing and
 //! decrypting.
 
+use crate::context::{Context, Teller};
 use crate::credentials::Store as Credentials;
 use crate::endpoint::Endpoints;
 use crate::{refusal, transfer};
@@ -10,35 +11,6 @@ use rcr_images::unpack::sandbox;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
-
-/// What all tasks share.
-pub struct Context {
-    pub session: Session,
-    pub endpoints: Endpoints,
-    pub credentials: Credentials,
-    socket: Mutex<UnixStream>,
-}
-
-impl Context {
-    /// Sends an answer. Nobody listens: then nobody needs it.
-    fn answer(&self, id: u64, answer: Answer) {
-        if let Ok(socket) = self.socket.lock() {
-            let _ = send_frame(&socket, &Reply { id, answer }, &[]);
-        }
-    }
-}
-
-/// Tells of things that are tried again.
-pub struct Teller<'a> {
-    context: &'a Context,
-    id: u64,
-}
-
-impl Teller<'_> {
-    pub fn again(&self, why: String) {
-        self.context.answer(self.id, Answer::Again(why));
-    }
-}
 
 /// Serves until the other side closes.
 pub fn serve(socket: UnixStream) -> Result<(), String> {

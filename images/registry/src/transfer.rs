@@ -1,8 +1,8 @@
 //! Manifests and blobs, resumed and retried.
 
+use crate::context::{Context, Teller};
 use crate::endpoint::Endpoint;
 use crate::refusal::{Trouble, other, translate};
-use crate::session::{Context, Teller};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use oci_client::RegistryOperation;

@@ -5,10 +5,11 @@
 
 use super::folder::Folder;
 use super::{CONTAINERD_NAME, DockerImage};
+use crate::folder::private_folder;
 use crate::import::{describe_manifest, media_type};
 use crate::layer::{self, Passed};
 use crate::remote::document::{self, Document, LayerPlan, Platform, check_bytes, digest_of};
-use crate::store::{Busy, REF_NAME, private_folder};
+use crate::store::{Busy, REF_NAME};
 use crate::unpack::wire::Job;
 use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use oci_spec::image::{Descriptor, MediaType};

@@ -3,8 +3,9 @@
 use super::client::Remote;
 use super::document::{self, Document, LayerPlan, check_bytes, digest_of};
 use super::wire::{Call, RefusalKind};
+use crate::folder::private_folder;
 use crate::layer::{self, Passed, Stopped};
-use crate::store::{Busy, Claim, private_folder};
+use crate::store::{Busy, Claim};
 use crate::unpack::wire::Job;
 use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use oci_spec::image::{Descriptor, ImageManifest, MediaType};

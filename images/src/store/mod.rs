@@ -18,6 +18,7 @@ pub use gc::{Pruned, Users};
 pub use work::{Busy, Claim, WriteLock};
 
 use crate::digest::Hasher;
+use crate::folder::private_folder;
 use crate::remote::document;
 use crate::{Digest, Doing, Error, Reference};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest};
@@ -322,11 +323,6 @@ fn name_of(descriptor: &Descriptor) -> Option<&str> {
 /// Seconds since the epoch of an RFC 3339 time.
 fn seconds(time: &str) -> Option<i64> {
     time.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
-}
-
-/// A folder of root's own, with its parents.
-pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Writes beside, syncs, renames: a reader sees the old file or the new one, also after a power cut.

@@ -8,7 +8,8 @@
 //!
 //! Locks are flock(2): they go with the process that held them.
 
-use super::{Store, private_folder};
+use super::Store;
+use crate::folder::private_folder;
 use crate::{Digest, Doing, Error};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;

@@ -10,6 +10,7 @@ mod headers;
 pub mod packed;
 pub mod pipe;
 mod place;
+mod reporter;
 pub mod sandbox;
 mod sparse;
 pub mod wire;

@@ -1,8 +1,8 @@
 //! The packed side of a layer: reading and keeping it, and taking its compression off.
 
 use super::pipe::{PIECE, Piece, Pieces};
+use super::reporter::Reporter;
 use super::wire::{Compression, Job};
-use super::worker::Reporter;
 use crate::digest::Hasher;
 use crate::{Digest, Doing, Error};
 use flate2::bufread::MultiGzDecoder;

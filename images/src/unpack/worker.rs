@@ -7,6 +7,7 @@
 //! Each arrow is a bounded queue between threads, so that all of it overlaps and memory stays small.
 
 use super::pipe::{self, Pieces};
+use super::reporter::Reporter;
 use super::wire::{Digests, Job, Report, Trouble};
 use super::{packed, sandbox};
 use crate::digest::Hasher;
@@ -19,55 +20,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
-
-/// Where the report goes, and what it counts.
-pub(super) struct Reporter {
-    /// The report, and when it last told of progress.
-    out: Mutex<(Box<dyn Write + Send>, Instant)>,
-    packed: AtomicU64,
-    unpacked: AtomicU64,
-}
-
-/// How often progress is told at most.
-const TELL: Duration = Duration::from_millis(100);
-
-impl Reporter {
-    fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out: Mutex::new((out, Instant::now())), packed: AtomicU64::new(0), unpacked: AtomicU64::new(0) }
-    }
-
-    /// One line; a reader that is gone has its reasons.
-    fn say(&self, report: &Report) {
-        let Ok(mut line) = serde_json::to_vec(report) else { return };
-        line.push(b'\n');
-        if let Ok(mut out) = self.out.lock() {
-            let _ = out.0.write_all(&line);
-        }
-    }
-
-    pub(super) fn count_packed(&self, bytes: usize) -> u64 {
-        let all = self.packed.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        let due = self.out.lock().is_ok_and(|mut out| {
-            let due = out.1.elapsed() >= TELL;
-            if due {
-                out.1 = Instant::now();
-            }
-            due
-        });
-        if due {
-            self.say(&Report::Progress { packed: all, unpacked: self.unpacked.load(Ordering::Relaxed) });
-        }
-        all
-    }
-
-    pub(super) fn count_unpacked(&self, bytes: usize) -> u64 {
-        self.unpacked.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
-    }
-
-    pub(super) fn packed(&self) -> u64 {
-        self.packed.load(Ordering::Relaxed)
-    }
-}
 
 /// Does the job that is written in the argument; false if it failed, which the report explains.
 pub fn main(job: &str) -> bool {

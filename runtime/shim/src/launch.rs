@@ -7,6 +7,7 @@ use crate::init::compiled::{CompiledPlan, Target};
 use crate::init::handshake::{self, Message, Stage};
 use crate::init::plan::InitPlan;
 use crate::sys::clone::{Cloned, NAMESPACES, clone3};
+use crate::terminal;
 use nix::errno::Errno;
 use rcr_base::errno;
 use rustix::fs::{Mode, OFlags};
@@ -24,6 +25,9 @@ pub struct Running {
     /// stdout and stderr, as far as they are open; the terminal's master stands for both in the first place.
     outputs: [Option<OwnedFd>; 2],
     pub terminal: bool,
+    /// The terminal's other side, when nobody in the container has it open.
+    held: Option<OwnedFd>,
+    ended: bool,
 }
 
 impl Running {
@@ -37,9 +41,21 @@ impl Running {
         if self.terminal { self.output(Stream::Stdout) } else { self.stdin.as_ref().map(|fd| fd.as_fd()) }
     }
 
-    /// The stream has ended.
+    /// Nobody has the other side open. A pipe has ended then; a terminal is opened again by whoever knows its name, until init ends.
     pub fn close_output(&mut self, stream: Stream) {
-        self.outputs[stream as usize] = None;
+        self.held = match self.output(stream) {
+            Some(master) if self.terminal && !self.ended => terminal::hold(master).ok(),
+            _ => None,
+        };
+        if self.held.is_none() {
+            self.outputs[stream as usize] = None;
+        }
+    }
+
+    /// Init has ended: what there is to read is all there will be.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.held = None;
     }
 
     /// Makes our ends non-blocking.
@@ -115,7 +131,7 @@ pub fn launch(
         (true, Some(master)) => [Some(master), None],
         (true, None) => return Err(failure("receive the container's terminal")(Errno::EBADMSG)),
     };
-    let running = Running { pid, pidfd, stdin: pipes.stdin, outputs, terminal };
+    let running = Running { pid, pidfd, stdin: pipes.stdin, outputs, terminal, held: None, ended: false };
     running.unblock();
     Ok(running)
 }

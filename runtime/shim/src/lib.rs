@@ -21,6 +21,7 @@
 //! | [`tiny_init`] | `--init`: the same file as a container's first process |
 //! | [`state`], [`process`] | what is known of a container's process, and naming one so that no other is mistaken for it |
 //! | [`init`] | the init plan, and the child that runs it between clone3(2) and execve(2) |
+//! | [`terminal`] | terminals whose other side nobody has open |
 //! | [`passing`] | descriptors over sockets |
 //! | [`sys`] | this crate's `unsafe` |
 
@@ -37,4 +38,5 @@ pub mod protocol;
 pub mod server;
 pub mod state;
 pub mod sys;
+pub mod terminal;
 pub mod tiny_init;

@@ -6,7 +6,7 @@ use crate::container::config::Config;
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
 use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
 use rcr_shim::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MS_PRIVATE: u64 = libc::MS_PRIVATE;
 const MS_SLAVE: u64 = libc::MS_SLAVE;
@@ -58,14 +58,15 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
     for path in linux.readonly_paths().iter().flatten() {
         late_ops.push(InitOp::ReadOnly { path: relative(path) });
     }
+    let mountpoint = facts.run_dir.join("rootfs");
     Ok(InitPlan {
         hostname: spec.hostname().clone(),
         domainname: spec.domainname().clone(),
         root: RootPlan {
-            lower: config.image.layers.clone(),
+            lower: lower(config, &mountpoint),
             upper: facts.container_dir.join("snapshot/upper"),
             work: facts.container_dir.join("snapshot/work"),
-            mountpoint: facts.run_dir.join("rootfs"),
+            mountpoint,
             read_only: config.read_only,
             volatile: config.auto_remove,
         },
@@ -73,6 +74,15 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         late_ops,
         process: process_plan(spec, config, facts)?,
     })
+}
+
+/// What lies below the container's own layer. An image may have no layer at all, but overlayfs takes no fewer than one: the empty folder
+/// that it is mounted on does.
+fn lower(config: &Config, mountpoint: &Path) -> Vec<PathBuf> {
+    match config.image.layers.is_empty() {
+        true => vec![mountpoint.to_owned()],
+        false => config.image.layers.clone(),
+    }
 }
 
 fn process_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<ProcessPlan, BundleError> {

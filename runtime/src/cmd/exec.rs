@@ -107,6 +107,7 @@ fn relay(
         sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],
         limits: [usize::MAX; 2],
         terminal,
+        held: None,
         outputs,
         to_send: Vec::new(),
         code: None,
@@ -171,6 +172,8 @@ struct Relay {
     target: i32,
     keys: DetachKeys,
     terminal: Option<OwnedFd>,
+    /// Its other side, when no program has it open: a login closes it and opens it again.
+    held: Option<OwnedFd>,
     /// stdout and stderr, until their ends; a terminal stands for both.
     outputs: [Option<OwnedFd>; 2],
     sinks: [Sink; 2],
@@ -260,6 +263,7 @@ impl Relay {
             );
         };
         self.code = Some(code);
+        self.held = None;
         for n in 0..2 {
             let Some(output) = &self.outputs[n] else { continue };
             self.limits[n] = rustix::io::ioctl_fionread(output).map_or(0, |bytes| bytes as usize);
@@ -296,7 +300,13 @@ impl Relay {
     fn copy_out(&mut self, n: usize) -> Outcome<()> {
         let Some(output) = &self.outputs[n] else { return Ok(()) };
         match self.sinks[n].fill_from(output.as_fd(), self.limits[n]).map_err(unwritten)? {
-            None => self.outputs[n] = None,
+            None => {
+                let held = self.terminal.as_ref().filter(|_| self.code.is_none());
+                self.held = held.and_then(|terminal| rcr_shim::terminal::hold(terminal.as_fd()).ok());
+                if self.held.is_none() {
+                    self.outputs[n] = None;
+                }
+            }
             Some(moved) if self.code.is_some() => {
                 self.limits[n] -= moved;
                 if self.limits[n] == 0 {

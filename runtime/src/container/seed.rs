@@ -67,6 +67,10 @@ fn empty(folder: &Path) -> io::Result<()> {
 
 /// In a thread of its own: mounts the layers over the volume's folder, as this thread alone sees it, and copies.
 fn fill(folder: &Path, layers: &[PathBuf], target: &str) -> Outcome<()> {
+    // An image without a layer has nothing anywhere.
+    if layers.is_empty() {
+        return Ok(());
+    }
     let data = open_folder(&folder.join(DATA)).doing(|| "open the volume")?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).doing(|| "make a mount namespace")?;
     rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)

@@ -5,8 +5,10 @@
 //!     compatibility write     writes the page
 //!
 //! Versions come with Debian's updates: they may differ from the page's without a failure.
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::unwrap_used)]
 
+use ::tests::real::Check;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,40 +18,74 @@ const HEAD: &str = "# What runs on rcr
 Written by the tests (`make compatibility`): each row is a program of Debian that `tests/real/` packs into an image with the shape that
 its popular image has, and uses as its users do. `make test` runs all of them, and fails when this page names others than it ran.
 
-| program | version | what was checked |
-|---|---|---|
+Every program is put to the same checks. *by name*: a client in another container reaches it by its name. *`-p`*: a client outside of the
+host reaches it by its published port. *volume*: data in a named volume survives `rm` and is there in a new container. *logs*: `rcr logs`
+has what it says. *`exec -it`*: somebody works beside it on a terminal. *memory*: `--memory` is what it sees. *stop*: `rcr stop` ends it
+the graceful way, within its time. `-` is where there is nothing to ask; the reasons are below the table.
+
 ";
 
-/// A line of the table, by the name that sorts it.
-fn rows() -> BTreeMap<String, String> {
+/// What the tests left, by the name that sorts it.
+fn rows() -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
     for entry in std::fs::read_dir(::tests::real::results()).into_iter().flatten().flatten() {
         let text = std::fs::read(entry.path()).expect("read a row");
-        let row: serde_json::Value = serde_json::from_slice(&text).expect("a row is JSON");
-        let (program, version) =
-            (row["program"].as_str().expect("a name"), row["version"].as_str().expect("a version"));
-        let what = match row["reason"].as_str() {
-            Some(reason) => format!("does not run: {reason}"),
-            None => {
-                let seen = row["seen"].as_array().expect("what was seen");
-                seen.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join("; ")
-            }
-        };
-        rows.insert(program.to_lowercase(), format!("| {program} | {version} | {what} |"));
+        let row: Value = serde_json::from_slice(&text).expect("a row is JSON");
+        rows.insert(row["program"].as_str().expect("a name").to_lowercase(), row);
     }
     rows
 }
 
+/// The head of the table.
+fn head() -> String {
+    let titles: Vec<&str> = Check::ALL.into_iter().map(Check::title).collect();
+    format!("| program | version | {} | and |\n|---|---|{}---|\n", titles.join(" | "), "---|".repeat(titles.len()))
+}
+
+/// A line of the table.
+fn line(row: &Value) -> String {
+    let cell = |check: Check| if row["checks"][check.title()].is_null() { "yes" } else { "-" };
+    let cells: Vec<&str> = Check::ALL.into_iter().map(cell).collect();
+    let more = row["more"].as_array().expect("what was seen beside");
+    let more: Vec<&str> = more.iter().filter_map(Value::as_str).collect();
+    let (program, version) = (row["program"].as_str().expect("a name"), row["version"].as_str().expect("a version"));
+    format!("| {program} | {version} | {} | {} |", cells.join(" | "), more.join("; "))
+}
+
+/// Why cells are empty: a line for each reason.
+fn reasons(rows: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for row in rows.values() {
+        let mut own: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for check in Check::ALL {
+            if let Some(why) = row["checks"][check.title()].as_str() {
+                own.entry(why).or_default().push(check.title());
+            }
+        }
+        for (why, checks) in own {
+            let checks = if checks.len() == Check::ALL.len() { "all".to_owned() } else { checks.join(", ") };
+            reasons.entry(why).or_default().push(format!("{} ({checks})", row["program"].as_str().expect("a name")));
+        }
+    }
+    reasons.into_iter().map(|(why, programs)| format!("- {why}: {}", programs.join(", "))).collect()
+}
+
+/// The page.
+fn page(rows: &BTreeMap<String, Value>) -> String {
+    let lines: Vec<String> = rows.values().map(line).collect();
+    format!("{HEAD}{}{}\n\nWhere there is nothing to ask:\n\n{}\n", head(), lines.join("\n"), reasons(rows).join("\n"))
+}
+
 /// A row without its version, which is no reason to fail.
 fn without_version(line: &str) -> Option<String> {
-    let mut cells = line.strip_prefix("| ")?.split(" | ");
-    let (program, _, what) = (cells.next()?, cells.next()?, cells.next()?);
+    let (program, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+    let (_, what) = rest.split_once(" | ")?;
     Some(format!("{program}: {what}"))
 }
 
 fn main() -> ExitCode {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md");
-    let ran: Vec<String> = rows().into_values().collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md");
+    let rows = rows();
     match std::env::args().nth(1).as_deref() {
         Some("begin") => {
             let folder = ::tests::real::results();
@@ -59,10 +95,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("write") => {
-            std::fs::write(&page, format!("{HEAD}{}\n", ran.join("\n"))).expect("write docs/compatibility.md");
+            std::fs::write(&path, page(&rows)).expect("write docs/compatibility.md");
             ExitCode::SUCCESS
         }
-        Some("check") => check(&std::fs::read_to_string(&page).unwrap_or_default(), &ran),
+        Some("check") => check(&std::fs::read_to_string(&path).unwrap_or_default(), &rows),
         _ => {
             eprintln!("usage: compatibility begin|check|write");
             ExitCode::from(64)
@@ -71,19 +107,23 @@ fn main() -> ExitCode {
 }
 
 /// What is wrong with the page, line by line.
-fn differences(page: &str, ran: &[String]) -> Vec<String> {
+fn differences(page: &str, rows: &BTreeMap<String, Value>) -> Vec<String> {
     let table = page.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
-    let written: Vec<String> = table.filter_map(without_version).collect();
-    let ran: Vec<String> = ran.iter().filter_map(|line| without_version(line)).collect();
+    let (mut written, rest): (Vec<&str>, Vec<&str>) = table.partition(|line| line.starts_with("| "));
+    written.retain(|line| without_version(line).is_some());
+    let mut written: Vec<String> = written.into_iter().filter_map(without_version).collect();
+    let mut ran: Vec<String> = rows.values().filter_map(|row| without_version(&line(row))).collect();
+    written.extend(rest.into_iter().filter(|line| line.starts_with("- ")).map(str::to_owned));
+    ran.extend(reasons(rows));
     let missing = ran.iter().filter(|row| !written.contains(row)).map(|row| format!("lacks: {row}"));
     let stale = written.iter().filter(|row| !ran.contains(row)).map(|row| format!("was not seen: {row}"));
     missing.chain(stale).collect()
 }
 
-fn check(page: &str, ran: &[String]) -> ExitCode {
-    let wrong = differences(page, ran);
-    if wrong.is_empty() && !ran.is_empty() {
-        println!("docs/compatibility.md: {} programs", ran.len());
+fn check(page: &str, rows: &BTreeMap<String, Value>) -> ExitCode {
+    let wrong = differences(page, rows);
+    if wrong.is_empty() && !rows.is_empty() {
+        println!("docs/compatibility.md: {} programs", rows.len());
         return ExitCode::SUCCESS;
     }
     eprintln!("docs/compatibility.md is not what was seen (`make compatibility` writes it):");
@@ -93,18 +133,39 @@ fn check(page: &str, ran: &[String]) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEAD, differences};
+    use super::{Check, differences, page};
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    fn rows(programs: &[(&str, &str, &str)]) -> BTreeMap<String, Value> {
+        let row = |(program, version, more): &(&str, &str, &str)| {
+            let mut checks: BTreeMap<&str, Option<&str>> =
+                Check::ALL.iter().map(|check| (check.title(), None)).collect();
+            checks.insert(Check::Volume.title(), Some("keeps nothing"));
+            (
+                program.to_lowercase(),
+                json!({ "program": program, "version": version, "checks": checks, "more": [more] }),
+            )
+        };
+        programs.iter().map(row).collect()
+    }
 
     #[test]
     fn a_page_that_lacks_a_program_or_names_another_is_found_and_a_version_is_no_matter() {
-        let ran = ["| redis | 7.0.15 | logs |".to_owned(), "| nginx | 1.22.1 | logs |".to_owned()];
-        let page = |rows: &str| format!("{HEAD}{rows}\n");
-        assert_eq!(differences(&page("| nginx | 1.24.0 | logs |\n| redis | 7.2.0 | logs |"), &ran), [""; 0]);
-        assert_eq!(differences(&page("| nginx | 1.22.1 | logs |"), &ran), ["lacks: redis: logs |"]);
-        let more = page("| nginx | 1.22.1 | logs |\n| redis | 7.0.15 | logs |\n| squid | 5.7 | logs |");
-        assert_eq!(differences(&more, &ran), ["was not seen: squid: logs |"]);
-        let other = page("| nginx | 1.22.1 | logs; exec -it |\n| redis | 7.0.15 | logs |");
-        assert_eq!(differences(&other, &ran).len(), 2);
-        assert_eq!(differences("", &ran).len(), 2);
+        let ran = rows(&[("redis", "7.0.15", "logs"), ("nginx", "1.22.1", "logs")]);
+        assert_eq!(
+            differences(&page(&rows(&[("nginx", "1.24.0", "logs"), ("redis", "7.2.0", "logs")])), &ran),
+            [""; 0]
+        );
+        // A row, and the line of reasons.
+        assert_eq!(differences(&page(&rows(&[("nginx", "1.22.1", "logs")])), &ran).len(), 3);
+        let more = rows(&[("nginx", "1.22.1", "logs"), ("redis", "7.0.15", "logs"), ("squid", "5.7", "logs")]);
+        assert!(differences(&page(&more), &ran).iter().any(|line| line.starts_with("was not seen: squid")));
+        let other = rows(&[("nginx", "1.22.1", "logs; exec -it"), ("redis", "7.0.15", "logs")]);
+        assert_eq!(differences(&page(&other), &ran).len(), 2);
+        let mut empty = ran.clone();
+        empty.get_mut("redis").unwrap()["checks"][Check::Stop.title()] = json!("never ends");
+        assert_eq!(differences(&page(&empty), &ran).len(), 4, "a cell that was empty is full now");
+        assert_eq!(differences("", &ran).len(), 3);
     }
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 impl Shim {
     /// Init has ended. True: so does the shim.
     pub(super) fn on_exit(&mut self) -> bool {
-        let Some(running) = &self.running else { return false };
+        let Some(running) = &mut self.running else { return false };
         let Ok(Some(status)) =
             waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
         else {
@@ -26,6 +26,7 @@ impl Shim {
             (None, Some(signal)) => 128 + signal,
             (None, None) => 128 + libc::SIGKILL,
         };
+        running.end();
         // All other processes of the pid namespace are gone by now, so what the pipes hold is all there will be.
         while self.copy_output(Stream::Stdout) {}
         while self.copy_output(Stream::Stderr) {}

@@ -8,6 +8,7 @@
 //! | [`firewall`] | PURE: the nftables tables as data |
 //! | [`ipam`] | PURE: subnets and addresses |
 //! | [`ports`] | PURE: published ports, who has which |
+//! | [`marks`] | PURE: the marks that objects of ours carry |
 //! | [`keys`] | PURE: this host's WireGuard keys |
 //! | [`kernel`] | EFFECTS: does and undoes what a plan says; netlink, nftables, sysctls, namespaces |
 //! | [`ledger`] | the only place that journals, applies and undoes; owns the store and the kernel |
@@ -32,6 +33,7 @@ pub mod kernel;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod marks;
 pub mod model;
 pub mod plan;
 pub mod ports;

@@ -24,9 +24,8 @@ use crate::{Digest, Doing, Error, Reference};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageIndexBuilder, ImageManifest};
 use rcr_base::ImageLimits;
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The annotation that names an image in an index (image-spec, annotations.md).

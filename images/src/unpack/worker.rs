@@ -13,13 +13,10 @@ use super::{packed, sandbox};
 use crate::digest::Hasher;
 use crate::{Digest, Error};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant};
 
 /// Does the job that is written in the argument; false if it failed, which the report explains.
 pub fn main(job: &str) -> bool {

@@ -6,6 +6,7 @@ use super::state::Daemon;
 use crate::clock::unix_time;
 use crate::drivers::lan::{self, Claim, Refusal};
 use crate::kernel::{Journal, is_wireless, load_dummy_module};
+use crate::marks::is_our_vlan;
 use crate::model::{Network, Parent, Shim, Subnet};
 use crate::plan::{Child, Observed, Op};
 use crate::random::{no_random, random_mac};
@@ -103,7 +104,7 @@ impl Daemon {
                 name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
             return Ok(Parent::Own(name));
         };
-        let foreign = seen.links.get(&wanted).filter(|link| !lan::is_our_vlan(&wanted, link));
+        let foreign = seen.links.get(&wanted).filter(|link| !is_our_vlan(&wanted, link));
         let parent = match lan::vlan_of(&wanted) {
             Some((on, id)) if foreign.is_none() => Parent::Vlan { name: wanted.clone(), on, id },
             _ => Parent::Given(wanted.clone()),

@@ -1,6 +1,7 @@
 //! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
 
 use super::{default_routes, endpoint_sysctls, shim};
+use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
@@ -9,22 +10,6 @@ use std::net::IpAddr;
 
 /// A dummy's MTU where the user names none, in bytes.
 const ETHERNET_MTU: u32 = 1500;
-
-/// The alias of VLAN links that we made: networks share them.
-pub fn vlan_alias(name: &IfName) -> String {
-    format!("rcr:vlan:{name}")
-}
-
-/// The group that a VLAN link of ours is in from its creation until it has its alias, which the kernel takes only in a message of its own.
-pub const UNFINISHED: u32 = 0x0072_6372;
-
-/// Whether a VLAN link is one that we made.
-pub fn is_our_vlan(name: &IfName, seen: &LinkSeen) -> bool {
-    match &seen.alias {
-        Some(alias) => *alias == vlan_alias(name),
-        None => seen.group == UNFINISHED,
-    }
-}
 
 /// The kind of a driver's links.
 pub fn child(driver: &DriverSpec) -> Option<Child> {

@@ -14,14 +14,12 @@
 
 use crate::firewall::{Element, Set};
 use crate::keys::by_which;
+use crate::marks::WIREGUARD;
 use crate::model::Facts;
 use crate::plan::{Op, Plan};
 use ipnet::{IpNet, Ipv6Net};
 use netd_api::{IfName, KeyInfo, PublicKey};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
-/// Every link of this kind has it, and no other.
-pub const ALIAS: &str = "rcr:wireguard";
 /// What all inner addresses begin with: `fd`, and "rcrwg" in ASCII (RFC 4193). They are on no wire; each has a route of its own.
 const PREFIX: [u8; 6] = [0xfd, 0x72, 0x63, 0x72, 0x77, 0x67];
 
@@ -62,7 +60,7 @@ pub fn links(own: &[KeyInfo], peers: &[Peer], facts: &Facts) -> Plan {
     let reachable: Vec<&Peer> = peers.iter().filter(|p| p.address.is_ipv4() == underlay.is_ipv4()).collect();
     for key in own {
         let Some(name) = link_name(key.generation) else { continue };
-        let (generation, port, alias) = (key.generation, key.port, ALIAS.to_owned());
+        let (generation, port, alias) = (key.generation, key.port, WIREGUARD.to_owned());
         plan.host(Op::WireGuard { name: name.clone(), generation, port, mtu, alias }, "one per key of this host");
         let on = Op::Sysctl { key: format!("net/ipv6/conf/{name}/disable_ipv6"), value: "0".into(), undo: None };
         plan.host(on, "inner addresses are IPv6");

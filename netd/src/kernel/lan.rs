@@ -3,7 +3,7 @@
 use super::KernelError;
 use super::link::{RTM_DELLINK, RTM_NEWLINK, delete_marked, find, mark};
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
-use crate::drivers::lan::{UNFINISHED, is_our_vlan};
+use crate::marks::{UNFINISHED, is_our_vlan};
 use crate::plan::Child;
 use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode};
 use netlink_packet_core::DefaultNla;

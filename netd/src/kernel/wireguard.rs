@@ -3,9 +3,8 @@
 use super::KernelError;
 use super::link::{RTM_DELLINK, RTM_NEWLINK, find, set_mtu};
 use super::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
-use crate::drivers::lan::UNFINISHED;
-use crate::drivers::wireguard::ALIAS;
 use crate::keys::Secret;
+use crate::marks::{UNFINISHED, WIREGUARD};
 use crate::plan::LinkSeen;
 use netd_api::{IfName, PublicKey};
 use netlink_packet_core::Emitable;
@@ -139,7 +138,7 @@ pub fn add(socket: &mut Netlink, name: &IfName, mtu: u32) -> Result<(), KernelEr
     }
     // It has no MAC that would tell whose it is before it has its alias, which the kernel takes only in a message of its own: its group does.
     let mut finish = LinkMessage::default();
-    let (name, alias) = (LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(ALIAS.to_owned()));
+    let (name, alias) = (LinkAttribute::IfName(name.to_string()), LinkAttribute::IfAlias(WIREGUARD.to_owned()));
     finish.attributes = vec![name, alias, LinkAttribute::Group(0)];
     socket.request(RTM_NEWLINK, 0, &emit(&finish))
 }
@@ -164,7 +163,7 @@ pub fn delete(socket: &mut Netlink, name: &IfName) -> Result<(), KernelError> {
 
 fn is_ours(seen: &LinkSeen) -> bool {
     match &seen.alias {
-        Some(alias) => alias == ALIAS,
+        Some(alias) => alias == WIREGUARD,
         None => seen.group == UNFINISHED,
     }
 }

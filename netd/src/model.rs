@@ -44,13 +44,25 @@ pub struct Network {
 }
 
 impl Network {
+    /// The MTU that the user asked for, in bytes.
+    pub fn asked_mtu(&self) -> Option<u32> {
+        self.bridge().and_then(|o| o.mtu).or(self.driver.lan().and_then(|o| o.mtu))
+    }
+
+    /// Sets the MTU that the user asks for, in bytes.
+    pub fn ask_mtu(&mut self, mtu: u32) {
+        match &mut self.driver {
+            DriverSpec::Bridge(options) => options.mtu = Some(mtu),
+            DriverSpec::Overlay(options) => options.bridge.mtu = Some(mtu),
+            DriverSpec::Macvlan(options) => options.lan.mtu = Some(mtu),
+            DriverSpec::Ipvlan(options) => options.lan.mtu = Some(mtu),
+            DriverSpec::Host | DriverSpec::None => {}
+        }
+    }
+
     /// The bridge options, where the network has a bridge.
     pub fn bridge(&self) -> Option<&BridgeOptions> {
-        match &self.driver {
-            DriverSpec::Bridge(options) => Some(options),
-            DriverSpec::Overlay(options) => Some(&options.bridge),
-            _ => None,
-        }
+        self.driver.bridge()
     }
 
     /// Whether its containers get a link of their own, with addresses and names.

@@ -24,6 +24,12 @@ fn facts(on: bool) -> Facts {
     }
 }
 
+/// A container on a network that has just been made.
+fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
+    let driver = drivers::of(&network.driver);
+    driver.attach(network, attachment, driver.mtu(network, facts), facts)
+}
+
 fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
     let subnet = |net: &str, gateway: &str| Subnet {
         subnet: net.parse().unwrap(),
@@ -104,7 +110,7 @@ fn the_base_of_all_networks() {
 
 #[test]
 fn networks() {
-    let plan = |network: &Network| drivers::of(&network.driver).network(network, &facts(true));
+    let plan = |network: &Network| drivers::fresh(network, &facts(true));
     golden("network.txt", "create blue (bridge)", &plan(&network(|_, _| {})));
     golden(
         "network-internal.txt",
@@ -129,9 +135,7 @@ fn networks() {
 
 #[test]
 fn attachments() {
-    let plan = |network: &Network, attachment: &Attachment| {
-        drivers::of(&network.driver).attach(network, attachment, &facts(true))
-    };
+    let plan = |network: &Network, attachment: &Attachment| attach(network, attachment, &facts(true));
     let blue = network(|_, _| {});
     golden("attach.txt", "attach web to blue (bridge)", &plan(&blue, &attachment(&blue, |_| {})));
     golden(
@@ -198,10 +202,8 @@ fn name(name: &str) -> IfName {
 
 #[test]
 fn macvlan_and_ipvlan() {
-    let made = |network: &Network| drivers::of(&network.driver).network(network, &facts(true));
-    let attached = |network: &Network, attachment: &Attachment| {
-        drivers::of(&network.driver).attach(network, attachment, &facts(true))
-    };
+    let made = |network: &Network| drivers::fresh(network, &facts(true));
+    let attached = |network: &Network, attachment: &Attachment| attach(network, attachment, &facts(true));
     let vlan = Parent::Vlan { name: name("eth0.50"), on: name("eth0"), id: 50 };
     let macvlan = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), vlan);
     golden("macvlan-vlan.txt", "create blue (macvlan on eth0.50)", &made(&macvlan));
@@ -244,11 +246,11 @@ fn overlay() {
         let underlay = Some(address.parse().unwrap());
         Facts { underlay, underlay_mtu: Some(1500), ..facts(true) }
     };
-    let made = |facts: &Facts| drivers::of(&mesh.driver).network(&mesh, facts);
+    let made = |facts: &Facts| drivers::fresh(&mesh, facts);
     golden("overlay.txt", "create mesh (overlay over 192.0.2.11)", &made(&underlay("192.0.2.11")));
     golden("overlay-v6.txt", "create mesh (overlay over 2001:db8::11)", &made(&underlay("2001:db8::11")));
     golden("overlay-alone.txt", "create mesh (overlay, no cluster)", &made(&facts(true)));
-    let attached = drivers::of(&mesh.driver).attach(&mesh, &attachment(&mesh, |_| {}), &underlay("192.0.2.11"));
+    let attached = attach(&mesh, &attachment(&mesh, |_| {}), &underlay("192.0.2.11"));
     golden("overlay-attach.txt", "attach web to mesh (overlay)", &attached);
     let node: NodeId = "d".repeat(32).parse().unwrap();
     let remote = Remote {
@@ -290,7 +292,7 @@ fn encrypted_overlay() {
         Facts { underlay, underlay_mtu: Some(1500), ..facts(true) }
     };
     let (four, six) = (underlay("192.0.2.11"), underlay("2001:db8::11"));
-    let made = |facts: &Facts| drivers::of(&mesh.driver).network(&mesh, facts);
+    let made = |facts: &Facts| drivers::fresh(&mesh, facts);
     golden("overlay-encrypted.txt", "create mesh (overlay over 192.0.2.11, encrypted)", &made(&four));
     let mtus = |plan: &Plan| -> Vec<u32> {
         let mtu = |op: &Op| match op {
@@ -375,6 +377,6 @@ fn what_cannot_be_on_one_parent() {
 #[test]
 fn the_same_input_gives_the_same_plan() {
     let blue = network(|_, _| {});
-    let plan = || drivers::of(&blue.driver).network(&blue, &facts(false));
+    let plan = || drivers::fresh(&blue, &facts(false));
     assert_eq!(plan(), plan());
 }

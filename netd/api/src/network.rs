@@ -75,6 +75,15 @@ impl DriverSpec {
         }
     }
 
+    /// The options of its bridge, for drivers that make one.
+    pub fn bridge(&self) -> Option<&BridgeOptions> {
+        match self {
+            Self::Bridge(options) => Some(options),
+            Self::Overlay(options) => Some(&options.bridge),
+            _ => None,
+        }
+    }
+
     /// What macvlan and ipvlan have in common.
     pub fn lan(&self) -> Option<&LanOptions> {
         match self {

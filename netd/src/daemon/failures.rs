@@ -1,5 +1,6 @@
 //! Errors of the rooms below as answers: what was being done, why it failed, the way out.
 
+use crate::drivers::Refusal;
 use crate::ipam::IpamError;
 use crate::kernel::{ApplyError, KernelError};
 use crate::ledger::LedgerError;
@@ -109,6 +110,15 @@ pub fn ipam_failed(what: impl Into<String>, error: &IpamError) -> ApiError {
     };
     let failed = ApiError::new(kind, what).caused_by(error.to_string());
     match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// What a driver refuses, as an answer.
+pub fn refused(what: &str, refusal: Refusal) -> ApiError {
+    let failed = ApiError::new(ErrorKind::Invalid, what).caused_by(refusal.why);
+    match refusal.hint {
         Some(hint) => failed.hint(hint),
         None => failed,
     }

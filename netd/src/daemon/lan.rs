@@ -1,10 +1,10 @@
 //! Networks on a link of the host (macvlan, ipvlan): designed, refused where they cannot be, their parents shared.
 
-use super::failures::{kernel_failed, store_failed};
+use super::failures::{kernel_failed, refused, store_failed};
 use super::records::network_key;
 use super::state::Daemon;
 use crate::clock::unix_time;
-use crate::drivers::lan::{self, Claim, Refusal};
+use crate::drivers::lan::{self, Claim};
 use crate::kernel::{Journal, is_wireless, load_dummy_module};
 use crate::marks::is_our_vlan;
 use crate::model::{Network, Parent, Shim, Subnet};
@@ -20,14 +20,6 @@ const HOST: &str = "host";
 /// The name of the host's link's own address there.
 const SHIM: &str = "shim";
 
-fn refused(what: &str, refusal: Refusal) -> ApiError {
-    let failed = ApiError::new(ErrorKind::Invalid, what).caused_by(refusal.why);
-    match refusal.hint {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
-}
-
 impl Daemon {
     /// Checks what is asked for and chooses the rest. Nothing is changed.
     pub(super) fn design_lan(
@@ -39,9 +31,6 @@ impl Daemon {
         let Some(kind) = lan::child(&spec.driver) else {
             return Err(ApiError::new(ErrorKind::Invalid, what));
         };
-        if spec.driver.lan().and_then(|o| o.mtu).is_some_and(|mtu| !crate::drivers::LINK_MTUS.contains(&mtu)) {
-            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("the MTU must lie between 68 and 65535"));
-        }
         let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
         let parent = self.choose_parent(&spec.driver, kind, &id, &seen, what)?;
         self.check_kinds(kind, &parent, what)?;

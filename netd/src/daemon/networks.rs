@@ -1,6 +1,6 @@
 //! Networks: made, listed, removed; their kernel objects up and down.
 
-use super::failures::{ipam_failed, kernel_failed, ledger_failed, store_failed};
+use super::failures::{ipam_failed, kernel_failed, ledger_failed, refused, store_failed};
 use super::records::{BASE, NetworkState, network_key};
 use super::state::Daemon;
 use crate::clock::unix_time;
@@ -13,8 +13,8 @@ use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, BridgeOptions, DriverSpec, ErrorKind, GatewayMode, IfName, NetworkCreate, NetworkId, OverlayOptions,
-    PlanText, Reply, SubnetRequest,
+    ApiError, BridgeOptions, DriverSpec, ErrorKind, IfName, NetworkCreate, NetworkId, OverlayOptions, PlanText, Reply,
+    SubnetRequest,
 };
 use rcr_base::Pool;
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl Daemon {
         if self.base.is_none() && network.filtered() {
             plan.steps.extend(drivers::base(&self.facts).steps);
         }
-        plan.steps.extend(drivers::of(&network.driver).network(network, &self.facts).steps);
+        plan.steps.extend(drivers::fresh(network, &self.facts).steps);
         let title = format!("create {} ({})", network.name, network.driver.name());
         Ok(show(&title, &plan, Some(&seen)))
     }
@@ -117,32 +117,16 @@ impl Daemon {
         if self.networks.values().any(|n| n.network.name == spec.name) {
             return refuse(ErrorKind::InUse, format!("there is a network `{}` already", spec.name));
         }
+        drivers::of(&spec.driver).check(&spec).map_err(|refusal| refused(&what, refusal))?;
         let id = new_id()?;
         let (subnets, interface) = match &spec.driver {
             DriverSpec::Bridge(options) | DriverSpec::Overlay(OverlayOptions { bridge: options, .. }) => {
-                let isolated = [options.gateway_mode_ipv4, options.gateway_mode_ipv6].contains(&GatewayMode::Isolated);
-                if isolated && !spec.internal {
-                    return refuse(ErrorKind::Invalid, "gateway mode `isolated` needs `--internal`".into());
-                }
-                if options.mtu.is_some_and(|mtu| !drivers::LINK_MTUS.contains(&mtu)) {
-                    return refuse(ErrorKind::Invalid, "the MTU must lie between 68 and 65535".into());
-                }
-                let v6 = spec.ipv6 || spec.subnets.iter().any(|s| s.subnet.addr().is_ipv6());
-                if v6 && options.mtu.is_some_and(|mtu| mtu < drivers::IPV6_MIN_MTU) {
-                    return refuse(ErrorKind::Invalid, "IPv6 needs an MTU of 1280 or more (RFC 8200)".into());
-                }
                 let name = options.bridge_name.clone();
                 let own = name.map_or_else(|| format!("br-{}", id.short()).parse::<IfName>(), Ok);
                 let own =
                     own.map_err(|error| ApiError::new(ErrorKind::Invalid, what.clone()).caused_by(error.to_string()))?;
                 if self.networks.values().any(|n| n.network.interface.as_ref() == Some(&own)) {
                     return refuse(ErrorKind::InUse, format!("another network has the bridge `{own}`"));
-                }
-                if spec.subnets.iter().any(|s| s.no_gateway) {
-                    return refuse(
-                        ErrorKind::Invalid,
-                        "a bridge network always has a gateway; `--internal` leads nowhere".into(),
-                    );
                 }
                 if let DriverSpec::Overlay(overlay) = &spec.driver
                     && overlay.encrypted
@@ -155,10 +139,6 @@ impl Daemon {
                             format!("UDP port {} is WireGuard's on this host (`cluster.wireguard_port`)", overlay.port),
                         );
                     }
-                }
-                let strange = spec.subnets.iter().find_map(|s| s.gateway.filter(|g| !s.subnet.contains(g)));
-                if let Some(gateway) = strange {
-                    return refuse(ErrorKind::Invalid, format!("the gateway `{gateway}` lies in none of the subnets"));
                 }
                 (self.choose_subnets(&spec, None, &what)?, Some(own))
             }
@@ -325,7 +305,7 @@ impl Daemon {
             self.base_down_if_unused();
             return Err(error);
         }
-        let mut plan = drivers::of(&network.driver).network(&network, &self.facts);
+        let mut plan = drivers::fresh(&network, &self.facts);
         if self.shares_parent(&network) {
             // The other network's journal has it.
             let parent = network.parent.as_ref().map(|parent| parent.name());

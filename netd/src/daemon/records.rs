@@ -45,8 +45,7 @@ impl NetworkState {
             Op::Bridge { mtu, .. } => Some(*mtu),
             _ => None,
         });
-        let asked = || self.network.bridge().and_then(|o| o.mtu).or(self.network.driver.lan().and_then(|o| o.mtu));
-        bridge.or_else(asked)
+        bridge.or_else(|| self.network.asked_mtu())
     }
 }
 

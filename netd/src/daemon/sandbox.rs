@@ -115,13 +115,13 @@ impl Daemon {
     }
 
     /// The driver's plan for an attachment, with the MTU that its bridge has.
-    fn attach_plan(&self, attachment: &Attachment) -> Plan {
+    pub(super) fn attach_plan(&self, attachment: &Attachment) -> Plan {
         let Some(state) = self.networks.get(&attachment.network) else {
             return Plan::default();
         };
-        let mut facts = self.facts.clone();
-        facts.uplink_mtu = state.mtu().or(facts.uplink_mtu);
-        drivers::of(&state.network.driver).attach(&state.network, attachment, &facts)
+        let driver = drivers::of(&state.network.driver);
+        let mtu = state.mtu().or_else(|| driver.mtu(&state.network, &self.facts));
+        driver.attach(&state.network, attachment, mtu, &self.facts)
     }
 
     /// Writes the journals, applies them one by one, serves names.

@@ -12,13 +12,11 @@ use crate::drivers::{self, lan};
 use crate::ipam::Leases;
 use crate::kernel::Journal;
 use crate::ledger;
-use crate::model::{Attachment, Facts, Network};
+use crate::model::{Attachment, Network};
 use crate::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
 use crate::store::{Change, Durability, StoreError};
 use ipnet::IpNet;
-use netd_api::{
-    ApiError, ContainerId, DriverSpec, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanText, Reply,
-};
+use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanText, Reply};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -142,7 +140,7 @@ impl Daemon {
         }
         let mtu = wanted.mtu.or(state.mtu());
         if let Some(mtu) = wanted.mtu {
-            set_mtu(&mut network.driver, mtu);
+            network.ask_mtu(mtu);
         }
         if !wanted.subnets.is_empty() {
             self.add_subnets(&mut network, wanted, seen, what)?;
@@ -209,11 +207,11 @@ impl Daemon {
         let Some(now) = self.networks.get(&id) else {
             return Ok((next, parts));
         };
-        let mut around = self.facts.clone();
-        around.uplink_mtu = mtu.or(now.mtu()).or(around.uplink_mtu);
         let driver = drivers::of(&next.network.driver);
+        let mtu = next.network.asked_mtu().or(mtu).or(now.mtu());
+        let mtu = mtu.or_else(|| driver.mtu(&next.network, &self.facts));
         if let Some(journal) = &now.journal {
-            let mut whole = driver.network(&next.network, &around);
+            let mut whole = driver.network(&next.network, mtu, &self.facts);
             if self.shares_parent(&next.network) {
                 let parent = next.network.parent.as_ref().map(|parent| parent.name());
                 whole.steps.retain(|step| !lan::makes_parent(step, parent));
@@ -229,7 +227,10 @@ impl Daemon {
             extend(&mut all[at], now, &mut next).map_err(|error| ipam_failed(what, &error))?;
             choose_default_routes(&mut all);
             let attachment = all.swap_remove(at);
-            parts.push(part(&next.network, attachment, &sandbox.attached[at].journal, &around, seen));
+            let whole = driver.attach(&next.network, &attachment, mtu, &self.facts);
+            let plan = change(&sandbox.attached[at].journal.plan, &whole, seen);
+            let container = Some(attachment.container.clone());
+            parts.push(Part { container, plan, whole, attachment: Some(attachment) });
         }
         Ok((next, parts))
     }
@@ -325,16 +326,6 @@ fn netns_of(sandboxes: &BTreeMap<ContainerId, Sandbox>, part: &Part) -> Option<O
     sandbox.and_then(|s| s.netns.as_ref()).and_then(|netns| netns.try_clone().ok())
 }
 
-fn set_mtu(driver: &mut DriverSpec, mtu: u32) {
-    match driver {
-        DriverSpec::Bridge(options) => options.mtu = Some(mtu),
-        DriverSpec::Overlay(options) => options.bridge.mtu = Some(mtu),
-        DriverSpec::Macvlan(options) => options.lan.mtu = Some(mtu),
-        DriverSpec::Ipvlan(options) => options.lan.mtu = Some(mtu),
-        DriverSpec::Host | DriverSpec::None => {}
-    }
-}
-
 /// A container gets an address of each family that the network did not have before.
 fn extend(
     attachment: &mut Attachment,
@@ -352,14 +343,6 @@ fn extend(
         attachment.gateways.extend(gateways(next, &[lease]));
     }
     Ok(())
-}
-
-fn part(network: &Network, attachment: Attachment, journal: &Journal, around: &Facts, seen: &Observed) -> Part {
-    let mut around = around.clone();
-    around.uplink_mtu = network.bridge().and_then(|o| o.mtu).or(around.uplink_mtu);
-    let whole = drivers::of(&network.driver).attach(network, &attachment, &around);
-    let plan = change(&journal.plan, &whole, seen);
-    Part { container: Some(attachment.container.clone()), plan, whole, attachment: Some(attachment) }
 }
 
 /// A journal says what stands now: links with their new MTU, and what was added.

@@ -12,12 +12,12 @@
 //! Containers of one network meet on the bridge (`icc=false`: isolated ports, no firewall rule involved). Everything else
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
-use super::{Driver, IPV6_MIN_MTU, default_routes, endpoint_sysctls, reply_routes};
+use super::{Driver, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, reply_routes};
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
 use crate::plan::{Op, Plan};
 use ipnet::IpNet;
-use netd_api::{BridgeOptions, GatewayMode, IfName, Proto, PublishedPort};
+use netd_api::{BridgeOptions, GatewayMode, IfName, NetworkCreate, Proto, PublishedPort};
 use std::net::IpAddr;
 
 /// The MTU where neither the user nor an uplink says one, in bytes.
@@ -27,20 +27,34 @@ const ETHERNET_MTU: u32 = 1500;
 pub struct Bridge;
 
 impl Driver for Bridge {
-    fn network(&self, network: &Network, facts: &Facts) -> Plan {
+    fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
+        let Some(options) = spec.driver.bridge() else { return Ok(()) };
+        let isolated = [options.gateway_mode_ipv4, options.gateway_mode_ipv6].contains(&GatewayMode::Isolated);
+        if isolated && !spec.internal {
+            return refusal("gateway mode `isolated` needs `--internal`", None);
+        }
+        check_mtu(options.mtu, spec.ipv6 || spec.subnets.iter().any(|s| s.subnet.addr().is_ipv6()))?;
+        if spec.subnets.iter().any(|s| s.no_gateway) {
+            return refusal("a bridge network always has a gateway; `--internal` leads nowhere", None);
+        }
+        let strange = spec.subnets.iter().find_map(|s| s.gateway.filter(|gateway| !s.subnet.contains(gateway)));
+        strange.map_or(Ok(()), |gateway| refusal(format!("the gateway `{gateway}` lies in none of the subnets"), None))
+    }
+
+    fn mtu(&self, network: &Network, facts: &Facts) -> Option<u32> {
+        network.asked_mtu().or(facts.uplink_mtu).or(Some(ETHERNET_MTU))
+    }
+
+    fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
         let (Some(options), Some(name)) = (network.bridge(), network.interface.clone()) else {
             return plan;
         };
-        let bridge = Op::Bridge {
-            name: name.clone(),
-            mac: network.mac,
-            mtu: mtu(options, facts),
-            alias: format!("rcr:{}", network.name),
-        };
+        let (mtu, alias) = (mtu.unwrap_or(ETHERNET_MTU), format!("rcr:{}", network.name));
+        let bridge = Op::Bridge { name: name.clone(), mac: network.mac, mtu, alias };
         plan.host(bridge, "its MAC is fixed, or it would follow the lowest port's");
         // Below that the kernel takes IPv6 off a link, its sysctls included.
-        if facts.ipv6 && mtu(options, facts) >= IPV6_MIN_MTU {
+        if facts.ipv6 && mtu >= IPV6_MIN_MTU {
             v6_sysctls(&mut plan, network, &name);
         }
         plan.host(
@@ -58,7 +72,7 @@ impl Driver for Bridge {
         plan
     }
 
-    fn attach(&self, network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
+    fn attach(&self, network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan {
         let mut plan = Plan::default();
         let (Some(options), Some(bridge)) = (network.bridge(), network.interface.clone()) else {
             return plan;
@@ -69,7 +83,7 @@ impl Driver for Bridge {
             host_mac: a.host_mac,
             peer: a.ifname.clone(),
             mac: a.mac,
-            mtu: mtu(options, facts),
+            mtu: mtu.unwrap_or(ETHERNET_MTU),
             bridge: bridge.clone(),
             alias: format!("rcr:{}:{}", network.name, a.container.short()),
         };
@@ -155,10 +169,6 @@ pub(super) fn sysctl(key: impl Into<String>, value: &str) -> Op {
 /// A sysctl of the host itself, which gets its old value back.
 fn borrowed(key: impl Into<String>, old: &str, value: &str) -> Op {
     Op::Sysctl { key: key.into(), value: value.to_owned(), undo: Some(old.to_owned()) }
-}
-
-fn mtu(options: &BridgeOptions, facts: &Facts) -> u32 {
-    options.mtu.or(facts.uplink_mtu).unwrap_or(ETHERNET_MTU)
 }
 
 fn v6_sysctls(plan: &mut Plan, network: &Network, name: &IfName) {

@@ -14,11 +14,11 @@ use crate::plan::Plan;
 pub struct Host;
 
 impl Driver for Host {
-    fn network(&self, _: &Network, _: &Facts) -> Plan {
+    fn network(&self, _: &Network, _: Option<u32>, _: &Facts) -> Plan {
         Plan::default()
     }
 
-    fn attach(&self, _: &Network, _: &Attachment, _: &Facts) -> Plan {
+    fn attach(&self, _: &Network, _: &Attachment, _: Option<u32>, _: &Facts) -> Plan {
         Plan::default()
     }
 }

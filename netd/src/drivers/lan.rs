@@ -1,11 +1,11 @@
 //! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
 
-use super::{default_routes, endpoint_sysctls, shim};
+use super::{Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, shim};
 use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
-use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode};
+use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode, NetworkCreate};
 use std::net::IpAddr;
 
 /// A dummy's MTU where the user names none, in bytes.
@@ -21,7 +21,7 @@ pub fn child(driver: &DriverSpec) -> Option<Child> {
 }
 
 /// Makes the parent, where it is ours.
-pub fn network(network: &Network, facts: &Facts) -> Plan {
+pub fn network(network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let name = match &network.parent {
         Some(Parent::Vlan { name, on, id }) => {
@@ -30,24 +30,24 @@ pub fn network(network: &Network, facts: &Facts) -> Plan {
             name
         }
         Some(Parent::Own(name)) => {
-            let mtu = network.driver.lan().and_then(|o| o.mtu).unwrap_or(ETHERNET_MTU);
+            let mtu = mtu.unwrap_or(ETHERNET_MTU);
             let alias = format!("rcr:{}", network.name);
             plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
             name
         }
-        Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), facts),
+        Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), mtu, facts),
     };
     if facts.ipv6 {
         let key = format!("net/ipv6/conf/{name}/disable_ipv6");
         plan.host(Op::Sysctl { key, value: "1".into(), undo: None }, "the host itself has no business there");
     }
     plan.host(Op::Up { link: name.clone() }, "");
-    plan.steps.extend(shim::network(network, child(&network.driver), facts).steps);
+    plan.steps.extend(shim::network(network, child(&network.driver), mtu, facts).steps);
     plan
 }
 
 /// Makes a container's link with its addresses and routes.
-pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
+pub fn attach(network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let (Some(parent), Some(kind)) = (&network.parent, child(&network.driver)) else {
         return plan;
@@ -55,7 +55,6 @@ pub fn attach(network: &Network, attachment: &Attachment, facts: &Facts) -> Plan
     let a = attachment;
     // ipvlan links and the one in passthru mode have their parent's MAC.
     let own = !matches!(kind, Child::Ipvlan { .. } | Child::Macvlan { mode: MacvlanMode::Passthru });
-    let mtu = network.driver.lan().and_then(|o| o.mtu);
     let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
     let of = parent.clone();
     plan.host(Op::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu }, "made in place, not moved");
@@ -137,11 +136,9 @@ pub struct Claim {
     pub kind: Child,
 }
 
-/// Why a network cannot sit on a parent, and the way out.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
-    pub why: String,
-    pub hint: Option<String>,
+/// What both kinds refuse.
+pub fn check(spec: &NetworkCreate) -> Result<(), Refusal> {
+    check_mtu(spec.driver.lan().and_then(|options| options.mtu), false)
 }
 
 /// Whether the host can have a link of its own beside such links.
@@ -155,10 +152,6 @@ pub fn fits_host(kind: Child) -> Result<(), Refusal> {
     }
 }
 
-fn refusal(why: String, hint: impl Into<Option<String>>) -> Result<(), Refusal> {
-    Err(Refusal { why, hint: hint.into() })
-}
-
 /// Whether the host's link `name` can be a parent; `seen`: what it looks like, `wireless`: it is a Wi-Fi card.
 pub fn fits_link(name: &IfName, seen: Option<&LinkSeen>, wireless: bool, kind: Child) -> Result<(), Refusal> {
     let Some(seen) = seen else {
@@ -168,10 +161,7 @@ pub fn fits_link(name: &IfName, seen: Option<&LinkSeen>, wireless: bool, kind: C
         );
     };
     if name.as_str() == "lo" {
-        return refusal(
-            "`lo` leads nowhere".into(),
-            "leave `-o parent` out for a network that leads nowhere".to_owned(),
-        );
+        return refusal("`lo` leads nowhere", "leave `-o parent` out for a network that leads nowhere".to_owned());
     }
     if !seen.up {
         return refusal(format!("the parent `{name}` is down"), format!("`ip link set {name} up`"));

@@ -10,19 +10,28 @@
 //!
 //! No address, port or packet of the host is involved. `lan` holds the steps, which ipvlan has in common.
 
-use super::{Driver, lan};
+use super::{Driver, Refusal, lan};
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::Plan;
+use netd_api::NetworkCreate;
 
 /// See the file's head.
 pub struct Macvlan;
 
 impl Driver for Macvlan {
-    fn network(&self, network: &Network, facts: &Facts) -> Plan {
-        lan::network(network, facts)
+    fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
+        lan::check(spec)
     }
 
-    fn attach(&self, network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
-        lan::attach(network, attachment, facts)
+    fn mtu(&self, network: &Network, _: &Facts) -> Option<u32> {
+        network.asked_mtu()
+    }
+
+    fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
+        lan::network(network, mtu, facts)
+    }
+
+    fn attach(&self, network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan {
+        lan::attach(network, attachment, mtu, facts)
     }
 }

@@ -16,7 +16,7 @@ pub mod wireguard;
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Op, Plan};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netd_api::DriverSpec;
+use netd_api::{DriverSpec, NetworkCreate};
 use std::net::IpAddr;
 
 /// What a link's MTU may be, in bytes: from IPv4's least (RFC 791) to the largest of the kernel's.
@@ -29,10 +29,45 @@ pub use bridge::{base, proto_number};
 
 /// What a driver knows how to do.
 pub trait Driver {
-    /// What the network itself needs, once.
-    fn network(&self, network: &Network, facts: &Facts) -> Plan;
-    /// What one container on it needs.
-    fn attach(&self, network: &Network, attachment: &Attachment, facts: &Facts) -> Plan;
+    /// Refuses what can't be, before anything is chosen.
+    fn check(&self, _: &NetworkCreate) -> Result<(), Refusal> {
+        Ok(())
+    }
+    /// The MTU that its links would get on this host, in bytes; absent where they take another link's.
+    fn mtu(&self, _: &Network, _: &Facts) -> Option<u32> {
+        None
+    }
+    /// What the network itself needs, once. `mtu`: what its links get, in bytes.
+    fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan;
+    /// What one container on it needs. `mtu`: what the network's links have, in bytes.
+    fn attach(&self, network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan;
+}
+
+/// Why something can't be, and perhaps the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub why: String,
+    pub hint: Option<String>,
+}
+
+/// Refuses.
+pub fn refusal(why: impl Into<String>, hint: impl Into<Option<String>>) -> Result<(), Refusal> {
+    Err(Refusal { why: why.into(), hint: hint.into() })
+}
+
+/// Refuses an MTU that no link has, or that IPv6 can't live with.
+pub fn check_mtu(mtu: Option<u32>, ipv6: bool) -> Result<(), Refusal> {
+    match mtu {
+        Some(mtu) if !LINK_MTUS.contains(&mtu) => refusal("the MTU must lie between 68 and 65535", None),
+        Some(mtu) if ipv6 && mtu < IPV6_MIN_MTU => refusal("IPv6 needs an MTU of 1280 or more (RFC 8200)", None),
+        _ => Ok(()),
+    }
+}
+
+/// A network's plan and MTU on a host that has nothing of it yet.
+pub fn fresh(network: &Network, facts: &Facts) -> Plan {
+    let driver = of(&network.driver);
+    driver.network(network, driver.mtu(network, facts), facts)
 }
 
 /// The driver of a network.

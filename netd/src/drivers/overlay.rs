@@ -19,11 +19,11 @@
 //! changes no VXLAN link.
 
 use super::bridge::Bridge;
-use super::{Driver, IPV6_MIN_MTU, wireguard};
+use super::{Driver, IPV6_MIN_MTU, Refusal, wireguard};
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Peers, Vtep};
 use crate::plan::{Op, Plan};
-use netd_api::{DriverSpec, IfName, Mac, OverlayOptions, Vni};
+use netd_api::{DriverSpec, IfName, Mac, NetworkCreate, OverlayOptions, Vni};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -46,6 +46,9 @@ pub fn alias(network: &Network) -> String {
     format!("rcr:{}", network.name)
 }
 
+/// A tunnel's MTU where nothing is known of the routes, in bytes: over Ethernet.
+const TUNNEL_MTU: u32 = 1450;
+
 fn options(network: &Network) -> Option<&OverlayOptions> {
     match &network.driver {
         DriverSpec::Overlay(options) => Some(options),
@@ -53,29 +56,34 @@ fn options(network: &Network) -> Option<&OverlayOptions> {
     }
 }
 
-/// The facts as the bridge sees them: its uplink is the tunnel.
-fn inside(network: &Network, facts: &Facts) -> Facts {
-    let mut facts = facts.clone();
-    if let (Some(underlay), Some(mtu)) = (facts.underlay, facts.underlay_mtu.or(facts.uplink_mtu)) {
-        let around = match network.encrypted() {
-            true => wireguard::overhead(underlay) + overhead(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            false => overhead(underlay),
-        };
-        let room = mtu.saturating_sub(around);
-        facts.uplink_mtu = Some(if network.ipv6 { room.max(IPV6_MIN_MTU) } else { room });
-    }
-    facts
+/// What the tunnel leaves of the routes to the other hosts, in bytes; nothing without a tunnel, or where their MTU is not known.
+fn room(network: &Network, facts: &Facts) -> Option<u32> {
+    let (underlay, mtu) = (facts.underlay?, facts.underlay_mtu.or(facts.uplink_mtu)?);
+    let around = match network.encrypted() {
+        true => wireguard::overhead(underlay) + overhead(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        false => overhead(underlay),
+    };
+    let room = mtu.saturating_sub(around);
+    Some(if network.ipv6 { room.max(IPV6_MIN_MTU) } else { room })
 }
 
 /// The MTU that a network with a tunnel gets, in bytes.
 pub fn mtu(network: &Network, facts: &Facts) -> Option<u32> {
-    let room = inside(network, facts).uplink_mtu.filter(|_| facts.underlay.is_some());
-    options(network).and_then(|options| options.bridge.mtu).or(room)
+    network.asked_mtu().or_else(|| room(network, facts))
 }
 
 impl Driver for Overlay {
-    fn network(&self, network: &Network, facts: &Facts) -> Plan {
-        let mut plan = Bridge.network(network, &inside(network, facts));
+    fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
+        Bridge.check(spec)
+    }
+
+    fn mtu(&self, network: &Network, facts: &Facts) -> Option<u32> {
+        let alone = || if facts.underlay.is_some() { Some(TUNNEL_MTU) } else { Bridge.mtu(network, facts) };
+        mtu(network, facts).or_else(alone)
+    }
+
+    fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
+        let mut plan = Bridge.network(network, mtu, facts);
         let (Some(options), Some(bridge), Some(name)) = (options(network), &network.interface, link_name(network))
         else {
             return plan;
@@ -86,7 +94,7 @@ impl Driver for Overlay {
             return plan;
         };
         let local = if options.encrypted { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { underlay };
-        let mtu = mtu(network, facts).unwrap_or(1450);
+        let mtu = mtu.unwrap_or(TUNNEL_MTU);
         let (port, mac, bridge) = (options.port, vtep_mac(network.mac), bridge.clone());
         let vxlan = Op::Vxlan { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
         plan.host(vxlan, "learns nothing: every entry is written");
@@ -94,8 +102,8 @@ impl Driver for Overlay {
         plan
     }
 
-    fn attach(&self, network: &Network, attachment: &Attachment, facts: &Facts) -> Plan {
-        let mut plan = Bridge.attach(network, attachment, facts);
+    fn attach(&self, network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan {
+        let mut plan = Bridge.attach(network, attachment, mtu, facts);
         if let Some(bridge) = &network.interface {
             let own = |address: IpAddr| {
                 let set = if address.is_ipv4() { Set::Local4 } else { Set::Local6 };

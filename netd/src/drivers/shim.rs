@@ -17,14 +17,13 @@ use crate::plan::{Child, Op, Plan};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Makes the shim.
-pub fn network(network: &Network, kind: Option<Child>, facts: &Facts) -> Plan {
+pub fn network(network: &Network, kind: Option<Child>, mtu: Option<u32>, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
     let (Some(shim), Some(parent), Some(kind)) = (&network.shim, &network.parent, kind) else {
         return plan;
     };
     let name = &shim.name;
     let mac = matches!(kind, Child::Macvlan { .. }).then_some(network.mac);
-    let mtu = network.driver.lan().and_then(|o| o.mtu);
     let alias = format!("rcr:{}", network.name);
     let link = Op::Shim { name: name.clone(), parent: parent.name().clone(), kind, mac, mtu, alias };
     plan.host(link, "a parent and its children don't see each other");

@@ -240,11 +240,7 @@ impl Daemon {
                 drivers::default_routes(&mut plan, &attached.attachment);
             }
             if publishes {
-                let Some(state) = self.networks.get(&attached.attachment.network) else {
-                    continue;
-                };
-                let whole =
-                    drivers::of(&state.network.driver).attach(&state.network, &attached.attachment, &self.facts);
+                let whole = self.attach_plan(&attached.attachment);
                 let of_ports = |op: &Op| {
                     matches!(op, Op::Elements { .. } | Op::ForgetFlows { .. } | Op::Port { .. } | Op::ReplyRoute { .. })
                 };

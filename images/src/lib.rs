@@ -9,6 +9,7 @@
 //! | [`archive`] | load and save: archives and folders of OCI and of Docker |
 //! | [`remote`] | pull and push, by way of a process that has the network and nothing else |
 //! | [`unpack`] | bytes of a tar → file operations (pure) → a folder (by descriptor) |
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
 pub mod archive;

@@ -19,6 +19,7 @@
 //! | [`random`], [`clock`], [`errors`], [`log`] | random bytes; the time of day; errors as text; netd's log |
 //! | [`daemon`] | the single writer, the socket, adoption after a restart |
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod clock;

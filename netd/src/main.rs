@@ -1,5 +1,35 @@
-//! The daemon's thin entry.
+//! The daemon's thin entry: the only place that prints.
 
-fn main() -> std::process::ExitCode {
-    netd::daemon::main()
+mod options;
+
+use netd::daemon::serve;
+use netd::kernel::{Daemonized, Ready, daemonize};
+use options::Parsed;
+use std::process::ExitCode;
+
+fn fail(text: &str) -> ExitCode {
+    eprint!("{text}");
+    ExitCode::from(125)
+}
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(why) => return fail(&format!("error: {why}\n")),
+    };
+    // Before any thread exists.
+    let ready = match options.daemon.then(daemonize) {
+        None => Ready::nobody(),
+        Some(Ok(Daemonized::Child(ready))) => ready,
+        Some(Ok(Daemonized::Parent(None))) => return ExitCode::SUCCESS,
+        Some(Ok(Daemonized::Parent(Some(text)))) => return fail(&text),
+        Some(Err(errno)) => {
+            return fail(&format!("error: cannot go to the background: {} ({errno:?})\n", errno.desc().to_lowercase()));
+        }
+    };
+    serve(&options, ready).map_or_else(|text| fail(&text), |()| ExitCode::SUCCESS)
 }

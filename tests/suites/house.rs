@@ -223,5 +223,5 @@ fn the_ledger_alone_has_the_kernel_s_hands() {
         begins(path, &["crate", "kernel"]) && path.iter().any(|part| hands.contains(&part.as_str()))
     });
     // It is opened where the process begins, and handed over.
-    assert_eq!(found, ["daemon::options: crate::kernel::Kernel"]);
+    assert_eq!(found, ["daemon::start: crate::kernel::Kernel"]);
 }

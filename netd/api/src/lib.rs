@@ -6,6 +6,8 @@
 //!
 //! The types are parsed at the edge: whoever holds a [`IfName`] holds a valid one.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod key;
 mod lan;
 mod names;

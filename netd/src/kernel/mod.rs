@@ -45,7 +45,7 @@ pub use netns::{Netns, Resolver, mac_inside, replace_dns};
 pub use nft::Protection;
 pub use observe::{Underlay, facts, host_networks, observe, underlay_mtu};
 pub use peer::{Held, hold_port};
-pub use process::{Ready, daemonize, lock_pid_file};
+pub use process::{Daemonized, Ready, daemonize, lock_pid_file};
 pub use rights::receive_fd;
 pub use sockdiag::busy_ports;
 pub use watch::{Event, watch};

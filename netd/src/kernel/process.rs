@@ -27,18 +27,27 @@ impl Ready {
         }
     }
 
-    /// Lets the parent print why, and fail.
-    pub fn fail(self, text: &str) {
+    /// Tells the parent why it failed; where nobody waits the text comes back.
+    pub fn fail(self, text: &str) -> Option<String> {
         match self.0 {
-            Some(mut pipe) => drop(pipe.write_all(format!("E{text}").as_bytes())),
-            None => eprint!("{text}"),
+            Some(mut pipe) => {
+                drop(pipe.write_all(format!("E{text}").as_bytes()));
+                None
+            }
+            None => Some(text.to_owned()),
         }
     }
 }
 
-/// Forks. The parent waits for word from the child and then exits, 0 if it is ready; only the child returns.
-/// Must be called before any thread exists.
-pub fn daemonize() -> Result<Ready, Errno> {
+/// Which of the two processes goes on.
+pub enum Daemonized {
+    /// The one that waited, with what went wrong, if something did.
+    Parent(Option<String>),
+    Child(Ready),
+}
+
+/// Forks. The parent waits for word from the child. Must be called before any thread exists.
+pub fn daemonize() -> Result<Daemonized, Errno> {
     forget_the_caller()?;
     let (read, write) = pipe()?;
     // SAFETY: the process has one thread here, so the child may do whatever it likes.
@@ -48,16 +57,16 @@ pub fn daemonize() -> Result<Ready, Errno> {
             let mut said = Vec::new();
             let heard = File::from(read).read_to_end(&mut said);
             if heard.is_ok() && said == b"R" {
-                std::process::exit(0);
+                return Ok(Daemonized::Parent(None));
             }
             let text = String::from_utf8_lossy(said.get(1..).unwrap_or_default()).into_owned();
-            eprint!("{}", if text.is_empty() { "error: netd ended before it was ready\n" } else { &text });
-            std::process::exit(1);
+            let silent = || "error: netd ended before it was ready\n".to_owned();
+            Ok(Daemonized::Parent(Some(if text.is_empty() { silent() } else { text })))
         }
         ForkResult::Child => {
             drop(read);
             setsid()?;
-            Ok(Ready(Some(File::from(write))))
+            Ok(Daemonized::Child(Ready(Some(File::from(write)))))
         }
     }
 }

@@ -10,6 +10,8 @@
 //! | `readers` | the group whose members may look |
 //! | `config` | `/etc/rcr/config.toml` (feature `config`) |
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(feature = "config")]
 mod config;
 pub mod errno;

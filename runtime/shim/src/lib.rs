@@ -25,6 +25,8 @@
 //! | [`passing`] | descriptors over sockets |
 //! | [`sys`] | this crate's `unsafe` |
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cleanup;
 pub mod client;
 pub mod config;

@@ -1,11 +1,11 @@
-//! netd's command line, and its way from a process to a daemon.
+//! The way from a process to a daemon that serves.
 
 use super::input::Input;
 use super::server;
 use super::state::Daemon;
 use crate::dns::Dns;
 use crate::errors::{chain, why};
-use crate::kernel::{Failpoint, Kernel, Netns, Ready, daemonize, lock_pid_file, watch};
+use crate::kernel::{Failpoint, Kernel, Netns, Ready, lock_pid_file, watch};
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::store::Embedded;
@@ -15,25 +15,9 @@ use std::error::Error;
 use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-
-const USAGE: &str = "\
-Usage: netd [--daemon] [--root DIR] [--run DIR] [--config FILE]
-
-The network daemon of rcr; rcr starts it when it is needed.
-
-  --daemon       go to the background once the socket answers
-  --root DIR     state that outlives a reboot [RCR_ROOT, /var/lib/rcr]
-  --run DIR      socket, pid file and log [RCR_RUN, /run/rcr]
-  --store URL    etcd://HOST:PORT[,HOST:PORT...]: share overlay networks with other hosts (cluster.store)
-  --config FILE  [RCR_CONFIG, /etc/rcr/config.toml, which may be missing]
-  --version      print the version
-
-Example: netd --root /tmp/a/lib --run /tmp/a/run
-";
 
 /// Between two looks at what is due.
 const TICK: Duration = Duration::from_millis(500);
@@ -50,101 +34,26 @@ pub struct Options {
     pub daemon: bool,
 }
 
-enum Parsed {
-    Run(Box<Options>),
-    Print(String),
-}
-
-fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
-    let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
-    let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
-    let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
-    let (mut daemon, mut store) = (false, None);
-    while let Some(arg) = args.next() {
-        let (name, inline) = match arg.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (arg, None),
-        };
-        let mut value = || inline.clone().or_else(|| args.next()).ok_or(format!("`{name}` needs a value"));
-        match name.as_str() {
-            "--root" => root = value()?.into(),
-            "--run" => run = value()?.into(),
-            "--config" => config = Some(value()?.into()),
-            "--store" => store = Some(value()?),
-            "--daemon" => daemon = true,
-            "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
-            "--version" | "-V" => {
-                return Ok(Parsed::Print(format!("netd {}\n", env!("CARGO_PKG_VERSION"))));
-            }
-            other => {
-                return Err(format!("unknown option `{other}`\nhint: `netd --help` lists all options"));
+/// Serves until it is told to end. An error comes back where nobody else waits to be told of it.
+pub fn serve(options: &Options, ready: Ready) -> Result<(), String> {
+    let (ready, why) = match open_folders(options) {
+        Err(why) => (Some(ready), why),
+        Ok(log) => {
+            let witness = log.clone();
+            std::panic::set_hook(Box::new(move |panic| witness.line(format!("bug: {panic}"))));
+            match run(options, &log, ready) {
+                Ok(()) => return Ok(()),
+                Err((ready, why)) => {
+                    log.line(format!("cannot start: {why}"));
+                    (ready, why)
+                }
             }
         }
-    }
-    let mut config = read_config(config.as_deref())?;
-    if store.is_some() {
-        config.cluster.store = store;
-        config.cluster.endpoints()?;
-    }
-    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()));
-    Ok(Parsed::Run(Box::new(Options { root: absolute(root)?, run: absolute(run)?, config, daemon })))
-}
-
-fn read_config(path: Option<&Path>) -> Result<Config, String> {
-    let default = Path::new("/etc/rcr/config.toml");
-    if path.is_none() && !default.exists() {
-        return Ok(Config::default());
-    }
-    Config::read(path.unwrap_or(default)).map_err(|error| {
-        let causes: String = error.causes.iter().map(|c| format!("\n  caused by: {c}")).collect();
-        let hint = error.hint.as_ref().map(|h| format!("\nhint: {h}")).unwrap_or_default();
-        format!("{}{causes}{hint}", error.message)
-    })
-}
-
-/// netd's `main`.
-pub fn main() -> ExitCode {
-    let options = match parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => *options,
-        Ok(Parsed::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(why) => {
-            eprintln!("error: {why}");
-            return ExitCode::from(125);
-        }
     };
-    // Before any thread exists.
-    let ready = match options.daemon.then(daemonize).transpose() {
-        Ok(ready) => ready.unwrap_or_else(Ready::nobody),
-        Err(errno) => {
-            eprintln!("error: cannot go to the background: {} ({errno:?})", errno.desc().to_lowercase());
-            return ExitCode::from(125);
-        }
-    };
-    serve(options, ready)
-}
-
-fn serve(options: Options, ready: Ready) -> ExitCode {
-    let log = match open_folders(&options) {
-        Ok(log) => log,
-        Err(why) => {
-            ready.fail(&format!("error: cannot start netd\n  caused by: {why}\n"));
-            return ExitCode::from(125);
-        }
-    };
-    let witness = log.clone();
-    std::panic::set_hook(Box::new(move |panic| witness.line(format!("bug: {panic}"))));
-    match run(&options, &log, ready) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((ready, why)) => {
-            log.line(format!("cannot start: {why}"));
-            if let Some(ready) = ready {
-                ready.fail(&format!("error: cannot start netd\n  caused by: {why}\n"));
-            }
-            ExitCode::from(125)
-        }
+    let text = format!("error: cannot start netd\n  caused by: {why}\n");
+    match ready {
+        Some(ready) => ready.fail(&text).map_or(Ok(()), Err),
+        None => Err(text),
     }
 }
 

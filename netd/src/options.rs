@@ -1,0 +1,74 @@
+//! netd's command line.
+
+use netd::daemon::Options;
+use rcr_base::Config;
+use std::path::{Path, PathBuf};
+
+const USAGE: &str = "\
+Usage: netd [--daemon] [--root DIR] [--run DIR] [--config FILE]
+
+The network daemon of rcr; rcr starts it when it is needed.
+
+  --daemon       go to the background once the socket answers
+  --root DIR     state that outlives a reboot [RCR_ROOT, /var/lib/rcr]
+  --run DIR      socket, pid file and log [RCR_RUN, /run/rcr]
+  --store URL    etcd://HOST:PORT[,HOST:PORT...]: share overlay networks with other hosts (cluster.store)
+  --config FILE  [RCR_CONFIG, /etc/rcr/config.toml, which may be missing]
+  --version      print the version
+
+Example: netd --root /tmp/a/lib --run /tmp/a/run
+";
+
+/// What the command line asks for.
+pub enum Parsed {
+    Run(Box<Options>),
+    Print(String),
+}
+
+/// Reads the command line.
+pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+    let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
+    let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
+    let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
+    let (mut daemon, mut store) = (false, None);
+    while let Some(arg) = args.next() {
+        let (name, inline) = match arg.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (arg, None),
+        };
+        let mut value = || inline.clone().or_else(|| args.next()).ok_or(format!("`{name}` needs a value"));
+        match name.as_str() {
+            "--root" => root = value()?.into(),
+            "--run" => run = value()?.into(),
+            "--config" => config = Some(value()?.into()),
+            "--store" => store = Some(value()?),
+            "--daemon" => daemon = true,
+            "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
+            "--version" | "-V" => {
+                return Ok(Parsed::Print(format!("netd {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            other => {
+                return Err(format!("unknown option `{other}`\nhint: `netd --help` lists all options"));
+            }
+        }
+    }
+    let mut config = read_config(config.as_deref())?;
+    if store.is_some() {
+        config.cluster.store = store;
+        config.cluster.endpoints()?;
+    }
+    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()));
+    Ok(Parsed::Run(Box::new(Options { root: absolute(root)?, run: absolute(run)?, config, daemon })))
+}
+
+fn read_config(path: Option<&Path>) -> Result<Config, String> {
+    let default = Path::new("/etc/rcr/config.toml");
+    if path.is_none() && !default.exists() {
+        return Ok(Config::default());
+    }
+    Config::read(path.unwrap_or(default)).map_err(|error| {
+        let causes: String = error.causes.iter().map(|c| format!("\n  caused by: {c}")).collect();
+        let hint = error.hint.as_ref().map(|h| format!("\nhint: {h}")).unwrap_or_default();
+        format!("{}{causes}{hint}", error.message)
+    })
+}

@@ -1,7 +1,7 @@
 //! `-v`, `--mount` and `--tmpfs`: text to types. Pure but for the folder that a relative path starts from.
 
 use super::value::{Parsed, bytes, nearest};
-use crate::container::config::{Mount, MountKind, Propagation};
+use rcr_engine::config::{Mount, MountKind, Propagation};
 use std::path::PathBuf;
 
 /// Where a volume's content comes from, before names are turned into folders.

@@ -1,7 +1,7 @@
 //! Values of flags: text to types. Pure; each error says what was expected.
 
-use crate::container::config::{Exposed, HostTarget};
 use netd_api::{HostPort, Proto, PublishRequest};
+use rcr_engine::config::{Exposed, HostTarget};
 use rcr_shim::init::plan::RlimitPlan;
 use std::net::IpAddr;
 use std::str::FromStr;

@@ -4,15 +4,16 @@ use super::{image_defaults, mounts, network_flags};
 use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs};
 use crate::cli::mounts::VolumeFlag;
 use crate::cli::{devices, value};
-use crate::container::config::{
+use crate::report;
+use netd_api::{ContainerId, NetworkName};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::config::{
     CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, ImageUse, Mount, Network, NetworkMode, Process,
     Resources, Security,
 };
-use crate::container::lifecycle::{self, Instance};
-use crate::container::store::Container;
-use crate::container::{limits, names};
-use crate::report::{self, Doing, Failure, Outcome};
-use netd_api::{ContainerId, NetworkName};
+use rcr_engine::instance::Instance;
+use rcr_engine::store::Container;
+use rcr_engine::{limits, names};
 use rcr_shim::config::RestartPolicy;
 use rcr_shim::init::plan::{RlimitPlan, UserPlan};
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ const DEFAULT_LIMITS: [RlimitPlan; 2] = [
 
 /// A flag's value that can't be understood.
 pub(super) fn flag<T>(name: &str, text: &str, parsed: Result<T, String>) -> Outcome<T> {
-    parsed.map_err(|why| Failure::new(format!("cannot understand `{name} {text}`")).because(why))
+    parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `{name} {text}`")).caused_by(why))
 }
 
 pub(super) fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Outcome<Vec<T>> {
@@ -95,7 +96,7 @@ pub fn config(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
     config.name = take_name(instance, args.name.as_deref(), &config.id, !args.rm)?;
     if let Err(failure) = mounts::add_volumes(instance, &mut config, parsed.volumes, &image_volumes) {
-        let left = lifecycle::forget_anonymous_volumes(&instance.dirs, &config).err().map(|e| e.text());
+        let left = rcr_engine::remove::forget_anonymous_volumes(&instance.dirs, &config).err().map(|e| e.to_string());
         let _ = instance.containers().release_name(&config.name);
         return Err(failure.leaving(left));
     }
@@ -113,14 +114,16 @@ fn has_healthcheck(config: &Path) -> bool {
 fn refuse_early(args: &CreateArgs) -> Outcome<RestartPolicy> {
     let restart = flag("--restart", &args.restart, args.restart.parse())?;
     if args.rm && restart != RestartPolicy::No {
-        return Err(Failure::new("`--rm` and `--restart` exclude each other").hint("leave one of them out"));
+        return Err(
+            Error::new(Kind::Invalid, "`--rm` and `--restart` exclude each other").hint("leave one of them out")
+        );
     }
     if let Some(user) = &args.user {
         flag("--user", user, UserPlan::parse(user))?;
     }
     let named = args.security.cap_add.iter().chain(&args.security.cap_drop).filter(|n| !n.eq_ignore_ascii_case("all"));
     for name in named {
-        crate::bundle::caps::parse(name).map_err(|error| Failure::new(error.to_string()))?;
+        rcr_engine::bundle::caps::parse(name).map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
     }
     Ok(restart)
 }
@@ -135,7 +138,7 @@ struct Parsed {
     sysctls: BTreeMap<String, String>,
     network: Network,
     dns: Dns,
-    extra_hosts: Vec<(String, crate::container::config::HostTarget)>,
+    extra_hosts: Vec<(String, rcr_engine::config::HostTarget)>,
     links: Vec<(String, String)>,
     devices: Vec<DeviceUse>,
     device_rules: Vec<DeviceRule>,
@@ -186,9 +189,8 @@ fn link(instance: &Instance, text: &str) -> Outcome<(String, String)> {
     let (container, name) = text.split_once(':').unwrap_or((text, text));
     let found = instance.containers().find(container).map_err(|e| e.during(format!("cannot link to `{container}`")))?;
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(
-            Failure::new(format!("cannot understand `--link {text}`")).because("the name is empty or has spaces")
-        );
+        return Err(Error::new(Kind::Invalid, format!("cannot understand `--link {text}`"))
+            .caused_by("the name is empty or has spaces"));
     }
     Ok((found.config.id.to_string(), name.trim_start_matches('/').to_owned()))
 }
@@ -199,8 +201,8 @@ fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<
         Some(name)
             if name.is_empty() || name.len() > 64 || name.contains(|c: char| c.is_whitespace() || c.is_control()) =>
         {
-            Err(Failure::new(format!("cannot use `{name}` as a host name"))
-                .because("it must have 1 to 64 bytes and no white space"))
+            Err(Error::new(Kind::Invalid, format!("cannot use `{name}` as a host name"))
+                .caused_by("it must have 1 to 64 bytes and no white space"))
         }
         Some(name) => Ok(Some(name.clone())),
         None if host_network => {
@@ -214,7 +216,8 @@ fn hostname(args: &CreateArgs, id: &ContainerId, host_network: bool) -> Outcome<
 fn take_name(instance: &Instance, wanted: Option<&str>, id: &ContainerId, durable: bool) -> Outcome<String> {
     if let Some(name) = wanted {
         name.parse::<NetworkName>().map_err(|e| {
-            Failure::new(format!("cannot use `{name}` as a container name")).because(format!("it {}", e.why))
+            Error::new(Kind::Invalid, format!("cannot use `{name}` as a container name"))
+                .caused_by(format!("it {}", e.why))
         })?;
         instance.containers().claim_name(name, id, durable)?;
         return Ok(name.to_owned());
@@ -250,8 +253,8 @@ fn process(
     };
     let all: Vec<String> = entrypoint.into_iter().chain(command).collect();
     if all.is_empty() {
-        return Err(Failure::new(format!("cannot run `{}` without a command", args.image))
-            .because("neither the command line nor the image names one")
+        return Err(Error::new(Kind::Invalid, format!("cannot run `{}` without a command", args.image))
+            .caused_by("neither the command line nor the image names one")
             .hint(format!("name one: `rcr run {} sh`", args.image)));
     }
     let user = args.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default();
@@ -261,13 +264,12 @@ fn process(
     let cwd = args.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
     let cwd = cwd.unwrap_or_else(|| "/".into());
     if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
-        return Err(
-            Failure::new(format!("cannot use `{cwd}` as the working directory")).because("it is not an absolute path")
-        );
+        return Err(Error::new(Kind::Invalid, format!("cannot use `{cwd}` as the working directory"))
+            .caused_by("it is not an absolute path"));
     }
     let stdin_is_terminal = rustix::termios::isatty(std::io::stdin());
     if args.tty && args.interactive && attached && !stdin_is_terminal {
-        return Err(Failure::new("cannot attach a terminal: the input is not one")
+        return Err(Error::new(Kind::Invalid, "cannot attach a terminal: the input is not one")
             .hint("leave `-t` out when stdin is a pipe or a file"));
     }
     Ok(Process {
@@ -286,7 +288,7 @@ fn process(
 fn environment(args: &CreateArgs, defaults: &oci_spec::image::Config, hostname: Option<&str>) -> Outcome<Vec<String>> {
     let mut all: Vec<String> = defaults.env().clone().unwrap_or_default();
     if !all.iter().any(|e| e.starts_with("PATH=")) {
-        all.push(format!("PATH={}", crate::bundle::DEFAULT_PATH));
+        all.push(format!("PATH={}", rcr_engine::bundle::DEFAULT_PATH));
     }
     if let Some(hostname) = hostname {
         set_default(&mut all, &format!("HOSTNAME={hostname}"));
@@ -309,8 +311,8 @@ pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<Stri
             None => (text, std::env::var(text).ok()),
         };
         if name.is_empty() || name.contains(char::is_whitespace) || text.contains('\0') {
-            return Err(Failure::new(format!("cannot understand the variable `{text}` of {whence}"))
-                .because("expected NAME=value"));
+            return Err(Error::new(Kind::Invalid, format!("cannot understand the variable `{text}` of {whence}"))
+                .caused_by("expected NAME=value"));
         }
         all.extend(value.map(|value| format!("{name}={value}")));
         Ok(())
@@ -360,7 +362,7 @@ fn security(args: &SecurityArgs, defaults: &rcr_base::SecurityConfig) -> Outcome
             "seccomp=unconfined" => all.seccomp = false,
             "label=disable" | "apparmor=unconfined" => {}
             other => {
-                return Err(Failure::new(format!("unknown security option `{other}`"))
+                return Err(Error::new(Kind::Invalid, format!("unknown security option `{other}`"))
                     .hint("known are no-new-privileges[=false] and seccomp=unconfined"));
             }
         }
@@ -377,16 +379,19 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
     // Below this a process can't even start (Docker's lower bound).
     const LEAST_MEMORY: i64 = 6 << 20;
     if memory.is_some_and(|m| m < LEAST_MEMORY) {
-        return Err(Failure::new("cannot limit memory to less than 6m"));
+        return Err(Error::new(Kind::Invalid, "cannot limit memory to less than 6m"));
     }
     if let (Some(limit), Some(swap)) = (memory, swap)
         && swap != -1
         && swap < limit
     {
-        return Err(Failure::new("`--memory-swap` counts memory and swap together: it can't be less than `--memory`"));
+        return Err(Error::new(
+            Kind::Invalid,
+            "`--memory-swap` counts memory and swap together: it can't be less than `--memory`",
+        ));
     }
     if swap.is_some() && memory.is_none() {
-        return Err(Failure::new("`--memory-swap` needs `--memory`"));
+        return Err(Error::new(Kind::Invalid, "`--memory-swap` needs `--memory`"));
     }
     let shm = flag("--shm-size", shm_size, value::bytes(shm_size))?;
     Ok(Resources {
@@ -399,8 +404,8 @@ fn resources(args: &ResourceArgs, shm_size: &str) -> Outcome<Resources> {
         shm_size: shm.max(0) as u64,
         oom_score_adj: match args.oom_score_adj {
             Some(value) if !(-1000..=1000).contains(&value) => {
-                return Err(Failure::new(format!("cannot use `--oom-score-adj {value}`"))
-                    .because("it is not between -1000 and 1000"));
+                return Err(Error::new(Kind::Invalid, format!("cannot use `--oom-score-adj {value}`"))
+                    .caused_by("it is not between -1000 and 1000"));
             }
             other => Some(other.unwrap_or(0)),
         },
@@ -413,7 +418,8 @@ fn cpuset(name: &str, text: Option<&str>) -> Outcome<Option<String>> {
     let number = |text: &str| text.parse::<u16>().is_ok();
     let part = |part: &str| part.split_once('-').map_or_else(|| number(part), |(a, b)| number(a) && number(b));
     if !text.split(',').all(part) {
-        return Err(Failure::new(format!("cannot understand `{name} {text}`")).because("expected a list such as 0-2,4"));
+        return Err(Error::new(Kind::Invalid, format!("cannot understand `{name} {text}`"))
+            .caused_by("expected a list such as 0-2,4"));
     }
     Ok(Some(text.to_owned()))
 }

@@ -6,16 +6,17 @@ use super::create::{set, set_default, user_environment};
 use super::signal::{self, Insistence, Signals};
 use super::sink::{CHUNK, Sink};
 use super::terminal::{self, DetachKeys, RawMode};
-use crate::bundle::{self, powers::powers};
-use crate::cgroup;
 use crate::cli::container::ExecArgs;
 use crate::cli::value;
-use crate::container::config::{Config, Security};
-use crate::container::lifecycle::{Instance, start_failure};
-use crate::container::spawn;
-use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_base::{recv_frame, send_frame};
+use rcr_engine::bundle::powers::powers;
+use rcr_engine::cgroup;
+use rcr_engine::config::{Config, Security};
+use rcr_engine::instance::Instance;
+use rcr_engine::spawn;
+use rcr_engine::start::start_failure;
+use rcr_engine::store::Container;
 use rcr_shim::config::{Answer, ExecConfig};
 use rcr_shim::init::plan::{ProcessPlan, UserPlan};
 use rcr_shim::launch::Pipes;
@@ -35,23 +36,23 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         format!("cannot run `{}` in container `{name}`", args.command.first().map(String::as_str).unwrap_or_default())
     };
     if container.state.status != Status::Running {
-        return Err(Failure::new(doing())
-            .because(format!("it is {}", container.state.status.name()))
+        return Err(Error::new(Kind::Invalid, doing())
+            .caused_by(format!("it is {}", container.state.status.name()))
             .hint(format!("start it with `rcr start {name}`")));
     }
     if args.tty && args.interactive && !args.detach && !rustix::termios::isatty(stdin()) {
-        return Err(Failure::new("cannot attach a terminal: the input is not one")
+        return Err(Error::new(Kind::Invalid, "cannot attach a terminal: the input is not one")
             .hint("leave `-t` out when stdin is a pipe or a file"));
     }
     let keys = value::detach_keys(&args.detach_keys)
-        .map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
+        .map_err(|why| Error::new(Kind::Invalid, "cannot understand `--detach-keys`").caused_by(why))?;
     let pipes = if args.detach || args.tty { Ok(Pipes::none()) } else { Pipes::new(args.interactive) };
     let pipes = pipes.doing(|| "cannot create pipes")?;
     let config = exec_config(&container, args, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
     let signals = if args.detach { None } else { Some(Signals::block()?) };
     let (control, _) = spawn::shim("exec")?;
     let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
-    let broken = |e: rcr_base::FrameError| Failure::new(doing()).because(e.to_string());
+    let broken = |e: rcr_base::FrameError| Error::new(Kind::Invalid, doing()).caused_by(e.to_string());
     send_frame(&control, &config, &streams).map_err(broken)?;
     // Held open here, an end would keep the stream from ending.
     drop(pipes.child);
@@ -116,7 +117,7 @@ fn relay(
 
 fn exec_config(container: &Container, args: &ExecArgs, streams: [bool; 3]) -> Outcome<ExecConfig> {
     let Container { config, state } = container;
-    let init = state.init.ok_or_else(|| Failure::new("its process is gone"))?;
+    let init = state.init.ok_or_else(|| Error::new(Kind::Invalid, "its process is gone"))?;
     let mut env = config.process.env.clone();
     if args.tty {
         set_default(&mut env, "TERM=xterm");
@@ -130,12 +131,11 @@ fn exec_config(container: &Container, args: &ExecArgs, streams: [bool; 3]) -> Ou
 }
 
 fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<ProcessPlan> {
-    let refused = |why: String| Failure::new(why);
+    let refused = |why: String| Error::new(Kind::Invalid, why);
     let user = args.user.as_ref().unwrap_or(&config.process.user);
     let user = UserPlan::parse(user).map_err(refused)?;
     let user = user.with_groups(&config.process.group_add, &config.process.group_names);
-    let available = caps::read(None, caps::CapSet::Bounding).map_err(|e| refused(e.to_string()))?;
-    let available = available.into_iter().map(bundle::caps::bit).sum();
+    let available = rcr_engine::start::facts::own_capabilities()?;
     let security = Security {
         privileged: config.security.privileged || args.privileged,
         no_new_privs: config.security.no_new_privs && !args.privileged,
@@ -255,9 +255,8 @@ impl Relay {
     /// The program has ended: what the pipes hold now is all that it wrote.
     fn on_end(&mut self) -> Outcome<()> {
         let Ok((Answer::Exited { code }, _)) = recv_frame::<Answer>(&self.control) else {
-            return Err(
-                Failure::new("the program's shim is gone").because("it ended without telling how the program did")
-            );
+            return Err(Error::new(Kind::Invalid, "the program's shim is gone")
+                .caused_by("it ended without telling how the program did"));
         };
         self.code = Some(code);
         for n in 0..2 {

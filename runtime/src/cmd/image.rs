@@ -3,9 +3,9 @@
 use super::{archive, inspect, registry, table};
 use crate::cli::image::{CheckArgs, ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
 use crate::cli::value;
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::store::Container;
 use rcr_images::{Check, Digest, ImportOptions, Reference, Removed, Store, Users};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -83,8 +83,9 @@ fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
             "USER" => options.user = Some(rest.to_owned()),
             "EXPOSE" => {
                 for port in rest.split_whitespace() {
-                    let exposed = value::exposed(port)
-                        .map_err(|why| Failure::new(format!("cannot understand `--change {change}`")).because(why))?;
+                    let exposed = value::exposed(port).map_err(|why| {
+                        Error::new(Kind::Invalid, format!("cannot understand `--change {change}`")).caused_by(why)
+                    })?;
                     options.exposed.push(if port.contains('/') {
                         port.to_owned()
                     } else {
@@ -94,7 +95,10 @@ fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
             }
             _ => {
                 let known = ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "USER", "WORKDIR"];
-                return Err(Failure::new(format!("unknown instruction `{word}`{}", value::nearest(word, &known))));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("unknown instruction `{word}`{}", value::nearest(word, &known)),
+                ));
             }
         }
     }
@@ -240,7 +244,7 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
         match store.remove(name, args.force, &users) {
             Ok(removed) => removed.into_iter().for_each(say),
             Err(error) => {
-                Failure::from(error).print();
+                crate::report::print(&error.into());
                 code = 1;
             }
         }
@@ -277,7 +281,7 @@ fn check(instance: &Instance, args: &CheckArgs) -> Outcome<i32> {
         let faults = store.check(&image, &how, &mut seen)?;
         let fetched = args.repair
             && faults.iter().any(|fault| !fault.repaired)
-            && registry::fetch_again(instance, &image, name).map_err(|failure| failure.print()).is_ok()
+            && registry::fetch_again(instance, &image, name).map_err(|failure| crate::report::print(&failure)).is_ok()
             && store.check(&image, &how, &mut Vec::new())?.is_empty();
         for fault in faults {
             let now_good = fault.repaired || fetched;

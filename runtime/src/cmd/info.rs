@@ -2,13 +2,13 @@
 
 use super::network::obstacle;
 use super::table;
-use crate::bundle::CgroupKind;
-use crate::cgroup;
 use crate::cli::FormatArgs;
-use crate::container::lifecycle::Instance;
-use crate::net::Netd;
-use crate::report::Outcome;
 use netd_api::{Call, Reply, VersionInfo};
+use rcr_base::Outcome;
+use rcr_engine::bundle::CgroupKind;
+use rcr_engine::cgroup;
+use rcr_engine::instance::Instance;
+use rcr_engine::net::Netd;
 use serde_json::{Map, Value, json};
 
 fn netd(instance: &Instance) -> Option<VersionInfo> {

@@ -2,11 +2,11 @@
 
 use super::{image, network, table, volume};
 use crate::cli::container::InspectArgs;
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::net::Netd;
-use crate::report::{Failure, Outcome};
 use netd_api::{Call, SandboxInfo};
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::net::Netd;
+use rcr_engine::store::Container;
 use serde_json::{Value, json};
 
 /// `rcr inspect`.
@@ -27,7 +27,7 @@ pub fn print(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<Value
         match find(name) {
             Ok(value) => found.push(value),
             Err(failure) => {
-                failure.print();
+                crate::report::print(&failure);
                 code = 1;
             }
         }
@@ -45,8 +45,8 @@ fn could_be_an_id(name: &str) -> bool {
 }
 
 fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
-    let missing = |_: Failure| {
-        Failure::new(format!("no such object: `{name}`"))
+    let missing = |_: Error| {
+        Error::new(Kind::NotFound, format!("no such object: `{name}`"))
             .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
     };
     match kind {
@@ -56,7 +56,7 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
         Some("volume") => volume::describe(instance, name),
         _ => match container(instance, name) {
             // Not allowed to look is not the same as not there.
-            Err(failure) if !failure.message().starts_with("no such") => Err(failure),
+            Err(failure) if failure.kind != Kind::NotFound => Err(failure),
             // What could be the beginning of an image's id is perhaps a name: that goes first.
             Err(_) if could_be_an_id(name) => network::describe(instance, name)
                 .or_else(|_| volume::describe(instance, name))

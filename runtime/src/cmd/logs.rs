@@ -1,9 +1,9 @@
 //! `logs`.
 
 use crate::cli::container::LogsArgs;
-use crate::container::lifecycle::Instance;
-use crate::report::{Doing, Failure, Outcome};
 use jiff::{SignedDuration, Timestamp};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
 use rcr_shim::log::{Entry, rotated};
 use rcr_shim::state::State;
 use std::collections::VecDeque;
@@ -35,7 +35,8 @@ pub fn logs(instance: &Instance, args: &LogsArgs) -> Outcome<i32> {
     let tail = match args.tail.as_str() {
         "all" => usize::MAX,
         text => text.parse::<usize>().map_err(|_| {
-            Failure::new(format!("cannot understand `--tail {text}`")).because("expected a number of lines, or `all`")
+            Error::new(Kind::Invalid, format!("cannot understand `--tail {text}`"))
+                .caused_by("expected a number of lines, or `all`")
         })?,
     };
     // The newest file is opened before the older ones are listed: a rotation in between can't hide lines.
@@ -164,8 +165,8 @@ fn print(line: &str, wanted: &Wanted) -> io::Result<()> {
 fn time(flag: &str, text: &str) -> Outcome<Timestamp> {
     let found = text.parse::<Timestamp>().ok().or_else(|| seconds(text)).or_else(|| date(text)).or_else(|| ago(text));
     found.ok_or_else(|| {
-        Failure::new(format!("cannot understand `{flag} {text}`"))
-            .because("expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m")
+        Error::new(Kind::Invalid, format!("cannot understand `{flag} {text}`"))
+            .caused_by("expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m")
     })
 }
 

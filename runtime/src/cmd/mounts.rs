@@ -3,11 +3,12 @@
 use super::create::flags;
 use crate::cli::container::StorageArgs;
 use crate::cli::mounts::{self, MountFlag, Source, VolumeFlag};
-use crate::container::config::{Config, Mount, MountKind};
-use crate::container::lifecycle::Instance;
-use crate::container::store::private_folder;
-use crate::container::{names, seed};
-use crate::report::{Doing, Failure, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::config::{Config, Mount, MountKind};
+use rcr_engine::dirs::private_folder;
+use rcr_engine::instance::Instance;
+use rcr_engine::names;
+use rcr_engine::volumes::seed;
 use std::path::{Path, PathBuf};
 
 pub(super) fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount>)> {
@@ -23,7 +24,7 @@ pub(super) fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeFlag>, Vec<Mount
         volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
     targets.sort_unstable();
     if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::new(format!("cannot mount twice on `{}`", twice[0])));
+        return Err(Error::new(Kind::Invalid, format!("cannot mount twice on `{}`", twice[0])));
     }
     Ok((volumes, tmpfs))
 }
@@ -69,8 +70,8 @@ fn bind(source: PathBuf, flag: &VolumeFlag, config: &Config) -> Outcome<MountKin
     let doing = || format!("cannot bind `{}`", source.display());
     if !source.exists() {
         if !flag.create_source {
-            return Err(Failure::new(doing())
-                .because("it does not exist on the host")
+            return Err(Error::new(Kind::Invalid, doing())
+                .caused_by("it does not exist on the host")
                 .hint("create it, or use `-v`, which makes a folder"));
         }
         std::fs::create_dir_all(&source).doing(doing)?;
@@ -82,8 +83,8 @@ fn bind(source: PathBuf, flag: &VolumeFlag, config: &Config) -> Outcome<MountKin
     let opened = config.security.privileged || !config.device_rules.is_empty() || !config.devices.is_empty();
     if is_device && !opened && !COMMON_DEVICES.iter().any(|common| source == Path::new(common)) {
         let (from, to) = (source.display(), &flag.target);
-        return Err(Failure::new(doing())
-            .because("it is a device, which a container may not open unless it is given")
+        return Err(Error::new(Kind::Invalid, doing())
+            .caused_by("it is a device, which a container may not open unless it is given")
             .hint(format!("`--device {from}:{to}` gives it; `--device-cgroup-rule` opens what is bound")));
     }
     // With rules of the user's own, what they open must not be shut by the mount.

@@ -6,15 +6,15 @@ use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
 use crate::cli::{attachment as endpoint, value};
-use crate::container::config::{Config, NetworkMode};
-use crate::container::lifecycle::Instance;
-use crate::net::{Netd, unexpected};
-use crate::report::{Failure, Outcome};
 use ipnet::IpNet;
 use netd_api::{
     AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
     NetworkInfo, NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
 };
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::config::{Config, NetworkMode};
+use rcr_engine::instance::Instance;
+use rcr_engine::net::{Netd, unexpected};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,15 +45,21 @@ pub(super) fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|e: T::Err| Failure::new(format!("cannot understand `{flag} {text}`")).because(e.to_string()))
+    text.parse().map_err(|e: T::Err| {
+        Error::new(Kind::Invalid, format!("cannot understand `{flag} {text}`")).caused_by(e.to_string())
+    })
 }
 
 fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
-    let labels =
-        args.label.iter().map(|text| value::label(text).map_err(Failure::new)).collect::<Outcome<BTreeMap<_, _>>>()?;
+    let labels = args
+        .label
+        .iter()
+        .map(|text| value::label(text).map_err(|why| Error::new(Kind::Invalid, why)))
+        .collect::<Outcome<BTreeMap<_, _>>>()?;
     let spec = NetworkCreate {
         name: args.name.parse::<NetworkName>().map_err(|e| {
-            Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
+            Error::new(Kind::Invalid, format!("cannot use `{}` as a network name", args.name))
+                .caused_by(format!("it {}", e.why))
         })?,
         driver: with_ipam(driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
         subnets: subnets(&args.subnets, matches!(args.driver.as_str(), "bridge" | "overlay"))?,
@@ -82,9 +88,11 @@ fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
         "macvlan" => Ok(DriverSpec::Macvlan(lan_options::macvlan(options)?)),
         "ipvlan" => Ok(DriverSpec::Ipvlan(lan_options::ipvlan(options)?)),
         // As with Docker there is one of each, from the start.
-        "host" | "none" | "null" => Err(Failure::new(format!("only one network of driver `{name}` can exist"))
-            .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
-        _ => Err(Failure::new(format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
+        "host" | "none" | "null" => {
+            Err(Error::new(Kind::Invalid, format!("only one network of driver `{name}` can exist"))
+                .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name })))
+        }
+        _ => Err(Error::new(Kind::Invalid, format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
     }
 }
 
@@ -94,11 +102,11 @@ fn with_ipam(mut driver: DriverSpec, ipam: &str) -> Outcome<DriverSpec> {
         (DriverSpec::Macvlan(options), "dhcp") => options.lan.dhcp = true,
         (DriverSpec::Ipvlan(options), "dhcp") => options.lan.dhcp = true,
         (other, "dhcp") => {
-            return Err(Failure::new(format!(
-                "`--ipam-driver dhcp` can't give addresses of a {} network",
-                other.name()
-            ))
-            .because("its containers are in no LAN with a server")
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("`--ipam-driver dhcp` can't give addresses of a {} network", other.name()),
+            )
+            .caused_by("its containers are in no LAN with a server")
             .hint("`-d macvlan -o parent=LINK --ipam-driver dhcp` puts them into one"));
         }
         _ => {}
@@ -111,7 +119,8 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
     let mut all = BridgeOptions::default();
     for option in options {
         let (key, value) = option.split_once('=').unwrap_or((option, "true"));
-        let wrong = |why: &str| Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned());
+        let wrong =
+            |why: &str| Error::new(Kind::Invalid, format!("cannot understand `-o {option}`")).caused_by(why.to_owned());
         let yes = || match value {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
@@ -143,10 +152,10 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
             _ => {
                 let known =
                     ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
-                return Err(Failure::new(format!(
-                    "the bridge driver has no option `{key}`{}",
-                    value::nearest(key, &known)
-                )));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("the bridge driver has no option `{key}`{}", value::nearest(key, &known)),
+                ));
             }
         }
     }
@@ -159,16 +168,16 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
     for text in &args.subnet {
         let subnet: IpNet = parse("--subnet", text)?;
         if subnet.trunc() != subnet {
-            return Err(Failure::new(format!("cannot use `--subnet {text}`"))
-                .because("it has bits set beyond its prefix")
+            return Err(Error::new(Kind::Invalid, format!("cannot use `--subnet {text}`"))
+                .caused_by("it has bits set beyond its prefix")
                 .hint(format!("did you mean {}?", subnet.trunc())));
         }
         let (ip_range, aux_addresses) = (None, BTreeMap::new());
         all.push(SubnetRequest { subnet, gateway: None, no_gateway: false, ip_range, aux_addresses });
     }
     let outside = |flag: &str, text: &str| {
-        Failure::new(format!("cannot use `{flag} {text}`"))
-            .because("it lies in none of the subnets")
+        Error::new(Kind::Invalid, format!("cannot use `{flag} {text}`"))
+            .caused_by("it lies in none of the subnets")
             .hint("name its subnet with --subnet")
     };
     for text in &args.gateway {
@@ -183,7 +192,7 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
         let at = inside.or_else(|| if bridge { None } else { all.iter().position(same) });
         let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", text))?;
         if subnet.gateway.replace(gateway).is_some() {
-            return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
+            return Err(Error::new(Kind::Invalid, format!("the subnet `{}` has two gateways", subnet.subnet)));
         }
     }
     for text in &args.ip_range {
@@ -193,7 +202,8 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
     }
     for text in &args.aux_address {
         let (name, address) = text.split_once('=').ok_or_else(|| {
-            Failure::new(format!("cannot understand `--aux-address {text}`")).because("expected name=address")
+            Error::new(Kind::Invalid, format!("cannot understand `--aux-address {text}`"))
+                .caused_by("expected name=address")
         })?;
         let address: IpAddr = parse("--aux-address", address)?;
         let subnet =
@@ -250,7 +260,7 @@ fn parse_filter(text: &str) -> Outcome<(String, String)> {
     if KNOWN.contains(&key) {
         return Ok((key.to_owned(), value.to_owned()));
     }
-    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
+    Err(Error::new(Kind::Invalid, format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
 }
 
 fn matches_filter(info: &NetworkInfo, key: &str, value: &str) -> bool {
@@ -363,7 +373,10 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     let mut netd = instance.netd()?;
     let info = resolve(&mut netd, &args.network)?;
     if list.iter().any(|a| is_network(&a.network, &info)) {
-        return Err(Failure::new(format!("container `{}` is on network `{}` already", config.name, info.name)));
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("container `{}` is on network `{}` already", config.name, info.name),
+        ));
     }
     list.push(attachment.clone());
     let alive = container.state.status.is_alive();
@@ -384,9 +397,7 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
             Ok(()) => failure,
             Err(why) => failure.leaving([format!(
                 "the connection ({}): `rcr network disconnect {} {}`",
-                why.message(),
-                info.name,
-                config.name
+                why.message, info.name, config.name
             )]),
         });
     }
@@ -404,8 +415,9 @@ fn is_attached(netd: &mut Netd, config: &Config, info: &NetworkInfo) -> Outcome<
 }
 
 fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> Outcome<()> {
-    let wrong =
-        |flag: &str, text: &str, why: String| Failure::new(format!("cannot understand `{flag} {text}`")).because(why);
+    let wrong = |flag: &str, text: &str, why: String| {
+        Error::new(Kind::Invalid, format!("cannot understand `{flag} {text}`")).caused_by(why)
+    };
     if let Some(name) = &args.interface_name {
         endpoint::interface_name(attachment, name).map_err(|why| wrong("--interface-name", name, why))?;
     }
@@ -419,17 +431,17 @@ fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> O
 }
 
 /// Why the networks of a container can't be changed.
-fn not_its_own(config: &Config) -> Failure {
+fn not_its_own(config: &Config) -> Error {
     match &config.network.mode {
         NetworkMode::Container(id) => {
-            Failure::new(format!("it shares the network namespace of container `{}`", id.short()))
+            Error::new(Kind::Invalid, format!("it shares the network namespace of container `{}`", id.short()))
                 .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
         }
         NetworkMode::Path(path) => {
-            Failure::new(format!("it runs in the network namespace `{}`, which is yours", path.display()))
+            Error::new(Kind::Invalid, format!("it runs in the network namespace `{}`, which is yours", path.display()))
                 .hint("change that namespace by `ip -n`, or create the container with `--network` naming a network")
         }
-        _ => Failure::new("it runs on the host's network, or without any")
+        _ => Error::new(Kind::Invalid, "it runs on the host's network, or without any")
             .hint("create it with `--network` naming a network"),
     }
 }
@@ -456,7 +468,9 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     if !attached && !linked {
         return match args.force {
             true => Ok(0),
-            false => Err(Failure::new(format!("container `{}` is not on network `{}`", config.name, info.name))),
+            false => {
+                Err(Error::new(Kind::Invalid, format!("container `{}` is not on network `{}`", config.name, info.name)))
+            }
         };
     }
     // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the next one.
@@ -480,10 +494,12 @@ fn is_network(text: &str, info: &NetworkInfo) -> bool {
 
 /// What attaching one more container would do.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
-    let id: ContainerId = "0".repeat(64).parse().map_err(|e: netd_api::NameError| Failure::new(e.to_string()))?;
+    let id: ContainerId =
+        "0".repeat(64).parse().map_err(|e: netd_api::NameError| Error::new(Kind::Invalid, e.to_string()))?;
     let publish = args.publish.iter().map(|text| {
-        value::publish(text)
-            .map_err(|why| Failure::new(format!("cannot understand `--publish {text}`")).because(why.to_string()))
+        value::publish(text).map_err(|why| {
+            Error::new(Kind::Invalid, format!("cannot understand `--publish {text}`")).caused_by(why.to_string())
+        })
     });
     let publish = publish.collect::<Outcome<_>>()?;
     let spec = SandboxRequest {

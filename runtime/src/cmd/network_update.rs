@@ -3,10 +3,10 @@
 use super::network::{parse, resolve, subnets};
 use crate::cli::network::UpdateArgs;
 use crate::cli::value;
-use crate::container::lifecycle::Instance;
-use crate::net::unexpected;
-use crate::report::{Failure, Outcome};
 use netd_api::{Call, DriverSpec, NetworkChange, Reply};
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::net::unexpected;
 use std::net::IpAddr;
 
 /// Changes a network, in use or not.
@@ -16,7 +16,7 @@ pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
         add_labels: args
             .label_add
             .iter()
-            .map(|text| value::label(text).map_err(Failure::new))
+            .map(|text| value::label(text).map_err(|why| Error::new(Kind::Invalid, why)))
             .collect::<Outcome<_>>()?,
         dns: dns(&args.dns)?,
         ..NetworkChange::default()
@@ -49,11 +49,12 @@ fn mtu(option: &str) -> Outcome<u32> {
         Some(("mtu" | "com.docker.network.driver.mtu", value)) => {
             let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
             mtu.ok_or_else(|| {
-                Failure::new(format!("cannot understand `-o {option}`")).because("an MTU lies between 68 and 65535")
+                Error::new(Kind::Invalid, format!("cannot understand `-o {option}`"))
+                    .caused_by("an MTU lies between 68 and 65535")
             })
         }
-        _ => Err(Failure::new(format!("the option `{option}` can't be changed"))
-            .because("of a network's options only `mtu` can")
+        _ => Err(Error::new(Kind::Invalid, format!("the option `{option}` can't be changed"))
+            .caused_by("of a network's options only `mtu` can")
             .hint("create a network with it, `connect` the containers to that one, and `disconnect` them from this")),
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{each, table};
 use crate::cli::node::{NodeCommand, RekeyArgs};
-use crate::container::lifecycle::Instance;
-use crate::net::unexpected;
-use crate::report::Outcome;
 use netd_api::{Call, KeyInfo, NodeInfo, NodeState, Reply};
+use rcr_base::Outcome;
+use rcr_engine::instance::Instance;
+use rcr_engine::net::unexpected;
 use serde_json::json;
 use std::time::{Duration, Instant};
 

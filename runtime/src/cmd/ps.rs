@@ -3,12 +3,12 @@
 use super::table;
 use crate::cli::container::{PortArgs, PsArgs};
 use crate::cli::value;
-use crate::container::config::{Config, NetworkMode};
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::net::Netd;
-use crate::report::{Failure, Outcome};
 use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::config::{Config, NetworkMode};
+use rcr_engine::instance::Instance;
+use rcr_engine::net::Netd;
+use rcr_engine::store::Container;
 use rcr_shim::state::{State, Status};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -85,12 +85,14 @@ fn parse_filter(text: &str) -> Outcome<Filter> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     let value = value.to_owned();
     match key {
-        "name" => regex_lite::Regex::new(&value)
-            .map(Filter::Name)
-            .map_err(|error| Failure::new(format!("cannot understand the filter `{text}`")).because(error.to_string())),
+        "name" => regex_lite::Regex::new(&value).map(Filter::Name).map_err(|error| {
+            Error::new(Kind::Invalid, format!("cannot understand the filter `{text}`")).caused_by(error.to_string())
+        }),
         "id" => Ok(Filter::Id(value)),
         "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
-        "status" => Err(Failure::new(format!("unknown status `{value}`{}", value::nearest(&value, &STATES)))),
+        "status" => {
+            Err(Error::new(Kind::Invalid, format!("unknown status `{value}`{}", value::nearest(&value, &STATES))))
+        }
         "network" => Ok(Filter::Network(value)),
         "label" | "label!" => {
             let (name, wanted_value) = match value.split_once('=') {
@@ -99,7 +101,7 @@ fn parse_filter(text: &str) -> Outcome<Filter> {
             };
             Ok(Filter::Label { key: name, value: wanted_value, wanted: key == "label" })
         }
-        _ => Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN)))),
+        _ => Err(Error::new(Kind::Invalid, format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN)))),
     }
 }
 
@@ -208,7 +210,7 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
         return Ok(0);
     };
     let wanted = value::exposed(wanted)
-        .map_err(|why| Failure::new(format!("cannot understand the port `{wanted}`")).because(why))?;
+        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand the port `{wanted}`")).caused_by(why))?;
     let mut found = false;
     for p in published.iter().filter(|p| p.proto == wanted.proto) {
         if let Some(offset) = wanted.port.checked_sub(p.container_port).filter(|offset| *offset < p.count) {
@@ -219,9 +221,7 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
     if found {
         return Ok(0);
     }
-    Err(Failure::new(format!(
-        "container `{}` does not publish {}/{}",
-        container.config.name, wanted.port, wanted.proto
-    ))
-    .code(1))
+    let (name, port) = (&container.config.name, format!("{}/{}", wanted.port, wanted.proto));
+    crate::report::print(&Error::new(Kind::NotFound, format!("container `{name}` does not publish {port}")));
+    Ok(1)
 }

@@ -4,8 +4,9 @@ use super::image::store;
 use super::progress::Progress;
 use super::terminal::RawMode;
 use crate::cli::image::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
-use crate::container::lifecycle::Instance;
-use crate::report::{self, Doing, Failure, Outcome};
+use crate::report;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
 use rcr_images::remote::{self, Platform, Pulled};
 use rcr_images::{Image, Reference};
 use std::io::{self, IsTerminal, Read, Write};
@@ -19,13 +20,10 @@ mod key {
     pub const QUIT: u8 = 0x1c;
     pub const DELETE: u8 = 0x7f;
 }
-/// 128 and SIGINT.
-const EXIT_INTERRUPTED: i32 = 130;
-
 pub fn platform(text: Option<&str>) -> Outcome<Option<Platform>> {
     let parse = |text: &str| {
         let parsed = text.parse::<Platform>();
-        parsed.map_err(|why| Failure::new(format!("cannot understand `--platform {text}`")).because(why))
+        parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--platform {text}`")).caused_by(why))
     };
     text.map(parse).transpose()
 }
@@ -73,7 +71,7 @@ fn fetch(instance: &Instance, name: &Reference, how: &Fetch) -> Outcome<Pulled> 
     progress.end();
     pulled.map_err(|error| {
         let offline = error.is_unreachable();
-        let failure = Failure::from(error).during(format!("cannot pull `{name}`"));
+        let failure = Error::from(error).during(format!("cannot pull `{name}`"));
         if offline { failure.hint(rcr_images::OFFLINE) } else { failure }
     })
 }
@@ -108,7 +106,7 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&
     let name = match (wanted.parse::<Reference>(), &missing) {
         (Err(error), _) => return Err(missing.unwrap_or(error).into()),
         (Ok(_), Some(error)) if policy == "never" || !worth_pulling(error, wanted) => {
-            return Err(missing.map_or_else(|| Failure::new("no such image"), Failure::from));
+            return Err(missing.map_or_else(|| Error::new(Kind::Invalid, "no such image"), Error::from));
         }
         (Ok(name), _) => name,
     };
@@ -123,8 +121,8 @@ pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&
 /// Pulls an image whose packed layers were damaged, for its own platform, by the first name that it has.
 pub fn fetch_again(instance: &Instance, image: &Image, wanted: &str) -> Outcome<()> {
     let name = image.names.first().ok_or_else(|| {
-        Failure::new(format!("cannot pull `{wanted}` again"))
-            .because("it has no name")
+        Error::new(Kind::Invalid, format!("cannot pull `{wanted}` again"))
+            .caused_by("it has no name")
             .hint("import or load it once more")
     })?;
     let platform = Some(Platform::of(&image.config));
@@ -147,7 +145,7 @@ pub fn push(instance: &Instance, args: &PushArgs) -> Outcome<i32> {
     let progress = Progress::new(args.quiet, "pushed");
     let pushed = remote::push(&store(instance)?, &name, &instance.config.images, &|event| progress.event(event));
     progress.end();
-    let digest = pushed.map_err(|error| Failure::from(error).during(format!("cannot push `{name}`")))?;
+    let digest = pushed.map_err(|error| Error::from(error).during(format!("cannot push `{name}`")))?;
     match args.quiet {
         true => println!("{}/{}:{}", name.host(), name.path(), name.target()),
         false => println!("{}: digest: {digest}", name.target()),
@@ -173,18 +171,18 @@ pub fn login(instance: &Instance, args: &LoginArgs) -> Outcome<i32> {
         secret("Password: ")?
     };
     if user.is_empty() || password.is_empty() {
-        return Err(Failure::new("cannot log in without user and password"));
+        return Err(Error::new(Kind::Invalid, "cannot log in without user and password"));
     }
     remote::login(server, &user, &password, &instance.config.images)
-        .map_err(|error| Failure::from(error).during(format!("cannot log in at `{server}`")))?;
+        .map_err(|error| Error::from(error).during(format!("cannot log in at `{server}`")))?;
     println!("Login Succeeded");
     Ok(0)
 }
 
 fn ask(what: &str) -> Outcome<String> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new("cannot ask for user and password")
-            .because("stdin is no terminal")
+        return Err(Error::new(Kind::Invalid, "cannot ask for user and password")
+            .caused_by("stdin is no terminal")
             .hint("`rcr login -u USER --password-stdin REGISTRY < FILE`"));
     }
     report::to_stderr(what);
@@ -206,7 +204,7 @@ fn secret(what: &str) -> Outcome<String> {
             Ok(0) => break Ok(typed),
             Ok(_) => match key[0] {
                 b'\r' | b'\n' | key::END => break Ok(typed),
-                key::INTERRUPT | key::QUIT => break Err(Failure::new("interrupted").code(EXIT_INTERRUPTED)),
+                key::INTERRUPT | key::QUIT => break Err(Error::new(Kind::Interrupted(libc::SIGINT), "interrupted")),
                 key::KILL_LINE => typed.clear(),
                 key::BACKSPACE | key::DELETE => drop(typed.pop()),
                 other => typed.push(other),
@@ -215,14 +213,14 @@ fn secret(what: &str) -> Outcome<String> {
     };
     drop(raw);
     let _ = writeln!(io::stderr());
-    String::from_utf8(said?).map_err(|_| Failure::new("cannot use a password that is no text"))
+    String::from_utf8(said?).map_err(|_| Error::new(Kind::Invalid, "cannot use a password that is no text"))
 }
 
 /// `rcr logout`.
 pub fn logout(instance: &Instance, args: &LogoutArgs) -> Outcome<i32> {
     let server = args.server.as_deref().unwrap_or(rcr_images::reference::DOCKER_HUB);
     let there = remote::logout(server, &instance.config.images)
-        .map_err(|error| Failure::from(error).during(format!("cannot log out of `{server}`")))?;
+        .map_err(|error| Error::from(error).during(format!("cannot log out of `{server}`")))?;
     match there {
         true => println!("Removing login credentials for {server}"),
         false => println!("Not logged in to {server}"),

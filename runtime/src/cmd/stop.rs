@@ -4,11 +4,11 @@ use super::attach::ask;
 use super::{each, run};
 use crate::cli::container::{KillArgs, NamesArgs, PruneArgs, RenameArgs, RmArgs, StopArgs};
 use crate::cli::value;
-use crate::container::boot;
-use crate::container::lifecycle::{self, Instance};
-use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
 use netd_api::{Call, NetworkName};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::boot;
+use rcr_engine::instance::Instance;
+use rcr_engine::store::Container;
 use rcr_shim::protocol::{Request, Response};
 use rcr_shim::state::State;
 use std::io::{BufRead, BufReader};
@@ -30,11 +30,12 @@ fn request(
     let silent = || format!("the shim of container `{name}` does not answer");
     stream.set_read_timeout(patience).doing(silent)?;
     BufReader::new(stream).read_line(&mut line).doing(silent)?;
-    serde_json::from_str(&line).map_err(|e| Failure::new(silent()).because(e.to_string()))
+    serde_json::from_str(&line).map_err(|e| Error::new(Kind::Invalid, silent()).caused_by(e.to_string()))
 }
 
 fn signal_of(text: &str) -> Outcome<i32> {
-    value::signal(text).map_err(|why| Failure::new(format!("cannot understand `--signal {text}`")).because(why))
+    value::signal(text)
+        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--signal {text}`")).caused_by(why))
 }
 
 /// How many containers are worked on at once: each spends its time waiting.
@@ -48,7 +49,7 @@ fn at_once<T: Send>(names: &[String], act: impl Fn(&str) -> Outcome<T> + Sync) -
             all.push(act(one));
             continue;
         }
-        let lost = || Err(Failure::new("a thread of rcr ended without an answer"));
+        let lost = || Err(Error::new(Kind::Invalid, "a thread of rcr ended without an answer"));
         std::thread::scope(|scope| {
             let threads: Vec<_> = some.iter().map(|name| scope.spawn(|| act(name))).collect();
             all.extend(threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())));
@@ -65,7 +66,7 @@ fn side_by_side(names: &[String], act: impl Fn(&str) -> Outcome<bool> + Sync) ->
             Ok(true) => println!("{name}"),
             Ok(false) => {}
             Err(failure) => {
-                failure.print();
+                crate::report::print(&failure);
                 code = 1;
             }
         }
@@ -105,17 +106,17 @@ fn end_one(instance: &Instance, container: &Container, signal: Option<i32>, time
         Ok(Response::Exit(_)) => {}
         Ok(Response::Ok) => {}
         Ok(Response::Error(why)) => {
-            return Err(Failure::new(format!("cannot stop container `{}`", config.name)).because(why));
+            return Err(Error::new(Kind::Invalid, format!("cannot stop container `{}`", config.name)).caused_by(why));
         }
         // A shim that does not answer can't be asked to stop its container, but it can be ended, and its container with it.
-        Err(failure) if still_alive(instance, container) && !lifecycle::kill_by_force(&container.state) => {
+        Err(failure) if still_alive(instance, container) && !rcr_engine::remove::kill_by_force(&container.state) => {
             return Err(failure);
         }
         // It ended, now or by itself.
         Err(_) => {}
     }
     await_end(instance, container)?;
-    lifecycle::release(instance, &config.id)
+    rcr_engine::net::release(&instance.dirs, &config.id)
 }
 
 fn still_alive(instance: &Instance, container: &Container) -> bool {
@@ -141,7 +142,7 @@ fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
             }
         }
         if Instant::now() > until {
-            return Err(Failure::new(format!("container `{}` does not end", container.config.name))
+            return Err(Error::new(Kind::Invalid, format!("container `{}` does not end", container.config.name))
                 .hint(format!("`rcr rm -f {}` ends and removes it by force", container.config.name)));
         }
         std::thread::sleep(Duration::from_millis(2));
@@ -150,7 +151,7 @@ fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
 
 /// What a shim that died by force has left: its network and its cgroup.
 pub fn settle(instance: &Instance, container: &Container) -> Outcome<()> {
-    lifecycle::release(instance, &container.config.id)
+    rcr_engine::net::release(&instance.dirs, &container.config.id)
 }
 
 /// A container keeps its addresses over a stop if nobody takes them meanwhile.
@@ -191,10 +192,12 @@ pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
         let container = instance.containers().find(name)?;
         let doing = || format!("cannot kill container `{}`", container.config.name);
         if !container.state.status.is_alive() {
-            return Err(Failure::new(doing()).because(format!("it is {}", container.state.status.name())));
+            return Err(
+                Error::new(Kind::Invalid, doing()).caused_by(format!("it is {}", container.state.status.name()))
+            );
         }
         match request(instance, &container, &Request::Kill { signal }, Some(SETTLE))? {
-            Response::Error(why) => Err(Failure::new(doing()).because(why)),
+            Response::Error(why) => Err(Error::new(Kind::Invalid, doing()).caused_by(why)),
             Response::Ok | Response::Exit(_) if [libc::SIGKILL, container.config.stop_signal].contains(&signal) => {
                 boot::stopped(&instance.dirs, &container.config)
             }
@@ -208,8 +211,8 @@ pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
     Ok(side_by_side(&args.names, |name| {
         let container = match instance.containers().find(name) {
             // As with Docker, `-f` is content when there is nothing to remove, and says so.
-            Err(failure) if args.force && failure.message().starts_with("no such container") => {
-                failure.print();
+            Err(failure) if args.force && failure.kind == Kind::NotFound => {
+                crate::report::print(&failure);
                 return Ok(false);
             }
             other => other?,
@@ -221,7 +224,7 @@ pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
 fn remove_one(instance: &Instance, mut container: Container, force: bool, volumes: bool) -> Outcome<()> {
     if force && container.state.status.is_alive() {
         let stopped = end_one(instance, &container, Some(libc::SIGKILL), Some(0));
-        if stopped.is_err() && !lifecycle::kill_by_force(&container.state) {
+        if stopped.is_err() && !rcr_engine::remove::kill_by_force(&container.state) {
             stopped?;
         }
         if container.config.auto_remove && !instance.dirs.container(&container.config.id).exists() {
@@ -229,7 +232,7 @@ fn remove_one(instance: &Instance, mut container: Container, force: bool, volume
         }
         container.state = read_state(instance, &container).unwrap_or_else(State::created);
     }
-    lifecycle::remove(instance, &container, volumes)
+    rcr_engine::remove::remove(instance, &container, volumes)
 }
 
 /// `rcr wait`.
@@ -239,7 +242,7 @@ pub fn wait(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
         match wait_one(instance, name) {
             Ok(exit) => println!("{exit}"),
             Err(failure) => {
-                failure.print();
+                crate::report::print(&failure);
                 code = 1;
             }
         }
@@ -252,7 +255,9 @@ fn wait_one(instance: &Instance, name: &str) -> Outcome<i32> {
     if container.state.status.is_alive() {
         match request(instance, &container, &Request::Wait, None) {
             Ok(Response::Exit(code)) => return Ok(code),
-            Ok(Response::Error(why)) => return Err(Failure::new(format!("cannot wait for `{name}`")).because(why)),
+            Ok(Response::Error(why)) => {
+                return Err(Error::new(Kind::Invalid, format!("cannot wait for `{name}`")).caused_by(why));
+            }
             // It ended just now: its state says how.
             Ok(Response::Ok) | Err(_) => await_end(instance, &container)?,
         }
@@ -267,7 +272,7 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
     let mut config = containers.find(&args.name)?.config;
     let new = &args.new_name;
     new.parse::<NetworkName>().map_err(|e| {
-        Failure::new(format!("cannot use `{new}` as a container name")).because(format!("it {}", e.why))
+        Error::new(Kind::Invalid, format!("cannot use `{new}` as a container name")).caused_by(format!("it {}", e.why))
     })?;
     containers.claim_name(new, &config.id, !config.auto_remove)?;
     let old = std::mem::replace(&mut config.name, new.clone());
@@ -276,7 +281,7 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
         return Err(failure);
     }
     containers.release_name(&old).doing(|| format!("cannot give the name `{old}` back"))?;
-    if let Some(mut netd) = crate::net::Netd::connect_running(&instance.dirs) {
+    if let Some(mut netd) = rcr_engine::net::Netd::connect_running(&instance.dirs) {
         // A container that does not run has no sandbox to rename.
         let _ = netd.call(Call::SandboxRename { id: config.id.clone(), name: new.clone() });
     }
@@ -292,7 +297,7 @@ pub fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
     for container in instance.containers().list()? {
         if !container.state.status.is_alive() {
             let id = container.config.id.clone();
-            lifecycle::remove(instance, &container, false)?;
+            rcr_engine::remove::remove(instance, &container, false)?;
             println!("{id}");
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{run, stop};
 use crate::cli::system::SystemCommand;
-use crate::container::boot;
-use crate::container::lifecycle::Instance;
-use crate::report::{Failure, Outcome};
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::boot;
+use rcr_engine::instance::Instance;
 
 /// `rcr system`.
 pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
@@ -17,7 +17,7 @@ pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
 /// Oldest first, and again as long as that helps: a container that joins another's network needs the other one up.
 fn start_wanted(instance: &Instance) -> Outcome<i32> {
     instance.dirs.ensure()?;
-    boot::sweep(instance)?;
+    rcr_engine::system::sweep(instance)?;
     let mut left: Vec<String> = Vec::new();
     for container in instance.containers().list()? {
         if boot::wanted(&instance.dirs, &container.config) && !container.state.status.is_alive() {
@@ -25,7 +25,7 @@ fn start_wanted(instance: &Instance) -> Outcome<i32> {
         }
     }
     loop {
-        let mut failed: Vec<(String, Failure)> = Vec::new();
+        let mut failed: Vec<(String, Error)> = Vec::new();
         for name in &left {
             match run::start_one(instance, name) {
                 Ok(()) => println!("{name}"),
@@ -33,7 +33,7 @@ fn start_wanted(instance: &Instance) -> Outcome<i32> {
             }
         }
         if failed.is_empty() || failed.len() == left.len() {
-            failed.iter().for_each(|(_, failure)| failure.print());
+            failed.iter().for_each(|(_, failure)| crate::report::print(failure));
             return Ok(i32::from(!failed.is_empty()));
         }
         left = failed.into_iter().map(|(name, _)| name).collect();
@@ -46,7 +46,8 @@ fn stop_all(instance: &Instance) -> Outcome<i32> {
     let ends: Vec<Outcome<()>> = std::thread::scope(|scope| {
         let stops: Vec<_> =
             running.iter().map(|c| scope.spawn(move || stop::stop_one(instance, c, None, None))).collect();
-        let lost = || Err(Failure::new("cannot stop a container").because("the thread that did it ended"));
+        let lost =
+            || Err(Error::new(Kind::Invalid, "cannot stop a container").caused_by("the thread that did it ended"));
         stops.into_iter().map(|stop| stop.join().unwrap_or_else(|_| lost())).collect()
     });
     let mut code = 0;
@@ -54,7 +55,7 @@ fn stop_all(instance: &Instance) -> Outcome<i32> {
         match end {
             Ok(()) => println!("{}", container.config.name),
             Err(failure) => {
-                failure.print();
+                crate::report::print(&failure);
                 code = 1;
             }
         }

@@ -2,10 +2,10 @@
 
 use super::{each, inspect, mounts, table};
 use crate::cli::volume::{ListArgs, VolumeCommand};
-use crate::container::config::MountKind;
-use crate::container::lifecycle::Instance;
-use crate::report::{Doing, Failure, Outcome};
 use netd_api::NetworkName;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::config::MountKind;
+use rcr_engine::instance::Instance;
 use rcr_shim::cleanup::remove_folder;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -28,9 +28,9 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
 
 fn check(name: &str) -> Outcome<()> {
     let checked = name.parse::<NetworkName>();
-    checked
-        .map(drop)
-        .map_err(|e| Failure::new(format!("cannot use `{name}` as a volume name")).because(format!("it {}", e.why)))
+    checked.map(drop).map_err(|e| {
+        Error::new(Kind::Invalid, format!("cannot use `{name}` as a volume name")).caused_by(format!("it {}", e.why))
+    })
 }
 
 fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
@@ -38,7 +38,10 @@ fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
     let data = instance.dirs.volumes().join(name).join("_data");
     match data.is_dir() {
         true => Ok(data),
-        false => Err(Failure::new(format!("no such volume: `{name}`")).hint("`rcr volume ls` lists all volumes")),
+        false => {
+            Err(Error::new(Kind::NotFound, format!("no such volume: `{name}`"))
+                .hint("`rcr volume ls` lists all volumes"))
+        }
     }
 }
 
@@ -65,14 +68,14 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
 
 fn remove(instance: &Instance, name: &str) -> Outcome<()> {
     find(instance, name)?;
-    let uses = |mounts: &[crate::container::config::Mount]| {
+    let uses = |mounts: &[rcr_engine::config::Mount]| {
         mounts.iter().any(|m| matches!(&m.kind, MountKind::Volume { name: used, .. } if used == name))
     };
     let users: Vec<String> =
         instance.containers().list()?.into_iter().filter(|c| uses(&c.config.mounts)).map(|c| c.config.name).collect();
     if !users.is_empty() {
-        return Err(Failure::new(format!("cannot remove the volume `{name}`"))
-            .because(format!("it is used by {}", users.join(", ")))
+        return Err(Error::new(Kind::Invalid, format!("cannot remove the volume `{name}`"))
+            .caused_by(format!("it is used by {}", users.join(", ")))
             .hint(format!("remove them first: `rcr rm {}`", users.join(" "))));
     }
     remove_folder(&instance.dirs.volumes().join(name)).doing(|| format!("cannot remove the volume `{name}`"))

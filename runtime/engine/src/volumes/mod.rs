@@ -1,0 +1,4 @@
+//! Volumes: folders that outlive their containers.
+
+mod copy;
+pub mod seed;

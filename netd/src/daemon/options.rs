@@ -112,8 +112,10 @@ fn told(error: &ApiError) -> String {
     format!("error: {}\n{causes}{hint}", error.message)
 }
 
+/// The last line of `why` may be the way out.
 fn cannot_start(why: &str) -> ApiError {
-    ApiError::new(ErrorKind::System, "cannot start netd").caused_by(why)
+    let (why, hint) = why.split_once("\nhint: ").map_or((why, None), |(why, hint)| (why, Some(hint.to_owned())));
+    ApiError { hint, ..ApiError::new(ErrorKind::System, "cannot start netd").caused_by(why) }
 }
 
 /// netd's `main`.

@@ -4,16 +4,16 @@ use crate::bundle::CgroupKind;
 use crate::cgroup;
 use crate::config::{Config, MountKind};
 use crate::dirs::Dirs;
+use crate::force::kill_by_force;
 use crate::instance::Instance;
 use crate::net::release;
+use crate::stop::{Stop, end_one, read_state};
 use crate::store::Container;
 use netd_api::ContainerId;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::cleanup;
 use rcr_shim::config::{CgroupPaths, RemovePaths};
-use rcr_shim::process::ProcessId;
 use rcr_shim::state::State;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 /// What `--rm` removes: the name first.
@@ -29,6 +29,42 @@ fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
         _ => None,
     });
     names.collect()
+}
+
+/// How a container is to be removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Remove {
+    /// One that runs, too.
+    pub force: bool,
+    /// Its volumes that nobody gave a name, too.
+    pub volumes: bool,
+}
+
+/// Removes a container by name.
+pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()> {
+    let mut container = instance.containers().find(name)?;
+    if how.force && container.state.status.is_alive() {
+        let stopped = end_one(instance, &container, Stop { signal: Some(libc::SIGKILL), timeout: Some(0) });
+        if stopped.is_err() && !kill_by_force(&container.state) {
+            stopped?;
+        }
+        if container.config.auto_remove && !instance.dirs.container(&container.config.id).exists() {
+            return Ok(());
+        }
+        container.state = read_state(instance, &container).unwrap_or_else(State::created);
+    }
+    remove(instance, &container, how.volumes)
+}
+
+/// Removes all containers that do not run; `removed` hears of each.
+pub fn prune(instance: &Instance, mut removed: impl FnMut(&ContainerId)) -> Outcome<()> {
+    for container in instance.containers().list()? {
+        if !container.state.status.is_alive() {
+            remove(instance, &container, false)?;
+            removed(&container.config.id);
+        }
+    }
+    Ok(())
 }
 
 /// Removes a container that does not run, with its network's leftovers, cgroup and files. `volumes`: the anonymous ones, too.
@@ -63,23 +99,4 @@ fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
         cleanup::remove_cgroups(&paths);
     }
     Ok(())
-}
-
-/// Kills a running container's init and its shim, and waits for both: the last resort, for a shim that does not answer.
-pub fn kill_by_force(state: &State) -> bool {
-    let mut gone = true;
-    for process in [state.init, state.shim].into_iter().flatten() {
-        gone &= kill_and_wait(&process);
-    }
-    gone
-}
-
-fn kill_and_wait(process: &ProcessId) -> bool {
-    let Some(pidfd) = process.open() else { return true };
-    if rcr_shim::sys::signal::send(pidfd.as_fd(), libc::SIGKILL) == Err(nix::errno::Errno::EPERM) {
-        return false;
-    }
-    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-    let patience = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
-    rustix::event::poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready == 1)
 }

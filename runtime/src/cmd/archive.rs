@@ -1,9 +1,9 @@
 //! `load`, `save`, `history`.
 
-use super::image::store;
 use super::table;
 use crate::cli::image::{HistoryArgs, LoadArgs, SaveArgs};
 use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::images::{self, store};
 use rcr_engine::instance::Instance;
 use rcr_images::archive::{self, Format, Target};
 use serde_json::json;
@@ -40,7 +40,7 @@ pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
         }
     };
     let loaded = loaded.map_err(|error| {
-        super::image::collect(instance, &store);
+        images::collect(instance, &store);
         Error::from(error).during(doing())
     });
     for image in loaded? {

@@ -4,9 +4,7 @@ use super::signal::{Insistence, Signals};
 use super::sink::Sink;
 use super::terminal::{self, DetachKeys, RawMode};
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::instance::Instance;
-use rcr_engine::store::Container;
-use rcr_shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame};
+use rcr_shim::protocol::{self, kind, push_frame};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read, Write, stdin};
@@ -40,31 +38,6 @@ impl End {
             End::Detached => 0,
         }
     }
-}
-
-/// Connects to a running container.
-pub fn connect(instance: &Instance, container: &Container, stdin: bool) -> Outcome<UnixStream> {
-    let stream = ask(instance, container, &Request::Attach { stdin })?;
-    Ok(stream)
-}
-
-/// Sends one request to a container's shim.
-pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
-    let name = &container.config.name;
-    let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
-    let stream = protocol::connect(&socket).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Error::new(Kind::Invalid, format!("container `{name}` is not running"))
-                .hint(format!("start it with `rcr start {name}`"))
-        }
-        _ => Error::new(Kind::Invalid, format!("cannot reach the shim of container `{name}`"))
-            .caused_by(rcr_base::io_text(&error)),
-    })?;
-    let mut line = serde_json::to_vec(request)
-        .map_err(|e| Error::new(Kind::Invalid, "cannot write a request").caused_by(e.to_string()))?;
-    line.push(b'\n');
-    (&stream).write_all(&line).doing(|| format!("cannot talk to the shim of `{name}`"))?;
-    Ok(stream)
 }
 
 /// Relays until the container ends, or the user detaches.

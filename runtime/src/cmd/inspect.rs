@@ -2,10 +2,10 @@
 
 use super::{image, network, table, volume};
 use crate::cli::container::InspectArgs;
-use netd_api::{Call, SandboxInfo};
+use netd_api::SandboxInfo;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;
-use rcr_engine::net::Netd;
+use rcr_engine::list;
 use rcr_engine::store::Container;
 use serde_json::{Value, json};
 
@@ -72,11 +72,9 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
 }
 
 fn container(instance: &Instance, name: &str) -> Outcome<Value> {
-    let Container { config, state } = instance.containers().find(name)?;
-    let sandbox = Netd::connect_running(&instance.dirs)
-        .and_then(|mut netd| netd.sandbox(Call::SandboxInspect { id: config.id.clone() }).ok())
-        .map(|(sandbox, _)| sandbox)
-        .filter(|_| state.status.is_alive());
+    let container = instance.containers().find(name)?;
+    let sandbox = list::sandbox(instance, &container);
+    let Container { config, state } = container;
     let (path, args) = config.process.args.split_first().map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
     Ok(json!({
         "Id": config.id,

@@ -5,7 +5,6 @@ mod attach;
 mod create;
 mod exec;
 mod image;
-mod image_defaults;
 mod info;
 mod inspect;
 mod lan_options;

@@ -8,13 +8,12 @@ use crate::cli::network::{
 use crate::cli::{attachment as endpoint, value};
 use ipnet::IpNet;
 use netd_api::{
-    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
-    NetworkInfo, NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
+    AttachmentRequest, BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
+    NetworkInfo, NetworkName, SandboxRequest, Scope, SubnetRequest,
 };
 use rcr_base::{Error, Kind, Outcome};
-use rcr_engine::config::{Config, NetworkMode};
 use rcr_engine::instance::Instance;
-use rcr_engine::net::{Netd, unexpected};
+use rcr_engine::networks::{self, Changed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -68,14 +67,12 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         internal: args.internal,
         labels,
     };
-    let mut netd = instance.netd()?;
-    if args.ignore && netd.call(Call::NetworkInspect { network: args.name.clone() }).is_ok() {
+    if args.ignore && networks::inspect(instance, &args.name).is_ok() {
         return Ok(0);
     }
-    match netd.call(Call::NetworkCreate { spec, dry_run: args.dry_run })? {
-        Reply::Network(info) => println!("{}", info.id),
-        Reply::Plan(plan) => print!("{}", plan.text),
-        other => return Err(unexpected(&other)),
+    match networks::create(instance, spec, args.dry_run)? {
+        Changed::Network(info) => println!("{}", info.id),
+        Changed::Plan(text) => print!("{text}"),
     }
     Ok(0)
 }
@@ -213,13 +210,6 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
     Ok(all)
 }
 
-fn all_networks(instance: &Instance) -> Outcome<Vec<NetworkInfo>> {
-    match instance.netd()?.call(Call::NetworkList)? {
-        Reply::Networks(list) => Ok(list),
-        other => Err(unexpected(&other)),
-    }
-}
-
 fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Local => "local",
@@ -230,7 +220,7 @@ fn scope(scope: Scope) -> &'static str {
 fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     let id = |info: &NetworkInfo| if args.no_trunc { info.id.as_str().to_owned() } else { info.id.short().to_owned() };
     let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
-    let mut shown = all_networks(instance)?;
+    let mut shown = networks::list(instance)?;
     shown.retain(|info| filters.iter().all(|(key, value)| matches_filter(info, key, value)));
     if args.quiet {
         shown.iter().for_each(|info| println!("{}", id(info)));
@@ -281,10 +271,7 @@ fn inspect_networks(instance: &Instance, args: &NetworksArgs) -> Outcome<i32> {
 
 /// For `inspect`: Docker's form.
 pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
-    let info = match instance.netd()?.call(Call::NetworkInspect { network: name.to_owned() })? {
-        Reply::Network(info) => info,
-        other => return Err(unexpected(&other)),
-    };
+    let info = networks::inspect(instance, name)?;
     let subnets: Vec<Value> = info
         .subnets
         .iter()
@@ -326,43 +313,21 @@ pub fn obstacle(one: &netd_api::Obstacle) -> Value {
 }
 
 fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
-    let mut netd = instance.netd()?;
-    if args.force && netd.call(Call::NetworkInspect { network: name.to_owned() }).is_err() {
-        return Ok(());
+    match networks::remove(instance, name) {
+        Err(error) if args.force && error.kind == Kind::NotFound => Ok(()),
+        other => other,
     }
-    netd.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
 }
 
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
     if !args.force && !super::confirm("this will remove all networks that no container uses")? {
         return Ok(0);
     }
-    let wanted: Vec<String> = instance
-        .containers()
-        .list()?
-        .into_iter()
-        .flat_map(|c| match c.config.network.mode {
-            NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
-            _ => Vec::new(),
-        })
-        .collect();
-    let mut netd = instance.netd()?;
-    for info in all_networks(instance)? {
-        let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
-        if !info.predefined && info.attachments.is_empty() && !named {
-            netd.call(Call::NetworkRemove { network: info.id.to_string() })?;
-            println!("{}", info.name);
-        }
-    }
+    networks::prune(instance, |name| println!("{name}"))?;
     Ok(0)
 }
 
 fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
-    let container = instance.containers().find(&args.container)?;
-    let mut config = container.config;
-    let NetworkMode::Networks(list) = &mut config.network.mode else {
-        return Err(not_its_own(&config).during(format!("cannot connect container `{}` to a network", config.name)));
-    };
     let mut attachment = AttachmentRequest::to(&args.network);
     attachment.aliases.clone_from(&args.alias);
     attachment.ip = args.ip.as_deref().map(|text| parse("--ip", text)).transpose()?;
@@ -370,48 +335,8 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     attachment.mac = args.mac_address.as_deref().map(|text| parse("--mac-address", text)).transpose()?;
     attachment.gw_priority = args.gw_priority;
     endpoint_options(&mut attachment, args)?;
-    let mut netd = instance.netd()?;
-    let info = resolve(&mut netd, &args.network)?;
-    if list.iter().any(|a| is_network(&a.network, &info)) {
-        return Err(Error::new(
-            Kind::Invalid,
-            format!("container `{}` is on network `{}` already", config.name, info.name),
-        ));
-    }
-    list.push(attachment.clone());
-    let alive = container.state.status.is_alive();
-    if alive {
-        // Of a connect that was cut off before it was written down: done anew, as it is asked for now.
-        if is_attached(&mut netd, &config, &info)? {
-            netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
-        }
-        netd.call(Call::Connect { id: config.id.clone(), attachment })?;
-    }
-    if let Err(failure) = instance.containers().save(&config) {
-        let undone = match alive {
-            true => netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() }).map(drop),
-            false => Ok(()),
-        };
-        let failure = failure.during(format!("cannot connect `{}` to network `{}`", config.name, info.name));
-        return Err(match undone {
-            Ok(()) => failure,
-            Err(why) => failure.leaving([format!(
-                "the connection ({}): `rcr network disconnect {} {}`",
-                why.message, info.name, config.name
-            )]),
-        });
-    }
+    networks::connect(instance, &args.container, attachment)?;
     Ok(0)
-}
-
-/// Whether netd has the container on the network, whatever its configuration says.
-fn is_attached(netd: &mut Netd, config: &Config, info: &NetworkInfo) -> Outcome<bool> {
-    match netd.call(Call::SandboxInspect { id: config.id.clone() }) {
-        Ok(Reply::Sandbox(sandbox)) => Ok(sandbox.attachments.iter().any(|a| a.network_id == info.id)),
-        Ok(other) => Err(unexpected(&other)),
-        // It has no network at all; whatever is asked for next says so.
-        Err(_) => Ok(false),
-    }
 }
 
 fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> Outcome<()> {
@@ -430,66 +355,9 @@ fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> O
     Ok(())
 }
 
-/// Why the networks of a container can't be changed.
-fn not_its_own(config: &Config) -> Error {
-    match &config.network.mode {
-        NetworkMode::Container(id) => {
-            Error::new(Kind::Invalid, format!("it shares the network namespace of container `{}`", id.short()))
-                .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
-        }
-        NetworkMode::Path(path) => {
-            Error::new(Kind::Invalid, format!("it runs in the network namespace `{}`, which is yours", path.display()))
-                .hint("change that namespace by `ip -n`, or create the container with `--network` naming a network")
-        }
-        _ => Error::new(Kind::Invalid, "it runs on the host's network, or without any")
-            .hint("create it with `--network` naming a network"),
-    }
-}
-
 fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
-    let container = instance.containers().find(&args.container)?;
-    let mut config = container.config;
-    let mut netd = instance.netd()?;
-    let info = resolve(&mut netd, &args.network)?;
-    let attached = match &mut config.network.mode {
-        NetworkMode::Networks(list) => {
-            let before = list.len();
-            list.retain(|a| !is_network(&a.network, &info));
-            list.len() < before
-        }
-        NetworkMode::Container(_) | NetworkMode::Path(_) => {
-            return Err(not_its_own(&config).during(format!("cannot disconnect container `{}`", config.name)));
-        }
-        NetworkMode::Host | NetworkMode::None => false,
-    };
-    let alive = container.state.status.is_alive();
-    // Half of a change that was cut off can be ended from both sides.
-    let linked = alive && is_attached(&mut netd, &config, &info)?;
-    if !attached && !linked {
-        return match args.force {
-            true => Ok(0),
-            false => {
-                Err(Error::new(Kind::Invalid, format!("container `{}` is not on network `{}`", config.name, info.name)))
-            }
-        };
-    }
-    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the next one.
-    instance.containers().save(&config)?;
-    if linked {
-        netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
-    }
+    networks::disconnect(instance, &args.container, &args.network, args.force)?;
     Ok(0)
-}
-
-pub(super) fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
-    match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
-        Reply::Network(info) => Ok(info),
-        other => Err(unexpected(&other)),
-    }
-}
-
-fn is_network(text: &str, info: &NetworkInfo) -> bool {
-    text == info.name.as_str() || (text.len() >= 4 && info.id.as_str().starts_with(text))
 }
 
 /// What attaching one more container would do.
@@ -511,9 +379,6 @@ fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
         dns: netd_api::DnsRequest::default(),
         host_gateway: false,
     };
-    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
-        Reply::Plan(plan) => print!("{}", plan.text),
-        other => return Err(unexpected(&other)),
-    }
+    print!("{}", networks::plan(instance, spec)?);
     Ok(0)
 }

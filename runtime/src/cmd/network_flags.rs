@@ -7,8 +7,7 @@ use netd_api::AttachmentRequest;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::config::{Network, NetworkMode};
 use rcr_engine::instance::Instance;
-use rcr_engine::start::network::{open_netns, owner};
-use rcr_engine::store::Container;
+use rcr_engine::start::network::open_netns;
 use std::path::PathBuf;
 
 /// What the `--network` flags say together.
@@ -16,8 +15,6 @@ pub struct Mode {
     attachments: Vec<AttachmentRequest>,
     /// Absent: the attachments.
     lone: Option<NetworkMode>,
-    /// The container that owns the network which is shared.
-    pub shared: Option<Container>,
 }
 
 /// What stands alone: no other network beside it.
@@ -29,28 +26,27 @@ fn is_lone(name: &str) -> bool {
 pub fn mode(instance: &Instance, args: &CreateArgs) -> Outcome<Mode> {
     let attachments = flags("--network", &args.network.network, attachment::network)?;
     let Some(lone) = attachments.iter().map(|a| a.network.as_str()).find(|name| is_lone(name)) else {
-        return Ok(Mode { attachments, lone: None, shared: None });
+        return Ok(Mode { attachments, lone: None });
     };
     if attachments.len() > 1 {
         return Err(Error::new(Kind::Invalid, format!("`--network {lone}` can't be combined with other networks")));
     }
-    let (lone, shared) = match lone.split_once(':') {
+    let lone = match lone.split_once(':') {
         Some(("container", name)) => {
             refuse_flags(lone, &of_another(args), &format!("give it to `{name}`, whose network it is"))?;
             let other = instance.containers().find(name)?;
-            let owner = owner(instance, &other)?;
-            (NetworkMode::Container(other.config.id), Some(owner))
+            NetworkMode::Container(other.config.id)
         }
         Some((_, path)) => {
             let path = PathBuf::from(path);
             refuse_flags(lone, &of_netd(args), "the namespace is yours: set its links up by `ip -n`")?;
             open_netns(&path)?;
-            (NetworkMode::Path(path), None)
+            NetworkMode::Path(path)
         }
-        None if lone == "host" => (NetworkMode::Host, None),
-        None => (NetworkMode::None, None),
+        None if lone == "host" => NetworkMode::Host,
+        None => NetworkMode::None,
     };
-    Ok(Mode { attachments, lone: Some(lone), shared })
+    Ok(Mode { attachments, lone: Some(lone) })
 }
 
 /// Flags about links and ports, each with whether it was given.

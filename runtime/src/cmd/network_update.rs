@@ -1,12 +1,12 @@
 //! `network update`.
 
-use super::network::{parse, resolve, subnets};
+use super::network::{parse, subnets};
 use crate::cli::network::UpdateArgs;
 use crate::cli::value;
-use netd_api::{Call, DriverSpec, NetworkChange, Reply};
+use netd_api::{DriverSpec, NetworkChange, NetworkInfo};
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;
-use rcr_engine::net::unexpected;
+use rcr_engine::networks::{self, Changed};
 use std::net::IpAddr;
 
 /// Changes a network, in use or not.
@@ -24,13 +24,14 @@ pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
     for option in &args.opt {
         change.mtu = Some(mtu(option)?);
     }
-    let mut netd = instance.netd()?;
-    let info = resolve(&mut netd, &args.network)?;
-    change.subnets = subnets(&args.subnets, matches!(info.driver, DriverSpec::Bridge(_) | DriverSpec::Overlay(_)))?;
-    match netd.call(Call::NetworkUpdate { network: args.network.clone(), change, dry_run: args.dry_run })? {
-        Reply::Network(info) => println!("{}", info.name),
-        Reply::Plan(plan) => print!("{}", plan.text),
-        other => return Err(unexpected(&other)),
+    let made = |info: &NetworkInfo| {
+        let bridge = matches!(info.driver, DriverSpec::Bridge(_) | DriverSpec::Overlay(_));
+        change.subnets = subnets(&args.subnets, bridge)?;
+        Ok(change)
+    };
+    match networks::update(instance, &args.network, args.dry_run, made)? {
+        Changed::Network(info) => println!("{}", info.name),
+        Changed::Plan(text) => print!("{text}"),
     }
     Ok(0)
 }

@@ -8,8 +8,10 @@ use crate::bundle;
 use crate::config::Config;
 use crate::dirs::{Dirs, private_folder, shared_folder};
 use crate::instance::Instance;
+use crate::net::release;
 use crate::remove::removal;
 use crate::spawn;
+use crate::store::Container;
 use crate::undo::Undo;
 use crate::{cgroup, files};
 use netd_api::{Call, SandboxInfo};
@@ -34,6 +36,7 @@ pub struct Attach {
 }
 
 /// A started container.
+#[derive(Default)]
 pub struct Started {
     /// The attached connection, if one was asked for.
     pub attached: Option<UnixStream>,
@@ -49,6 +52,28 @@ pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<St
         Ok(started) => Ok(started),
         Err(failure) => Err(undo.run(failure.during(doing()))),
     }
+}
+
+/// Starts a container by name, detached. One that runs already is fine, as with Docker.
+pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
+    let container = instance.containers().find(name)?;
+    if container.state.status.is_alive() {
+        return Ok(Started::default());
+    }
+    // What a shim that died by force has left of its network.
+    release(&instance.dirs, &container.config.id)?;
+    start(instance, &container.config, Attach::default())
+}
+
+/// Starts a container to be connected with: one that runs is refused. `stdin`: its input is ours.
+pub fn start_attached(instance: &Instance, container: &mut Container, attach: Attach, stdin: bool) -> Outcome<Started> {
+    if container.state.status.is_alive() {
+        let name = &container.config.name;
+        return Err(Error::new(Kind::Conflict, format!("container `{name}` runs already"))
+            .hint(format!("connect to it with `rcr attach {name}`")));
+    }
+    container.config.process.stdin_once &= stdin;
+    start(instance, &container.config, attach)
 }
 
 fn start_steps<'a>(

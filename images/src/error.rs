@@ -3,6 +3,7 @@
 use crate::Digest;
 use crate::remote::document::LayerPlan;
 use crate::remote::wire::{Refusal, RefusalKind};
+use rcr_base::{Kind, io_text};
 use std::io;
 
 /// How to do without a registry.
@@ -140,5 +141,36 @@ impl<T> Doing<T> for io::Result<T> {
 impl<T> Doing<T> for rustix::io::Result<T> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T, Error> {
         self.map_err(|errno| Error::Io { doing: doing(), source: errno.into() })
+    }
+}
+
+impl Error {
+    /// What kind of error, for programs.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::NotFound { .. } | Error::Registry(Refusal { kind: RefusalKind::NotFound, .. }) => Kind::NotFound,
+            Error::InUse { .. } => Kind::InUse,
+            Error::Limit { .. } => Kind::Exhausted,
+            Error::Registry(Refusal { kind: RefusalKind::Unreachable, .. }) => Kind::Unavailable,
+            Error::Registry(Refusal { kind: RefusalKind::Denied, .. }) => Kind::Permission,
+            Error::Ambiguous(_) | Error::Name { .. } | Error::NoImage | Error::Hostile(_) | Error::Platform { .. } => {
+                Kind::Invalid
+            }
+            Error::Io { source, .. } => source.raw_os_error().map_or(Kind::System, Kind::of_errno),
+            Error::Wrong { .. } | Error::Damaged { .. } | Error::Registry(_) => Kind::System,
+        }
+    }
+}
+
+impl From<Error> for rcr_base::Error {
+    fn from(error: Error) -> Self {
+        let (kind, hint, message) = (error.kind(), error.hint(), error.to_string());
+        let mut causes = error.causes().to_vec();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            causes.push(cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), io_text));
+            source = cause.source();
+        }
+        Self { kind, message, causes, hint, left_behind: Vec::new() }
     }
 }

@@ -28,4 +28,4 @@ pub use digest::Digest;
 pub use error::{Doing, Error, OFFLINE};
 pub use import::ImportOptions;
 pub use reference::Reference;
-pub use store::{Check, Image, ImageSummary, Pruned, Removed, Store, Users};
+pub use store::{Check, Fault, Image, ImageSummary, Pruned, Removed, Store, Users};

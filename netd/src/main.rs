@@ -4,6 +4,7 @@ mod options;
 
 use netd::daemon::serve;
 use netd::kernel::{Daemonized, Ready, daemonize};
+use netd_api::{ApiError, ErrorKind};
 use options::Parsed;
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
             print!("{text}");
             return ExitCode::SUCCESS;
         }
-        Err(why) => return fail(&format!("error: {why}\n")),
+        Err(error) => return fail(&options::told(&error)),
     };
     // Before any thread exists.
     let ready = match options.daemon.then(daemonize) {
@@ -28,8 +29,11 @@ fn main() -> ExitCode {
         Some(Ok(Daemonized::Parent(None))) => return ExitCode::SUCCESS,
         Some(Ok(Daemonized::Parent(Some(text)))) => return fail(&text),
         Some(Err(errno)) => {
-            return fail(&format!("error: cannot go to the background: {} ({errno:?})\n", errno.desc().to_lowercase()));
+            let why = format!("{} ({errno:?})", errno.desc().to_lowercase());
+            return fail(&options::told(
+                &ApiError::new(ErrorKind::System, "cannot go to the background").caused_by(why),
+            ));
         }
     };
-    serve(&options, ready).map_or_else(|text| fail(&text), |()| ExitCode::SUCCESS)
+    serve(&options, ready, options::told).map_or_else(|text| fail(&text), |()| ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! netd's command line.
 
 use netd::daemon::Options;
+use netd_api::{ApiError, ErrorKind};
 use rcr_base::Config;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ The network daemon of rcr; rcr starts it when it is needed.
   --run DIR      socket, pid file and log [RCR_RUN, /run/rcr]
   --store URL    etcd://HOST:PORT[,HOST:PORT...]: share overlay networks with other hosts (cluster.store)
   --config FILE  [RCR_CONFIG, /etc/rcr/config.toml, which may be missing]
+  --errors=json  why it could not start, as one JSON object on stderr
   --version      print the version
 
 Example: netd --root /tmp/a/lib --run /tmp/a/run
@@ -26,7 +28,8 @@ pub enum Parsed {
 }
 
 /// Reads the command line.
-pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, ApiError> {
+    let refused = |why: String| ApiError::new(ErrorKind::Invalid, why);
     let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
     let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
     let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
@@ -36,39 +39,48 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (arg, None),
         };
-        let mut value = || inline.clone().or_else(|| args.next()).ok_or(format!("`{name}` needs a value"));
+        let mut value =
+            || inline.clone().or_else(|| args.next()).ok_or_else(|| refused(format!("`{name}` needs a value")));
         match name.as_str() {
             "--root" => root = value()?.into(),
             "--run" => run = value()?.into(),
             "--config" => config = Some(value()?.into()),
             "--store" => store = Some(value()?),
             "--daemon" => daemon = true,
+            "--errors" if value()? == "json" => {}
             "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
             "--version" | "-V" => {
                 return Ok(Parsed::Print(format!("netd {}\n", env!("CARGO_PKG_VERSION"))));
             }
             other => {
-                return Err(format!("unknown option `{other}`\nhint: `netd --help` lists all options"));
+                return Err(refused(format!("unknown option `{other}`")).hint("`netd --help` lists all options"));
             }
         }
     }
     let mut config = read_config(config.as_deref())?;
     if store.is_some() {
         config.cluster.store = store;
-        config.cluster.endpoints()?;
+        config.cluster.endpoints().map_err(refused)?;
     }
-    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|error| format!("`{}`: {error}", path.display()));
+    let absolute =
+        |path: PathBuf| std::path::absolute(&path).map_err(|error| refused(format!("`{}`: {error}", path.display())));
     Ok(Parsed::Run(Box::new(Options { root: absolute(root)?, run: absolute(run)?, config, daemon })))
 }
 
-fn read_config(path: Option<&Path>) -> Result<Config, String> {
+fn read_config(path: Option<&Path>) -> Result<Config, ApiError> {
     let default = Path::new("/etc/rcr/config.toml");
     if path.is_none() && !default.exists() {
         return Ok(Config::default());
     }
-    Config::read(path.unwrap_or(default)).map_err(|error| {
-        let causes: String = error.causes.iter().map(|c| format!("\n  caused by: {c}")).collect();
-        let hint = error.hint.as_ref().map(|h| format!("\nhint: {h}")).unwrap_or_default();
-        format!("{}{causes}{hint}", error.message)
-    })
+    Config::read(path.unwrap_or(default))
+}
+
+/// Why netd could not start: for people, or (`--errors=json`) for who started it.
+pub fn told(error: &ApiError) -> String {
+    if std::env::args().any(|arg| arg == "--errors=json") {
+        return serde_json::to_string(error).unwrap_or_default();
+    }
+    let causes: String = error.causes.iter().map(|cause| format!("  caused by: {cause}\n")).collect();
+    let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+    format!("error: {}\n{causes}{hint}", error.message)
 }

@@ -4,7 +4,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use rcr::cli::Cli;
 use rcr::cli::argv::{self, Refused};
-use rcr::report::{EXIT_RCR, Failure, watch_stdout};
+use rcr::report::{self, EXIT_RCR, watch_stdout};
+use rcr_base::{Error, Kind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,8 +14,8 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let code = match parse() {
         Ok(cli) => rcr::cmd::run(cli).unwrap_or_else(|failure| {
-            failure.print();
-            failure.code
+            report::print(&failure);
+            report::code(&failure)
         }),
         Err(code) => code,
     };
@@ -28,7 +29,7 @@ fn parse() -> Result<Cli, i32> {
     let mut command = Cli::command();
     command.build();
     let args = argv::normalize(&command, &args.collect::<Vec<_>>()).map_err(|why| {
-        refused(why).print();
+        report::print(&refused(why));
         EXIT_RCR
     })?;
     Cli::try_parse_from(std::iter::once(program).chain(args)).map_err(|error| match error.kind() {
@@ -41,24 +42,23 @@ fn parse() -> Result<Cli, i32> {
             EXIT_RCR
         }
         _ => {
-            usage(&error).print();
+            report::print(&usage(&error));
             EXIT_RCR
         }
     })
 }
 
-fn refused(why: Refused) -> Failure {
+fn refused(why: Refused) -> Error {
     match why {
-        Refused::OneDash(written, meant) => Failure::new(format!("unknown flag `{written}`"))
+        Refused::OneDash(written, meant) => Error::new(Kind::Invalid, format!("unknown flag `{written}`"))
             .hint(format!("did you mean `{meant}`? long flags have two dashes")),
-        Refused::NotABoolean(flag, value) => {
-            Failure::new(format!("cannot understand `{flag}={value}`")).because("it is neither true nor false")
-        }
+        Refused::NotABoolean(flag, value) => Error::new(Kind::Invalid, format!("cannot understand `{flag}={value}`"))
+            .caused_by("it is neither true nor false"),
     }
 }
 
 /// A usage error in our form: the first line is what is wrong, a tip becomes the hint.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error) -> Error {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or("cannot understand the command line");
@@ -74,7 +74,7 @@ fn usage(error: &clap::Error) -> Failure {
             missing.push(line.to_owned());
         }
     }
-    let failure = missing.into_iter().fold(Failure::new(first), Failure::because);
+    let failure = missing.into_iter().fold(Error::new(Kind::Invalid, first), Error::caused_by);
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -1,6 +1,6 @@
-//! The only printer of errors: `error: / caused by: / hint:` and the exit code.
+//! The only printer of errors and warnings: `error: / caused by: / hint:`, and the exit code.
 
-pub use rcr_base::{errno_text, io_text};
+use rcr_base::{Error, Kind, errno_text};
 use std::fmt::Write as _;
 use std::io;
 
@@ -14,99 +14,46 @@ pub const EXIT_CANNOT_EXECUTE: i32 = 126;
 /// The command is not there.
 pub const EXIT_NOT_FOUND: i32 = 127;
 
-/// An error on its way to the user.
-#[derive(Debug)]
-pub struct Failure {
-    /// What we were doing, on which object.
-    message: String,
-    causes: Vec<String>,
-    hint: Option<String>,
-    /// What could not be undone, each with the command that removes it.
-    left_behind: Vec<String>,
-    pub code: i32,
+/// The exit code of an error, as Docker has it.
+pub fn code(error: &Error) -> i32 {
+    match error.kind {
+        Kind::CannotExecute => EXIT_CANNOT_EXECUTE,
+        Kind::CommandNotFound => EXIT_NOT_FOUND,
+        Kind::Interrupted(signal) => 128 + signal,
+        _ => EXIT_RCR,
+    }
 }
 
-/// What every verb returns.
-pub type Outcome<T> = Result<T, Failure>;
-
-impl Failure {
-    /// A failure of rcr's own (exit code 125).
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, left_behind: Vec::new(), code: EXIT_RCR }
+/// The text for the terminal.
+pub fn text(error: &Error) -> String {
+    let mut text = format!("error: {}\n", error.message);
+    for cause in &error.causes {
+        let _ = writeln!(text, "  caused by: {cause}");
     }
-
-    /// The same with one more cause.
-    pub fn because(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
-        self
+    for what in &error.left_behind {
+        let _ = writeln!(text, "  left behind: {what}");
     }
-
-    /// The same with the way out.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    if let Some(hint) = &error.hint {
+        let _ = writeln!(text, "hint: {hint}");
     }
+    printable(&text)
+}
 
-    /// An end without a word, as of a program whose output nobody reads any more.
-    pub fn silent(code: i32) -> Self {
-        Self::new("").code(code)
+/// Prints an error to stderr. One without a message ends the program without a word.
+pub fn print(error: &Error) {
+    if error.message.is_empty() {
+        return;
     }
+    let mut text = text(error);
+    if error.hint.is_none() && error.kind == Kind::Permission && !rustix::process::geteuid().is_root() {
+        let _ = writeln!(text, "hint: {FOR_ROOT}");
+    }
+    to_stderr(&text);
+}
 
-    /// The same with another exit code.
-    pub fn code(mut self, code: i32) -> Self {
-        self.code = code;
-        self
-    }
-
-    /// Adds what an undo could not remove.
-    pub fn leaving(mut self, what: impl IntoIterator<Item = String>) -> Self {
-        self.left_behind.extend(what);
-        self
-    }
-
-    /// The same inside a larger undertaking: the message becomes the first cause.
-    pub fn during(self, message: impl Into<String>) -> Self {
-        let mut causes = vec![self.message];
-        causes.extend(self.causes);
-        Self { message: message.into(), causes, ..self }
-    }
-
-    /// The first line, for listings.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The text for the terminal.
-    pub fn text(&self) -> String {
-        let mut text = format!("error: {}\n", self.message);
-        for cause in &self.causes {
-            let _ = writeln!(text, "  caused by: {cause}");
-        }
-        for what in &self.left_behind {
-            let _ = writeln!(text, "  left behind: {what}");
-        }
-        if let Some(hint) = &self.hint {
-            let _ = writeln!(text, "hint: {hint}");
-        }
-        printable(&text)
-    }
-
-    /// Prints to stderr.
-    pub fn print(&self) {
-        if self.message.is_empty() {
-            return;
-        }
-        let mut text = self.text();
-        if self.hint.is_none() && self.is_refused() && !rustix::process::geteuid().is_root() {
-            let _ = writeln!(text, "hint: {FOR_ROOT}");
-        }
-        to_stderr(&text);
-    }
-
-    /// The kernel said that we may not.
-    fn is_refused(&self) -> bool {
-        self.causes.iter().any(|cause| cause.ends_with("(EACCES)") || cause.ends_with("(EPERM)"))
-    }
+/// A program whose output nobody reads any more ends as SIGPIPE would end it: without a word.
+pub fn broken_pipe() -> Error {
+    Error::new(Kind::Interrupted(libc::SIGPIPE), "")
 }
 
 /// A line that is neither output nor an error: `warning: …`.
@@ -135,69 +82,9 @@ pub fn watch_stdout() {
         if errno == libc::EPIPE {
             std::process::exit(128 + libc::SIGPIPE);
         }
-        Failure::new("cannot write to the standard output").because(errno_text(errno)).print();
+        print(&Error::new(Kind::System, "cannot write to the standard output").caused_by(errno_text(errno)));
         std::process::exit(EXIT_RCR);
     }));
-}
-
-impl From<netd_api::ApiError> for Failure {
-    fn from(error: netd_api::ApiError) -> Self {
-        Self {
-            message: error.message,
-            causes: error.causes,
-            hint: error.hint,
-            left_behind: error.left_behind,
-            code: EXIT_RCR,
-        }
-    }
-}
-
-impl From<rcr_images::Error> for Failure {
-    fn from(error: rcr_images::Error) -> Self {
-        let hint = error.hint();
-        let failure = Self::new(error.to_string());
-        let causes = error.causes().iter().cloned().chain(causes_of(&error));
-        let failure = causes.fold(failure, Failure::because);
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    }
-}
-
-/// The sources of an error, outermost first, with errno names where there are any.
-fn causes_of(error: &dyn std::error::Error) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), io_text));
-        source = cause.source();
-    }
-    causes
-}
-
-/// Says what was being done when something failed.
-pub trait Doing<T> {
-    /// `message` is made only in case of failure.
-    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T>;
-}
-
-impl<T> Doing<T> for io::Result<T> {
-    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T> {
-        self.map_err(|error| Failure::new(message()).because(io_text(&error)))
-    }
-}
-
-impl<T> Doing<T> for Result<T, nix::errno::Errno> {
-    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T> {
-        self.map_err(|errno| Failure::new(message()).because(errno_text(errno as i32)))
-    }
-}
-
-impl<T> Doing<T> for Outcome<T> {
-    fn doing<M: Into<String>>(self, message: impl FnOnce() -> M) -> Outcome<T> {
-        self.map_err(|failure| failure.during(message()))
-    }
 }
 
 /// Text without what would steer a terminal: names, histories and error messages come out of images and from registries, too.
@@ -216,11 +103,18 @@ mod tests {
 
     #[test]
     fn an_error_reads_as_designed() {
-        let failure = Failure::new("cannot start `web`").because(errno_text(libc::ENOENT)).hint("create it");
+        let error = Error::errno("cannot start `web`", libc::ENOENT).hint("create it").during("cannot run `web`");
         assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\td\n"), "a\\u{1b}[2Jb\\u{9b}c\td\n");
         assert_eq!(
-            failure.during("cannot run `web`").text(),
+            text(&error),
             "error: cannot run `web`\n  caused by: cannot start `web`\n  caused by: no such file or directory (ENOENT)\nhint: create it\n"
         );
+    }
+
+    #[test]
+    fn a_kind_has_one_exit_code_whatever_is_said_around_it() {
+        let of = |kind| code(&Error::new(kind, "x").during("y"));
+        assert_eq!((of(Kind::CannotExecute), of(Kind::CommandNotFound), of(Kind::Interrupted(2))), (126, 127, 130));
+        assert_eq!((of(Kind::NotFound), of(Kind::System)), (125, 125));
     }
 }

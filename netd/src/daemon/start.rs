@@ -9,6 +9,7 @@ use crate::kernel::{Failpoint, Kernel, Netns, Ready, lock_pid_file, watch};
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::store::Embedded;
+use netd_api::{ApiError, ErrorKind};
 use nix::fcntl::Flock;
 use rcr_base::Config;
 use std::error::Error;
@@ -34,8 +35,14 @@ pub struct Options {
     pub daemon: bool,
 }
 
-/// Serves until it is told to end. An error comes back where nobody else waits to be told of it.
-pub fn serve(options: &Options, ready: Ready) -> Result<(), String> {
+/// The last line of `why` may be the way out.
+fn cannot_start(why: &str) -> ApiError {
+    let (why, hint) = why.split_once("\nhint: ").map_or((why, None), |(why, hint)| (why, Some(hint.to_owned())));
+    ApiError { hint, ..ApiError::new(ErrorKind::System, "cannot start netd").caused_by(why) }
+}
+
+/// Serves until it is told to end. `told`: an error for whoever waits, in words; it comes back where nobody does.
+pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String) -> Result<(), String> {
     let (ready, why) = match open_folders(options) {
         Err(why) => (Some(ready), why),
         Ok(log) => {
@@ -50,7 +57,7 @@ pub fn serve(options: &Options, ready: Ready) -> Result<(), String> {
             }
         }
     };
-    let text = format!("error: cannot start netd\n  caused by: {why}\n");
+    let text = told(&cannot_start(&why));
     match ready {
         Some(ready) => ready.fail(&text).map_or(Ok(()), Err),
         None => Err(text),

@@ -1,33 +1,8 @@
 //! `-v`, `--mount` and `--tmpfs`: text to types. Pure but for the folder that a relative path starts from.
 
 use super::value::{Parsed, bytes, nearest};
-use crate::container::config::{Mount, MountKind, Propagation};
-use std::path::PathBuf;
-
-/// Where a volume's content comes from, before names are turned into folders.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Source {
-    Path(PathBuf),
-    Volume(String),
-    Anonymous,
-}
-
-/// One `-v` or `--mount type=bind|volume`, before its source is looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VolumeFlag {
-    pub source: Source,
-    pub target: String,
-    pub read_only: bool,
-    pub recursive: bool,
-    pub propagation: Propagation,
-    /// `-v` makes a missing source folder, `--mount` does not.
-    pub create_source: bool,
-    /// A new volume begins with what the image has there.
-    pub copy: bool,
-    /// Device files and setuid programs below it work.
-    pub dev: bool,
-    pub suid: bool,
-}
+use rcr_engine::config::{Mount, MountKind, Propagation};
+use rcr_engine::volumes::{Source, VolumeUse};
 
 fn target(text: &str) -> Parsed<String> {
     if !text.starts_with('/') || text.split('/').any(|part| part == "..") {
@@ -54,7 +29,7 @@ fn source(text: &str) -> Parsed<Source> {
 }
 
 /// `-v [source:]target[:options]`.
-pub fn volume(text: &str) -> Parsed<VolumeFlag> {
+pub fn volume(text: &str) -> Parsed<VolumeUse> {
     let parts: Vec<&str> = text.split(':').collect();
     let (from, to, options) = match parts.as_slice() {
         [to] => (Source::Anonymous, *to, ""),
@@ -62,7 +37,7 @@ pub fn volume(text: &str) -> Parsed<VolumeFlag> {
         [from, to, options] => (source(from)?, *to, *options),
         _ => return Err(format!("`{text}` has too many colons")),
     };
-    let mut flag = VolumeFlag {
+    let mut flag = VolumeUse {
         source: from,
         target: target(to)?,
         read_only: false,
@@ -99,7 +74,7 @@ pub fn volume(text: &str) -> Parsed<VolumeFlag> {
 /// What a `--mount` says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MountFlag {
-    Volume(VolumeFlag),
+    Volume(VolumeUse),
     Tmpfs(Mount),
 }
 
@@ -166,7 +141,7 @@ pub fn mount(text: &str) -> Parsed<MountFlag> {
         return Err("tmpfs options need type=tmpfs".into());
     }
     let (dev, suid) = (false, false);
-    let volume = VolumeFlag { source: from, target, read_only, recursive, propagation, create_source, copy, dev, suid };
+    let volume = VolumeUse { source: from, target, read_only, recursive, propagation, create_source, copy, dev, suid };
     Ok(MountFlag::Volume(volume))
 }
 

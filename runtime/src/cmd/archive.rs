@@ -1,10 +1,10 @@
 //! `load`, `save`, `history`.
 
-use super::image::store;
 use super::table;
 use crate::cli::image::{HistoryArgs, LoadArgs, SaveArgs};
-use crate::container::lifecycle::Instance;
-use crate::report::{Doing, Failure, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::images::{self, store};
+use rcr_engine::instance::Instance;
 use rcr_images::archive::{self, Format, Target};
 use serde_json::json;
 use std::fs::{self, File, OpenOptions};
@@ -40,8 +40,8 @@ pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
         }
     };
     let loaded = loaded.map_err(|error| {
-        super::image::collect(instance, &store);
-        Failure::from(error).during(doing())
+        images::collect(instance, &store);
+        Error::from(error).during(doing())
     });
     for image in loaded? {
         for field in &image.image.strange {
@@ -61,7 +61,8 @@ fn source(path: Option<&Path>) -> Outcome<OwnedFd> {
             File::open(path).map(OwnedFd::from).doing(|| format!("cannot read `{}`", path.display()))
         }
         _ if io::stdin().is_terminal() => {
-            Err(Failure::new("stdin is a terminal").hint("name the archive with `-i FILE`, or pipe one in"))
+            Err(Error::new(Kind::Invalid, "stdin is a terminal")
+                .hint("name the archive with `-i FILE`, or pipe one in"))
         }
         _ => io::stdin().as_fd().try_clone_to_owned().doing(|| "cannot read stdin"),
     }
@@ -70,7 +71,8 @@ fn source(path: Option<&Path>) -> Outcome<OwnedFd> {
 /// `rcr save`.
 pub fn save(instance: &Instance, args: &SaveArgs) -> Outcome<i32> {
     let parsed = args.format.parse::<Format>();
-    let format = parsed.map_err(|why| Failure::new(format!("cannot save as `{}`", args.format)).because(why))?;
+    let format =
+        parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot save as `{}`", args.format)).caused_by(why))?;
     let store = store(instance)?;
     let output = args.output.as_deref().filter(|path| path.as_os_str() != "-");
     let doing = || format!("cannot save {}", args.images.join(", "));
@@ -79,11 +81,13 @@ pub fn save(instance: &Instance, args: &SaveArgs) -> Outcome<i32> {
             archive::save(&store, &args.images, format, Target::Folder(path.to_owned()))
         }
         None if args.format.ends_with("-dir") => {
-            return Err(Failure::new(doing()).because("a folder needs a name").hint("name it with `-o FOLDER`"));
+            return Err(Error::new(Kind::Invalid, doing())
+                .caused_by("a folder needs a name")
+                .hint("name it with `-o FOLDER`"));
         }
         None if io::stdout().is_terminal() => {
-            return Err(Failure::new(doing())
-                .because("stdout is a terminal")
+            return Err(Error::new(Kind::Invalid, doing())
+                .caused_by("stdout is a terminal")
                 .hint("name a file with `-o FILE`, or send it on through a pipe"));
         }
         None => {
@@ -96,7 +100,7 @@ pub fn save(instance: &Instance, args: &SaveArgs) -> Outcome<i32> {
                 .map(|()| 0);
         }
     };
-    saved.map_err(|error| Failure::from(error).during(doing()))?;
+    saved.map_err(|error| Error::from(error).during(doing()))?;
     Ok(0)
 }
 
@@ -111,7 +115,7 @@ fn to_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<(), rcr_
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     let file = File::create_new(&beside).doing(cannot)?;
-    let written = write(&mut BufWriter::with_capacity(BUFFER, file)).map_err(Failure::from);
+    let written = write(&mut BufWriter::with_capacity(BUFFER, file)).map_err(Error::from);
     let written = written.and_then(|()| fs::rename(&beside, path).doing(cannot));
     if written.is_err() {
         let _ = fs::remove_file(&beside);

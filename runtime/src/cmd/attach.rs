@@ -3,10 +3,8 @@
 use super::signal::{Insistence, Signals};
 use super::sink::Sink;
 use super::terminal::{self, DetachKeys, RawMode};
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
-use rcr_shim::protocol::{self, Request, SOCKET_NAME, kind, push_frame};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_shim::protocol::{self, kind, push_frame};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Read, Write, stdin};
@@ -40,31 +38,6 @@ impl End {
             End::Detached => 0,
         }
     }
-}
-
-/// Connects to a running container.
-pub fn connect(instance: &Instance, container: &Container, stdin: bool) -> Outcome<UnixStream> {
-    let stream = ask(instance, container, &Request::Attach { stdin })?;
-    Ok(stream)
-}
-
-/// Sends one request to a container's shim.
-pub fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
-    let name = &container.config.name;
-    let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
-    let stream = protocol::connect(&socket).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Failure::new(format!("container `{name}` is not running")).hint(format!("start it with `rcr start {name}`"))
-        }
-        _ => {
-            Failure::new(format!("cannot reach the shim of container `{name}`")).because(crate::report::io_text(&error))
-        }
-    })?;
-    let mut line =
-        serde_json::to_vec(request).map_err(|e| Failure::new("cannot write a request").because(e.to_string()))?;
-    line.push(b'\n');
-    (&stream).write_all(&line).doing(|| format!("cannot talk to the shim of `{name}`"))?;
-    Ok(stream)
 }
 
 /// Relays until the container ends, or the user detaches.
@@ -246,13 +219,12 @@ impl Relay {
             other => other.doing(|| "cannot hear from the container's shim")?,
         };
         if got == 0 {
-            return Err(
-                Failure::new("the container's shim is gone").hint("`rcr ps -a` shows what became of the container")
-            );
+            return Err(Error::new(Kind::Invalid, "the container's shim is gone")
+                .hint("`rcr ps -a` shows what became of the container"));
         }
         self.received.extend_from_slice(&buffer[..got]);
         while let Some((frame, payload)) = protocol::take_frame(&mut self.received).map_err(|len| {
-            Failure::new("the container's shim sent nonsense").because(format!("a frame of {len} bytes"))
+            Error::new(Kind::Invalid, "the container's shim sent nonsense").caused_by(format!("a frame of {len} bytes"))
         })? {
             let taken = match (frame, payload.as_slice()) {
                 (kind::STDOUT, bytes) => self.sinks[0].push(bytes).map(drop),
@@ -277,11 +249,11 @@ struct Ready {
 }
 
 /// An output that can't be written. Whoever read it has seen enough: as any program in a pipe, we end without a word.
-pub fn unwritten(error: Errno) -> Failure {
+pub fn unwritten(error: Errno) -> Error {
     if error == Errno::PIPE {
-        return Failure::silent(128 + libc::SIGPIPE);
+        return crate::report::broken_pipe();
     }
-    Failure::new("cannot write the container's output")
-        .because(crate::report::errno_text(error.raw_os_error()))
+    Error::new(Kind::Invalid, "cannot write the container's output")
+        .caused_by(rcr_base::errno_text(error.raw_os_error()))
         .hint("the container goes on")
 }

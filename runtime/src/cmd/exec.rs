@@ -1,112 +1,74 @@
-//! `exec`: the program is the shim's child, in the container. Between it and us are pipes of its own, or a terminal whose master
-//! is handed to us: none of our own descriptors reaches the container.
+//! `exec`: connects our standard streams to the program's.
 
 use super::attach::unwritten;
-use super::create::{set, set_default, user_environment};
+use super::create::user_environment;
 use super::signal::{self, Insistence, Signals};
 use super::sink::{CHUNK, Sink};
 use super::terminal::{self, DetachKeys, RawMode};
-use crate::bundle::{self, powers::powers};
-use crate::cgroup;
 use crate::cli::container::ExecArgs;
 use crate::cli::value;
-use crate::container::config::{Config, Security};
-use crate::container::lifecycle::{Instance, start_failure};
-use crate::container::spawn;
-use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
-use rcr_base::{recv_frame, send_frame};
-use rcr_shim::config::{Answer, ExecConfig};
-use rcr_shim::init::plan::{ProcessPlan, UserPlan};
-use rcr_shim::launch::Pipes;
-use rcr_shim::state::Status;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::exec::{self, Exec, Executed, Process};
+use rcr_engine::instance::Instance;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::termios::Winsize;
 use std::io::stdin;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 /// `rcr exec`.
 pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
-    let container = instance.containers().find(&args.name)?;
-    let name = &container.config.name;
-    let doing = || {
-        format!("cannot run `{}` in container `{name}`", args.command.first().map(String::as_str).unwrap_or_default())
-    };
-    if container.state.status != Status::Running {
-        return Err(Failure::new(doing())
-            .because(format!("it is {}", container.state.status.name()))
-            .hint(format!("start it with `rcr start {name}`")));
-    }
     if args.tty && args.interactive && !args.detach && !rustix::termios::isatty(stdin()) {
-        return Err(Failure::new("cannot attach a terminal: the input is not one")
+        return Err(Error::new(Kind::Invalid, "cannot attach a terminal: the input is not one")
             .hint("leave `-t` out when stdin is a pipe or a file"));
     }
     let keys = value::detach_keys(&args.detach_keys)
-        .map_err(|why| Failure::new("cannot understand `--detach-keys`").because(why))?;
-    let pipes = if args.detach || args.tty { Ok(Pipes::none()) } else { Pipes::new(args.interactive) };
-    let pipes = pipes.doing(|| "cannot create pipes")?;
-    let config = exec_config(&container, args, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
-    let signals = if args.detach { None } else { Some(Signals::block()?) };
-    let (control, _) = spawn::shim("exec")?;
-    let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
-    let broken = |e: rcr_base::FrameError| Failure::new(doing()).because(e.to_string());
-    send_frame(&control, &config, &streams).map_err(broken)?;
-    // Held open here, an end would keep the stream from ending.
-    drop(pipes.child);
-    let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(broken)?;
-    let target = match answer {
-        Answer::Started { pid } => pid,
-        Answer::Failed(failure) => return Err(start_failure(failure).during(doing())),
-        Answer::Exited { code } => return Ok(code),
+        .map_err(|why| Error::new(Kind::Invalid, "cannot understand `--detach-keys`").caused_by(why))?;
+    let wanted = Exec {
+        command: args.command.clone(),
+        env: user_environment(&args.env, &args.env_file)?,
+        user: args.user.clone(),
+        workdir: args.workdir.clone(),
+        privileged: args.privileged,
+        terminal: args.tty,
+        terminal_size: if args.detach { None } else { terminal::size() },
+        stdin: args.interactive,
+        detached: args.detach,
     };
-    let Some(signals) = signals else { return Ok(0) };
-    let keys = DetachKeys::new(if args.tty { keys } else { Vec::new() });
-    let ours = Ours { input: pipes.stdin, outputs: pipes.outputs, terminal: fds.pop() };
-    relay(ours, control, signals, target, keys, args.interactive)
-}
-
-/// Our ends of the program's streams.
-struct Ours {
-    input: Option<OwnedFd>,
-    outputs: [Option<OwnedFd>; 2],
-    /// Takes the place of both.
-    terminal: Option<OwnedFd>,
+    // Blocked before the program exists, so that no signal for it is lost.
+    let signals = if args.detach { None } else { Some(Signals::block()?) };
+    match (exec::exec(instance, &args.name, &wanted)?, signals) {
+        (Executed::Ended(code), _) => Ok(code),
+        (Executed::Running(_), None) => Ok(0),
+        (Executed::Running(process), Some(signals)) => {
+            let keys = DetachKeys::new(if args.tty { keys } else { Vec::new() });
+            relay(process, signals, keys, args.interactive)
+        }
+    }
 }
 
 /// Connects our standard streams to the program's until its end; its exit code.
-fn relay(
-    ours: Ours,
-    control: UnixStream,
-    signals: Signals,
-    target: i32,
-    keys: DetachKeys,
-    interactive: bool,
-) -> Outcome<i32> {
-    let Ours { input, outputs, terminal } = ours;
-    let _raw = if terminal.is_some() && interactive { RawMode::enter()? } else { None };
-    let (input, outputs) = match &terminal {
+fn relay(mut process: Process, signals: Signals, keys: DetachKeys, interactive: bool) -> Outcome<i32> {
+    let _raw = if process.terminal.is_some() && interactive { RawMode::enter()? } else { None };
+    let (input, outputs) = match &process.terminal {
         Some(master) => {
             let copy = || master.try_clone().doing(|| "cannot use the terminal");
             (interactive.then(copy).transpose()?, [Some(copy()?), None])
         }
-        None => (input, outputs),
+        None => (process.stdin.take(), std::mem::take(&mut process.outputs)),
     };
     let unblock = outputs.iter().chain([&input]).flatten();
     for end in unblock {
-        rustix::io::ioctl_fionbio(end, true).map_err(std::io::Error::from).doing(|| "cannot use the streams")?;
+        rustix::io::ioctl_fionbio(end, true).doing(|| "cannot use the streams")?;
     }
     let sink = |fd: BorrowedFd| Sink::new(fd).doing(|| "cannot use the standard streams");
     let relay = Relay {
-        control,
+        process,
         signals,
         insistence: Insistence::default(),
-        target,
         keys,
         sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],
         limits: [usize::MAX; 2],
-        terminal,
         held: None,
         outputs,
         to_send: Vec::new(),
@@ -115,64 +77,13 @@ fn relay(
     relay.run(input)
 }
 
-fn exec_config(container: &Container, args: &ExecArgs, streams: [bool; 3]) -> Outcome<ExecConfig> {
-    let Container { config, state } = container;
-    let init = state.init.ok_or_else(|| Failure::new("its process is gone"))?;
-    let mut env = config.process.env.clone();
-    if args.tty {
-        set_default(&mut env, "TERM=xterm");
-    }
-    for variable in user_environment(&args.env, &args.env_file)? {
-        set(&mut env, variable);
-    }
-    let paths = cgroup::paths(&cgroup::kind()?, &config.id);
-    let process = process(config, args, env)?;
-    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
-}
-
-fn process(config: &Config, args: &ExecArgs, env: Vec<String>) -> Outcome<ProcessPlan> {
-    let refused = |why: String| Failure::new(why);
-    let user = args.user.as_ref().unwrap_or(&config.process.user);
-    let user = UserPlan::parse(user).map_err(refused)?;
-    let user = user.with_groups(&config.process.group_add, &config.process.group_names);
-    let available = caps::read(None, caps::CapSet::Bounding).map_err(|e| refused(e.to_string()))?;
-    let available = available.into_iter().map(bundle::caps::bit).sum();
-    let security = Security {
-        privileged: config.security.privileged || args.privileged,
-        no_new_privs: config.security.no_new_privs && !args.privileged,
-        ..config.security.clone()
-    };
-    let powers = powers(&security, available).map_err(|e| refused(e.to_string()))?;
-    let cwd = args.workdir.clone().unwrap_or_else(|| config.process.cwd.clone());
-    if !cwd.starts_with('/') {
-        return Err(refused(format!("the working directory `{cwd}` is not an absolute path")));
-    }
-    Ok(ProcessPlan {
-        args: args.command.clone(),
-        env,
-        cwd,
-        user,
-        caps: powers.caps,
-        no_new_privs: powers.no_new_privs,
-        rlimits: config.rlimits.clone(),
-        seccomp: powers.seccomp,
-        terminal: args.tty,
-        terminal_size: if args.detach { None } else { terminal::size() },
-        oom_score_adj: config.resources.oom_score_adj,
-        parent_death_signal: !args.detach,
-    })
-}
-
 /// Between the program and our standard streams, until it has ended and all that it wrote is written.
 struct Relay {
-    control: UnixStream,
     signals: Signals,
     insistence: Insistence,
-    /// The program's pid as we see it.
-    target: i32,
+    process: Process,
     keys: DetachKeys,
-    terminal: Option<OwnedFd>,
-    /// Its other side, when no program has it open: a login closes it and opens it again.
+    /// The terminal's other side, when no program has it open: a login closes it and opens it again.
     held: Option<OwnedFd>,
     /// stdout and stderr, until their ends; a terminal stands for both.
     outputs: [Option<OwnedFd>; 2],
@@ -230,7 +141,7 @@ impl Relay {
         let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
         if self.code.is_none() {
             what.push(Source::Control);
-            fds.push(PollFd::new(&self.control, PollFlags::IN));
+            fds.push(PollFd::new(&self.process.control, PollFlags::IN));
         }
         for (n, (output, sink)) in self.outputs.iter().zip(&self.sinks).enumerate() {
             // While a reader has no room, nothing more is taken from the program.
@@ -257,12 +168,7 @@ impl Relay {
 
     /// The program has ended: what the pipes hold now is all that it wrote.
     fn on_end(&mut self) -> Outcome<()> {
-        let Ok((Answer::Exited { code }, _)) = recv_frame::<Answer>(&self.control) else {
-            return Err(
-                Failure::new("the program's shim is gone").because("it ended without telling how the program did")
-            );
-        };
-        self.code = Some(code);
+        self.code = Some(self.process.end()?);
         self.held = None;
         for n in 0..2 {
             let Some(output) = &self.outputs[n] else { continue };
@@ -276,7 +182,7 @@ impl Relay {
 
     fn on_signals(&mut self) -> Outcome<()> {
         while let Some(signal) = self.signals.next() {
-            match (signal, &self.terminal) {
+            match (signal, &self.process.terminal) {
                 (libc::SIGWINCH, Some(terminal)) => {
                     if let Some((rows, columns)) = terminal::size() {
                         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
@@ -287,7 +193,7 @@ impl Relay {
                 (signal, Some(_)) if signal::ENDING.contains(&signal) => return Err(signal::interrupted(signal)),
                 (libc::SIGHUP, None) if terminal::is_hung_up() => return Err(signal::interrupted(libc::SIGHUP)),
                 (signal, _) => {
-                    if let Some(pidfd) = rcr_shim::process::ProcessId::of(self.target).and_then(|p| p.open()) {
+                    if let Some(pidfd) = rcr_shim::process::ProcessId::of(self.process.pid).and_then(|p| p.open()) {
                         let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), signal);
                     }
                     self.insistence.check(signal)?;
@@ -301,7 +207,7 @@ impl Relay {
         let Some(output) = &self.outputs[n] else { return Ok(()) };
         match self.sinks[n].fill_from(output.as_fd(), self.limits[n]).map_err(unwritten)? {
             None => {
-                let held = self.terminal.as_ref().filter(|_| self.code.is_none());
+                let held = self.process.terminal.as_ref().filter(|_| self.code.is_none());
                 self.held = held.and_then(|terminal| rcr_shim::terminal::hold(terminal.as_fd()).ok());
                 if self.held.is_none() {
                     self.outputs[n] = None;

@@ -1,22 +1,17 @@
 //! `image …`, `images`, `rmi`.
 
+use super::progress::Progress;
 use super::{archive, inspect, registry, table};
 use crate::cli::image::{CheckArgs, ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
 use crate::cli::value;
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::report::{Doing, Failure, Outcome};
-use rcr_images::{Check, Digest, ImportOptions, Reference, Removed, Store, Users};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::images::{self, Containers, store};
+use rcr_engine::instance::Instance;
+use rcr_images::{ImportOptions, Reference, Removed};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
-
-pub fn store(instance: &Instance) -> Outcome<Store> {
-    instance.dirs.ensure()?;
-    Ok(Store::open(&instance.dirs.images(), instance.config.images.limits)?)
-}
 
 /// `rcr image …`.
 pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
@@ -83,8 +78,9 @@ fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
             "USER" => options.user = Some(rest.to_owned()),
             "EXPOSE" => {
                 for port in rest.split_whitespace() {
-                    let exposed = value::exposed(port)
-                        .map_err(|why| Failure::new(format!("cannot understand `--change {change}`")).because(why))?;
+                    let exposed = value::exposed(port).map_err(|why| {
+                        Error::new(Kind::Invalid, format!("cannot understand `--change {change}`")).caused_by(why)
+                    })?;
                     options.exposed.push(if port.contains('/') {
                         port.to_owned()
                     } else {
@@ -94,7 +90,10 @@ fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
             }
             _ => {
                 let known = ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "USER", "WORKDIR"];
-                return Err(Failure::new(format!("unknown instruction `{word}`{}", value::nearest(word, &known))));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("unknown instruction `{word}`{}", value::nearest(word, &known)),
+                ));
             }
         }
     }
@@ -192,38 +191,6 @@ pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
     }))
 }
 
-/// Containers, as users of images. With `-f` only those that run keep an image; the layers of all of them stay.
-struct Containers {
-    all: Vec<Container>,
-    running_only: bool,
-}
-
-impl Containers {
-    fn of(instance: &Instance, running_only: bool) -> Outcome<Self> {
-        Ok(Self { all: instance.containers().list()?, running_only })
-    }
-}
-
-impl Users for Containers {
-    fn of(&self, image: &Digest) -> Vec<String> {
-        let id = image.to_string();
-        let uses = self.all.iter().filter(|c| c.config.image.id == id);
-        uses.filter(|c| !self.running_only || c.state.status.is_alive()).map(|c| c.config.name.clone()).collect()
-    }
-
-    fn layers(&self) -> Vec<PathBuf> {
-        self.all.iter().flat_map(|c| c.config.image.layers.clone()).collect()
-    }
-}
-
-/// What an addition that failed has put into the store, and no image needs, goes.
-pub(super) fn collect(instance: &Instance, store: &Store) {
-    // What can't be removed now is removed by the next one that removes something.
-    if let Ok(users) = Containers::of(instance, false) {
-        let _ = store.collect(&users);
-    }
-}
-
 fn say(removed: Removed) {
     match removed {
         Removed::Untagged(name) => println!("Untagged: {name}"),
@@ -240,7 +207,7 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
         match store.remove(name, args.force, &users) {
             Ok(removed) => removed.into_iter().for_each(say),
             Err(error) => {
-                Failure::from(error).print();
+                crate::report::print(&error.into());
                 code = 1;
             }
         }
@@ -262,30 +229,14 @@ fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
 
 /// `rcr image check`: 1 if something is damaged and stays so.
 fn check(instance: &Instance, args: &CheckArgs) -> Outcome<i32> {
-    let store = store(instance)?;
-    let wanted = match args.images.as_slice() {
-        [] => store.list()?.into_iter().map(|image| image.id.to_string()).collect(),
-        some => some.to_vec(),
-    };
-    let running = Containers::of(instance, true)?;
-    let mounted = running.all.iter().filter(|c| c.state.status.is_alive());
-    let mounted: Vec<PathBuf> = mounted.flat_map(|c| c.config.image.layers.clone()).collect();
-    let how = Check { repair: args.repair, mounted: &mounted };
-    let (mut seen, mut damaged, mut repaired) = (Vec::new(), 0, 0);
-    for name in &wanted {
-        let image = store.resolve(name)?;
-        let faults = store.check(&image, &how, &mut seen)?;
-        let fetched = args.repair
-            && faults.iter().any(|fault| !fault.repaired)
-            && registry::fetch_again(instance, &image, name).map_err(|failure| failure.print()).is_ok()
-            && store.check(&image, &how, &mut Vec::new())?.is_empty();
-        for fault in faults {
-            let now_good = fault.repaired || fetched;
-            println!("{}: {}", if now_good { "repaired" } else { "damaged" }, fault.what);
-            if now_good { repaired += 1 } else { damaged += 1 }
-        }
+    let checked = images::check(instance, &args.images, args.repair, &Progress::new(false, "pulled"))?;
+    checked.refused.iter().for_each(crate::report::print);
+    for fault in &checked.faults {
+        println!("{}: {}", if fault.repaired { "repaired" } else { "damaged" }, fault.what);
     }
-    println!("{} images, {} layers: {damaged} damaged, {repaired} repaired", wanted.len(), seen.len());
+    let repaired = checked.faults.iter().filter(|fault| fault.repaired).count();
+    let damaged = checked.faults.len() - repaired;
+    println!("{} images, {} layers: {damaged} damaged, {repaired} repaired", checked.images, checked.layers);
     if damaged > 0 && !args.repair {
         crate::report::to_stderr(
             "hint: `rcr image check --repair` makes layers anew, and pulls what cannot be made from what is here\n",

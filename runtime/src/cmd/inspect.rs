@@ -2,11 +2,11 @@
 
 use super::{image, network, table, volume};
 use crate::cli::container::InspectArgs;
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::net::Netd;
-use crate::report::{Failure, Outcome};
-use netd_api::{Call, SandboxInfo};
+use netd_api::SandboxInfo;
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::list;
+use rcr_engine::store::Container;
 use serde_json::{Value, json};
 
 /// `rcr inspect`.
@@ -27,7 +27,7 @@ pub fn print(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<Value
         match find(name) {
             Ok(value) => found.push(value),
             Err(failure) => {
-                failure.print();
+                crate::report::print(&failure);
                 code = 1;
             }
         }
@@ -45,8 +45,8 @@ fn could_be_an_id(name: &str) -> bool {
 }
 
 fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
-    let missing = |_: Failure| {
-        Failure::new(format!("no such object: `{name}`"))
+    let missing = |_: Error| {
+        Error::new(Kind::NotFound, format!("no such object: `{name}`"))
             .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is")
     };
     match kind {
@@ -56,7 +56,7 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
         Some("volume") => volume::describe(instance, name),
         _ => match container(instance, name) {
             // Not allowed to look is not the same as not there.
-            Err(failure) if !failure.message().starts_with("no such") => Err(failure),
+            Err(failure) if failure.kind != Kind::NotFound => Err(failure),
             // What could be the beginning of an image's id is perhaps a name: that goes first.
             Err(_) if could_be_an_id(name) => network::describe(instance, name)
                 .or_else(|_| volume::describe(instance, name))
@@ -72,11 +72,9 @@ fn any(instance: &Instance, name: &str, kind: Option<&str>) -> Outcome<Value> {
 }
 
 fn container(instance: &Instance, name: &str) -> Outcome<Value> {
-    let Container { config, state } = instance.containers().find(name)?;
-    let sandbox = Netd::connect_running(&instance.dirs)
-        .and_then(|mut netd| netd.sandbox(Call::SandboxInspect { id: config.id.clone() }).ok())
-        .map(|(sandbox, _)| sandbox)
-        .filter(|_| state.status.is_alive());
+    let container = instance.containers().find(name)?;
+    let sandbox = list::sandbox(instance, &container);
+    let Container { config, state } = container;
     let (path, args) = config.process.args.split_first().map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
     Ok(json!({
         "Id": config.id,

@@ -1,8 +1,8 @@
 //! `-o` of the drivers macvlan and ipvlan, under our names and Docker's.
 
 use crate::cli::value;
-use crate::report::{Failure, Outcome};
 use netd_api::{IfName, IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
+use rcr_base::{Error, Kind, Outcome};
 
 /// Options that both drivers have; whether it was one.
 fn common(lan: &mut LanOptions, option: &str, key: &str, value: &str) -> Outcome<bool> {
@@ -27,12 +27,12 @@ fn yes(option: &str, value: &str) -> Outcome<bool> {
     }
 }
 
-fn wrong(option: &str, why: &str) -> Failure {
-    Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned())
+fn wrong(option: &str, why: &str) -> Error {
+    Error::new(Kind::Invalid, format!("cannot understand `-o {option}`")).caused_by(why.to_owned())
 }
 
-fn unknown(driver: &str, key: &str, known: &[&str]) -> Failure {
-    Failure::new(format!("the {driver} driver has no option `{key}`{}", value::nearest(key, known)))
+fn unknown(driver: &str, key: &str, known: &[&str]) -> Error {
+    Error::new(Kind::Invalid, format!("the {driver} driver has no option `{key}`{}", value::nearest(key, known)))
         .hint(format!("its options are {}", known.join(", ")))
 }
 
@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused_by_name() {
-        let text = macvlan(&options(&["mod=bridge"])).unwrap_err().text();
+        let text = macvlan(&options(&["mod=bridge"])).unwrap_err().to_string();
         assert!(text.contains("no option `mod`") && text.contains("mode"), "{text}");
-        let text = ipvlan(&options(&["mode=l4"])).unwrap_err().text();
+        let text = ipvlan(&options(&["mode=l4"])).unwrap_err().to_string();
         assert!(text.contains("l2, l3, l3s"), "{text}");
     }
 }

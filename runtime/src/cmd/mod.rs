@@ -5,7 +5,6 @@ mod attach;
 mod create;
 mod exec;
 mod image;
-mod image_defaults;
 mod info;
 mod inspect;
 mod lan_options;
@@ -30,9 +29,9 @@ mod volume;
 
 use crate::cli::container::{ContainerCommand, ContainerGroup};
 use crate::cli::{Cli, Command};
-use crate::container::lifecycle::Instance;
-use crate::container::store::Dirs;
-use crate::report::{Doing, Failure, Outcome};
+use rcr_base::{Doing, Outcome};
+use rcr_engine::dirs::Dirs;
+use rcr_engine::instance::Instance;
 use std::path::Path;
 
 /// Where the configuration is looked for.
@@ -93,7 +92,7 @@ fn instance(cli: &Cli) -> Outcome<Instance> {
         None => Some(CONFIG_FILE.into()).filter(|path: &std::path::PathBuf| path.exists()),
     };
     let config = match &config_file {
-        Some(path) => rcr_base::Config::read(path).map_err(Failure::from)?,
+        Some(path) => rcr_base::Config::read(path)?,
         None => rcr_base::Config::default(),
     };
     Ok(Instance { dirs, config_file, config })
@@ -106,7 +105,7 @@ fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
         match act(name) {
             Ok(()) => println!("{name}"),
             Err(failure) => {
-                failure.print();
+                crate::report::print(&failure);
                 code = 1;
             }
         }

@@ -6,15 +6,14 @@ use crate::cli::network::{
     ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
 };
 use crate::cli::{attachment as endpoint, value};
-use crate::container::config::{Config, NetworkMode};
-use crate::container::lifecycle::Instance;
-use crate::net::{Netd, unexpected};
-use crate::report::{Failure, Outcome};
 use ipnet::IpNet;
 use netd_api::{
-    AttachmentRequest, BridgeOptions, Call, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
-    NetworkInfo, NetworkName, Reply, SandboxRequest, Scope, SubnetRequest,
+    AttachmentRequest, BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
+    NetworkInfo, NetworkName, SandboxRequest, Scope, SubnetRequest,
 };
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::networks::{self, Changed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,15 +44,21 @@ pub(super) fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|e: T::Err| Failure::new(format!("cannot understand `{flag} {text}`")).because(e.to_string()))
+    text.parse().map_err(|e: T::Err| {
+        Error::new(Kind::Invalid, format!("cannot understand `{flag} {text}`")).caused_by(e.to_string())
+    })
 }
 
 fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
-    let labels =
-        args.label.iter().map(|text| value::label(text).map_err(Failure::new)).collect::<Outcome<BTreeMap<_, _>>>()?;
+    let labels = args
+        .label
+        .iter()
+        .map(|text| value::label(text).map_err(|why| Error::new(Kind::Invalid, why)))
+        .collect::<Outcome<BTreeMap<_, _>>>()?;
     let spec = NetworkCreate {
         name: args.name.parse::<NetworkName>().map_err(|e| {
-            Failure::new(format!("cannot use `{}` as a network name", args.name)).because(format!("it {}", e.why))
+            Error::new(Kind::Invalid, format!("cannot use `{}` as a network name", args.name))
+                .caused_by(format!("it {}", e.why))
         })?,
         driver: with_ipam(driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
         subnets: subnets(&args.subnets, matches!(args.driver.as_str(), "bridge" | "overlay"))?,
@@ -62,14 +67,12 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         internal: args.internal,
         labels,
     };
-    let mut netd = instance.netd()?;
-    if args.ignore && netd.call(Call::NetworkInspect { network: args.name.clone() }).is_ok() {
+    if args.ignore && networks::inspect(instance, &args.name).is_ok() {
         return Ok(0);
     }
-    match netd.call(Call::NetworkCreate { spec, dry_run: args.dry_run })? {
-        Reply::Network(info) => println!("{}", info.id),
-        Reply::Plan(plan) => print!("{}", plan.text),
-        other => return Err(unexpected(&other)),
+    match networks::create(instance, spec, args.dry_run)? {
+        Changed::Network(info) => println!("{}", info.id),
+        Changed::Plan(text) => print!("{text}"),
     }
     Ok(0)
 }
@@ -82,9 +85,11 @@ fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
         "macvlan" => Ok(DriverSpec::Macvlan(lan_options::macvlan(options)?)),
         "ipvlan" => Ok(DriverSpec::Ipvlan(lan_options::ipvlan(options)?)),
         // As with Docker there is one of each, from the start.
-        "host" | "none" | "null" => Err(Failure::new(format!("only one network of driver `{name}` can exist"))
-            .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name }))),
-        _ => Err(Failure::new(format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
+        "host" | "none" | "null" => {
+            Err(Error::new(Kind::Invalid, format!("only one network of driver `{name}` can exist"))
+                .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name })))
+        }
+        _ => Err(Error::new(Kind::Invalid, format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
     }
 }
 
@@ -94,11 +99,11 @@ fn with_ipam(mut driver: DriverSpec, ipam: &str) -> Outcome<DriverSpec> {
         (DriverSpec::Macvlan(options), "dhcp") => options.lan.dhcp = true,
         (DriverSpec::Ipvlan(options), "dhcp") => options.lan.dhcp = true,
         (other, "dhcp") => {
-            return Err(Failure::new(format!(
-                "`--ipam-driver dhcp` can't give addresses of a {} network",
-                other.name()
-            ))
-            .because("its containers are in no LAN with a server")
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("`--ipam-driver dhcp` can't give addresses of a {} network", other.name()),
+            )
+            .caused_by("its containers are in no LAN with a server")
             .hint("`-d macvlan -o parent=LINK --ipam-driver dhcp` puts them into one"));
         }
         _ => {}
@@ -111,7 +116,8 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
     let mut all = BridgeOptions::default();
     for option in options {
         let (key, value) = option.split_once('=').unwrap_or((option, "true"));
-        let wrong = |why: &str| Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned());
+        let wrong =
+            |why: &str| Error::new(Kind::Invalid, format!("cannot understand `-o {option}`")).caused_by(why.to_owned());
         let yes = || match value {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
@@ -143,10 +149,10 @@ fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
             _ => {
                 let known =
                     ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
-                return Err(Failure::new(format!(
-                    "the bridge driver has no option `{key}`{}",
-                    value::nearest(key, &known)
-                )));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("the bridge driver has no option `{key}`{}", value::nearest(key, &known)),
+                ));
             }
         }
     }
@@ -159,16 +165,16 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
     for text in &args.subnet {
         let subnet: IpNet = parse("--subnet", text)?;
         if subnet.trunc() != subnet {
-            return Err(Failure::new(format!("cannot use `--subnet {text}`"))
-                .because("it has bits set beyond its prefix")
+            return Err(Error::new(Kind::Invalid, format!("cannot use `--subnet {text}`"))
+                .caused_by("it has bits set beyond its prefix")
                 .hint(format!("did you mean {}?", subnet.trunc())));
         }
         let (ip_range, aux_addresses) = (None, BTreeMap::new());
         all.push(SubnetRequest { subnet, gateway: None, no_gateway: false, ip_range, aux_addresses });
     }
     let outside = |flag: &str, text: &str| {
-        Failure::new(format!("cannot use `{flag} {text}`"))
-            .because("it lies in none of the subnets")
+        Error::new(Kind::Invalid, format!("cannot use `{flag} {text}`"))
+            .caused_by("it lies in none of the subnets")
             .hint("name its subnet with --subnet")
     };
     for text in &args.gateway {
@@ -183,7 +189,7 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
         let at = inside.or_else(|| if bridge { None } else { all.iter().position(same) });
         let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", text))?;
         if subnet.gateway.replace(gateway).is_some() {
-            return Err(Failure::new(format!("the subnet `{}` has two gateways", subnet.subnet)));
+            return Err(Error::new(Kind::Invalid, format!("the subnet `{}` has two gateways", subnet.subnet)));
         }
     }
     for text in &args.ip_range {
@@ -193,7 +199,8 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
     }
     for text in &args.aux_address {
         let (name, address) = text.split_once('=').ok_or_else(|| {
-            Failure::new(format!("cannot understand `--aux-address {text}`")).because("expected name=address")
+            Error::new(Kind::Invalid, format!("cannot understand `--aux-address {text}`"))
+                .caused_by("expected name=address")
         })?;
         let address: IpAddr = parse("--aux-address", address)?;
         let subnet =
@@ -201,13 +208,6 @@ pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequ
         subnet.aux_addresses.insert(name.to_owned(), address);
     }
     Ok(all)
-}
-
-fn all_networks(instance: &Instance) -> Outcome<Vec<NetworkInfo>> {
-    match instance.netd()?.call(Call::NetworkList)? {
-        Reply::Networks(list) => Ok(list),
-        other => Err(unexpected(&other)),
-    }
 }
 
 fn scope(scope: Scope) -> &'static str {
@@ -220,7 +220,7 @@ fn scope(scope: Scope) -> &'static str {
 fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     let id = |info: &NetworkInfo| if args.no_trunc { info.id.as_str().to_owned() } else { info.id.short().to_owned() };
     let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
-    let mut shown = all_networks(instance)?;
+    let mut shown = networks::list(instance)?;
     shown.retain(|info| filters.iter().all(|(key, value)| matches_filter(info, key, value)));
     if args.quiet {
         shown.iter().for_each(|info| println!("{}", id(info)));
@@ -250,7 +250,7 @@ fn parse_filter(text: &str) -> Outcome<(String, String)> {
     if KNOWN.contains(&key) {
         return Ok((key.to_owned(), value.to_owned()));
     }
-    Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
+    Err(Error::new(Kind::Invalid, format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN))))
 }
 
 fn matches_filter(info: &NetworkInfo, key: &str, value: &str) -> bool {
@@ -271,10 +271,7 @@ fn inspect_networks(instance: &Instance, args: &NetworksArgs) -> Outcome<i32> {
 
 /// For `inspect`: Docker's form.
 pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
-    let info = match instance.netd()?.call(Call::NetworkInspect { network: name.to_owned() })? {
-        Reply::Network(info) => info,
-        other => return Err(unexpected(&other)),
-    };
+    let info = networks::inspect(instance, name)?;
     let subnets: Vec<Value> = info
         .subnets
         .iter()
@@ -316,43 +313,21 @@ pub fn obstacle(one: &netd_api::Obstacle) -> Value {
 }
 
 fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
-    let mut netd = instance.netd()?;
-    if args.force && netd.call(Call::NetworkInspect { network: name.to_owned() }).is_err() {
-        return Ok(());
+    match networks::remove(instance, name) {
+        Err(error) if args.force && error.kind == Kind::NotFound => Ok(()),
+        other => other,
     }
-    netd.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
 }
 
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
     if !args.force && !super::confirm("this will remove all networks that no container uses")? {
         return Ok(0);
     }
-    let wanted: Vec<String> = instance
-        .containers()
-        .list()?
-        .into_iter()
-        .flat_map(|c| match c.config.network.mode {
-            NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
-            _ => Vec::new(),
-        })
-        .collect();
-    let mut netd = instance.netd()?;
-    for info in all_networks(instance)? {
-        let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
-        if !info.predefined && info.attachments.is_empty() && !named {
-            netd.call(Call::NetworkRemove { network: info.id.to_string() })?;
-            println!("{}", info.name);
-        }
-    }
+    networks::prune(instance, |name| println!("{name}"))?;
     Ok(0)
 }
 
 fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
-    let container = instance.containers().find(&args.container)?;
-    let mut config = container.config;
-    let NetworkMode::Networks(list) = &mut config.network.mode else {
-        return Err(not_its_own(&config).during(format!("cannot connect container `{}` to a network", config.name)));
-    };
     let mut attachment = AttachmentRequest::to(&args.network);
     attachment.aliases.clone_from(&args.alias);
     attachment.ip = args.ip.as_deref().map(|text| parse("--ip", text)).transpose()?;
@@ -360,52 +335,14 @@ fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
     attachment.mac = args.mac_address.as_deref().map(|text| parse("--mac-address", text)).transpose()?;
     attachment.gw_priority = args.gw_priority;
     endpoint_options(&mut attachment, args)?;
-    let mut netd = instance.netd()?;
-    let info = resolve(&mut netd, &args.network)?;
-    if list.iter().any(|a| is_network(&a.network, &info)) {
-        return Err(Failure::new(format!("container `{}` is on network `{}` already", config.name, info.name)));
-    }
-    list.push(attachment.clone());
-    let alive = container.state.status.is_alive();
-    if alive {
-        // Of a connect that was cut off before it was written down: done anew, as it is asked for now.
-        if is_attached(&mut netd, &config, &info)? {
-            netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
-        }
-        netd.call(Call::Connect { id: config.id.clone(), attachment })?;
-    }
-    if let Err(failure) = instance.containers().save(&config) {
-        let undone = match alive {
-            true => netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() }).map(drop),
-            false => Ok(()),
-        };
-        let failure = failure.during(format!("cannot connect `{}` to network `{}`", config.name, info.name));
-        return Err(match undone {
-            Ok(()) => failure,
-            Err(why) => failure.leaving([format!(
-                "the connection ({}): `rcr network disconnect {} {}`",
-                why.message(),
-                info.name,
-                config.name
-            )]),
-        });
-    }
+    networks::connect(instance, &args.container, attachment)?;
     Ok(0)
 }
 
-/// Whether netd has the container on the network, whatever its configuration says.
-fn is_attached(netd: &mut Netd, config: &Config, info: &NetworkInfo) -> Outcome<bool> {
-    match netd.call(Call::SandboxInspect { id: config.id.clone() }) {
-        Ok(Reply::Sandbox(sandbox)) => Ok(sandbox.attachments.iter().any(|a| a.network_id == info.id)),
-        Ok(other) => Err(unexpected(&other)),
-        // It has no network at all; whatever is asked for next says so.
-        Err(_) => Ok(false),
-    }
-}
-
 fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> Outcome<()> {
-    let wrong =
-        |flag: &str, text: &str, why: String| Failure::new(format!("cannot understand `{flag} {text}`")).because(why);
+    let wrong = |flag: &str, text: &str, why: String| {
+        Error::new(Kind::Invalid, format!("cannot understand `{flag} {text}`")).caused_by(why)
+    };
     if let Some(name) = &args.interface_name {
         endpoint::interface_name(attachment, name).map_err(|why| wrong("--interface-name", name, why))?;
     }
@@ -418,72 +355,19 @@ fn endpoint_options(attachment: &mut AttachmentRequest, args: &ConnectArgs) -> O
     Ok(())
 }
 
-/// Why the networks of a container can't be changed.
-fn not_its_own(config: &Config) -> Failure {
-    match &config.network.mode {
-        NetworkMode::Container(id) => {
-            Failure::new(format!("it shares the network namespace of container `{}`", id.short()))
-                .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
-        }
-        NetworkMode::Path(path) => {
-            Failure::new(format!("it runs in the network namespace `{}`, which is yours", path.display()))
-                .hint("change that namespace by `ip -n`, or create the container with `--network` naming a network")
-        }
-        _ => Failure::new("it runs on the host's network, or without any")
-            .hint("create it with `--network` naming a network"),
-    }
-}
-
 fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
-    let container = instance.containers().find(&args.container)?;
-    let mut config = container.config;
-    let mut netd = instance.netd()?;
-    let info = resolve(&mut netd, &args.network)?;
-    let attached = match &mut config.network.mode {
-        NetworkMode::Networks(list) => {
-            let before = list.len();
-            list.retain(|a| !is_network(&a.network, &info));
-            list.len() < before
-        }
-        NetworkMode::Container(_) | NetworkMode::Path(_) => {
-            return Err(not_its_own(&config).during(format!("cannot disconnect container `{}`", config.name)));
-        }
-        NetworkMode::Host | NetworkMode::None => false,
-    };
-    let alive = container.state.status.is_alive();
-    // Half of a change that was cut off can be ended from both sides.
-    let linked = alive && is_attached(&mut netd, &config, &info)?;
-    if !attached && !linked {
-        return match args.force {
-            true => Ok(0),
-            false => Err(Failure::new(format!("container `{}` is not on network `{}`", config.name, info.name))),
-        };
-    }
-    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the next one.
-    instance.containers().save(&config)?;
-    if linked {
-        netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
-    }
+    networks::disconnect(instance, &args.container, &args.network, args.force)?;
     Ok(0)
-}
-
-pub(super) fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
-    match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
-        Reply::Network(info) => Ok(info),
-        other => Err(unexpected(&other)),
-    }
-}
-
-fn is_network(text: &str, info: &NetworkInfo) -> bool {
-    text == info.name.as_str() || (text.len() >= 4 && info.id.as_str().starts_with(text))
 }
 
 /// What attaching one more container would do.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
-    let id: ContainerId = "0".repeat(64).parse().map_err(|e: netd_api::NameError| Failure::new(e.to_string()))?;
+    let id: ContainerId =
+        "0".repeat(64).parse().map_err(|e: netd_api::NameError| Error::new(Kind::Invalid, e.to_string()))?;
     let publish = args.publish.iter().map(|text| {
-        value::publish(text)
-            .map_err(|why| Failure::new(format!("cannot understand `--publish {text}`")).because(why.to_string()))
+        value::publish(text).map_err(|why| {
+            Error::new(Kind::Invalid, format!("cannot understand `--publish {text}`")).caused_by(why.to_string())
+        })
     });
     let publish = publish.collect::<Outcome<_>>()?;
     let spec = SandboxRequest {
@@ -495,9 +379,6 @@ fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
         dns: netd_api::DnsRequest::default(),
         host_gateway: false,
     };
-    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
-        Reply::Plan(plan) => print!("{}", plan.text),
-        other => return Err(unexpected(&other)),
-    }
+    print!("{}", networks::plan(instance, spec)?);
     Ok(0)
 }

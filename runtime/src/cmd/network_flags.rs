@@ -3,12 +3,11 @@
 use super::create::{flag, flags};
 use crate::cli::container::{CreateArgs, NetworkArgs};
 use crate::cli::{attachment, value};
-use crate::container::config::{Network, NetworkMode};
-use crate::container::lifecycle::Instance;
-use crate::container::network::{open_netns, owner};
-use crate::container::store::Container;
-use crate::report::{Failure, Outcome};
 use netd_api::AttachmentRequest;
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::config::{Network, NetworkMode};
+use rcr_engine::instance::Instance;
+use rcr_engine::start::network::open_netns;
 use std::path::PathBuf;
 
 /// What the `--network` flags say together.
@@ -16,8 +15,6 @@ pub struct Mode {
     attachments: Vec<AttachmentRequest>,
     /// Absent: the attachments.
     lone: Option<NetworkMode>,
-    /// The container that owns the network which is shared.
-    pub shared: Option<Container>,
 }
 
 /// What stands alone: no other network beside it.
@@ -29,28 +26,27 @@ fn is_lone(name: &str) -> bool {
 pub fn mode(instance: &Instance, args: &CreateArgs) -> Outcome<Mode> {
     let attachments = flags("--network", &args.network.network, attachment::network)?;
     let Some(lone) = attachments.iter().map(|a| a.network.as_str()).find(|name| is_lone(name)) else {
-        return Ok(Mode { attachments, lone: None, shared: None });
+        return Ok(Mode { attachments, lone: None });
     };
     if attachments.len() > 1 {
-        return Err(Failure::new(format!("`--network {lone}` can't be combined with other networks")));
+        return Err(Error::new(Kind::Invalid, format!("`--network {lone}` can't be combined with other networks")));
     }
-    let (lone, shared) = match lone.split_once(':') {
+    let lone = match lone.split_once(':') {
         Some(("container", name)) => {
             refuse_flags(lone, &of_another(args), &format!("give it to `{name}`, whose network it is"))?;
             let other = instance.containers().find(name)?;
-            let owner = owner(instance, &other)?;
-            (NetworkMode::Container(other.config.id), Some(owner))
+            NetworkMode::Container(other.config.id)
         }
         Some((_, path)) => {
             let path = PathBuf::from(path);
             refuse_flags(lone, &of_netd(args), "the namespace is yours: set its links up by `ip -n`")?;
             open_netns(&path)?;
-            (NetworkMode::Path(path), None)
+            NetworkMode::Path(path)
         }
-        None if lone == "host" => (NetworkMode::Host, None),
-        None => (NetworkMode::None, None),
+        None if lone == "host" => NetworkMode::Host,
+        None => NetworkMode::None,
     };
-    Ok(Mode { attachments, lone: Some(lone), shared })
+    Ok(Mode { attachments, lone: Some(lone) })
 }
 
 /// Flags about links and ports, each with whether it was given.
@@ -85,9 +81,11 @@ fn of_another(args: &CreateArgs) -> Vec<(&'static str, bool)> {
 
 fn refuse_flags(lone: &str, flags: &[(&'static str, bool)], hint: &str) -> Outcome<()> {
     match flags.iter().find(|(_, given)| *given) {
-        Some((flag, _)) => Err(Failure::new(format!("`{flag}` can't be combined with `--network {lone}`"))
-            .because("the container gets no network of its own")
-            .hint(hint)),
+        Some((flag, _)) => {
+            Err(Error::new(Kind::Invalid, format!("`{flag}` can't be combined with `--network {lone}`"))
+                .caused_by("the container gets no network of its own")
+                .hint(hint))
+        }
         None => Ok(()),
     }
 }
@@ -100,14 +98,14 @@ pub fn network(args: &NetworkArgs, mode: &Mode) -> Outcome<Network> {
     }
     static_addresses(args, mode, &mut attachments)?;
     if mode.lone.is_some() && !args.network_alias.is_empty() {
-        return Err(Failure::new("`--network-alias` needs a network with names"));
+        return Err(Error::new(Kind::Invalid, "`--network-alias` needs a network with names"));
     }
     for attachment in &mut attachments {
         attachment.aliases.extend(args.network_alias.iter().cloned());
     }
     let publish = flags("--publish", &args.publish, value::publish)?;
     if !publish.is_empty() && mode.lone == Some(NetworkMode::None) {
-        return Err(Failure::new("cannot publish ports of a container without a network")
+        return Err(Error::new(Kind::Invalid, "cannot publish ports of a container without a network")
             .hint("leave `--network none` or `-p` out"));
     }
     Ok(Network {
@@ -128,7 +126,7 @@ fn static_addresses(args: &NetworkArgs, mode: &Mode, attachments: &mut [Attachme
             .flatten()
     {
         let ([first], None) = (&mut *attachments, &mode.lone) else {
-            return Err(Failure::new(format!("`{name}` needs exactly one network"))
+            return Err(Error::new(Kind::Invalid, format!("`{name}` needs exactly one network"))
                 .hint("with several, write --network name=…,ip=…"));
         };
         match name {

@@ -1,12 +1,12 @@
 //! `network update`.
 
-use super::network::{parse, resolve, subnets};
+use super::network::{parse, subnets};
 use crate::cli::network::UpdateArgs;
 use crate::cli::value;
-use crate::container::lifecycle::Instance;
-use crate::net::unexpected;
-use crate::report::{Failure, Outcome};
-use netd_api::{Call, DriverSpec, NetworkChange, Reply};
+use netd_api::{DriverSpec, NetworkChange, NetworkInfo};
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::networks::{self, Changed};
 use std::net::IpAddr;
 
 /// Changes a network, in use or not.
@@ -16,7 +16,7 @@ pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
         add_labels: args
             .label_add
             .iter()
-            .map(|text| value::label(text).map_err(Failure::new))
+            .map(|text| value::label(text).map_err(|why| Error::new(Kind::Invalid, why)))
             .collect::<Outcome<_>>()?,
         dns: dns(&args.dns)?,
         ..NetworkChange::default()
@@ -24,13 +24,14 @@ pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
     for option in &args.opt {
         change.mtu = Some(mtu(option)?);
     }
-    let mut netd = instance.netd()?;
-    let info = resolve(&mut netd, &args.network)?;
-    change.subnets = subnets(&args.subnets, matches!(info.driver, DriverSpec::Bridge(_) | DriverSpec::Overlay(_)))?;
-    match netd.call(Call::NetworkUpdate { network: args.network.clone(), change, dry_run: args.dry_run })? {
-        Reply::Network(info) => println!("{}", info.name),
-        Reply::Plan(plan) => print!("{}", plan.text),
-        other => return Err(unexpected(&other)),
+    let made = |info: &NetworkInfo| {
+        let bridge = matches!(info.driver, DriverSpec::Bridge(_) | DriverSpec::Overlay(_));
+        change.subnets = subnets(&args.subnets, bridge)?;
+        Ok(change)
+    };
+    match networks::update(instance, &args.network, args.dry_run, made)? {
+        Changed::Network(info) => println!("{}", info.name),
+        Changed::Plan(text) => print!("{text}"),
     }
     Ok(0)
 }
@@ -49,11 +50,12 @@ fn mtu(option: &str) -> Outcome<u32> {
         Some(("mtu" | "com.docker.network.driver.mtu", value)) => {
             let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
             mtu.ok_or_else(|| {
-                Failure::new(format!("cannot understand `-o {option}`")).because("an MTU lies between 68 and 65535")
+                Error::new(Kind::Invalid, format!("cannot understand `-o {option}`"))
+                    .caused_by("an MTU lies between 68 and 65535")
             })
         }
-        _ => Err(Failure::new(format!("the option `{option}` can't be changed"))
-            .because("of a network's options only `mtu` can")
+        _ => Err(Error::new(Kind::Invalid, format!("the option `{option}` can't be changed"))
+            .caused_by("of a network's options only `mtu` can")
             .hint("create a network with it, `connect` the containers to that one, and `disconnect` them from this")),
     }
 }

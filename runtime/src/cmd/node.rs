@@ -2,21 +2,18 @@
 
 use super::{each, table};
 use crate::cli::node::{NodeCommand, RekeyArgs};
-use crate::container::lifecycle::Instance;
-use crate::net::unexpected;
-use crate::report::Outcome;
-use netd_api::{Call, KeyInfo, NodeInfo, NodeState, Reply};
+use netd_api::{KeyInfo, NodeInfo, NodeState};
+use rcr_base::Outcome;
+use rcr_engine::instance::Instance;
+use rcr_engine::nodes;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// `rcr node …`.
 pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
     match command {
         NodeCommand::Ls(args) => {
-            let nodes = match instance.netd()?.call(Call::NodeList)? {
-                Reply::Nodes(nodes) => nodes,
-                other => return Err(unexpected(&other)),
-            };
+            let nodes = nodes::list(instance)?;
             if args.quiet {
                 nodes.iter().for_each(|node| println!("{}", node.id.short()));
             } else if args.format.is_json() {
@@ -46,43 +43,20 @@ pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
             Ok(0)
         }
         NodeCommand::Rekey(args) => rekey(instance, args),
-        NodeCommand::Rm(args) => {
-            let mut netd = instance.netd()?;
-            Ok(each(&args.nodes, |node| {
-                netd.call(Call::NodeRemove { node: node.to_owned(), force: args.force }).map(drop)
-            }))
-        }
+        NodeCommand::Rm(args) => Ok(each(&args.nodes, |node| nodes::remove(instance, node, args.force))),
     }
 }
 
-/// Between two looks at how far the other hosts are.
-const LOOK: Duration = Duration::from_millis(250);
-
 /// The key that is in use; a number alone, so that it can be read by a script.
 fn rekey(instance: &Instance, args: &RekeyArgs) -> Outcome<i32> {
-    let mut netd = instance.netd()?;
-    let key = match netd.call(Call::NodeRekey)? {
-        Reply::Key(key) => key,
-        other => return Err(unexpected(&other)),
-    };
+    let key = nodes::rekey(instance)?;
     println!("{}", key.generation);
-    let until = Instant::now() + Duration::from_secs(args.time);
-    loop {
-        let nodes = match netd.call(Call::NodeList)? {
-            Reply::Nodes(nodes) => nodes,
-            other => return Err(unexpected(&other)),
-        };
-        // What the store says of this host may still be older than the key.
-        let own = nodes.into_iter().find(|node| node.own);
-        let Some(own) = own.filter(|own| own.keys.iter().any(|k| k.generation != key.generation)) else { return Ok(0) };
-        if Instant::now() >= until {
-            let who = own.behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let who = if who.is_empty() { String::new() } else { format!(": {who} did not take the new one over") };
-            crate::report::warn(format!("the old key is still taken{who}; `rcr node ls` shows when it has gone"));
-            return Ok(0);
-        }
-        std::thread::sleep(LOOK);
+    if let Some(behind) = nodes::await_rekeyed(instance, &key, Duration::from_secs(args.time))? {
+        let who = behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let who = if who.is_empty() { String::new() } else { format!(": {who} did not take the new one over") };
+        crate::report::warn(format!("the old key is still taken{who}; `rcr node ls` shows when it has gone"));
     }
+    Ok(0)
 }
 
 /// `2, 3 minutes`, or `1+2, 4 seconds` while the second one is taken over.

@@ -1,8 +1,8 @@
 //! `-o` of overlay networks, under our names and Docker's.
 
 use crate::cli::value;
-use crate::report::{Failure, Outcome};
 use netd_api::{OverlayOptions, Vni};
+use rcr_base::{Error, Kind, Outcome};
 
 /// Bytes that an overlay's link may carry: less than 68 is no IPv4 (RFC 791).
 const MTU: std::ops::RangeInclusive<u32> = 68..=65_485;
@@ -12,7 +12,8 @@ pub fn overlay(options: &[String]) -> Outcome<OverlayOptions> {
     let mut all = OverlayOptions::default();
     for option in options {
         let (key, value) = option.split_once('=').unwrap_or((option, "true"));
-        let wrong = |why: &str| Failure::new(format!("cannot understand `-o {option}`")).because(why.to_owned());
+        let wrong =
+            |why: &str| Error::new(Kind::Invalid, format!("cannot understand `-o {option}`")).caused_by(why.to_owned());
         match key {
             "vni" | "com.docker.network.driver.overlay.vxlanid_list" => {
                 all.vni = Some(value.parse::<Vni>().map_err(|why| wrong(&why))?);
@@ -41,7 +42,7 @@ pub fn overlay(options: &[String]) -> Outcome<OverlayOptions> {
             _ => {
                 let known = ["vni", "vxlan_port", "mtu", "host_access", "encrypted"];
                 let near = value::nearest(key, &known);
-                return Err(Failure::new(format!("the overlay driver has no option `{key}`{near}")));
+                return Err(Error::new(Kind::Invalid, format!("the overlay driver has no option `{key}`{near}")));
             }
         }
     }

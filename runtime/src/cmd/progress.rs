@@ -2,6 +2,7 @@
 
 use super::table;
 use crate::report;
+use rcr_engine::events::Reporter;
 use rcr_images::Digest;
 use rcr_images::remote::Event;
 use rustix::termios::tcgetwinsize;
@@ -48,7 +49,7 @@ impl Progress {
     }
 
     /// Takes note of an event.
-    pub fn event(&self, event: Event) {
+    fn event(&self, event: Event) {
         let Ok(mut state) = self.state.lock() else { return };
         let mut row = |digest: &Digest, change: &mut dyn FnMut(&mut Row)| {
             let at = state.by_digest.get(digest).copied()?;
@@ -92,7 +93,7 @@ impl Progress {
     }
 
     /// Draws the last state and leaves it standing.
-    pub fn end(&self) {
+    fn end(&self) {
         if let Ok(mut state) = self.state.lock()
             && self.terminal
             && !self.quiet
@@ -100,6 +101,20 @@ impl Progress {
             state.draw(true);
             state.drawn = 0;
         }
+    }
+}
+
+impl Reporter for Progress {
+    fn warning(&self, text: &str) {
+        report::warn(text);
+    }
+
+    fn transfer(&self, event: Event) {
+        self.event(event);
+    }
+
+    fn transfer_ended(&self) {
+        self.end();
     }
 }
 

@@ -3,12 +3,11 @@
 use super::table;
 use crate::cli::container::{PortArgs, PsArgs};
 use crate::cli::value;
-use crate::container::config::{Config, NetworkMode};
-use crate::container::lifecycle::Instance;
-use crate::container::store::Container;
-use crate::net::Netd;
-use crate::report::{Failure, Outcome};
-use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
+use netd_api::{ContainerId, PublishedPort, SandboxInfo};
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::instance::Instance;
+use rcr_engine::list;
+use rcr_engine::store::Container;
 use rcr_shim::state::{State, Status};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -33,22 +32,16 @@ struct Row {
 
 /// `rcr ps`.
 pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
-    let all = instance.containers().list()?;
-    let filters = args.filter.iter().map(|text| parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
-    let by_status = filters.iter().any(|filter| matches!(filter, Filter::Status(_)));
-    let shown: Vec<&Container> = all
-        .iter()
-        .filter(|c| args.all || by_status || c.state.status.is_alive())
-        .filter(|c| matches_all(c, &filters))
-        .collect();
+    let filters = args.filter.iter().map(|text| list::parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
+    let shown = list::list(instance, args.all, &filters)?;
     if args.quiet {
-        for container in shown.into_iter().rev() {
+        for container in shown.iter().rev() {
             println!("{}", id(&container.config.id, args.no_trunc));
         }
         return Ok(0);
     }
-    let sandboxes = sandboxes(instance);
-    let rows: Vec<Row> = shown.into_iter().rev().map(|c| row(c, &sandboxes, args.no_trunc)).collect();
+    let sandboxes = list::sandboxes(instance);
+    let rows: Vec<Row> = shown.iter().rev().map(|c| row(c, &sandboxes, args.no_trunc)).collect();
     if args.format.is_json() {
         rows.iter().for_each(table::print_json);
         return Ok(0);
@@ -65,84 +58,6 @@ fn id(id: &ContainerId, whole: bool) -> &str {
     if whole { id.as_str() } else { id.short() }
 }
 
-/// One `--filter`. Several of one kind are alternatives, but for labels, which must all be there, as with Docker.
-enum Filter {
-    /// A regular expression, found in the name with or without a slash before it.
-    Name(regex_lite::Regex),
-    Id(String),
-    Status(String),
-    Network(String),
-    Label {
-        key: String,
-        value: Option<String>,
-        wanted: bool,
-    },
-}
-
-fn parse_filter(text: &str) -> Outcome<Filter> {
-    const KNOWN: [&str; 5] = ["name", "id", "label", "status", "network"];
-    const STATES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    let value = value.to_owned();
-    match key {
-        "name" => regex_lite::Regex::new(&value)
-            .map(Filter::Name)
-            .map_err(|error| Failure::new(format!("cannot understand the filter `{text}`")).because(error.to_string())),
-        "id" => Ok(Filter::Id(value)),
-        "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
-        "status" => Err(Failure::new(format!("unknown status `{value}`{}", value::nearest(&value, &STATES)))),
-        "network" => Ok(Filter::Network(value)),
-        "label" | "label!" => {
-            let (name, wanted_value) = match value.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (value, None),
-            };
-            Ok(Filter::Label { key: name, value: wanted_value, wanted: key == "label" })
-        }
-        _ => Err(Failure::new(format!("unknown filter `{key}`{}", value::nearest(key, &KNOWN)))),
-    }
-}
-
-fn matches_all(container: &Container, filters: &[Filter]) -> bool {
-    let config = &container.config;
-    // For each kind but labels: whether one was asked for, and whether one fits.
-    let mut kinds = [(false, false); 4];
-    for filter in filters {
-        let (kind, fits) = match filter {
-            Filter::Name(name) => (0, name.is_match(&config.name) || name.is_match(&format!("/{}", config.name))),
-            Filter::Id(id) => (1, config.id.as_str().starts_with(id)),
-            Filter::Status(status) => (2, container.state.status.name() == status),
-            Filter::Network(network) => (3, networks(config).contains(network)),
-            Filter::Label { key, value, wanted } => {
-                let has = config.labels.get(key).is_some_and(|v| value.as_ref().is_none_or(|wanted| wanted == v));
-                if has != *wanted {
-                    return false;
-                }
-                continue;
-            }
-        };
-        kinds[kind].0 = true;
-        kinds[kind].1 |= fits;
-    }
-    kinds.iter().all(|(asked, fits)| !asked || *fits)
-}
-
-fn networks(config: &Config) -> Vec<String> {
-    match &config.network.mode {
-        NetworkMode::Networks(list) => list.iter().map(|a| a.network.clone()).collect(),
-        other => vec![other.text()],
-    }
-}
-
-/// What netd knows of each container; nothing if it does not run.
-fn sandboxes(instance: &Instance) -> HashMap<ContainerId, SandboxInfo> {
-    let list = Netd::connect_running(&instance.dirs).and_then(|mut netd| match netd.call(Call::SandboxList) {
-        Ok(Reply::Sandboxes(list)) => Some(list),
-        _ => None,
-    });
-    list.into_iter().flatten().map(|sandbox| (sandbox.id.clone(), sandbox)).collect()
-}
-
 fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, whole: bool) -> Row {
     let Container { config, state } = container;
     let sandbox = sandboxes.get(&config.id).filter(|_| state.status.is_alive());
@@ -153,7 +68,7 @@ fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, who
     };
     let networks = match sandbox {
         Some(sandbox) => sandbox.attachments.iter().map(|a| a.network.to_string()).collect(),
-        None => networks(config),
+        None => list::networks(config),
     };
     Row {
         id: id(&config.id, whole).to_owned(),
@@ -197,10 +112,7 @@ fn ports(ports: &[PublishedPort]) -> String {
 
 /// `rcr port`.
 pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
-    let container = instance.containers().find(&args.name)?;
-    let sandboxes = sandboxes(instance);
-    let published = sandboxes.get(&container.config.id).filter(|_| container.state.status.is_alive());
-    let published = published.map(|s| s.ports.clone()).unwrap_or_default();
+    let (container, published) = list::published(instance, &args.name)?;
     let Some(wanted) = &args.port else {
         for p in &published {
             println!("{}/{} -> {}", range(p.container_port, p.count), p.proto, host(p));
@@ -208,7 +120,7 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
         return Ok(0);
     };
     let wanted = value::exposed(wanted)
-        .map_err(|why| Failure::new(format!("cannot understand the port `{wanted}`")).because(why))?;
+        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand the port `{wanted}`")).caused_by(why))?;
     let mut found = false;
     for p in published.iter().filter(|p| p.proto == wanted.proto) {
         if let Some(offset) = wanted.port.checked_sub(p.container_port).filter(|offset| *offset < p.count) {
@@ -219,9 +131,7 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
     if found {
         return Ok(0);
     }
-    Err(Failure::new(format!(
-        "container `{}` does not publish {}/{}",
-        container.config.name, wanted.port, wanted.proto
-    ))
-    .code(1))
+    let (name, port) = (&container.config.name, format!("{}/{}", wanted.port, wanted.proto));
+    crate::report::print(&Error::new(Kind::NotFound, format!("container `{name}` does not publish {port}")));
+    Ok(1)
 }

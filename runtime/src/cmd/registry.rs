@@ -1,13 +1,14 @@
 //! `pull`, `push`, `login`, `logout`.
 
-use super::image::store;
 use super::progress::Progress;
 use super::terminal::RawMode;
 use crate::cli::image::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
-use crate::container::lifecycle::Instance;
-use crate::report::{self, Doing, Failure, Outcome};
-use rcr_images::remote::{self, Platform, Pulled};
-use rcr_images::{Image, Reference};
+use crate::report;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::images::{self, Fetch};
+use rcr_engine::instance::Instance;
+use rcr_images::Reference;
+use rcr_images::remote::{self, Platform};
 use std::io::{self, IsTerminal, Read, Write};
 
 /// What keys send that mean something else than themselves.
@@ -19,13 +20,10 @@ mod key {
     pub const QUIT: u8 = 0x1c;
     pub const DELETE: u8 = 0x7f;
 }
-/// 128 and SIGINT.
-const EXIT_INTERRUPTED: i32 = 130;
-
 pub fn platform(text: Option<&str>) -> Outcome<Option<Platform>> {
     let parse = |text: &str| {
         let parsed = text.parse::<Platform>();
-        parsed.map_err(|why| Failure::new(format!("cannot understand `--platform {text}`")).because(why))
+        parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--platform {text}`")).caused_by(why))
     };
     text.map(parse).transpose()
 }
@@ -37,7 +35,8 @@ pub fn pull(instance: &Instance, args: &PullArgs) -> Outcome<i32> {
     if !args.quiet {
         println!("{}: Pulling from {}", name.target(), shown_path(&name));
     }
-    let pulled = fetch(instance, &name, &Fetch { platform, verify: true, quiet: args.quiet })?;
+    let progress = Progress::new(args.quiet, "pulled");
+    let pulled = images::pull(instance, &name, &Fetch { platform, verify: true }, &progress)?;
     if !args.quiet {
         println!("Digest: {}", pulled.digest);
         match pulled.known {
@@ -57,97 +56,13 @@ fn shown_path(name: &Reference) -> String {
     }
 }
 
-/// How a pull is done.
-#[derive(Default)]
-struct Fetch {
-    platform: Option<Platform>,
-    /// Packed layers that are here are hashed again.
-    verify: bool,
-    quiet: bool,
-}
-
-fn fetch(instance: &Instance, name: &Reference, how: &Fetch) -> Outcome<Pulled> {
-    let progress = Progress::new(how.quiet, "pulled");
-    let (store, images) = (store(instance)?, &instance.config.images);
-    let pulled = remote::pull(&store, name, how.platform.as_ref(), how.verify, images, &|event| progress.event(event));
-    progress.end();
-    pulled.map_err(|error| {
-        let offline = error.is_unreachable();
-        let failure = Failure::from(error).during(format!("cannot pull `{name}`"));
-        if offline { failure.hint(rcr_images::OFFLINE) } else { failure }
-    })
-}
-
-/// The image of a new container, pulled as `--pull` says.
-pub fn image_for(instance: &Instance, wanted: &str, policy: &str, wish: Option<&str>) -> Outcome<Image> {
-    let store = store(instance)?;
-    let platform = platform(wish)?;
-    let here = || -> Result<Image, rcr_images::Error> {
-        let image = store.resolve(wanted)?;
-        if platform.as_ref().is_some_and(|wish| !wish.takes(&Platform::of(&image.config))) {
-            return Err(rcr_images::Error::NotFound { name: wanted.to_owned(), near: Vec::new() });
-        }
-        // An image of which layers are missing is as good as none.
-        store.layers(&image).map(|_| image)
-    };
-    let local = match policy {
-        "always" => None,
-        _ => Some(here()),
-    };
-    let missing = match local {
-        Some(Ok(image)) => {
-            let (has, own) = (Platform::of(&image.config), Platform::default());
-            if platform.is_none() && !own.takes(&has) {
-                report::warn(format!("`{wanted}` is an image for {has}, this machine is {own}"));
-            }
-            return Ok(image);
-        }
-        Some(Err(error)) => Some(error),
-        None => None,
-    };
-    let name = match (wanted.parse::<Reference>(), &missing) {
-        (Err(error), _) => return Err(missing.unwrap_or(error).into()),
-        (Ok(_), Some(error)) if policy == "never" || !worth_pulling(error, wanted) => {
-            return Err(missing.map_or_else(|| Failure::new("no such image"), Failure::from));
-        }
-        (Ok(name), _) => name,
-    };
-    // What was missing is the error; that it could not be pulled, either, is why it stays one.
-    let how = Fetch { platform: platform.clone(), ..Fetch::default() };
-    fetch(instance, &name, &how).map(|pulled| pulled.image).map_err(|failure| match missing {
-        Some(missing) => failure.during(missing.to_string()),
-        None => failure,
-    })
-}
-
-/// Pulls an image whose packed layers were damaged, for its own platform, by the first name that it has.
-pub fn fetch_again(instance: &Instance, image: &Image, wanted: &str) -> Outcome<()> {
-    let name = image.names.first().ok_or_else(|| {
-        Failure::new(format!("cannot pull `{wanted}` again"))
-            .because("it has no name")
-            .hint("import or load it once more")
-    })?;
-    let platform = Some(Platform::of(&image.config));
-    fetch(instance, &name.parse()?, &Fetch { platform, ..Fetch::default() }).map(drop)
-}
-
-/// Missing or damaged, and no id: ids are not known to registries.
-fn worth_pulling(error: &rcr_images::Error, wanted: &str) -> bool {
-    use rcr_images::Error;
-    let id = wanted.starts_with("sha256:");
-    !id && matches!(error, Error::NotFound { .. } | Error::Damaged { .. } | Error::Io { .. })
-}
-
 /// `rcr push`.
 pub fn push(instance: &Instance, args: &PushArgs) -> Outcome<i32> {
     let name: Reference = args.name.parse()?;
     if !args.quiet {
         println!("The push refers to repository [{}/{}]", name.host(), name.path());
     }
-    let progress = Progress::new(args.quiet, "pushed");
-    let pushed = remote::push(&store(instance)?, &name, &instance.config.images, &|event| progress.event(event));
-    progress.end();
-    let digest = pushed.map_err(|error| Failure::from(error).during(format!("cannot push `{name}`")))?;
+    let digest = images::push(instance, &name, &Progress::new(args.quiet, "pushed"))?;
     match args.quiet {
         true => println!("{}/{}:{}", name.host(), name.path(), name.target()),
         false => println!("{}: digest: {digest}", name.target()),
@@ -173,18 +88,18 @@ pub fn login(instance: &Instance, args: &LoginArgs) -> Outcome<i32> {
         secret("Password: ")?
     };
     if user.is_empty() || password.is_empty() {
-        return Err(Failure::new("cannot log in without user and password"));
+        return Err(Error::new(Kind::Invalid, "cannot log in without user and password"));
     }
     remote::login(server, &user, &password, &instance.config.images)
-        .map_err(|error| Failure::from(error).during(format!("cannot log in at `{server}`")))?;
+        .map_err(|error| Error::from(error).during(format!("cannot log in at `{server}`")))?;
     println!("Login Succeeded");
     Ok(0)
 }
 
 fn ask(what: &str) -> Outcome<String> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::new("cannot ask for user and password")
-            .because("stdin is no terminal")
+        return Err(Error::new(Kind::Invalid, "cannot ask for user and password")
+            .caused_by("stdin is no terminal")
             .hint("`rcr login -u USER --password-stdin REGISTRY < FILE`"));
     }
     report::to_stderr(what);
@@ -206,7 +121,7 @@ fn secret(what: &str) -> Outcome<String> {
             Ok(0) => break Ok(typed),
             Ok(_) => match key[0] {
                 b'\r' | b'\n' | key::END => break Ok(typed),
-                key::INTERRUPT | key::QUIT => break Err(Failure::new("interrupted").code(EXIT_INTERRUPTED)),
+                key::INTERRUPT | key::QUIT => break Err(Error::new(Kind::Interrupted(libc::SIGINT), "interrupted")),
                 key::KILL_LINE => typed.clear(),
                 key::BACKSPACE | key::DELETE => drop(typed.pop()),
                 other => typed.push(other),
@@ -215,14 +130,14 @@ fn secret(what: &str) -> Outcome<String> {
     };
     drop(raw);
     let _ = writeln!(io::stderr());
-    String::from_utf8(said?).map_err(|_| Failure::new("cannot use a password that is no text"))
+    String::from_utf8(said?).map_err(|_| Error::new(Kind::Invalid, "cannot use a password that is no text"))
 }
 
 /// `rcr logout`.
 pub fn logout(instance: &Instance, args: &LogoutArgs) -> Outcome<i32> {
     let server = args.server.as_deref().unwrap_or(rcr_images::reference::DOCKER_HUB);
     let there = remote::logout(server, &instance.config.images)
-        .map_err(|error| Failure::from(error).during(format!("cannot log out of `{server}`")))?;
+        .map_err(|error| Error::from(error).during(format!("cannot log out of `{server}`")))?;
     match there {
         true => println!("Removing login credentials for {server}"),
         false => println!("Not logged in to {server}"),

@@ -1,16 +1,18 @@
 //! `run`, `create`, `start`, `attach`.
 
 use super::attach::{self, Attachment};
-use super::{create as config, signal, stop, terminal};
+use super::progress::Progress;
+use super::{create as flags, signal, terminal};
 use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
 use crate::cli::value;
-use crate::container::boot;
-use crate::container::config::{Config, NetworkMode};
-use crate::container::lifecycle::{self, Attach, Instance};
-use crate::container::network;
-use crate::container::store::Container;
-use crate::report::{self, Doing, Failure, Outcome, warn};
-use rcr_shim::state::State;
+use crate::report::{self, warn};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::config::{Config, NetworkMode};
+use rcr_engine::create;
+use rcr_engine::instance::Instance;
+use rcr_engine::monitor;
+use rcr_engine::start::network;
+use rcr_engine::start::{self, Attach};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -23,26 +25,20 @@ pub fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
     Ok(0)
 }
 
-/// Makes the container and writes it down; nothing is left of one that could not be made.
+/// Makes the container; nothing is left of one that could not be made.
 fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Config> {
     if let Some(path) = args.cidfile.as_deref().filter(|path| path.exists()) {
-        return Err(Failure::new(format!("cannot write the container's id to `{}`", path.display()))
-            .because("the file exists; another container may still use it")
+        let doing = format!("cannot write the container's id to `{}`", path.display());
+        return Err(Error::new(Kind::InUse, doing)
+            .caused_by("the file exists; another container may still use it")
             .hint("remove it, or name another"));
     }
     warn_of(args);
-    boot::sweep(instance)?;
-    // Nothing is collected from the store between finding the image and writing down who uses it.
-    let _busy = super::image::store(instance)?.begin()?;
-    let config = config::config(instance, args, attached)?;
-    let containers = instance.containers();
-    let written = containers
-        .save(&config)
-        .and_then(|()| containers.save_state(&config.id, &State::created()))
-        .and_then(|()| args.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &config)));
-    match written {
+    let request = flags::request(instance, args, attached)?;
+    let config = create::create(instance, request, &Progress::new(false, "pulled"))?;
+    match args.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &config)) {
         Ok(()) => Ok(config),
-        Err(failure) => Err(undo(instance, &config, failure)),
+        Err(failure) => Err(create::undo(instance, &config, failure)),
     }
 }
 
@@ -59,7 +55,7 @@ fn warn_of(args: &CreateArgs) {
 }
 
 /// Another firewall on this host drops what the container's networks send: said once, with the way out.
-fn warn_obstacles(started: &lifecycle::Started) {
+pub fn warn_obstacles(started: &start::Started) {
     let Some(first) = started.obstacles.first() else { return };
     let netd_api::Obstacle { network, family, table, chain, command } = first;
     warn(format!(
@@ -77,29 +73,20 @@ fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
         .doing(|| format!("cannot write the container's id to `{}`", path.display()))
 }
 
-/// Removes a container whose making failed, or whose first start did.
-fn undo(instance: &Instance, config: &Config, failure: Failure) -> Failure {
-    let container = Container { config: config.clone(), state: State::created() };
-    match lifecycle::remove(instance, &container, true) {
-        Ok(()) => failure,
-        Err(left) => failure.leaving([format!("container `{0}` ({1}): `rcr rm -f {0}`", config.name, left.message())]),
-    }
-}
-
 /// `rcr run`.
 pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     instance.dirs.ensure()?;
     let keys = detach_keys(&args.detach_keys)?;
     let config = make(instance, &args.create, !args.detach)?;
-    let failed = |failure: Failure| {
+    let failed = |failure: Error| {
         if let Some(path) = &args.create.cidfile {
             let _ = std::fs::remove_file(path);
         }
-        undo(instance, &config, failure)
+        create::undo(instance, &config, failure)
     };
     // From here on a signal ends the container, not rcr alone; blocked before the shim exists, so that none is lost.
     let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
-    let started = lifecycle::start(instance, &config, here(!args.detach)).map_err(&failed)?;
+    let started = start::start(instance, &config, here(!args.detach)).map_err(&failed)?;
     warn_obstacles(&started);
     let (Some(stream), Some(signals)) = (started.attached, signals) else {
         println!("{}", config.id);
@@ -127,7 +114,7 @@ fn here(wanted: bool) -> Attach {
 
 fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
     value::detach_keys(text)
-        .map_err(|why| Failure::new(format!("cannot understand `--detach-keys {text}`")).because(why))
+        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--detach-keys {text}`")).caused_by(why))
 }
 
 /// `rcr start`.
@@ -136,14 +123,12 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
         return Ok(super::each(&args.names, |name| start_one(instance, name)));
     }
     let [name] = args.names.as_slice() else {
-        return Err(Failure::new("only one container can be started attached"));
+        return Err(Error::new(Kind::Invalid, "only one container can be started attached"));
     };
     let keys = detach_keys(&args.detach_keys)?;
     let mut container = instance.containers().find(name)?;
-    refuse_running(&container)?;
-    container.config.process.stdin_once &= args.interactive;
     let signals = signal::Signals::block()?;
-    let started = lifecycle::start(instance, &container.config, here(true))?;
+    let started = start::start_attached(instance, &mut container, here(true), args.interactive)?;
     warn_obstacles(&started);
     let Some(stream) = started.attached else { return Ok(0) };
     let end = attach::relay(Attachment {
@@ -160,22 +145,9 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     Ok(end.code())
 }
 
-/// Starts one container, detached. One that runs already is fine, as with Docker.
+/// Starts one container, detached.
 pub fn start_one(instance: &Instance, name: &str) -> Outcome<()> {
-    let container = instance.containers().find(name)?;
-    if container.state.status.is_alive() {
-        return Ok(());
-    }
-    stop::settle(instance, &container)?;
-    lifecycle::start(instance, &container.config, Attach::default()).map(|started| warn_obstacles(&started))
-}
-
-fn refuse_running(container: &Container) -> Outcome<()> {
-    if container.state.status.is_alive() {
-        return Err(Failure::new(format!("container `{}` runs already", container.config.name))
-            .hint(format!("connect to it with `rcr attach {}`", container.config.name)));
-    }
-    Ok(())
+    start::start_named(instance, name).map(|started| warn_obstacles(&started))
 }
 
 /// `rcr attach`.
@@ -185,7 +157,7 @@ pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
     let process = &container.config.process;
     let stdin = process.stdin && !args.no_stdin;
     let signals = signal::Signals::block()?;
-    let stream = attach::connect(instance, &container, stdin)?;
+    let stream = monitor::attach(instance, &container, stdin)?;
     let end = attach::relay(Attachment {
         stream,
         signals,

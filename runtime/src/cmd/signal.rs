@@ -1,8 +1,8 @@
 //! Signals that rcr hands on while it is attached: read from a descriptor, so that no handler runs.
 
-use crate::report::{Doing, Failure, Outcome};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rcr_base::{Doing, Error, Kind, Outcome};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// What is handed on; SIGWINCH becomes the terminal's new size.
@@ -46,8 +46,8 @@ impl AsFd for Signals {
 pub const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 /// Our end by a signal, which is not the container's.
-pub fn interrupted(signal: i32) -> Failure {
-    Failure::new("interrupted").hint("the container goes on").code(128 + signal)
+pub fn interrupted(signal: i32) -> Error {
+    Error::new(Kind::Interrupted(signal), "interrupted").hint("the container goes on")
 }
 
 /// Somebody who wants to get away from a container that does not end: the third request to end is ours to obey.
@@ -67,9 +67,8 @@ impl Insistence {
         if self.asked < Self::ENOUGH {
             return Ok(());
         }
-        Err(Failure::new("interrupted")
-            .because(format!("{} signals to end were handed on, and the program did not", Self::ENOUGH))
-            .hint("the container goes on; `rcr kill` or `rcr rm -f` ends it")
-            .code(128 + signal))
+        Err(Error::new(Kind::Interrupted(signal), "interrupted")
+            .caused_by(format!("{} signals to end were handed on, and the program did not", Self::ENOUGH))
+            .hint("the container goes on; `rcr kill` or `rcr rm -f` ends it"))
     }
 }

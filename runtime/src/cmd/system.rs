@@ -1,63 +1,31 @@
 //! `system boot` and `system halt`: with the machine up, with the machine down.
 
-use super::{run, stop};
+use super::run;
 use crate::cli::system::SystemCommand;
-use crate::container::boot;
-use crate::container::lifecycle::Instance;
-use crate::report::{Failure, Outcome};
+use crate::report;
+use rcr_base::Outcome;
+use rcr_engine::instance::Instance;
+use rcr_engine::system::{self, Ends};
 
 /// `rcr system`.
 pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
-    match command {
-        SystemCommand::Boot => start_wanted(instance),
-        SystemCommand::Halt => stop_all(instance),
-    }
+    let ends = match command {
+        SystemCommand::Boot => system::boot(instance, |name, started| {
+            run::warn_obstacles(&started);
+            println!("{name}");
+        })?,
+        SystemCommand::Halt => system::halt(instance)?,
+    };
+    Ok(say(&ends))
 }
 
-/// Oldest first, and again as long as that helps: a container that joins another's network needs the other one up.
-fn start_wanted(instance: &Instance) -> Outcome<i32> {
-    instance.dirs.ensure()?;
-    boot::sweep(instance)?;
-    let mut left: Vec<String> = Vec::new();
-    for container in instance.containers().list()? {
-        if boot::wanted(&instance.dirs, &container.config) && !container.state.status.is_alive() {
-            left.push(container.config.name);
-        }
-    }
-    loop {
-        let mut failed: Vec<(String, Failure)> = Vec::new();
-        for name in &left {
-            match run::start_one(instance, name) {
-                Ok(()) => println!("{name}"),
-                Err(failure) => failed.push((name.clone(), failure)),
-            }
-        }
-        if failed.is_empty() || failed.len() == left.len() {
-            failed.iter().for_each(|(_, failure)| failure.print());
-            return Ok(i32::from(!failed.is_empty()));
-        }
-        left = failed.into_iter().map(|(name, _)| name).collect();
-    }
-}
-
-/// All at once: each has its own stop timeout.
-fn stop_all(instance: &Instance) -> Outcome<i32> {
-    let running: Vec<_> = instance.containers().list()?.into_iter().filter(|c| c.state.status.is_alive()).collect();
-    let ends: Vec<Outcome<()>> = std::thread::scope(|scope| {
-        let stops: Vec<_> =
-            running.iter().map(|c| scope.spawn(move || stop::stop_one(instance, c, None, None))).collect();
-        let lost = || Err(Failure::new("cannot stop a container").because("the thread that did it ended"));
-        stops.into_iter().map(|stop| stop.join().unwrap_or_else(|_| lost())).collect()
-    });
-    let mut code = 0;
-    for (container, end) in running.iter().zip(ends) {
+/// The name of each that it was done to, and why it was not to the others.
+fn say(ends: &Ends) -> i32 {
+    for (name, end) in ends {
         match end {
-            Ok(()) => println!("{}", container.config.name),
-            Err(failure) => {
-                failure.print();
-                code = 1;
-            }
+            Ok(()) => println!("{name}"),
+            Err(failure) => report::print(failure),
         }
     }
-    Ok(code)
+    i32::from(ends.iter().any(|(_, end)| end.is_err()))
 }

@@ -1,7 +1,7 @@
 //! The user's own terminal: its size, and raw mode while a container has it, restored whatever happens.
 
-use crate::report::{Doing, Outcome};
 use nix::errno::Errno;
+use rcr_base::{Doing, Outcome};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::stdin;
 

@@ -2,7 +2,7 @@
 
 use super::caps;
 use super::{BundleError, CgroupKind, Facts};
-use crate::container::config::{Config, Mount as UserMount, MountKind, Propagation};
+use crate::config::{Config, Mount as UserMount, MountKind, Propagation};
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
     LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,

@@ -1,7 +1,7 @@
 //! Capabilities of a container: names to bit masks.
 
 use super::BundleError;
-use crate::container::config::Security;
+use crate::config::Security;
 use caps::Capability;
 use rcr_shim::init::plan::CapMasks;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! What a container's process may do: the one answer for its first process and for every further one.
 
 use super::{BundleError, caps, seccomp};
-use crate::container::config::Security;
+use crate::config::Security;
 use ::caps::Capability;
 use rcr_shim::init::plan::CapMasks;
 

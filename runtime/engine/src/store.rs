@@ -1,85 +1,16 @@
 //! Where containers are kept: `<root>/containers/<id>`, `<root>/names/<name>`, `<run>/containers/<id>`.
 
-use super::config::{CONFIG_NAME, CONFIG_VERSION, Config};
-use crate::report::{Doing, Failure, Outcome};
+use crate::config::{CONFIG_NAME, CONFIG_VERSION, Config};
+use crate::dirs::{Dirs, shared_folder};
 use netd_api::ContainerId;
+use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::cleanup::remove_folder;
 use rcr_shim::process::ProcessId;
 use rcr_shim::state::State;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-
-/// The two folders that hold all state of one instance.
-#[derive(Debug, Clone)]
-pub struct Dirs {
-    pub root: PathBuf,
-    pub run: PathBuf,
-}
-
-impl Dirs {
-    /// Makes both folders, readable by root and the group `rcr`.
-    pub fn ensure(&self) -> Outcome<()> {
-        for dir in [&self.root, &self.run] {
-            shared_folder(dir).doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
-        }
-        Ok(())
-    }
-
-    pub fn containers(&self) -> PathBuf {
-        self.root.join("containers")
-    }
-
-    pub fn names(&self) -> PathBuf {
-        self.root.join("names")
-    }
-
-    pub fn volumes(&self) -> PathBuf {
-        self.root.join("volumes")
-    }
-
-    pub fn images(&self) -> PathBuf {
-        self.root.join("images")
-    }
-
-    /// What outlives a reboot.
-    pub fn container(&self, id: &ContainerId) -> PathBuf {
-        self.containers().join(id.as_str())
-    }
-
-    /// What need not.
-    pub fn container_run(&self, id: &ContainerId) -> PathBuf {
-        self.run.join("containers").join(id.as_str())
-    }
-
-    /// The JSON-lines log.
-    pub fn log(&self, id: &ContainerId) -> PathBuf {
-        self.container(id).join("log/container.log")
-    }
-}
-
-/// A folder that the group `rcr` may read, if there is one. It is opened to the group when it is made, never later: a
-/// container's program has no say in it.
-pub fn shared_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        shared_folder(parent)?;
-    }
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => rcr_base::open_to_readers(path),
-        // Somebody else made it at the same time.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// A folder of root's own, with its parents.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// A container with its state.
 #[derive(Debug, Clone)]
@@ -124,8 +55,8 @@ impl Containers<'_> {
         match claimed {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
-                Err(Failure::new(format!("the container name `{name}` is in use"))
-                    .because(format!("container `{}` has it", holder.get(..12).unwrap_or("(unknown)")))
+                Err(Error::new(Kind::InUse, format!("the container name `{name}` is in use"))
+                    .caused_by(format!("container `{}` has it", holder.get(..12).unwrap_or("(unknown)")))
                     .hint(format!("remove it with `rcr rm {name}`, or choose another name")))
             }
             other => other.doing(doing),
@@ -200,13 +131,13 @@ impl Containers<'_> {
         let doing = || format!("cannot read the container `{}`", id.short());
         let bytes = fs::read(&path).doing(doing)?;
         let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(doing())
-                .because(format!("`{}`: {error}", path.display()))
+            Error::new(Kind::System, doing())
+                .caused_by(format!("`{}`: {error}", path.display()))
                 .hint(format!("remove it with `rm -r {}`", self.dirs.container(id).display()))
         })?;
         if config.version > CONFIG_VERSION {
-            return Err(Failure::new(doing())
-                .because(format!("it was written by a newer rcr (version {} of the form)", config.version))
+            return Err(Error::new(Kind::Version, doing())
+                .caused_by(format!("it was written by a newer rcr (version {} of the form)", config.version))
                 .hint("upgrade rcr"));
         }
         // After a reboot there is only the copy; a power cut may have left half of it, which says nothing.
@@ -219,8 +150,10 @@ impl Containers<'_> {
 
     /// By name, id, or an unambiguous prefix of an id.
     pub fn find(&self, wanted: &str) -> Outcome<Container> {
-        let missing =
-            || Failure::new(format!("no such container: `{wanted}`")).hint("`rcr ps -a` lists all containers");
+        let missing = || {
+            Error::new(Kind::NotFound, format!("no such container: `{wanted}`"))
+                .hint("`rcr ps -a` lists all containers")
+        };
         // Only what can be a name is looked up as a file.
         if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
             match fs::read_to_string(self.dirs.names().join(wanted)) {
@@ -249,7 +182,9 @@ impl Containers<'_> {
         match (hits.next(), hits.next()) {
             (Some(id), None) => self.load(&id),
             (None, _) => Err(missing()),
-            (Some(_), Some(_)) => Err(Failure::new(format!("`{wanted}` is the beginning of several container ids"))),
+            (Some(_), Some(_)) => {
+                Err(Error::new(Kind::Invalid, format!("`{wanted}` is the beginning of several container ids")))
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! The three files in `/etc` that rcr manages in every container.
 
-use crate::container::config::{Config, HostTarget, NetworkMode};
-use crate::report::{Doing, Outcome};
+use crate::config::{Config, HostTarget, NetworkMode};
 use netd_api::SandboxInfo;
+use rcr_base::{Doing, Outcome};
 use std::fmt::Write as _;
 use std::fs;
 use std::net::IpAddr;

@@ -7,8 +7,8 @@
 #![cfg(target_arch = "x86_64")]
 
 use caps::Capability;
-use rcr::bundle::{caps as bundle_caps, powers::powers};
-use rcr::container::config::Security;
+use rcr_engine::bundle::{caps as bundle_caps, powers::powers};
+use rcr_engine::config::Security;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

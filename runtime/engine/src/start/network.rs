@@ -1,11 +1,12 @@
 //! A container's network while it is being started: netd's, another container's, or a namespace that the user brings.
 
-use super::config::{Config, NetworkMode};
-use super::lifecycle::{Instance, release};
-use super::store::{Container, Dirs, shared_folder};
-use crate::net::{Netd, unexpected};
-use crate::report::{Doing, Failure, Outcome, io_text};
+use crate::config::{Config, NetworkMode};
+use crate::dirs::{Dirs, shared_folder};
+use crate::instance::Instance;
+use crate::net::{Netd, release, unexpected};
+use crate::store::Container;
 use netd_api::{AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest};
+use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::protocol::{SOCKET_NAME, ask_netns};
 use rustix::fs::{Mode, OFlags};
 use std::fs;
@@ -61,14 +62,13 @@ fn join(instance: &Instance, id: &ContainerId) -> Outcome<Ground> {
     })?;
     let name = &target.config.name;
     if !target.state.status.is_alive() {
-        return Err(Failure::new(format!("cannot join the network of container `{name}`"))
-            .because(format!("it is {}", target.state.status.name()))
+        return Err(Error::new(Kind::Conflict, format!("cannot join the network of container `{name}`"))
+            .caused_by(format!("it is {}", target.state.status.name()))
             .hint(format!("start it first: `rcr start {name}`")));
     }
     let socket = instance.dirs.container_run(id).join(SOCKET_NAME);
-    let netns = ask_netns(&socket).map_err(|error| {
-        Failure::new(format!("cannot join the network of container `{name}`")).because(io_text(&error))
-    })?;
+    let netns = ask_netns(&socket)
+        .map_err(|error| Error::io(format!("cannot join the network of container `{name}`"), &error))?;
     let owner = owner(instance, &target)?;
     Ok(Ground::Joined { netns, owner: owner.config.id })
 }
@@ -80,15 +80,18 @@ pub fn owner(instance: &Instance, container: &Container) -> Outcome<Container> {
         let NetworkMode::Container(next) = &at.config.network.mode else { return Ok(at) };
         at = instance.containers().load(next)?;
     }
-    Err(Failure::new(format!("container `{}` joins a network over too many others", container.config.name)))
+    Err(Error::new(
+        Kind::Invalid,
+        format!("container `{}` joins a network over too many others", container.config.name),
+    ))
 }
 
 /// Opens a network namespace by its path, if it is one.
 pub fn open_netns(path: &Path) -> Outcome<OwnedFd> {
     let doing = || format!("cannot use `{}` as a network namespace", path.display());
     if !path.is_absolute() {
-        return Err(Failure::new(doing())
-            .because("it is not an absolute path")
+        return Err(Error::new(Kind::Invalid, doing())
+            .caused_by("it is not an absolute path")
             .hint("`ip netns add blue` makes one at /run/netns/blue: `--network ns:/run/netns/blue`"));
     }
     // By its path alone first: opening a device or a pipe might do something.
@@ -96,8 +99,8 @@ pub fn open_netns(path: &Path) -> Outcome<OwnedFd> {
     let at = at.map_err(std::io::Error::from).doing(doing)?;
     let seen = rustix::fs::fstatfs(&at).map_err(std::io::Error::from).doing(doing)?;
     let none = || {
-        Failure::new(doing())
-            .because("it is not a network namespace")
+        Error::new(Kind::Invalid, doing())
+            .caused_by("it is not a network namespace")
             .hint("`ip netns list` shows those at /run/netns, `lsns -t net` those of processes (/proc/PID/ns/net)")
     };
     if seen.f_type as u64 != NSFS_MAGIC {
@@ -162,7 +165,7 @@ impl Pending {
         let Some(mut netd) = netd else { return Ok(Network { netd, sandbox: None, netns, owner }) };
         let (sandbox, netns) = netd.receive_sandbox()?;
         if netns.is_none() && config.network.mode != NetworkMode::Host {
-            return Err(Failure::new("netd sent no network namespace"));
+            return Err(Error::new(Kind::System, "netd sent no network namespace"));
         }
         Ok(Network { netd: Some(netd), sandbox: Some(sandbox), netns, owner })
     }
@@ -218,6 +221,6 @@ fn with_wishes(mut request: AttachmentRequest, config: &Config) -> AttachmentReq
 pub fn release_own(instance: &Instance, config: &Config) -> Outcome<()> {
     match config.network.mode {
         NetworkMode::Container(_) | NetworkMode::Path(_) => Ok(()),
-        NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => release(instance, &config.id),
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => release(&instance.dirs, &config.id),
     }
 }

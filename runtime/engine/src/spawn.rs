@@ -1,8 +1,7 @@
 //! Starting the shim's program: from a read-only detached mount of its own file, so that nothing that it starts can write to it.
 
-use crate::report::{Doing, Failure, Outcome};
-use nix::errno::Errno;
 use rcr_base::sibling;
+use rcr_base::{Doing, Error, Outcome};
 use rcr_shim::config::CONTROL_FD;
 use rcr_shim::sys::exec::{CStrings, Forked, exit_now, fexecve, fork};
 use rcr_shim::sys::{fd, mount};
@@ -42,13 +41,11 @@ pub fn shim(role: &str) -> Outcome<(UnixStream, i32)> {
 fn open_read_only() -> Outcome<OwnedFd> {
     let path = shim_program();
     let doing = || format!("cannot open the shim `{}`", path.display());
-    let number = |e: rustix::io::Errno| Errno::from_raw(e.raw_os_error());
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = rustix::mount::open_tree(rustix::fs::CWD, &path, flags).map_err(number);
-    let tree = tree
-        .doing(doing)
-        .map_err(|failure: Failure| failure.hint("rcr-shim must lie beside rcr, and rcr needs root"))?;
+    let tree = rustix::mount::open_tree(rustix::fs::CWD, &path, flags);
+    let tree =
+        tree.doing(doing).map_err(|failure: Error| failure.hint("rcr-shim must lie beside rcr, and rcr needs root"))?;
     mount::set_attr(tree.as_fd(), mount::ATTR_RDONLY, 0, false).doing(doing)?;
     // Numbers up to the control socket's are about to be overwritten in the child.
-    rustix::io::fcntl_dupfd_cloexec(&tree, CONTROL_FD + 1).map_err(number).doing(doing)
+    rustix::io::fcntl_dupfd_cloexec(&tree, CONTROL_FD + 1).doing(doing)
 }

@@ -1,10 +1,10 @@
 //! netd's client: a blocking socket; netd is started when it does not answer. Every wait has an end: a limit, or a signal.
 
-use crate::container::store::Dirs;
-use crate::report::{Doing, Failure, Outcome, io_text};
-use netd_api::{Call, Reply, Request, SandboxInfo};
+use crate::dirs::Dirs;
+use netd_api::{Call, ContainerId, Reply, Request, SandboxInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rcr_base::{Doing, Error, Kind, Outcome, io_text};
 use rcr_base::{FrameError, recv_frame, send_frame, sibling};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read};
@@ -43,8 +43,12 @@ impl Netd {
                 wait.connect(&socket)?.doing(|| format!("cannot connect to netd at `{}`", socket.display()))?
             }
             Err(error) => {
-                let failure =
-                    Failure::new(format!("cannot connect to netd at `{}`", socket.display())).because(io_text(&error));
+                let failure = Error::io(format!("cannot connect to netd at `{}`", socket.display()), &error).kind(
+                    match error.kind() {
+                        io::ErrorKind::PermissionDenied => Kind::Permission,
+                        _ => Kind::Unavailable,
+                    },
+                );
                 return Err(match error.kind() {
                     io::ErrorKind::PermissionDenied => {
                         failure.hint("run rcr as root, or join the group `rcr` for listings")
@@ -72,7 +76,7 @@ impl Netd {
     pub fn receive(&mut self) -> Outcome<(Reply, Vec<OwnedFd>)> {
         Wait::new()?.readable(&self.stream)?;
         match recv_frame::<Reply>(&self.stream).map_err(broken)? {
-            (Reply::Error(error), _) => Err(error.into()),
+            (Reply::Error(error), _) => Err(error),
             other => Ok(other),
         }
     }
@@ -95,6 +99,14 @@ impl Netd {
             (Reply::Sandbox(info), mut fds) => Ok((info, fds.pop())),
             (other, _) => Err(unexpected(&other)),
         }
+    }
+}
+
+/// Releases a container's network; no netd, nothing to release.
+pub fn release(dirs: &Dirs, id: &ContainerId) -> Outcome<()> {
+    match Netd::connect_running(dirs) {
+        Some(mut netd) => netd.call(Call::SandboxRelease { id: id.clone() }).map(drop),
+        None => Ok(()),
     }
 }
 
@@ -152,16 +164,16 @@ impl Wait {
             return Ok(());
         }
         HUNG.store(true, Ordering::Relaxed);
-        Err(Failure::new("netd does not answer")
-            .because(format!("no answer within {} s (ETIMEDOUT)", PATIENCE.as_secs()))
+        Err(Error::new(Kind::Unavailable, "netd does not answer")
+            .caused_by(format!("no answer within {} s (ETIMEDOUT)", PATIENCE.as_secs()))
             .hint("containers go on without it: end the netd whose pid is in `netd.pid` in the run folder, and the next command starts another"))
     }
 
-    fn interrupted(&mut self) -> Failure {
+    fn interrupted(&mut self) -> Error {
         HUNG.store(true, Ordering::Relaxed);
         let number = self.signals.read_signal().ok().flatten().map_or(libc::SIGINT, |info| info.ssi_signo as i32);
         let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
-        Failure::new("cannot wait for netd's answer").because(format!("{name} came")).code(128 + number)
+        Error::new(Kind::Interrupted(number), "cannot wait for netd's answer").caused_by(format!("{name} came"))
     }
 
     /// Connects. The outer result is that of the wait.
@@ -200,18 +212,18 @@ fn with_limits(stream: UnixStream) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-fn broken(error: FrameError) -> Failure {
-    Failure::new("the connection to netd broke")
-        .because(error.to_string())
+fn broken(error: FrameError) -> Error {
+    Error::new(Kind::Unavailable, "the connection to netd broke")
+        .caused_by(error.to_string())
         .hint("netd's log (`netd.log` in the run folder) may say why; the command can be repeated")
 }
 
 /// netd answered something else than was asked for: versions that don't fit.
-pub fn unexpected(reply: &Reply) -> Failure {
+pub fn unexpected(reply: &Reply) -> Error {
     let name = format!("{reply:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    Failure::new("netd gave an unexpected answer")
-        .because(format!("`{name}`"))
+    Error::new(Kind::Version, "netd gave an unexpected answer")
+        .caused_by(format!("`{name}`"))
         .hint("rcr and netd must come from one build")
 }
 
@@ -223,13 +235,13 @@ fn absent(error: &io::Error) -> bool {
 fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
     let program = sibling("netd");
     let mut command = Command::new(&program);
-    command.arg("--daemon").arg("--root").arg(&dirs.root).arg("--run").arg(&dirs.run);
+    command.args(["--daemon", "--errors=json"]).arg("--root").arg(&dirs.root).arg("--run").arg(&dirs.run);
     if let Some(config) = config {
         command.arg("--config").arg(config);
     }
     let failed = |error: io::Error| {
-        Failure::new("cannot start netd")
-            .because(format!("execute `{}`: {}", program.display(), io_text(&error)))
+        Error::new(Kind::System, "cannot start netd")
+            .caused_by(format!("execute `{}`: {}", program.display(), io_text(&error)))
             .hint("netd must lie beside rcr")
     };
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -245,16 +257,12 @@ fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
     Err(what_netd_said(&said))
 }
 
-/// netd's last words in our form: its `caused by:` and `hint:` lines are ours.
-fn what_netd_said(text: &str) -> Failure {
-    let mut failure = Failure::new("cannot start netd");
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        failure = match line.split_once(": ") {
-            Some(("error", "cannot start netd")) => failure,
-            Some(("error" | "caused by", why)) => failure.because(why),
-            Some(("hint", way_out)) => failure.hint(way_out),
-            _ => failure.because(line),
-        };
+/// netd's last words: an error of its own, or what is left of one that could not even say it.
+fn what_netd_said(said: &str) -> Error {
+    const DOING: &str = "cannot start netd";
+    match serde_json::from_str::<Error>(said) {
+        Ok(error) if error.message == DOING => error,
+        Ok(error) => error.during(DOING),
+        Err(_) => Error::new(Kind::Unavailable, DOING).caused_by(said.trim()),
     }
-    failure
 }

@@ -2,12 +2,10 @@
 //!
 //! A file of its own says so, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot.
 
-use super::config::Config;
-use super::lifecycle::{self, Instance};
-use super::store::Dirs;
-use crate::report::{Doing, Outcome};
+use crate::config::Config;
+use crate::dirs::Dirs;
+use rcr_base::{Doing, Outcome};
 use rcr_shim::config::RestartPolicy;
-use rcr_shim::process;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -38,21 +36,6 @@ pub fn stopped(dirs: &Dirs, config: &Config) -> Outcome<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Once after each boot: a container with `--rm` that the machine went down with would have removed itself.
-pub fn sweep(instance: &Instance) -> Outcome<()> {
-    let mark = instance.dirs.run.join("swept");
-    if mark.exists() {
-        return Ok(());
-    }
-    for container in instance.containers().list()? {
-        let rebooted = container.state.boot_id != process::boot_id();
-        if container.config.auto_remove && rebooted && !container.state.status.is_alive() {
-            lifecycle::remove(instance, &container, true)?;
-        }
-    }
-    fs::write(&mark, []).doing(|| format!("cannot write `{}`", mark.display()))
 }
 
 /// Whether it comes up with the machine.

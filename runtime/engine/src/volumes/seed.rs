@@ -5,8 +5,8 @@
 //! so that what was interrupted is begun again.
 
 use super::copy::copy_tree;
-use crate::report::{Doing, Failure, Outcome};
 use nix::errno::Errno;
+use rcr_base::{Doing, Error, Kind, Outcome, errno};
 use rcr_shim::cleanup::remove_folder;
 use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
@@ -47,7 +47,9 @@ pub fn first_use(folder: &Path, layers: &[PathBuf], target: &str, copy: bool) ->
     if copy {
         let work = || fill(folder, layers, target);
         let thread = std::thread::scope(|scope| scope.spawn(work).join());
-        thread.unwrap_or_else(|_| Err(Failure::new("the copying thread ended without an answer"))).doing(doing)?;
+        thread
+            .unwrap_or_else(|_| Err(Error::new(Kind::System, "the copying thread ended without an answer")))
+            .doing(doing)?;
     }
     fs::remove_file(&seeding).doing(doing)
 }
@@ -74,18 +76,18 @@ fn fill(folder: &Path, layers: &[PathBuf], target: &str) -> Outcome<()> {
     let data = open_folder(&folder.join(DATA)).doing(|| "open the volume")?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).doing(|| "make a mount namespace")?;
     rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-        .map_err(number)
+        .map_err(errno)
         .doing(|| "make its mounts private")?;
     let root = mount_layers(folder, layers).doing(|| "mount the image's layers")?;
-    let relative =
-        CString::new(target.trim_start_matches('/')).map_err(|_| Failure::new("the path holds a null byte"))?;
+    let relative = CString::new(target.trim_start_matches('/'))
+        .map_err(|_| Error::new(Kind::System, "the path holds a null byte"))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(&root, relative.as_c_str(), flags, Mode::empty(), inside) {
         Ok(source) => copy_tree(source, data),
         // The image has nothing there, or a file: the volume stays as it is.
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => Ok(()),
-        Err(error) => Err(number(error)).doing(|| format!("open `{target}` of the image")),
+        Err(error) => Err(errno(error)).doing(|| format!("open `{target}` of the image")),
     }
 }
 
@@ -98,15 +100,11 @@ fn mount_layers(on: &Path, layers: &[PathBuf]) -> Result<OwnedFd, Errno> {
     let names: Vec<String> = folders.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd())).collect();
     let data = CString::new(format!("lowerdir={}", names.join(":"))).map_err(|_| Errno::EINVAL)?;
     let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
-    rustix::mount::mount(c"overlay", on, c"overlay", flags, data.as_c_str()).map_err(number)?;
+    rustix::mount::mount(c"overlay", on, c"overlay", flags, data.as_c_str()).map_err(errno)?;
     open_folder(on)
 }
 
 fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(number)
-}
-
-fn number(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
+    rustix::fs::open(path, flags, Mode::empty()).map_err(errno)
 }

@@ -4,8 +4,8 @@
 //! Everything goes by descriptors and single names, and no link is followed: neither an image nor a container that already has the
 //! target can lead the copy elsewhere.
 
-use crate::report::{Doing, Failure, Outcome};
 use nix::errno::Errno;
+use rcr_base::{Doing, Error, Outcome, errno};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -23,7 +23,7 @@ pub fn copy_tree(source: OwnedFd, target: OwnedFd) -> Outcome<()> {
         Copy { root: target.try_clone().doing(|| "copy a descriptor")?, path: Vec::new(), seen: HashMap::new() };
     copy.folder(source, target).map_err(|errno| {
         let path = copy.path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-        Failure::new(format!("copy `{path}`")).because(crate::report::errno_text(errno as i32))
+        Error::errno(format!("copy `{path}`"), errno as i32)
     })
 }
 
@@ -40,8 +40,8 @@ impl Copy {
         if self.path.len() > MAX_DEPTH {
             return Err(Errno::ELOOP);
         }
-        for entry in Dir::read_from(&source).map_err(number)? {
-            let entry = entry.map_err(number)?;
+        for entry in Dir::read_from(&source).map_err(errno)? {
+            let entry = entry.map_err(errno)?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
@@ -50,25 +50,25 @@ impl Copy {
             self.entry(source.as_fd(), target.as_fd(), name)?;
             self.path.pop();
         }
-        let stat = rustix::fs::fstat(&source).map_err(number)?;
+        let stat = rustix::fs::fstat(&source).map_err(errno)?;
         finish(source.as_fd(), target.as_fd(), &stat)
     }
 
     fn entry(&mut self, source: BorrowedFd, target: BorrowedFd, name: &CStr) -> Result<(), Errno> {
-        let stat = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW).map_err(number)?;
+        let stat = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW).map_err(errno)?;
         let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
-                rustix::fs::mkdirat(target, name, Mode::from_raw_mode(0o700)).map_err(number)?;
-                let from = rustix::fs::openat(source, name, folder, Mode::empty()).map_err(number)?;
-                let to = rustix::fs::openat(target, name, folder, Mode::empty()).map_err(number)?;
+                rustix::fs::mkdirat(target, name, Mode::from_raw_mode(0o700)).map_err(errno)?;
+                let from = rustix::fs::openat(source, name, folder, Mode::empty()).map_err(errno)?;
+                let to = rustix::fs::openat(target, name, folder, Mode::empty()).map_err(errno)?;
                 self.folder(from, to)
             }
             FileType::Symlink => {
-                let link = rustix::fs::readlinkat(source, name, Vec::new()).map_err(number)?;
-                rustix::fs::symlinkat(link.as_c_str(), target, name).map_err(number)?;
+                let link = rustix::fs::readlinkat(source, name, Vec::new()).map_err(errno)?;
+                rustix::fs::symlinkat(link.as_c_str(), target, name).map_err(errno)?;
                 let (uid, gid) = owner(&stat);
-                rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(number)
+                rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(errno)
             }
             FileType::RegularFile if self.is_linked(target, name, &stat)? => Ok(()),
             FileType::RegularFile => file(source, target, name, &stat),
@@ -76,10 +76,10 @@ impl Copy {
             FileType::CharacterDevice if stat.st_rdev == 0 => Ok(()),
             kind @ (FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo) => {
                 let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-                rustix::fs::mknodat(target, name, kind, mode, stat.st_rdev).map_err(number)?;
+                rustix::fs::mknodat(target, name, kind, mode, stat.st_rdev).map_err(errno)?;
                 let (uid, gid) = owner(&stat);
-                rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(number)?;
-                rustix::fs::chmodat(target, name, mode, AtFlags::empty()).map_err(number)
+                rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(errno)?;
+                rustix::fs::chmodat(target, name, mode, AtFlags::empty()).map_err(errno)
             }
             // A socket without its program is nothing.
             _ => Ok(()),
@@ -93,7 +93,7 @@ impl Copy {
         }
         let key = (stat.st_dev, stat.st_ino);
         if let Some(first) = self.seen.get(&key) {
-            rustix::fs::linkat(&self.root, first.as_c_str(), target, name, AtFlags::empty()).map_err(number)?;
+            rustix::fs::linkat(&self.root, first.as_c_str(), target, name, AtFlags::empty()).map_err(errno)?;
             return Ok(true);
         }
         let parts: Vec<&[u8]> = self.path.iter().map(|part| part.to_bytes()).collect();
@@ -104,9 +104,9 @@ impl Copy {
 
 fn file(source: BorrowedFd, target: BorrowedFd, name: &CStr, stat: &Stat) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut from: File = rustix::fs::openat(source, name, flags, Mode::empty()).map_err(number)?.into();
+    let mut from: File = rustix::fs::openat(source, name, flags, Mode::empty()).map_err(errno)?.into();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut to: File = rustix::fs::openat(target, name, flags, Mode::from_raw_mode(0o600)).map_err(number)?.into();
+    let mut to: File = rustix::fs::openat(target, name, flags, Mode::from_raw_mode(0o600)).map_err(errno)?.into();
     std::io::copy(&mut from, &mut to).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))?;
     finish(from.as_fd(), to.as_fd(), stat)
 }
@@ -114,21 +114,21 @@ fn file(source: BorrowedFd, target: BorrowedFd, name: &CStr, stat: &Stat) -> Res
 /// Owner, mode, attributes, times, in the order in which none undoes another: a change of owner clears setuid and capabilities.
 fn finish(from: BorrowedFd, to: BorrowedFd, stat: &Stat) -> Result<(), Errno> {
     let (uid, gid) = owner(stat);
-    rustix::fs::fchown(to, uid, gid).map_err(number)?;
-    rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777)).map_err(number)?;
+    rustix::fs::fchown(to, uid, gid).map_err(errno)?;
+    rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777)).map_err(errno)?;
     attributes(from, to)?;
     let times = Timestamps {
         last_access: Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ },
         last_modification: Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
     };
-    rustix::fs::futimens(to, &times).map_err(number)
+    rustix::fs::futimens(to, &times).map_err(errno)
 }
 
 fn attributes(from: BorrowedFd, to: BorrowedFd) -> Result<(), Errno> {
     let mut names = vec![0u8; MAX_XATTR];
     let length = match rustix::fs::flistxattr(from, &mut names) {
         Err(rustix::io::Errno::OPNOTSUPP) => return Ok(()),
-        other => other.map_err(number)?,
+        other => other.map_err(errno)?,
     };
     let mut value = vec![0u8; MAX_XATTR];
     for name in names[..length].split_inclusive(|b| *b == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()) {
@@ -138,12 +138,12 @@ fn attributes(from: BorrowedFd, to: BorrowedFd) -> Result<(), Errno> {
         }
         let length = match rustix::fs::fgetxattr(from, name, &mut value) {
             Err(rustix::io::Errno::NODATA) => continue,
-            other => other.map_err(number)?,
+            other => other.map_err(errno)?,
         };
         match rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty()) {
             // The volume's file system keeps no such attributes: cp -a goes on, too.
             Err(rustix::io::Errno::OPNOTSUPP) => {}
-            other => other.map_err(number)?,
+            other => other.map_err(errno)?,
         }
     }
     Ok(())
@@ -151,10 +151,6 @@ fn attributes(from: BorrowedFd, to: BorrowedFd) -> Result<(), Errno> {
 
 fn owner(stat: &Stat) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))
-}
-
-fn number(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 #[cfg(test)]
@@ -202,7 +198,7 @@ mod tests {
         fs::create_dir(&to).unwrap();
         fs::create_dir(&outside).unwrap();
         symlink(&outside, to.join("a")).unwrap();
-        assert!(copy_tree(open(&from), open(&to)).unwrap_err().text().contains("EEXIST"));
+        assert!(copy_tree(open(&from), open(&to)).unwrap_err().to_string().contains("EEXIST"));
         assert!(fs::read_dir(&outside).unwrap().next().is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::powers::powers;
 use super::{BundleError, Facts};
-use crate::container::config::Config;
+use crate::config::Config;
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
 use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
 use rcr_shim::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};

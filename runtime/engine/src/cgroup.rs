@@ -6,12 +6,12 @@
 mod devices;
 
 use crate::bundle::CgroupKind;
-use crate::report::{Doing, Failure, Outcome};
 use crate::sys::bpf::{attach_device_program, load_device_program};
 use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_setup};
 use netd_api::ContainerId;
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
+use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::config::CgroupPaths;
 use rustix::fs::{Mode, OFlags};
 use std::fs;
@@ -34,7 +34,9 @@ const NOT_MOUNTED: &str =
 /// How this host mounts cgroups.
 pub fn kind() -> Outcome<CgroupKind> {
     let setup = get_cgroup_setup().map_err(|error| {
-        Failure::new("cannot find out how cgroups are mounted").because(error.to_string()).hint(NOT_MOUNTED)
+        Error::new(Kind::System, "cannot find out how cgroups are mounted")
+            .caused_by(error.to_string())
+            .hint(NOT_MOUNTED)
     })?;
     match setup {
         CgroupSetup::Unified => Ok(CgroupKind::Unified),
@@ -117,7 +119,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     };
     applied.map_err(|why| {
         rcr_shim::cleanup::remove_cgroups(&paths);
-        Failure::new(format!("cannot apply the limits of container `{}`", id.short())).because(why).hint(
+        Error::new(Kind::System, format!("cannot apply the limits of container `{}`", id.short())).caused_by(why).hint(
             "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; `rcr info` shows which controllers this host has",
         )
     })?;

@@ -1,0 +1,319 @@
+//! Making a container: what was asked for and what its image says, resolved to one config. All that can be refused is refused here.
+
+mod defaults;
+pub mod env;
+
+use crate::bundle::caps;
+use crate::config::{
+    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, HostTarget, ImageUse, Mount, Network, NetworkMode,
+    Process, Resources, Security,
+};
+use crate::events::Reporter;
+use crate::images::{self, Policy};
+use crate::instance::Instance;
+use crate::names;
+use crate::remove::{forget_anonymous_volumes, remove};
+use crate::rename::check_name;
+use crate::start::network::owner;
+use crate::store::Container;
+use crate::system::sweep;
+use crate::volumes::{self, VolumeUse};
+use crate::words;
+use netd_api::ContainerId;
+use oci_spec::image::Config as ImageConfig;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_images::remote::Platform;
+use rcr_shim::config::RestartPolicy;
+use rcr_shim::init::plan::{RlimitPlan, UserPlan};
+use rcr_shim::state::State;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A container that is wanted. What is absent is as the image has it, else the default.
+#[derive(Debug, Clone)]
+pub struct Create {
+    pub name: Option<String>,
+    pub image: String,
+    pub pull: Policy,
+    pub platform: Option<Platform>,
+    /// Empty: the image's.
+    pub command: Vec<String>,
+    /// An empty one: none.
+    pub entrypoint: Option<String>,
+    /// `NAME=value`, over what the image has.
+    pub env: Vec<String>,
+    pub workdir: Option<String>,
+    /// `user[:group]`.
+    pub user: Option<String>,
+    /// Further groups, by number or by name.
+    pub groups: Vec<String>,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub terminal: bool,
+    /// Its stdin stays open.
+    pub stdin: bool,
+    /// Its stdin ends with the first client.
+    pub stdin_once: bool,
+    pub volumes: Vec<VolumeUse>,
+    pub tmpfs: Vec<Mount>,
+    pub read_only: bool,
+    pub security: Security,
+    /// A small first process that buries orphans.
+    pub init: bool,
+    pub stop_signal: Option<i32>,
+    /// Seconds; -1: wait for ever.
+    pub stop_timeout: i64,
+    pub resources: Resources,
+    pub rlimits: Vec<RlimitPlan>,
+    pub sysctls: BTreeMap<String, String>,
+    pub restart: RestartPolicy,
+    /// It is removed when it ends.
+    pub auto_remove: bool,
+    pub network: Network,
+    pub dns: Dns,
+    pub extra_hosts: Vec<(String, HostTarget)>,
+    /// Other containers, by name or id, and the names that they have here.
+    pub links: Vec<(String, String)>,
+    pub devices: Vec<DeviceUse>,
+    pub device_rules: Vec<DeviceRule>,
+}
+
+/// What every container's processes may have, unless the request says otherwise: no core files on the host's disk, and as
+/// many descriptors as systemd gives a service.
+const DEFAULT_LIMITS: [RlimitPlan; 2] = [
+    RlimitPlan { resource: libc::RLIMIT_CORE, soft: 0, hard: 0 },
+    RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 524_288 },
+];
+
+/// Makes a container and writes it down; nothing is left of one that could not be made.
+pub fn create(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
+    sweep(instance)?;
+    // Nothing is collected from the store between finding the image and writing down who uses it.
+    let _busy = images::store(instance)?.begin()?;
+    let config = config(instance, wanted, reporter)?;
+    let containers = instance.containers();
+    match containers.save(&config).and_then(|()| containers.save_state(&config.id, &State::created())) {
+        Ok(()) => Ok(config),
+        Err(failure) => Err(undo(instance, &config, failure)),
+    }
+}
+
+/// Removes a container whose making failed, or whose first start did.
+pub fn undo(instance: &Instance, config: &Config, failure: Error) -> Error {
+    let container = Container { config: config.clone(), state: State::created() };
+    match remove(instance, &container, true) {
+        Ok(()) => failure,
+        Err(left) => failure.leaving([format!("container `{0}` ({1}): `rcr rm -f {0}`", config.name, left.message)]),
+    }
+}
+
+/// The container's config, with its name taken. What is made on the way (volumes) stays, as volumes do; the name is given back on
+/// failure by the caller, who owns the container from here on.
+fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
+    refuse_early(&wanted)?;
+    let links = links(instance, &wanted)?;
+    let shared = shared(instance, &wanted.network.mode)?;
+    let platform = wanted.platform.as_ref();
+    let image = images::image_for(instance, &wanted.image, wanted.pull, platform, reporter)?;
+    let images = images::store(instance)?;
+    let layers = images.layers(&image)?;
+    if has_healthcheck(&images.blob(&image.id)) {
+        let name = &wanted.image;
+        reporter.warning(&format!("the HEALTHCHECK of `{name}` is not run: rcr has no health checks yet"));
+    }
+    let id = names::new_id().doing(|| "cannot make a container id")?;
+    let (defaults, strange) = defaults::usable(image.config.config().clone().unwrap_or_default());
+    for field in image.strange.iter().chain(&strange) {
+        reporter.warning(&format!("image `{}`: {field}", wanted.image));
+    }
+    let hostname = match &shared {
+        Some(other) => other.config.hostname.clone(),
+        None => hostname(wanted.hostname.as_deref(), &id, wanted.network.mode == NetworkMode::Host)?,
+    };
+    let image = ImageUse { reference: wanted.image.clone(), id: image.id.to_string(), layers };
+    let (mut config, volumes) = resolve(id, wanted, links, image, &defaults, hostname)?;
+    config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
+    let image_volumes = defaults.volumes().clone().unwrap_or_default();
+    if let Err(failure) = volumes::add_volumes(instance, &mut config, volumes, &image_volumes) {
+        let left = forget_anonymous_volumes(&instance.dirs, &config).err().map(|e| e.to_string());
+        let _ = instance.containers().release_name(&config.name);
+        return Err(failure.leaving(left));
+    }
+    Ok(config)
+}
+
+/// Request and image together, without a look at the disk.
+fn resolve(
+    id: ContainerId,
+    wanted: Create,
+    links: Vec<(String, String)>,
+    image: ImageUse,
+    defaults: &ImageConfig,
+    hostname: Option<String>,
+) -> Outcome<(Config, Vec<VolumeUse>)> {
+    let process = process(&wanted, defaults, hostname.as_deref())?;
+    let mut labels: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
+    labels.extend(wanted.labels);
+    let mut network = wanted.network;
+    network.exposed.extend(image_ports(defaults));
+    network.exposed.sort();
+    network.exposed.dedup();
+    let image_signal = defaults.stop_signal().as_deref().and_then(|text| words::signal(text).ok());
+    let config = Config {
+        version: CONFIG_VERSION,
+        id,
+        name: wanted.name.unwrap_or_default(),
+        created: format!("{:.9}", jiff::Timestamp::now()),
+        image,
+        process,
+        hostname,
+        domainname: wanted.domainname,
+        labels,
+        mounts: wanted.tmpfs,
+        read_only: wanted.read_only,
+        security: wanted.security,
+        init: wanted.init,
+        stop_signal: wanted.stop_signal.or(image_signal).unwrap_or(libc::SIGTERM),
+        stop_timeout: wanted.stop_timeout,
+        resources: wanted.resources,
+        rlimits: with_default_limits(wanted.rlimits),
+        sysctls: wanted.sysctls,
+        restart: wanted.restart,
+        auto_remove: wanted.auto_remove,
+        network,
+        dns: wanted.dns,
+        extra_hosts: wanted.extra_hosts,
+        links,
+        devices: wanted.devices,
+        device_rules: wanted.device_rules,
+        last_addresses: BTreeMap::new(),
+    };
+    Ok((config, wanted.volumes))
+}
+
+/// Whether the image's config has a check that Docker would run (`NONE` switches one off). OCI's form of a config does not know it.
+fn has_healthcheck(config: &Path) -> bool {
+    let config: Option<serde_json::Value> = std::fs::read(config).ok().and_then(|b| serde_json::from_slice(&b).ok());
+    let first = config.as_ref().and_then(|config| config.pointer("/config/Healthcheck/Test/0"));
+    first.and_then(|test| test.as_str()).is_some_and(|test| !test.is_empty() && test != "NONE")
+}
+
+/// What can be refused without the image is refused before it is pulled.
+fn refuse_early(wanted: &Create) -> Outcome<()> {
+    if let Some(user) = &wanted.user {
+        UserPlan::parse(user).map_err(|why| Error::new(Kind::Invalid, why))?;
+    }
+    let Security { cap_add, cap_drop, .. } = &wanted.security;
+    for name in cap_add.iter().chain(cap_drop).filter(|name| !name.eq_ignore_ascii_case("all")) {
+        caps::parse(name).map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The containers that this one is linked to must be there, as with Docker; their addresses are looked up at every start.
+fn links(instance: &Instance, wanted: &Create) -> Outcome<Vec<(String, String)>> {
+    let find = |(container, name): &(String, String)| {
+        let found = instance.containers().find(container).doing(|| format!("cannot link to `{container}`"))?;
+        Ok((found.config.id.to_string(), name.clone()))
+    };
+    wanted.links.iter().map(find).collect()
+}
+
+/// The container that owns the network which is shared.
+fn shared(instance: &Instance, mode: &NetworkMode) -> Outcome<Option<Container>> {
+    match mode {
+        NetworkMode::Container(id) => owner(instance, &instance.containers().load(id)?).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn hostname(wanted: Option<&str>, id: &ContainerId, host_network: bool) -> Outcome<Option<String>> {
+    match wanted {
+        // sethostname(2) takes 64 bytes.
+        Some(name)
+            if name.is_empty() || name.len() > 64 || name.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+        {
+            Err(Error::new(Kind::Invalid, format!("cannot use `{name}` as a host name"))
+                .caused_by("it must have 1 to 64 bytes and no white space"))
+        }
+        Some(name) => Ok(Some(name.to_owned())),
+        None if host_network => {
+            let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            Ok(Some(name))
+        }
+        None => Ok(Some(id.short().to_owned())),
+    }
+}
+
+/// Takes the name that is wanted, or one that nobody has.
+fn take_name(instance: &Instance, wanted: Option<&str>, config: &Config) -> Outcome<String> {
+    let claim = |name: &str| instance.containers().claim_name(name, &config.id, !config.auto_remove);
+    if let Some(name) = wanted {
+        check_name(name)?;
+        claim(name)?;
+        return Ok(name.to_owned());
+    }
+    let made = || names::random_name().doing(|| "cannot make a container name");
+    for _ in 0..8 {
+        let name = made()?;
+        if claim(&name).is_ok() {
+            return Ok(name);
+        }
+    }
+    let name = format!("{}_{}", made()?, &config.id.as_str()[..6]);
+    claim(&name)?;
+    Ok(name)
+}
+
+fn process(wanted: &Create, defaults: &ImageConfig, hostname: Option<&str>) -> Outcome<Process> {
+    let entrypoint = match &wanted.entrypoint {
+        Some(program) if program.is_empty() => Vec::new(),
+        Some(program) => vec![program.clone()],
+        None => defaults.entrypoint().clone().unwrap_or_default(),
+    };
+    // An entrypoint of the user's own drops the image's command, as it was meant for the image's.
+    let command = match (&wanted.command, &wanted.entrypoint) {
+        (given, _) if !given.is_empty() => given.clone(),
+        (_, Some(_)) => Vec::new(),
+        _ => defaults.cmd().clone().unwrap_or_default(),
+    };
+    let all: Vec<String> = entrypoint.into_iter().chain(command).collect();
+    if all.is_empty() {
+        return Err(Error::new(Kind::Invalid, format!("cannot run `{}` without a command", wanted.image))
+            .caused_by("neither the command line nor the image names one")
+            .hint(format!("name one: `rcr run {} sh`", wanted.image)));
+    }
+    let cwd = wanted.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
+    let cwd = cwd.unwrap_or_else(|| "/".into());
+    if !cwd.starts_with('/') || cwd.split('/').any(|part| part == "..") {
+        return Err(Error::new(Kind::Invalid, format!("cannot use `{cwd}` as the working directory"))
+            .caused_by("it is not an absolute path"));
+    }
+    let (numbers, names): (Vec<_>, Vec<_>) = wanted.groups.iter().partition(|group| group.parse::<u32>().is_ok());
+    Ok(Process {
+        args: all,
+        env: env::of_container(&wanted.env, defaults, hostname, wanted.terminal),
+        cwd,
+        user: wanted.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default(),
+        group_add: numbers.into_iter().filter_map(|group| group.parse().ok()).collect(),
+        group_names: names.into_iter().cloned().collect(),
+        terminal: wanted.terminal,
+        stdin: wanted.stdin,
+        stdin_once: wanted.stdin_once,
+    })
+}
+
+fn with_default_limits(mut all: Vec<RlimitPlan>) -> Vec<RlimitPlan> {
+    for default in DEFAULT_LIMITS {
+        if !all.iter().any(|limit| limit.resource == default.resource) {
+            all.push(default);
+        }
+    }
+    all
+}
+
+fn image_ports(defaults: &ImageConfig) -> Vec<Exposed> {
+    let ports = defaults.exposed_ports().clone().unwrap_or_default();
+    ports.iter().filter_map(|text| words::exposed(text).ok()).collect()
+}

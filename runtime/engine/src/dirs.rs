@@ -1,0 +1,78 @@
+//! Where everything is kept: the state folder, which outlives a reboot, and the run folder, which need not.
+
+use netd_api::ContainerId;
+use rcr_base::{Doing, Outcome, open_to_readers};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The two folders that hold all state of one instance.
+#[derive(Debug, Clone)]
+pub struct Dirs {
+    pub root: PathBuf,
+    pub run: PathBuf,
+}
+
+impl Dirs {
+    /// Makes both folders, readable by root and the group `rcr`.
+    pub fn ensure(&self) -> Outcome<()> {
+        for dir in [&self.root, &self.run] {
+            shared_folder(dir).doing(|| format!("cannot create the state folder `{}`", dir.display()))?;
+        }
+        Ok(())
+    }
+
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// What outlives a reboot.
+    pub fn container(&self, id: &ContainerId) -> PathBuf {
+        self.containers().join(id.as_str())
+    }
+
+    /// What need not.
+    pub fn container_run(&self, id: &ContainerId) -> PathBuf {
+        self.run.join("containers").join(id.as_str())
+    }
+
+    /// The JSON-lines log.
+    pub fn log(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("log/container.log")
+    }
+}
+
+/// A folder that the group `rcr` may read, if there is one. It is opened to the group when it is made, never later: a
+/// container's program has no say in it.
+pub fn shared_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        shared_folder(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => open_to_readers(path),
+        // Somebody else made it at the same time.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A folder of root's own, with its parents.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

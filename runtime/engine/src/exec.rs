@@ -1,0 +1,146 @@
+//! A further process in a running container. Between it and who asked for it are pipes of its own, or a terminal whose master is
+//! handed over: no descriptor of ours reaches the container.
+
+use crate::bundle::powers::powers;
+use crate::cgroup;
+use crate::config::{Config, Security};
+use crate::create::env::{set, set_default};
+use crate::instance::Instance;
+use crate::spawn;
+use crate::start::{facts::own_capabilities, start_failure};
+use crate::store::Container;
+use rcr_base::{Doing, Error, FrameError, Kind, Outcome, recv_frame, send_frame};
+use rcr_shim::config::{Answer, ExecConfig};
+use rcr_shim::init::plan::{ProcessPlan, UserPlan};
+use rcr_shim::launch::Pipes;
+use rcr_shim::state::Status;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+/// A process that is wanted. What is absent is as the container has it.
+#[derive(Debug, Clone, Default)]
+pub struct Exec {
+    pub command: Vec<String>,
+    /// `NAME=value`, over what the container has.
+    pub env: Vec<String>,
+    pub user: Option<String>,
+    pub workdir: Option<String>,
+    pub privileged: bool,
+    /// A terminal of its own, with so many rows and columns.
+    pub terminal: bool,
+    pub terminal_size: Option<(u16, u16)>,
+    /// Its stdin is a pipe.
+    pub stdin: bool,
+    /// Nobody stays connected; it outlives who asked for it.
+    pub detached: bool,
+}
+
+/// What became of it.
+pub enum Executed {
+    Running(Process),
+    /// It has ended already.
+    Ended(i32),
+}
+
+/// A running process, with our ends of its streams.
+pub struct Process {
+    /// Its pid as we see it.
+    pub pid: i32,
+    pub stdin: Option<OwnedFd>,
+    /// stdout and stderr.
+    pub outputs: [Option<OwnedFd>; 2],
+    /// Takes the place of all three.
+    pub terminal: Option<OwnedFd>,
+    /// Readable when it has ended.
+    pub control: UnixStream,
+}
+
+impl Process {
+    /// Its exit code, once [`Process::control`] is readable.
+    pub fn end(&self) -> Outcome<i32> {
+        match recv_frame::<Answer>(&self.control) {
+            Ok((Answer::Exited { code }, _)) => Ok(code),
+            _ => Err(Error::new(Kind::Unavailable, "the program's shim is gone")
+                .caused_by("it ended without telling how the program did")),
+        }
+    }
+}
+
+/// Starts it.
+pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed> {
+    let container = instance.containers().find(name)?;
+    let name = &container.config.name;
+    let program = wanted.command.first().map(String::as_str).unwrap_or_default();
+    let doing = || format!("cannot run `{program}` in container `{name}`");
+    if container.state.status != Status::Running {
+        return Err(Error::new(Kind::Conflict, doing())
+            .caused_by(format!("it is {}", container.state.status.name()))
+            .hint(format!("start it with `rcr start {name}`")));
+    }
+    let pipes = if wanted.detached || wanted.terminal { Ok(Pipes::none()) } else { Pipes::new(wanted.stdin) };
+    let pipes = pipes.doing(|| "cannot create pipes")?;
+    let config = exec_config(&container, wanted, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
+    let (control, _) = spawn::shim("exec")?;
+    let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
+    let broken = |e: FrameError| Error::new(Kind::Unavailable, doing()).caused_by(e.to_string());
+    send_frame(&control, &config, &streams).map_err(broken)?;
+    // Held open here, an end would keep the stream from ending.
+    drop(pipes.child);
+    let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(broken)?;
+    match answer {
+        Answer::Started { pid } => Ok(Executed::Running(Process {
+            pid,
+            stdin: pipes.stdin,
+            outputs: pipes.outputs,
+            terminal: fds.pop(),
+            control,
+        })),
+        Answer::Failed(failure) => Err(start_failure(failure).during(doing())),
+        Answer::Exited { code } => Ok(Executed::Ended(code)),
+    }
+}
+
+fn exec_config(container: &Container, wanted: &Exec, streams: [bool; 3]) -> Outcome<ExecConfig> {
+    let Container { config, state } = container;
+    let init = state.init.ok_or_else(|| Error::new(Kind::Conflict, "its process is gone"))?;
+    let mut env = config.process.env.clone();
+    if wanted.terminal {
+        set_default(&mut env, "TERM=xterm");
+    }
+    for variable in &wanted.env {
+        set(&mut env, variable.clone());
+    }
+    let paths = cgroup::paths(&cgroup::kind()?, &config.id);
+    let process = process(config, wanted, env)?;
+    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
+}
+
+fn process(config: &Config, wanted: &Exec, env: Vec<String>) -> Outcome<ProcessPlan> {
+    let refused = |why: String| Error::new(Kind::Invalid, why);
+    let user = UserPlan::parse(wanted.user.as_ref().unwrap_or(&config.process.user)).map_err(refused)?;
+    let user = user.with_groups(&config.process.group_add, &config.process.group_names);
+    let security = Security {
+        privileged: config.security.privileged || wanted.privileged,
+        no_new_privs: config.security.no_new_privs && !wanted.privileged,
+        ..config.security.clone()
+    };
+    let powers = powers(&security, own_capabilities()?).map_err(|e| refused(e.to_string()))?;
+    let cwd = wanted.workdir.clone().unwrap_or_else(|| config.process.cwd.clone());
+    if !cwd.starts_with('/') {
+        return Err(refused(format!("the working directory `{cwd}` is not an absolute path")));
+    }
+    Ok(ProcessPlan {
+        args: wanted.command.clone(),
+        env,
+        cwd,
+        user,
+        caps: powers.caps,
+        no_new_privs: powers.no_new_privs,
+        rlimits: config.rlimits.clone(),
+        seccomp: powers.seccomp,
+        terminal: wanted.terminal,
+        terminal_size: wanted.terminal_size,
+        oom_score_adj: config.resources.oom_score_adj,
+        parent_death_signal: !wanted.detached,
+    })
+}

@@ -1,0 +1,113 @@
+//! Listing containers, with what netd knows of them.
+
+use crate::config::{Config, NetworkMode};
+use crate::instance::Instance;
+use crate::net::Netd;
+use crate::store::Container;
+use crate::words::nearest;
+use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
+use rcr_base::{Error, Kind, Outcome};
+use std::collections::HashMap;
+
+/// All containers that fit, oldest first. `all`: those that do not run, too; a filter by status asks for them itself.
+pub fn list(instance: &Instance, all: bool, filters: &[Filter]) -> Outcome<Vec<Container>> {
+    let by_status = filters.iter().any(|filter| matches!(filter, Filter::Status(_)));
+    let mut list = instance.containers().list()?;
+    list.retain(|c| (all || by_status || c.state.status.is_alive()) && matches_all(c, filters));
+    Ok(list)
+}
+
+/// A container with its ports as they are published; none if it does not run.
+pub fn published(instance: &Instance, name: &str) -> Outcome<(Container, Vec<PublishedPort>)> {
+    let container = instance.containers().find(name)?;
+    let sandbox = sandboxes(instance).remove(&container.config.id).filter(|_| container.state.status.is_alive());
+    Ok((container, sandbox.map(|sandbox| sandbox.ports).unwrap_or_default()))
+}
+
+/// What netd has of one container, if it runs.
+pub fn sandbox(instance: &Instance, container: &Container) -> Option<SandboxInfo> {
+    let call = Call::SandboxInspect { id: container.config.id.clone() };
+    let sandbox = Netd::connect_running(&instance.dirs).and_then(|mut netd| netd.sandbox(call).ok());
+    sandbox.map(|(sandbox, _)| sandbox).filter(|_| container.state.status.is_alive())
+}
+
+/// One `--filter`. Several of one kind are alternatives, but for labels, which must all be there, as with Docker.
+#[derive(Debug, Clone)]
+pub enum Filter {
+    /// A regular expression, found in the name with or without a slash before it.
+    Name(regex_lite::Regex),
+    Id(String),
+    Status(String),
+    Network(String),
+    Label {
+        key: String,
+        value: Option<String>,
+        wanted: bool,
+    },
+}
+
+/// Reads a filter, `key=value`.
+pub fn parse_filter(text: &str) -> Outcome<Filter> {
+    const KNOWN: [&str; 5] = ["name", "id", "label", "status", "network"];
+    const STATES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let value = value.to_owned();
+    match key {
+        "name" => regex_lite::Regex::new(&value).map(Filter::Name).map_err(|error| {
+            Error::new(Kind::Invalid, format!("cannot understand the filter `{text}`")).caused_by(error.to_string())
+        }),
+        "id" => Ok(Filter::Id(value)),
+        "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
+        "status" => Err(Error::new(Kind::Invalid, format!("unknown status `{value}`{}", nearest(&value, &STATES)))),
+        "network" => Ok(Filter::Network(value)),
+        "label" | "label!" => {
+            let (name, wanted_value) = match value.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (value, None),
+            };
+            Ok(Filter::Label { key: name, value: wanted_value, wanted: key == "label" })
+        }
+        _ => Err(Error::new(Kind::Invalid, format!("unknown filter `{key}`{}", nearest(key, &KNOWN)))),
+    }
+}
+
+fn matches_all(container: &Container, filters: &[Filter]) -> bool {
+    let config = &container.config;
+    // For each kind but labels: whether one was asked for, and whether one fits.
+    let mut kinds = [(false, false); 4];
+    for filter in filters {
+        let (kind, fits) = match filter {
+            Filter::Name(name) => (0, name.is_match(&config.name) || name.is_match(&format!("/{}", config.name))),
+            Filter::Id(id) => (1, config.id.as_str().starts_with(id)),
+            Filter::Status(status) => (2, container.state.status.name() == status),
+            Filter::Network(network) => (3, networks(config).contains(network)),
+            Filter::Label { key, value, wanted } => {
+                let has = config.labels.get(key).is_some_and(|v| value.as_ref().is_none_or(|wanted| wanted == v));
+                if has != *wanted {
+                    return false;
+                }
+                continue;
+            }
+        };
+        kinds[kind].0 = true;
+        kinds[kind].1 |= fits;
+    }
+    kinds.iter().all(|(asked, fits)| !asked || *fits)
+}
+
+/// The networks that a container was asked to be on.
+pub fn networks(config: &Config) -> Vec<String> {
+    match &config.network.mode {
+        NetworkMode::Networks(list) => list.iter().map(|a| a.network.clone()).collect(),
+        other => vec![other.text()],
+    }
+}
+
+/// What netd knows of each container; nothing if it does not run.
+pub fn sandboxes(instance: &Instance) -> HashMap<ContainerId, SandboxInfo> {
+    let list = Netd::connect_running(&instance.dirs).and_then(|mut netd| match netd.call(Call::SandboxList) {
+        Ok(Reply::Sandboxes(list)) => Some(list),
+        _ => None,
+    });
+    list.into_iter().flatten().map(|sandbox| (sandbox.id.clone(), sandbox)).collect()
+}

@@ -1,0 +1,49 @@
+//! Talking to the shim of a running container.
+
+use crate::instance::Instance;
+use crate::store::Container;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_shim::protocol::{self, Request, Response, SOCKET_NAME};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Connects to a running container's streams: frames of [`rcr_shim::protocol`] from now on.
+pub fn attach(instance: &Instance, container: &Container, stdin: bool) -> Outcome<UnixStream> {
+    ask(instance, container, &Request::Attach { stdin })
+}
+
+/// Sends one request to a container's shim.
+pub(crate) fn ask(instance: &Instance, container: &Container, request: &Request) -> Outcome<UnixStream> {
+    let name = &container.config.name;
+    let socket = instance.dirs.container_run(&container.config.id).join(SOCKET_NAME);
+    let stream = protocol::connect(&socket).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Error::new(Kind::Conflict, format!("container `{name}` is not running"))
+                .hint(format!("start it with `rcr start {name}`"))
+        }
+        _ => Error::new(Kind::Invalid, format!("cannot reach the shim of container `{name}`"))
+            .caused_by(rcr_base::io_text(&error)),
+    })?;
+    let mut line = serde_json::to_vec(request)
+        .map_err(|e| Error::new(Kind::System, "cannot write a request").caused_by(e.to_string()))?;
+    line.push(b'\n');
+    (&stream).write_all(&line).doing(|| format!("cannot talk to the shim of `{name}`"))?;
+    Ok(stream)
+}
+
+/// Sends a request and reads the answering line; `None` waits for it as long as it takes.
+pub(crate) fn request(
+    instance: &Instance,
+    container: &Container,
+    request: &Request,
+    patience: Option<Duration>,
+) -> Outcome<Response> {
+    let stream = ask(instance, container, request)?;
+    let mut line = String::new();
+    let name = &container.config.name;
+    let silent = || format!("the shim of container `{name}` does not answer");
+    stream.set_read_timeout(patience).doing(silent)?;
+    BufReader::new(stream).read_line(&mut line).doing(silent)?;
+    serde_json::from_str(&line).map_err(|e| Error::new(Kind::Unavailable, silent()).caused_by(e.to_string()))
+}

@@ -1,0 +1,205 @@
+//! Networks, as containers are on them. What a network is, netd knows.
+
+use crate::config::{Config, NetworkMode};
+use crate::instance::Instance;
+use crate::net::{Netd, unexpected};
+use netd_api::{
+    AttachmentRequest, Call, NetworkChange, NetworkCreate, NetworkInfo, NetworkName, Reply, SandboxRequest,
+};
+use rcr_base::{Error, Kind, Outcome};
+
+/// What a change would do or has done.
+#[derive(Debug)]
+pub enum Changed {
+    Network(Box<NetworkInfo>),
+    /// The plan alone, as text: nothing was changed.
+    Plan(String),
+}
+
+fn changed(reply: Reply) -> Outcome<Changed> {
+    match reply {
+        Reply::Network(info) => Ok(Changed::Network(Box::new(info))),
+        Reply::Plan(plan) => Ok(Changed::Plan(plan.text)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Creates a network, or says what that would do (`dry_run`).
+pub fn create(instance: &Instance, spec: NetworkCreate, dry_run: bool) -> Outcome<Changed> {
+    changed(instance.netd()?.call(Call::NetworkCreate { spec, dry_run })?)
+}
+
+/// Changes a network, in use or not. `change` is made of the network as it is.
+pub fn update(
+    instance: &Instance,
+    network: &str,
+    dry_run: bool,
+    change: impl FnOnce(&NetworkInfo) -> Outcome<NetworkChange>,
+) -> Outcome<Changed> {
+    let mut netd = instance.netd()?;
+    let change = change(&resolve(&mut netd, network)?)?;
+    changed(netd.call(Call::NetworkUpdate { network: network.to_owned(), change, dry_run })?)
+}
+
+/// What attaching one more container would do, as text.
+pub fn plan(instance: &Instance, spec: SandboxRequest) -> Outcome<String> {
+    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
+        Reply::Plan(plan) => Ok(plan.text),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// All networks, sorted by name.
+pub fn list(instance: &Instance) -> Outcome<Vec<NetworkInfo>> {
+    match instance.netd()?.call(Call::NetworkList)? {
+        Reply::Networks(list) => Ok(list),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// One network.
+pub fn inspect(instance: &Instance, name: &str) -> Outcome<NetworkInfo> {
+    resolve(&mut instance.netd()?, name)
+}
+
+/// Removes a network that no container is on.
+pub fn remove(instance: &Instance, name: &str) -> Outcome<()> {
+    instance.netd()?.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
+}
+
+/// Removes all networks that no container is on or wants; `removed` hears of each.
+pub fn prune(instance: &Instance, mut removed: impl FnMut(&NetworkName)) -> Outcome<()> {
+    let wanted: Vec<String> = instance
+        .containers()
+        .list()?
+        .into_iter()
+        .flat_map(|c| match c.config.network.mode {
+            NetworkMode::Networks(list) => list.into_iter().map(|a| a.network).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    let mut netd = instance.netd()?;
+    for info in list(instance)? {
+        let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
+        if !info.predefined && info.attachments.is_empty() && !named {
+            netd.call(Call::NetworkRemove { network: info.id.to_string() })?;
+            removed(&info.name);
+        }
+    }
+    Ok(())
+}
+
+/// Puts a container on one more network, now if it runs.
+pub fn connect(instance: &Instance, container: &str, attachment: AttachmentRequest) -> Outcome<()> {
+    let container = instance.containers().find(container)?;
+    let mut config = container.config;
+    let NetworkMode::Networks(list) = &mut config.network.mode else {
+        return Err(not_its_own(&config).during(format!("cannot connect container `{}` to a network", config.name)));
+    };
+    let mut netd = instance.netd()?;
+    let info = resolve(&mut netd, &attachment.network)?;
+    if list.iter().any(|a| is_network(&a.network, &info)) {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("container `{}` is on network `{}` already", config.name, info.name),
+        ));
+    }
+    list.push(attachment.clone());
+    let alive = container.state.status.is_alive();
+    if alive {
+        // Of a connect that was cut off before it was written down: done anew, as it is asked for now.
+        if is_attached(&mut netd, &config, &info)? {
+            netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
+        }
+        netd.call(Call::Connect { id: config.id.clone(), attachment })?;
+    }
+    if let Err(failure) = instance.containers().save(&config) {
+        let undone = match alive {
+            true => netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() }).map(drop),
+            false => Ok(()),
+        };
+        let failure = failure.during(format!("cannot connect `{}` to network `{}`", config.name, info.name));
+        return Err(match undone {
+            Ok(()) => failure,
+            Err(why) => failure.leaving([format!(
+                "the connection ({}): `rcr network disconnect {} {}`",
+                why.message, info.name, config.name
+            )]),
+        });
+    }
+    Ok(())
+}
+
+/// Whether netd has the container on the network, whatever its configuration says.
+fn is_attached(netd: &mut Netd, config: &Config, info: &NetworkInfo) -> Outcome<bool> {
+    match netd.call(Call::SandboxInspect { id: config.id.clone() }) {
+        Ok(Reply::Sandbox(sandbox)) => Ok(sandbox.attachments.iter().any(|a| a.network_id == info.id)),
+        Ok(other) => Err(unexpected(&other)),
+        // It has no network at all; whatever is asked for next says so.
+        Err(_) => Ok(false),
+    }
+}
+
+/// Why the networks of a container can't be changed.
+fn not_its_own(config: &Config) -> Error {
+    match &config.network.mode {
+        NetworkMode::Container(id) => {
+            Error::new(Kind::Invalid, format!("it shares the network namespace of container `{}`", id.short()))
+                .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
+        }
+        NetworkMode::Path(path) => {
+            Error::new(Kind::Invalid, format!("it runs in the network namespace `{}`, which is yours", path.display()))
+                .hint("change that namespace by `ip -n`, or create the container with `--network` naming a network")
+        }
+        _ => Error::new(Kind::Invalid, "it runs on the host's network, or without any")
+            .hint("create it with `--network` naming a network"),
+    }
+}
+
+/// Takes a container off a network, now if it runs. `force`: one that is not on it is fine.
+pub fn disconnect(instance: &Instance, container: &str, network: &str, force: bool) -> Outcome<()> {
+    let container = instance.containers().find(container)?;
+    let mut config = container.config;
+    let mut netd = instance.netd()?;
+    let info = resolve(&mut netd, network)?;
+    let attached = match &mut config.network.mode {
+        NetworkMode::Networks(list) => {
+            let before = list.len();
+            list.retain(|a| !is_network(&a.network, &info));
+            list.len() < before
+        }
+        NetworkMode::Container(_) | NetworkMode::Path(_) => {
+            return Err(not_its_own(&config).during(format!("cannot disconnect container `{}`", config.name)));
+        }
+        NetworkMode::Host | NetworkMode::None => false,
+    };
+    let alive = container.state.status.is_alive();
+    // Half of a change that was cut off can be ended from both sides.
+    let linked = alive && is_attached(&mut netd, &config, &info)?;
+    if !attached && !linked {
+        return match force {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::Conflict,
+                format!("container `{}` is not on network `{}`", config.name, info.name),
+            )),
+        };
+    }
+    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the next one.
+    instance.containers().save(&config)?;
+    if linked {
+        netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
+    }
+    Ok(())
+}
+
+fn resolve(netd: &mut Netd, name: &str) -> Outcome<NetworkInfo> {
+    match netd.call(Call::NetworkInspect { network: name.to_owned() })? {
+        Reply::Network(info) => Ok(info),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn is_network(text: &str, info: &NetworkInfo) -> bool {
+    text == info.name.as_str() || (text.len() >= 4 && info.id.as_str().starts_with(text))
+}

@@ -1,0 +1,102 @@
+//! Removing containers, and ending by force what does not answer.
+
+use crate::bundle::CgroupKind;
+use crate::cgroup;
+use crate::config::{Config, MountKind};
+use crate::dirs::Dirs;
+use crate::force::kill_by_force;
+use crate::instance::Instance;
+use crate::net::release;
+use crate::stop::{Stop, end_one, read_state};
+use crate::store::Container;
+use netd_api::ContainerId;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_shim::cleanup;
+use rcr_shim::config::{CgroupPaths, RemovePaths};
+use rcr_shim::state::State;
+use std::path::PathBuf;
+
+/// What `--rm` removes: the name first.
+pub fn removal(dirs: &Dirs, config: &Config) -> RemovePaths {
+    let mut folders = anonymous_volumes(dirs, config);
+    folders.extend([dirs.container(&config.id), dirs.container_run(&config.id)]);
+    RemovePaths { files: vec![dirs.names().join(&config.name)], folders }
+}
+
+fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
+    let names = config.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Volume { name, anonymous: true, .. } => Some(dirs.volumes().join(name)),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// How a container is to be removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Remove {
+    /// One that runs, too.
+    pub force: bool,
+    /// Its volumes that nobody gave a name, too.
+    pub volumes: bool,
+}
+
+/// Removes a container by name.
+pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()> {
+    let mut container = instance.containers().find(name)?;
+    if how.force && container.state.status.is_alive() {
+        let stopped = end_one(instance, &container, Stop { signal: Some(libc::SIGKILL), timeout: Some(0) });
+        if stopped.is_err() && !kill_by_force(&container.state) {
+            stopped?;
+        }
+        if container.config.auto_remove && !instance.dirs.container(&container.config.id).exists() {
+            return Ok(());
+        }
+        container.state = read_state(instance, &container).unwrap_or_else(State::created);
+    }
+    remove(instance, &container, how.volumes)
+}
+
+/// Removes all containers that do not run; `removed` hears of each.
+pub fn prune(instance: &Instance, mut removed: impl FnMut(&ContainerId)) -> Outcome<()> {
+    for container in instance.containers().list()? {
+        if !container.state.status.is_alive() {
+            remove(instance, &container, false)?;
+            removed(&container.config.id);
+        }
+    }
+    Ok(())
+}
+
+/// Removes a container that does not run, with its network's leftovers, cgroup and files. `volumes`: the anonymous ones, too.
+pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outcome<()> {
+    let Container { config, state } = container;
+    if state.status.is_alive() {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("cannot remove container `{}`: it is {}", config.name, state.status.name()),
+        )
+        .hint(format!("stop it with `rcr stop {0}`, or remove it with `rcr rm -f {0}`", config.name)));
+    }
+    release(&instance.dirs, &config.id)?;
+    cleanup_cgroup(&config.id)?;
+    if volumes {
+        forget_anonymous_volumes(&instance.dirs, config)?;
+    }
+    instance.containers().remove(config)
+}
+
+/// Removes the volumes that nobody gave a name.
+pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
+    anonymous_volumes(dirs, config).iter().try_for_each(|folder| {
+        cleanup::remove_folder(folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))
+    })
+}
+
+/// The cgroup of a container whose shim could not remove it.
+fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
+    let paths: CgroupPaths = cgroup::paths(&cgroup::kind().unwrap_or(CgroupKind::Unified), id);
+    if paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
+        cleanup::remove_cgroups(&paths);
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Another name for a container.
+
+use crate::instance::Instance;
+use crate::net::Netd;
+use netd_api::{Call, NetworkName};
+use rcr_base::{Doing, Error, Kind, Outcome};
+
+/// A container's name follows the same rule as a network's.
+pub(crate) fn check_name(name: &str) -> Outcome<()> {
+    name.parse::<NetworkName>().map(drop).map_err(|e| {
+        Error::new(Kind::Invalid, format!("cannot use `{name}` as a container name")).caused_by(format!("it {}", e.why))
+    })
+}
+
+/// Renames a container, on its networks, too.
+pub fn rename(instance: &Instance, name: &str, new: &str) -> Outcome<()> {
+    let containers = instance.containers();
+    let mut config = containers.find(name)?.config;
+    check_name(new)?;
+    containers.claim_name(new, &config.id, !config.auto_remove)?;
+    let old = std::mem::replace(&mut config.name, new.to_owned());
+    if let Err(failure) = containers.save(&config) {
+        let _ = containers.release_name(new);
+        return Err(failure);
+    }
+    containers.release_name(&old).doing(|| format!("cannot give the name `{old}` back"))?;
+    if let Some(mut netd) = Netd::connect_running(&instance.dirs) {
+        // A container that does not run has no sandbox to rename.
+        let _ = netd.call(Call::SandboxRename { id: config.id.clone(), name: new.to_owned() });
+    }
+    Ok(())
+}

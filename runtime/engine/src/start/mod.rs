@@ -1,0 +1,240 @@
+//! How a container starts, as named steps with an undo stack.
+
+pub mod facts;
+pub mod network;
+
+use crate::boot;
+use crate::bundle;
+use crate::config::Config;
+use crate::dirs::{Dirs, private_folder, shared_folder};
+use crate::instance::Instance;
+use crate::net::release;
+use crate::remove::removal;
+use crate::spawn;
+use crate::store::Container;
+use crate::undo::Undo;
+use crate::{cgroup, files};
+use netd_api::{Call, SandboxInfo};
+use network::{Ground, Pending, release_own};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{recv_frame, send_frame};
+use rcr_shim::cleanup;
+use rcr_shim::config::{Answer, LogConfig, ShimConfig, StartFailure};
+use rcr_shim::protocol::SOCKET_NAME;
+use std::fs;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Who wants to be connected with the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attach {
+    pub wanted: bool,
+    /// Rows and columns of the user's terminal, for a container that has one.
+    pub terminal_size: Option<(u16, u16)>,
+}
+
+/// A started container.
+#[derive(Default)]
+pub struct Started {
+    /// The attached connection, if one was asked for.
+    pub attached: Option<UnixStream>,
+    /// Firewalls of others that cut its networks off.
+    pub obstacles: Vec<netd_api::Obstacle>,
+}
+
+/// Starts a container: state folder, plan, cgroup, network, files, shim. Nothing is left behind by a failure.
+pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<Started> {
+    let mut undo = Undo::default();
+    let doing = || format!("cannot start container `{}`", config.name);
+    match start_steps(instance, config, attach, &mut undo) {
+        Ok(started) => Ok(started),
+        Err(failure) => Err(undo.run(failure.during(doing()))),
+    }
+}
+
+/// Starts a container by name, detached. One that runs already is fine, as with Docker.
+pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
+    let container = instance.containers().find(name)?;
+    if container.state.status.is_alive() {
+        return Ok(Started::default());
+    }
+    // What a shim that died by force has left of its network.
+    release(&instance.dirs, &container.config.id)?;
+    start(instance, &container.config, Attach::default())
+}
+
+/// Starts a container to be connected with: one that runs is refused. `stdin`: its input is ours.
+pub fn start_attached(instance: &Instance, container: &mut Container, attach: Attach, stdin: bool) -> Outcome<Started> {
+    if container.state.status.is_alive() {
+        let name = &container.config.name;
+        return Err(Error::new(Kind::Conflict, format!("container `{name}` runs already"))
+            .hint(format!("connect to it with `rcr attach {name}`")));
+    }
+    container.config.process.stdin_once &= stdin;
+    start(instance, &container.config, attach)
+}
+
+fn start_steps<'a>(
+    instance: &'a Instance,
+    config: &'a Config,
+    attach: Attach,
+    undo: &mut Undo<'a>,
+) -> Outcome<Started> {
+    let dirs = &instance.dirs;
+    let run_dir = dirs.container_run(&config.id);
+    let ground = Ground::find(instance, config)?;
+    prepare_folders(dirs, config)?;
+    boot::started(dirs, config)?;
+    undo.push(|| {
+        // The state stays; what was made for this start goes.
+        for name in ["hosts", "resolv.conf", "hostname", SOCKET_NAME] {
+            let _ = fs::remove_file(dirs.container_run(&config.id).join(name));
+        }
+        Ok(())
+    });
+    let facts = facts::facts(dirs, config, &ground)?;
+    let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
+    let mut plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
+    plan.process.terminal_size = attach.terminal_size;
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    // netd works on the network while we make the cgroup and start the shim's program.
+    let shared = matches!(ground, Ground::Joined { .. });
+    let request = Pending::request(instance, config, ground)?;
+    undo.push(|| release_own(instance, config));
+    let paths = cgroup::create(&facts.cgroup, &config.id, &resources)?;
+    let copy = paths.clone();
+    undo.push(move || {
+        cleanup::remove_cgroups(&copy);
+        Ok(())
+    });
+    let (control, shim) = spawn::shim("container")?;
+    let mut network = request.finish(config)?;
+    if !shared {
+        let links = links(instance, config, network.sandbox.as_ref())?;
+        files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
+    }
+    let shim_config = ShimConfig {
+        plan,
+        run_dir: run_dir.clone(),
+        keep_dir: dirs.container(&config.id),
+        stdin: config.process.stdin,
+        stdin_once: config.process.stdin_once,
+        log: LogConfig {
+            path: dirs.log(&config.id),
+            max_size: instance.config.log.max_size,
+            max_files: instance.config.log.max_files,
+        },
+        restart: config.restart,
+        cgroup: paths,
+        remove: config.auto_remove.then(|| removal(dirs, config)),
+        stop_signal: config.stop_signal,
+        stop_timeout: config.stop_timeout,
+    };
+    await_start(&control, &shim_config, network.netns.take())?;
+    let silent =
+        |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
+    let held = network.hold(dirs, config).and_then(|()| send_frame(&control, &attach.wanted, &[]).map_err(silent));
+    if let Err(failure) = held {
+        // Without our word the container ends; only then may what it stands on be undone.
+        drop(control);
+        await_shim(shim);
+        return Err(failure);
+    }
+    let obstacles = network.sandbox.take().map(|sandbox| sandbox.obstacles).unwrap_or_default();
+    Ok(Started { attached: attach.wanted.then_some(control), obstacles })
+}
+
+/// Waits for a shim of ours to end, and makes it after a while.
+fn await_shim(pid: i32) {
+    const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return };
+    let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    if !rustix::event::poll(&mut fds, Some(&PATIENCE)).is_ok_and(|ready| ready == 1) {
+        // Its child dies with it (PR_SET_PDEATHSIG).
+        let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), libc::SIGKILL);
+        let _ = rustix::event::poll(&mut fds, Some(&PATIENCE));
+    }
+}
+
+/// `--link`: the addresses of other containers on networks that this one is on, too.
+fn links(instance: &Instance, config: &Config, own: Option<&SandboxInfo>) -> Outcome<Vec<(IpAddr, String)>> {
+    let mut all = Vec::new();
+    for (id, name) in &config.links {
+        let other = instance.containers().find(id)?.config;
+        let doing = || format!("cannot link to container `{}`", other.name);
+        let call = Call::SandboxInspect { id: other.id.clone() };
+        let (sandbox, _) = instance
+            .netd()?
+            .sandbox(call)
+            .map_err(|failure| failure.during(doing()).hint(format!("it must run: `rcr start {}`", other.name)))?;
+        let mine: Vec<_> = own.iter().flat_map(|s| &s.attachments).map(|a| &a.network_id).collect();
+        let shared = sandbox.attachments.iter().filter(|a| mine.contains(&&a.network_id));
+        let before = all.len();
+        for address in shared.flat_map(|a| &a.addresses) {
+            all.push((address.addr(), name.clone()));
+            all.extend((other.name != *name).then(|| (address.addr(), other.name.clone())));
+        }
+        if all.len() == before {
+            return Err(Error::new(Kind::Invalid, doing()).caused_by("the two are on no network together"));
+        }
+    }
+    Ok(all)
+}
+
+fn refused(error: bundle::BundleError) -> Error {
+    Error::new(Kind::Invalid, error.to_string())
+}
+
+/// The container's folders. Those that a snapshot needs outlive stops; the others are made anew by every start.
+fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
+    let (root, run) = (dirs.container(&config.id), dirs.container_run(&config.id));
+    let making = |folder: &Path| format!("cannot create `{}`", folder.display());
+    for folder in [root.join("log"), run.clone()] {
+        shared_folder(&folder).doing(|| making(&folder))?;
+    }
+    // Below a folder of root's own: what a container's root makes setuid is nobody's to find.
+    let all = [root.join("snapshot/upper"), root.join("snapshot/work"), run.join("rootfs")];
+    for folder in &all {
+        private_folder(folder).doing(|| making(folder))?;
+    }
+    // The upper folder's mode is the container's own root's: everybody in it must be able to look.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&all[0], mode).doing(|| format!("cannot open up `{}`", all[0].display()))
+}
+
+fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {
+    let fds: Vec<_> = netns.iter().map(|fd| fd.as_fd()).collect();
+    let silent =
+        |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
+    send_frame(control, config, &fds).map_err(silent)?;
+    match recv_frame::<Answer>(control).map_err(silent)?.0 {
+        Answer::Started { pid } => Ok(pid),
+        Answer::Failed(failure) => Err(start_failure(failure)),
+        Answer::Exited { code } => Err(Error::new(Kind::System, format!("the shim ended with {code}"))),
+    }
+}
+
+/// A failed start in words, with Docker's exit codes.
+pub fn start_failure(failure: StartFailure) -> Error {
+    let StartFailure { doing, errno, execute, lookup } = failure;
+    let error = Error::errno(doing, errno);
+    if lookup {
+        return error.kind(Kind::Invalid).hint("name a user and a group that the image has, or use numbers");
+    }
+    if !execute {
+        return error;
+    }
+    match errno {
+        libc::ENOENT => error
+            .kind(Kind::CommandNotFound)
+            .hint("the command, or the interpreter or loader it names, is not in the image"),
+        libc::EACCES => error.kind(Kind::CannotExecute).hint("the command is not an executable file in the image"),
+        libc::ENOEXEC => error
+            .kind(Kind::CannotExecute)
+            .hint("the command is not a program for this machine, or a script without `#!`"),
+        _ => error.kind(Kind::CannotExecute),
+    }
+}

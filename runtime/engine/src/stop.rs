@@ -1,0 +1,158 @@
+//! Stopping, killing, waiting: what ends a container, and what is left to do after its end.
+
+use crate::boot;
+use crate::force::kill_by_force;
+use crate::instance::Instance;
+use crate::monitor::request;
+use crate::net::release;
+use crate::store::Container;
+use netd_api::Call;
+use rcr_base::{Error, Kind, Outcome};
+use rcr_shim::protocol::{Request, Response};
+use rcr_shim::state::State;
+use std::time::{Duration, Instant};
+
+/// How long the shim may take between a container's end and its own.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How a container is to be stopped; what is absent is as it was created with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stop {
+    pub signal: Option<i32>,
+    /// Seconds until SIGKILL; -1: never.
+    pub timeout: Option<i64>,
+}
+
+/// Stops a container; one that does not run is fine. With `unless-stopped` it stays down when the machine comes up.
+pub fn stop(instance: &Instance, name: &str, how: Stop) -> Outcome<()> {
+    let container = instance.containers().find(name)?;
+    boot::stopped(&instance.dirs, &container.config)?;
+    stop_one(instance, &container, how)
+}
+
+/// Stops a container that is about to be started again: it stays even if it is to be removed at its end.
+pub fn stop_to_restart(instance: &Instance, name: &str, how: Stop) -> Outcome<()> {
+    let container = instance.containers().find(name)?;
+    if container.config.auto_remove && container.state.status.is_alive() {
+        request(instance, &container, &Request::Forget, Some(SETTLE))?;
+    }
+    stop_one(instance, &container, how)
+}
+
+/// Sends a signal to a container's init. SIGKILL and its own stop signal end its restart policy, too.
+pub fn kill(instance: &Instance, name: &str, signal: i32) -> Outcome<()> {
+    let container = instance.containers().find(name)?;
+    let doing = || format!("cannot kill container `{}`", container.config.name);
+    if !container.state.status.is_alive() {
+        let how = container.state.status.name();
+        return Err(Error::new(Kind::Conflict, doing()).caused_by(format!("it is {how}")));
+    }
+    match request(instance, &container, &Request::Kill { signal }, Some(SETTLE))? {
+        Response::Error(why) => Err(Error::new(Kind::Conflict, doing()).caused_by(why)),
+        Response::Ok | Response::Exit(_) if [libc::SIGKILL, container.config.stop_signal].contains(&signal) => {
+            boot::stopped(&instance.dirs, &container.config)
+        }
+        Response::Ok | Response::Exit(_) => Ok(()),
+    }
+}
+
+/// Waits until a container has ended for good; its exit code.
+pub fn wait(instance: &Instance, name: &str) -> Outcome<i32> {
+    let container = instance.containers().find(name)?;
+    if container.state.status.is_alive() {
+        match request(instance, &container, &Request::Wait, None) {
+            Ok(Response::Exit(code)) => return Ok(code),
+            Ok(Response::Error(why)) => {
+                return Err(Error::new(Kind::System, format!("cannot wait for `{name}`")).caused_by(why));
+            }
+            // It ended just now: its state says how.
+            Ok(Response::Ok) | Err(_) => await_end(instance, &container)?,
+        }
+    }
+    let state = read_state(instance, &container).unwrap_or(container.state);
+    Ok(state.exit_code.unwrap_or(0))
+}
+
+/// Stops one container, which keeps its addresses; one that does not run is fine.
+pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
+    if container.state.status.is_alive() {
+        // While it runs netd knows; a moment after its end nobody does.
+        remember_addresses(instance, container);
+    }
+    end_one(instance, container, how)
+}
+
+/// The same without a thought for its addresses: it is about to go.
+pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
+    let config = &container.config;
+    if !container.state.status.is_alive() {
+        return settle(instance, container);
+    }
+    let signal = how.signal.unwrap_or(config.stop_signal);
+    let timeout = how.timeout.unwrap_or(config.stop_timeout);
+    let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + SETTLE);
+    let answer = request(instance, container, &Request::Stop { signal, timeout }, patience);
+    match answer {
+        Ok(Response::Exit(_)) => {}
+        Ok(Response::Ok) => {}
+        Ok(Response::Error(why)) => {
+            return Err(Error::new(Kind::System, format!("cannot stop container `{}`", config.name)).caused_by(why));
+        }
+        // A shim that does not answer can't be asked to stop its container, but it can be ended, and its container with it.
+        Err(failure) if still_alive(instance, container) && !kill_by_force(&container.state) => {
+            return Err(failure);
+        }
+        // It ended, now or by itself.
+        Err(_) => {}
+    }
+    await_end(instance, container)?;
+    release(&instance.dirs, &config.id)
+}
+
+fn still_alive(instance: &Instance, container: &Container) -> bool {
+    read_state(instance, container).is_some_and(|state| state.status.is_alive())
+}
+
+pub(crate) fn read_state(instance: &Instance, container: &Container) -> Option<State> {
+    State::read(&instance.dirs.container_run(&container.config.id)).ok().flatten()
+}
+
+/// Waits until the end is written down, and a moment for the shim to go: one that stays has a client that reads slowly, and holds
+/// nothing any more.
+fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
+    const MOMENT: Duration = Duration::from_millis(300);
+    let until = Instant::now() + SETTLE;
+    let mut ended = None;
+    loop {
+        let shim_gone = container.state.shim.is_none_or(|shim| !shim.is_alive());
+        if !still_alive(instance, container) {
+            let since = *ended.get_or_insert_with(Instant::now);
+            if shim_gone || since.elapsed() > MOMENT {
+                return Ok(());
+            }
+        }
+        if Instant::now() > until {
+            return Err(Error::new(Kind::Unavailable, format!("container `{}` does not end", container.config.name))
+                .hint(format!("`rcr rm -f {}` ends and removes it by force", container.config.name)));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What a shim that died by force has left: its network and its cgroup.
+pub fn settle(instance: &Instance, container: &Container) -> Outcome<()> {
+    release(&instance.dirs, &container.config.id)
+}
+
+/// A container keeps its addresses over a stop if nobody takes them meanwhile.
+fn remember_addresses(instance: &Instance, container: &Container) {
+    let Ok(mut netd) = instance.netd() else { return };
+    let Ok((sandbox, _)) = netd.sandbox(Call::SandboxInspect { id: container.config.id.clone() }) else { return };
+    let mut config = container.config.clone();
+    for attachment in sandbox.attachments {
+        let addresses = attachment.addresses.iter().map(ipnet::IpNet::addr).collect();
+        config.last_addresses.insert(attachment.network.to_string(), addresses);
+    }
+    // A wish only: a container whose config can't be written keeps the old one.
+    let _ = instance.containers().save(&config);
+}

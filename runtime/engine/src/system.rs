@@ -1,0 +1,67 @@
+//! What happens to all containers: with the machine up, with the machine down.
+
+use crate::boot;
+use crate::instance::Instance;
+use crate::remove::remove;
+use crate::start::{Started, start_named};
+use crate::stop::{Stop, stop_one};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_shim::process;
+use std::fs;
+
+/// Once after each boot: a container with `--rm` that the machine went down with would have removed itself.
+pub fn sweep(instance: &Instance) -> Outcome<()> {
+    let mark = instance.dirs.run.join("swept");
+    if mark.exists() {
+        return Ok(());
+    }
+    for container in instance.containers().list()? {
+        let rebooted = container.state.boot_id != process::boot_id();
+        if container.config.auto_remove && rebooted && !container.state.status.is_alive() {
+            remove(instance, &container, true)?;
+        }
+    }
+    fs::write(&mark, []).doing(|| format!("cannot write `{}`", mark.display()))
+}
+
+/// What came of something done to each of several containers, by name.
+pub type Ends = Vec<(String, Outcome<()>)>;
+
+/// Stops all containers at once: each has its own stop timeout. They come up again with the machine.
+pub fn halt(instance: &Instance) -> Outcome<Ends> {
+    let running: Vec<_> = instance.containers().list()?.into_iter().filter(|c| c.state.status.is_alive()).collect();
+    let ends: Vec<Outcome<()>> = std::thread::scope(|scope| {
+        let stop = |container| scope.spawn(move || stop_one(instance, container, Stop::default()));
+        let stops: Vec<_> = running.iter().map(stop).collect();
+        let lost =
+            || Err(Error::new(Kind::System, "cannot stop a container").caused_by("the thread that did it ended"));
+        stops.into_iter().map(|stop| stop.join().unwrap_or_else(|_| lost())).collect()
+    });
+    Ok(running.into_iter().map(|container| container.config.name).zip(ends).collect())
+}
+
+/// Starts what comes up with the machine: oldest first, and again as long as that helps, since a container that joins another's
+/// network needs the other one up. `started` hears of each; what could not be started comes back.
+pub fn boot(instance: &Instance, mut started: impl FnMut(&str, Started)) -> Outcome<Ends> {
+    instance.dirs.ensure()?;
+    sweep(instance)?;
+    let mut left: Vec<String> = Vec::new();
+    for container in instance.containers().list()? {
+        if boot::wanted(&instance.dirs, &container.config) && !container.state.status.is_alive() {
+            left.push(container.config.name);
+        }
+    }
+    loop {
+        let mut failed: Ends = Vec::new();
+        for name in &left {
+            match start_named(instance, name) {
+                Ok(now) => started(name, now),
+                Err(failure) => failed.push((name.clone(), Err(failure))),
+            }
+        }
+        if failed.is_empty() || failed.len() == left.len() {
+            return Ok(failed);
+        }
+        left = failed.into_iter().map(|(name, _)| name).collect();
+    }
+}

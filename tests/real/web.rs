@@ -139,7 +139,7 @@ fn php_fpm_behind_nginx_over_a_shared_volume() {
         by_port: Some((9000, FASTCGI, "hello42www-data")),
         kept: Some(("exec php php /var/www/html/index.php", "hello42root")),
         log: Some("note of the script"),
-        terminal: ("bash", "# ", "php -r 'echo 40+2, PHP_EOL;'", "\n42"),
+        terminal: ("bash", "# ", "php -r 'echo \"on-\", 40+2, PHP_EOL;'", "on-42"),
         stops: Some((0, "exiting, bye-bye!")),
         ..Life::default()
     };

@@ -87,7 +87,7 @@ fn haproxy_over_an_alias_with_three_replicas() {
     real.ok(&format!("run --rm -u 0 -v config:/c -v {}:/haproxy.cfg:ro haproxy cp /haproxy.cfg /c/", config.display()));
     let life = Life {
         name: "lb",
-        start: "-p 80:80 --sysctl net.ipv4.ip_unprivileged_port_start=0 -v config:/usr/local/etc/haproxy haproxy",
+        start: "-p 80:80 -v config:/usr/local/etc/haproxy haproxy",
         memory: 128,
         ready: ("run --rm --network app nginx curl -sS http://lb/", "replica-"),
         by_name: Some(("nginx curl -sS http://lb/", "replica-")),

@@ -144,7 +144,8 @@ fn hosts_of_a_cluster_see_it() {
     for (from, to) in [(0, 1), (1, 0)] {
         cluster.hosts[from].ok(&["rm", "-f", "web"]);
         eventually("the address is free", || {
-            let args = ["run", "-d", "--name", "web", "--network", "mesh", "--ip", "10.4.0.9", "alpine", "sleep", "1000"];
+            let args =
+                ["run", "-d", "--name", "web", "--network", "mesh", "--ip", "10.4.0.9", "alpine", "sleep", "1000"];
             cluster.hosts[to].rcr(&args).code == 0
         });
         seen("a new container on another host");

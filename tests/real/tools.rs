@@ -164,7 +164,7 @@ fn fuse() {
     real.row.saw("with --device /dev/fuse and --cap-add SYS_ADMIN");
     real.works_in(
         flags,
-        ("sh", "# ", "mkdir -p /b && bindfs /work /b && mount | grep -c fuse.bindfs", "\n1"),
+        ("sh", "# ", "mkdir -p /b && bindfs /work /b && grep -c '/b fuse' /proc/mounts", "\n1"),
         "exec box sh -c 'echo by-fuse > /b/file'",
         ("exec box cat /work/file", "by-fuse"),
     );

@@ -207,9 +207,10 @@ impl Host {
     pub fn kill_netd(&self) {
         let pid = self.netd_pid().expect("netd runs");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+        // Somebody may start the next one at once.
         eventually("netd is gone", || {
             bury();
-            self.netd_pid().is_none()
+            self.netd_pid() != Some(pid)
         });
     }
 

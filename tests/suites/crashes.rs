@@ -25,6 +25,11 @@ fn signal(pid: i64, signal: Signal) {
     kill(Pid::from_raw(pid as i32), signal).unwrap();
 }
 
+/// Whether a listing has a container of this name.
+fn listed(host: &Host, listing: &[&str], name: &str) -> bool {
+    host.ok(listing).lines().any(|line| line.split_whitespace().last() == Some(name))
+}
+
 #[test]
 fn netd_killed_while_a_container_starts_leaves_no_program_that_nobody_sees() {
     let host = Host::new();
@@ -42,7 +47,7 @@ fn netd_killed_while_a_container_starts_leaves_no_program_that_nobody_sees() {
         let output = child.wait_with_output().unwrap();
         if output.status.success() {
             assert_eq!(running(&seconds).len(), 1);
-            assert_eq!(host.ok(&["ps", "-q", "-f", &format!("name=^{name}$")]).len(), 12);
+            assert!(listed(&host, &["ps"], &name), "{output:?}");
             continue;
         }
         failed += 1;
@@ -50,8 +55,7 @@ fn netd_killed_while_a_container_starts_leaves_no_program_that_nobody_sees() {
         let begin = Instant::now();
         eventually("the program is gone", || running(&seconds).is_empty());
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-        let exact = format!("name=^{name}$");
-        assert_eq!(host.ok(&["ps", "-aq", "-f", &exact]), "", "after {delay} ms: {output:?}");
+        assert!(!listed(&host, &["ps", "-a"], &name), "after {delay} ms: {output:?}");
         host.ok(&["run", "-d", "--name", &name, "--network", "n", "alpine", "true"]);
     }
     assert!(failed > 0, "no kill came in time");
@@ -166,7 +170,9 @@ fn after_a_power_cut_a_container_tells_how_it_ended() {
     std::fs::remove_dir_all(host.run_dir()).unwrap();
     for entry in std::fs::read_dir(host.root().join("containers")).unwrap().flatten() {
         let file = entry.path().join("state.json");
-        let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        // Where nothing outlives the power, there is nothing to change.
+        let Ok(text) = std::fs::read(&file) else { continue };
+        let mut state: serde_json::Value = serde_json::from_slice(&text).unwrap();
         state["boot_id"] = "another-boot".into();
         std::fs::write(&file, state.to_string()).unwrap();
     }

@@ -46,6 +46,8 @@ fn setuid_programs_and_file_capabilities_work_unless_they_are_switched_off() {
     let mut careful = Host::new();
     careful.configure("[security]\nno_new_privileges = true\n");
     assert_eq!(careful.sh(&["--network", "none"], "grep NoNewPrivs /proc/self/status | cut -f2"), "1");
+    // `info` says what holds here.
+    assert!(careful.ok(&["info"]).contains("no-new-privileges") && !host.ok(&["info"]).contains("no-new-privileges"));
     let undone = ["--network", "none", "--security-opt", "no-new-privileges=false"];
     assert_eq!(careful.sh(&undone, "grep NoNewPrivs /proc/self/status | cut -f2"), "0");
     // The same for a further program.

@@ -126,12 +126,28 @@ fn hosts_of_a_cluster_see_it() {
     cluster.sleeper(0, "near", &["--network", "mesh"]);
     cluster.sleeper(1, "far", &["--network", "mesh"]);
     let (near, far) = (a.container_netns("near"), b.container_netns("far"));
+    let seen = |what: &str| {
+        for (who, netns) in [("on its host", &near), ("on another", &far)] {
+            let time = takes(who, || ping(netns, "10.4.0.9"));
+            assert!(time < AT_ONCE * 2, "{what}, {who}: after {time:?}");
+        }
+    };
     for _ in 0..3 {
         eventually("it is known", || ping(&near, "10.4.0.9") && ping(&far, "10.4.0.9"));
         a.ok(&["restart", "-t", "0", "web"]);
-        for (who, netns) in [("on its host", &near), ("on another", &far)] {
-            let time = takes(who, || ping(netns, "10.4.0.9"));
-            assert!(time < AT_ONCE * 2, "{who}: after {time:?}");
-        }
+        seen("a restart");
+        a.ok(&["rm", "-f", "web"]);
+        cluster.sleeper(0, "web", &["--network", "mesh", "--ip", "10.4.0.9"]);
+        seen("a new container in its place");
+    }
+    // It moves to the other host, and back.
+    for (from, to) in [(0, 1), (1, 0)] {
+        cluster.hosts[from].ok(&["rm", "-f", "web"]);
+        eventually("the address is free", || {
+            let args =
+                ["run", "-d", "--name", "web", "--network", "mesh", "--ip", "10.4.0.9", "alpine", "sleep", "1000"];
+            cluster.hosts[to].rcr(&args).code == 0
+        });
+        seen("a new container on another host");
     }
 }

@@ -118,6 +118,18 @@ fn devices_are_given_with_the_rights_that_were_named() {
     assert_eq!(host.ok(&["ps", "-aq"]), "");
 }
 
+/// As debootstrap looks whether it may build a root, and as servers fill the folder that they chroot to.
+#[test]
+fn nodes_in_the_root_are_open_as_far_as_the_rules_go() {
+    let host = Host::new();
+    let root = "mkdir -p /new/dev && cd /new/dev && mknod null c 1 3 && mknod zero c 1 5 && mknod disk b 8 0 && mknod mem c 1 1";
+    assert_eq!(host.sh(&[], &format!("{root} && echo x > null && head -c 4 zero | wc -c")), "4");
+    for node in ["disk", "mem"] {
+        let ran = host.rcr(&["run", "--rm", "alpine", "sh", "-c", &format!("{root} && head -c 1 {node}")]);
+        assert!(ran.code != 0 && ran.stderr.contains("not permitted"), "{node}: {ran:?}");
+    }
+}
+
 #[test]
 fn targets_of_mounts_resolve_as_the_kernel_would() {
     let host = Host::new();

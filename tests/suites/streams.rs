@@ -85,10 +85,16 @@ fn a_background_child_does_not_read_what_is_typed_into_the_hosts_shell() {
     let mut command = host.netns.command("sh");
     command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir());
     let mut terminal = Terminal::start(command);
-    terminal.send(&format!("{} exec -i c sh -c '(cat > /tmp/typed) & echo started'\n", rcr.display()));
-    terminal.expect("started\r\n");
-    terminal.send("echo my-$((40 + 2))-password\n");
-    terminal.expect("my-42-password");
+    // By a descriptor of its own: what a shell starts in the background has /dev/null as its input.
+    let reads = "exec 3<&0; cat <&3 > /tmp/typed & echo started";
+    terminal.send(&format!("{} exec -i c sh -c '{reads}'\n", rcr.display()));
+    // Until then it is exec that reads, as it was asked to.
+    terminal.expect("started\r\n# ");
+    // Whoever else reads gets some of the lines.
+    for n in 0..10 {
+        terminal.send(&format!("echo my-$((40 + {n}))-password\n"));
+        terminal.expect(&format!("my-{}-password", 40 + n));
+    }
     terminal.send("exit\n");
     terminal.wait();
     assert!(!host.rcr(&["exec", "c", "cat", "/tmp/typed"]).stdout.contains("password"));
@@ -112,18 +118,24 @@ fn the_null_device_is_the_containers_own() {
 #[test]
 fn a_slow_reader_loses_neither_the_tail_nor_the_exit_code() {
     let host = Host::new();
-    const BYTES: usize = 3_000_000;
-    let script = format!("head -c {BYTES} /dev/zero; exit 7");
     sleeper(&host);
-    for args in [&["run", "--rm", "--network", "none", "alpine"][..], &["exec", "c"]] {
-        let mut command = host.command(args);
-        command.args(["sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // Longer than any patience that a shim might have with a reader.
-        std::thread::sleep(Duration::from_secs(7));
-        let mut all = Vec::new();
-        child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
-        assert_eq!((all.len(), child.wait().unwrap().code()), (BYTES, Some(7)), "{args:?}");
+    // Amounts that fit into a pipe, into what lies between, and into neither: the program ends at once, soon, or only with its reader.
+    let amounts = [60_000, 150_000, 300_000, 500_000, 800_000, 3_000_000];
+    let mut all = Vec::new();
+    for bytes in amounts {
+        for args in [&["run", "--rm", "--network", "none", "alpine"][..], &["exec", "c"]] {
+            let mut command = host.command(args);
+            command.args(["sh", "-c", &format!("head -c {bytes} /dev/zero; exit 7")]);
+            let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+            all.push((bytes, args[0], child));
+        }
+    }
+    // Longer than any patience that a shim might have with a reader.
+    std::thread::sleep(Duration::from_secs(9));
+    for (bytes, verb, mut child) in all {
+        let mut got = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut got).unwrap();
+        assert_eq!((got.len(), child.wait().unwrap().code()), (bytes, Some(7)), "{verb}");
     }
 }
 

@@ -47,7 +47,11 @@ pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
     let daemon = host.netd;
     put("Obstacles", json!(daemon.iter().flat_map(|d| &d.obstacles).map(obstacle).collect::<Vec<_>>()));
     put("Netd", json!(daemon));
-    put("SecurityOptions", json!(["seccomp=default", "no-new-privileges"]));
+    let mut security = vec!["seccomp=default"];
+    if instance.config.security.no_new_privileges {
+        security.push("no-new-privileges");
+    }
+    put("SecurityOptions", json!(security));
     if format.is_json() {
         table::print_json(&all);
         return Ok(0);

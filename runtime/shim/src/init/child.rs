@@ -121,7 +121,9 @@ fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
         fd::dup_onto(opened.as_fd(), number).map_err(Failure::at(Stage::MountRoot))?;
     }
     let on = plan.root.mountpoint.as_c_str();
-    rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::NODEV, plan.root.data.as_c_str()).map_err(failed)?;
+    // Not nodev: who builds a root in here (debootstrap, a chroot of a server) makes a null device and writes to it. Which devices open
+    // is up to the cgroup's rules, without which no container starts.
+    rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::empty(), plan.root.data.as_c_str()).map_err(failed)?;
     rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
 }
 

@@ -3,17 +3,10 @@
 use super::KernelError;
 use super::netlink::{Attributes, Netlink, attributes};
 use super::nft_encode::{GETCHAIN, GETRULE, GETSETELEM};
+use super::nft_names::*;
 use crate::firewall::foreign::{Expression, ForeignChain, Judgement, Rules, What};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-
-const FORWARD: u32 = 2;
-/// `NF_DROP`, `NF_ACCEPT`, and nftables' own verdicts (include/uapi/linux/netfilter/nf_tables.h).
-const NF_DROP: i32 = 0;
-const NF_ACCEPT: i32 = 1;
-const NFT_JUMP: i32 = -3;
-const NFT_GOTO: i32 = -4;
-const NFT_RETURN: i32 = -5;
 
 /// Chains of others at the forward hook, with the rules of their tables.
 pub fn forward_chains(socket: &mut Netlink) -> Result<Vec<(ForeignChain, Rules)>, KernelError> {
@@ -34,7 +27,7 @@ pub fn forward_chains(socket: &mut Netlink) -> Result<Vec<(ForeignChain, Rules)>
 /// All rules of a chain's table.
 fn rules_of(socket: &mut Netlink, chain: &ForeignChain) -> Result<Rules, KernelError> {
     let mut name = Attributes::default();
-    name.text(1, &chain.table);
+    name.text(NFTA_RULE_TABLE, &chain.table);
     let payload = [&[chain.family, 0, 0, 0], &name.0[..]].concat();
     let (mut rules, mut sets) = (Rules::new(), BTreeMap::new());
     for (of, mut rule) in socket.dump(GETRULE, &payload, |_, body| rule(body))? {
@@ -54,16 +47,20 @@ fn rules_of(socket: &mut Netlink, chain: &ForeignChain) -> Result<Rules, KernelE
 fn elements(socket: &mut Netlink, chain: &ForeignChain, set: &str) -> Result<Option<Vec<Vec<u8>>>, KernelError> {
     const MOST: usize = 1024;
     let mut names = Attributes::default();
-    names.text(1, &chain.table).text(2, set);
+    names.text(NFTA_SET_ELEM_LIST_TABLE, &chain.table).text(NFTA_SET_ELEM_LIST_SET, set);
     let payload = [&[chain.family, 0, 0, 0], &names.0[..]].concat();
     let (mut keys, mut plain) = (Vec::new(), true);
     let dumped = socket.dump(GETSETELEM, &payload, |_, body| {
-        let lists = attributes(body.get(4..).unwrap_or_default()).filter(|(kind, _)| *kind == 3);
+        let lists =
+            attributes(body.get(4..).unwrap_or_default()).filter(|(kind, _)| *kind == NFTA_SET_ELEM_LIST_ELEMENTS);
         for (_, element) in lists.flat_map(|(_, list)| attributes(list)) {
-            let key = attributes(element).find(|(kind, _)| *kind == 1).map(|(_, key)| key);
-            let key = key.and_then(|key| attributes(key).find(|(kind, _)| *kind == 1).map(|(_, value)| value.to_vec()));
+            let key = attributes(element).find(|(kind, _)| *kind == NFTA_SET_ELEM_KEY).map(|(_, key)| key);
+            let key = key.and_then(|key| {
+                attributes(key).find(|(kind, _)| *kind == NFTA_DATA_VALUE).map(|(_, value)| value.to_vec())
+            });
             // The end of an interval, or the rest of all keys.
-            let flags = attributes(element).find(|(kind, _)| *kind == 3).and_then(|(_, flags)| be32(flags));
+            let flags =
+                attributes(element).find(|(kind, _)| *kind == NFTA_SET_ELEM_FLAGS).and_then(|(_, flags)| be32(flags));
             plain &= flags.unwrap_or(0) == 0 && keys.len() < MOST;
             keys.extend(key.filter(|_| plain));
         }
@@ -90,15 +87,20 @@ fn chain(body: &[u8]) -> Option<ForeignChain> {
     let (mut table, mut name, mut hook, mut drops) = (String::new(), String::new(), None, false);
     for (kind, value) in attributes(body.get(4..)?) {
         match kind {
-            1 => table = text(value),
-            3 => name = text(value),
-            4 => hook = attributes(value).find(|(kind, _)| *kind == 1).and_then(|(_, number)| be32(number)),
-            5 => drops = be32(value) == Some(NF_DROP as u32),
+            NFTA_CHAIN_TABLE => table = text(value),
+            NFTA_CHAIN_NAME => name = text(value),
+            NFTA_CHAIN_HOOK => {
+                hook =
+                    attributes(value).find(|(kind, _)| *kind == NFTA_HOOK_HOOKNUM).and_then(|(_, number)| be32(number));
+            }
+            NFTA_CHAIN_POLICY => drops = be32(value) == Some(NF_DROP as u32),
             _ => {}
         }
     }
-    let ours = family == 1 && (table == "rcr" || table == "rcr-user");
-    let theirs = [1, 2, 10].contains(&family) && hook == Some(FORWARD) && !ours;
+    let inet = u32::from(family) == NFPROTO_INET;
+    let ours = inet && (table == "rcr" || table == "rcr-user");
+    let theirs =
+        [NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6].contains(&family.into()) && hook == Some(NF_INET_FORWARD) && !ours;
     theirs.then_some(ForeignChain { family, table, name, drops })
 }
 
@@ -108,8 +110,8 @@ fn rule(body: &[u8]) -> Option<(String, Vec<Expression>)> {
     let mut expressions = Vec::new();
     for (kind, value) in attributes(body.get(4..)?) {
         match kind {
-            2 => chain = Some(text(value)),
-            4 => expressions.extend(attributes(value).map(|(_, one)| expression(one))),
+            NFTA_RULE_CHAIN => chain = Some(text(value)),
+            NFTA_RULE_EXPRESSIONS => expressions.extend(attributes(value).map(|(_, one)| expression(one))),
             _ => {}
         }
     }
@@ -120,8 +122,8 @@ fn expression(body: &[u8]) -> Expression {
     let (mut name, mut data): (String, &[u8]) = (String::new(), &[]);
     for (kind, value) in attributes(body) {
         match kind {
-            1 => name = text(value),
-            2 => data = value,
+            NFTA_EXPR_NAME => name = text(value),
+            NFTA_EXPR_DATA => data = value,
             _ => {}
         }
     }
@@ -129,12 +131,12 @@ fn expression(body: &[u8]) -> Expression {
     match name.as_str() {
         "counter" | "log" | "quota" | "notrack" | "last" => Expression::Nothing,
         "reject" => Expression::Verdict(Judgement::Drop),
-        "meta" => match (number(1), number(2)) {
+        "meta" => match (number(NFTA_META_DREG), number(NFTA_META_KEY)) {
             (Some(register), Some(key)) => {
                 let what = match key {
-                    6 => What::Iif,
-                    7 => What::Oif,
-                    15 => What::Family,
+                    NFT_META_IIFNAME => What::Iif,
+                    NFT_META_OIFNAME => What::Oif,
+                    NFT_META_NFPROTO => What::Family,
                     _ => What::Other,
                 };
                 Expression::Load { register, what }
@@ -142,36 +144,41 @@ fn expression(body: &[u8]) -> Expression {
             // It sets a mark, a priority, or the like.
             _ => Expression::Nothing,
         },
-        "payload" | "ct" | "fib" | "rt" | "exthdr" | "socket" | "hash" | "numgen" => match number(1) {
+        // All of them name the register that they fill by the first attribute.
+        "payload" | "ct" | "fib" | "rt" | "exthdr" | "socket" | "hash" | "numgen" => match number(NFTA_PAYLOAD_DREG) {
             Some(register) => Expression::Load { register, what: What::Other },
             None => Expression::Unknown,
         },
         // With a destination it yields something: a map.
-        "lookup" => match (number(2), number(3)) {
+        "lookup" => match (number(NFTA_LOOKUP_SREG), number(NFTA_LOOKUP_DREG)) {
             (Some(register), None) => {
-                let set = attributes(data).find(|(kind, _)| *kind == 1).map(|(_, name)| text(name)).unwrap_or_default();
-                Expression::In { register, not: number(5).unwrap_or(0) & 1 == 1, set, values: None }
+                let set = attributes(data).find(|(kind, _)| *kind == NFTA_LOOKUP_SET).map(|(_, name)| text(name));
+                let not = number(NFTA_LOOKUP_FLAGS).unwrap_or(0) & NFT_LOOKUP_F_INV != 0;
+                Expression::In { register, not, set: set.unwrap_or_default(), values: None }
             }
             _ => Expression::Unknown,
         },
-        "cmp" => compare(data, number(1), number(2)),
+        "cmp" => compare(data, number(NFTA_CMP_SREG), number(NFTA_CMP_OP)),
         "immediate" => verdict(data).map_or(Expression::Unknown, Expression::Verdict),
-        "target" => match attributes(data).find(|(kind, _)| *kind == 1).map(|(_, name)| text(name)).as_deref() {
-            Some("REJECT" | "DROP") => Expression::Verdict(Judgement::Drop),
-            Some("ACCEPT") => Expression::Verdict(Judgement::Accept),
-            Some("LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS") => Expression::Nothing,
-            _ => Expression::Unknown,
-        },
+        "target" => {
+            match attributes(data).find(|(kind, _)| *kind == NFTA_TARGET_NAME).map(|(_, name)| text(name)).as_deref() {
+                Some("REJECT" | "DROP") => Expression::Verdict(Judgement::Drop),
+                Some("ACCEPT") => Expression::Verdict(Judgement::Accept),
+                Some("LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS") => Expression::Nothing,
+                _ => Expression::Unknown,
+            }
+        }
         _ => Expression::Unknown,
     }
 }
 
 fn compare(data: &[u8], register: Option<u32>, operator: Option<u32>) -> Expression {
-    let value = attributes(data).find(|(kind, _)| *kind == 3).map(|(_, nested)| nested);
-    let value = value.and_then(|nested| attributes(nested).find(|(kind, _)| *kind == 1).map(|(_, v)| v.to_vec()));
+    let value = attributes(data).find(|(kind, _)| *kind == NFTA_CMP_DATA).map(|(_, nested)| nested);
+    let value =
+        value.and_then(|nested| attributes(nested).find(|(kind, _)| *kind == NFTA_DATA_VALUE).map(|(_, v)| v.to_vec()));
     match (register, operator, value) {
-        (Some(register), Some(operator @ (0 | 1)), Some(value)) => {
-            Expression::Compare { register, not: operator == 1, value }
+        (Some(register), Some(operator @ (NFT_CMP_EQ | NFT_CMP_NEQ)), Some(value)) => {
+            Expression::Compare { register, not: operator == NFT_CMP_NEQ, value }
         }
         _ => Expression::Unknown,
     }
@@ -179,10 +186,10 @@ fn compare(data: &[u8], register: Option<u32>, operator: Option<u32>) -> Express
 
 /// An immediate into the verdict register.
 fn verdict(data: &[u8]) -> Option<Judgement> {
-    let nested = attributes(data).find(|(kind, _)| *kind == 2)?.1;
-    let verdict = attributes(nested).find(|(kind, _)| *kind == 2)?.1;
-    let code = attributes(verdict).find(|(kind, _)| *kind == 1).and_then(|(_, v)| be32(v))? as i32;
-    let chain = || attributes(verdict).find(|(kind, _)| *kind == 2).map(|(_, v)| text(v));
+    let nested = attributes(data).find(|(kind, _)| *kind == NFTA_IMMEDIATE_DATA)?.1;
+    let verdict = attributes(nested).find(|(kind, _)| *kind == NFTA_DATA_VERDICT)?.1;
+    let code = attributes(verdict).find(|(kind, _)| *kind == NFTA_VERDICT_CODE).and_then(|(_, v)| be32(v))? as i32;
+    let chain = || attributes(verdict).find(|(kind, _)| *kind == NFTA_VERDICT_CHAIN).map(|(_, v)| text(v));
     match code {
         NF_ACCEPT => Some(Judgement::Accept),
         NF_DROP => Some(Judgement::Drop),

@@ -19,6 +19,8 @@ mod netlink;
 mod netns;
 mod nft;
 mod nft_encode;
+mod nft_expression;
+mod nft_names;
 mod observe;
 mod packet;
 mod peer;

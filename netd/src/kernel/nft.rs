@@ -8,6 +8,7 @@
 use super::KernelError;
 use super::netlink::{Attributes, Netlink, parse_ack};
 use super::nft_encode::{Batch, DELTABLE, GETRULE, GETTABLE, Sealed};
+use super::nft_names::{NFTA_CHAIN_TABLE, NFTA_TABLE_NAME};
 use crate::firewall::{Element, Table, host_table, user_table};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -200,7 +201,7 @@ fn delete_table(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> 
 
 fn named(table: &Table) -> Vec<u8> {
     let mut a = Attributes::default();
-    a.text(1, table.name);
+    a.text(NFTA_CHAIN_TABLE, table.name);
     let mut payload = vec![table.family, 0, 0, 0];
     payload.extend_from_slice(&a.0);
     payload
@@ -242,6 +243,6 @@ fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
 pub fn deletes_ours(kind: u16, payload: &[u8]) -> bool {
     use super::nft_encode::{DELCHAIN, DELRULE, DELSET, DELSETELEM};
     let deletion = [DELTABLE, DELCHAIN, DELRULE, DELSET, DELSETELEM].contains(&kind);
-    let table = super::netlink::attributes(payload.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == 1);
+    let table = super::netlink::attributes(payload.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == NFTA_TABLE_NAME);
     deletion && payload.first() == Some(&INET) && table.is_some_and(|(_, name)| name == b"rcr\0")
 }

@@ -1,9 +1,9 @@
 //! Tables, sets and rules as nfnetlink messages (include/uapi/linux/netfilter/nf_tables.h).
 
 use super::netlink::{Attributes, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, frame};
-use crate::firewall::{Chain, Datum, Element, Field, Load, Match, Rule, Set, Table, Verdict};
-use ipnet::IpNet;
-use std::net::IpAddr;
+use super::nft_expression::{link_name, rule_expressions, size};
+use super::nft_names::*;
+use crate::firewall::{Chain, Datum, Element, Field, Rule, Set, Table};
 
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 pub const SUBSYSTEM: u16 = 10 << 8;
@@ -27,8 +27,6 @@ const BATCH_END: u16 = 0x11;
 /// `NLM_F_APPEND`: rules keep their order.
 const NLM_F_APPEND: u16 = 0x800;
 
-/// The first 32-bit register (`NFT_REG32_00`). A look-up's key starts here, and so does what it yields.
-const REGISTER: u32 = 8;
 /// Elements in one message: a nested attribute ends at 64 KiB.
 const CHUNK: usize = 400;
 
@@ -72,14 +70,14 @@ impl Batch {
     /// Makes a table, or takes one over.
     pub fn new_table(&mut self, family: u8, name: &str, flags: u32) {
         let mut a = Attributes::default();
-        a.text(1, name).be32(2, flags);
+        a.text(NFTA_TABLE_NAME, name).be32(NFTA_TABLE_FLAGS, flags);
         self.push(NEWTABLE, NLM_F_CREATE, family, format!("table `{name}`"), &a);
     }
 
     /// Deletes a table with all that is in it.
     pub fn delete_table(&mut self, family: u8, name: &str) {
         let mut a = Attributes::default();
-        a.text(1, name);
+        a.text(NFTA_TABLE_NAME, name);
         self.push(DELTABLE, 0, family, format!("delete table `{name}`"), &a);
     }
 
@@ -101,21 +99,21 @@ impl Batch {
     fn set(&mut self, table: &Table, set: Set, id: u32) {
         let (key, data) = (set.key(), set.data());
         let concatenated = set.interval() && key.len() > 1;
-        let flags = if set.interval() { 0x4 } else { 0 }
-            | if data.is_empty() { 0 } else { 0x8 }
-            | if concatenated { 0x80 } else { 0 };
+        let flags = if set.interval() { NFT_SET_INTERVAL } else { 0 }
+            | if data.is_empty() { 0 } else { NFT_SET_MAP }
+            | if concatenated { NFT_SET_CONCAT } else { 0 };
         let mut a = Attributes::default();
-        a.text(1, table.name).text(2, set.name()).be32(3, flags);
-        a.be32(4, type_number(key)).be32(5, width(key));
+        a.text(NFTA_SET_TABLE, table.name).text(NFTA_SET_NAME, set.name()).be32(NFTA_SET_FLAGS, flags);
+        a.be32(NFTA_SET_KEY_TYPE, type_number(key)).be32(NFTA_SET_KEY_LEN, width(key));
         if !data.is_empty() {
-            a.be32(6, type_number(data)).be32(7, width(data));
+            a.be32(NFTA_SET_DATA_TYPE, type_number(data)).be32(NFTA_SET_DATA_LEN, width(data));
         }
         if concatenated {
-            a.nest(9, |desc| {
-                desc.nest(2, |list| {
+            a.nest(NFTA_SET_DESC, |desc| {
+                desc.nest(NFTA_SET_DESC_CONCAT, |list| {
                     for field in key {
-                        list.nest(1, |f| {
-                            f.be32(1, size(*field));
+                        list.nest(NFTA_LIST_ELEM, |f| {
+                            f.be32(NFTA_SET_FIELD_LEN, size(*field));
                         });
                     }
                 });
@@ -123,30 +121,30 @@ impl Batch {
         }
         if key == [Field::Link] {
             // nft(8)'s note on the byte order of the key (the host's): without it, it can't print names.
-            a.bytes(13, &[0, 4, 1, 0, 0, 0]);
+            a.bytes(NFTA_SET_USERDATA, &[0, 4, 1, 0, 0, 0]);
         }
-        a.be32(10, id);
+        a.be32(NFTA_SET_ID, id);
         self.push(NEWSET, NLM_F_CREATE, table.family, format!("set `{}`", set.name()), &a);
     }
 
     fn chain(&mut self, table: &Table, chain: &Chain) {
         let mut a = Attributes::default();
-        a.text(1, table.name).text(3, chain.name);
-        a.nest(4, |hook| {
-            hook.be32(1, chain.hook as u32).be32(2, chain.priority as u32);
+        a.text(NFTA_CHAIN_TABLE, table.name).text(NFTA_CHAIN_NAME, chain.name);
+        a.nest(NFTA_CHAIN_HOOK, |hook| {
+            hook.be32(NFTA_HOOK_HOOKNUM, chain.hook as u32).be32(NFTA_HOOK_PRIORITY, chain.priority as u32);
         });
-        a.be32(5, 1).text(7, chain.kind);
+        a.be32(NFTA_CHAIN_POLICY, NF_ACCEPT as u32).text(NFTA_CHAIN_TYPE, chain.kind);
         self.push(NEWCHAIN, NLM_F_CREATE, table.family, format!("chain `{}`", chain.name), &a);
     }
 
     fn rule(&mut self, table: &Table, chain: &str, rule: &Rule) {
         let mut a = Attributes::default();
-        a.text(1, table.name).text(2, chain);
-        a.nest(4, |list| rule_expressions(list, rule));
+        a.text(NFTA_RULE_TABLE, table.name).text(NFTA_RULE_CHAIN, chain);
+        a.nest(NFTA_RULE_EXPRESSIONS, |list| rule_expressions(list, rule));
         let mut comment = vec![0, rule.comment.len() as u8 + 1];
         comment.extend_from_slice(rule.comment.as_bytes());
         comment.push(0);
-        a.bytes(7, &comment);
+        a.bytes(NFTA_RULE_USERDATA, &comment);
         let name = format!("rule of `{chain}`: {}", rule.comment);
         self.push(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, table.family, name, &a);
     }
@@ -169,9 +167,11 @@ impl Batch {
         for (set, all) in by_set {
             for chunk in all.chunks(CHUNK) {
                 let mut a = Attributes::default();
-                a.text(1, "rcr").text(2, set.name());
-                a.nest(3, |list| chunk.iter().for_each(|e| one_element(list, e, kind == NEWSETELEM)));
-                self.push(kind, flags, 1, format!("elements of `{}`", set.name()), &a);
+                a.text(NFTA_SET_ELEM_LIST_TABLE, "rcr").text(NFTA_SET_ELEM_LIST_SET, set.name());
+                a.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
+                    chunk.iter().for_each(|e| one_element(list, e, kind == NEWSETELEM))
+                });
+                self.push(kind, flags, NFPROTO_INET as u8, format!("elements of `{}`", set.name()), &a);
             }
         }
     }
@@ -200,16 +200,16 @@ impl Sealed {
 }
 
 fn one_element(list: &mut Attributes, element: &Element, with_data: bool) {
-    list.nest(1, |e| {
+    list.nest(NFTA_LIST_ELEM, |e| {
         let value = |a: &mut Attributes, data: &[Datum]| {
-            a.bytes(1, &encode(data));
+            a.bytes(NFTA_DATA_VALUE, &encode(data));
         };
-        e.nest(1, |key| value(key, &element.key));
+        e.nest(NFTA_SET_ELEM_KEY, |key| value(key, &element.key));
         if let Some(last) = &element.last {
-            e.nest(10, |end| value(end, last));
+            e.nest(NFTA_SET_ELEM_KEY_END, |end| value(end, last));
         }
         if with_data && !element.data.is_empty() {
-            e.nest(2, |data| value(data, &element.data));
+            e.nest(NFTA_SET_ELEM_DATA, |data| value(data, &element.data));
         }
     });
 }
@@ -231,24 +231,6 @@ fn encode(data: &[Datum]) -> Vec<u8> {
         }
     }
     out
-}
-
-fn link_name(name: &str) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(name.bytes().take(15)) {
-        *to = from;
-    }
-    bytes
-}
-
-fn size(field: Field) -> u32 {
-    match field {
-        Field::Link | Field::V6 => 16,
-        Field::V4 => 4,
-        Field::Vni => 3,
-        Field::Port => 2,
-        Field::Proto | Field::Family => 1,
-    }
 }
 
 fn width(fields: &[Field]) -> u32 {
@@ -275,227 +257,10 @@ fn type_number(fields: &[Field]) -> u32 {
     })
 }
 
-fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
-    list.nest(1, |e| {
-        e.text(1, name).nest(2, fill);
-    });
-}
-
-fn rule_expressions(list: &mut Attributes, rule: &Rule) {
-    for one in &rule.matches {
-        match_expressions(list, one);
-    }
-    verdict_expressions(list, rule);
-}
-
-fn match_expressions(list: &mut Attributes, one: &Match) {
-    match one {
-        Match::Family(n) => {
-            load(list, Load::Family, REGISTER);
-            compare(list, 0, &[*n]);
-        }
-        Match::Proto(n) => {
-            load(list, Load::Proto, REGISTER);
-            compare(list, 0, &[*n]);
-        }
-        Match::Port(port) => {
-            load(list, Load::Dport, REGISTER);
-            compare(list, 0, &port.to_be_bytes());
-        }
-        Match::IifNot(name) => {
-            load(list, Load::Iif, REGISTER);
-            compare(list, 1, &link_name(name));
-        }
-        Match::In(loads, set) => lookup(list, loads, *set, false),
-        Match::NotIn(loads, set) => lookup(list, loads, *set, true),
-        // Bits of `ct state`: 2 is established, 4 is related; of `ct status`: 32 is IPS_DST_NAT.
-        Match::Established => conntrack_bits(list, 0, 6),
-        Match::Translated => conntrack_bits(list, 2, 32),
-        Match::ToLocal => {
-            // NFT_FIB_RESULT_ADDRTYPE of the destination; RTN_LOCAL is 2.
-            expression(list, "fib", |e| {
-                e.be32(1, REGISTER).be32(2, 3).be32(3, 2);
-            });
-            compare(list, 0, &2u32.to_ne_bytes());
-        }
-        Match::Mark(mark) => {
-            meta(list, 3, REGISTER);
-            compare(list, 0, &mark.to_ne_bytes());
-        }
-        Match::Syn => {
-            // RFC 9293, section 3.1: the flags are the 14th byte, SYN is 2.
-            payload(list, 2, 13, 1, REGISTER);
-            mask(list, &[2]);
-            compare(list, 1, &[0]);
-        }
-        Match::From(net) => prefix(list, net, true),
-        Match::To(net) => prefix(list, net, false),
-    }
-}
-
-fn verdict_expressions(list: &mut Attributes, rule: &Rule) {
-    let code = |list: &mut Attributes, code: i32| {
-        expression(list, "immediate", |e| {
-            e.be32(1, 0).nest(2, |data| {
-                data.nest(2, |verdict| {
-                    verdict.be32(1, code as u32);
-                });
-            });
-        });
-    };
-    match rule.verdict {
-        Verdict::Drop => {
-            expression(list, "counter", |_| {});
-            code(list, 0);
-        }
-        Verdict::Accept => code(list, 1),
-        Verdict::Return => code(list, -5),
-        Verdict::ClampMss => clamp_mss(list),
-        Verdict::Masquerade => expression(list, "masq", |_| {}),
-        Verdict::DnatMap(loads, set) => {
-            lookup_value(list, loads, set);
-            let data = set.data();
-            let family = if data.first() == Some(&Field::V4) { 2 } else { 10 };
-            let port = (data.len() > 1).then(|| REGISTER + size(data[0]).div_ceil(4));
-            dnat(list, family, port);
-        }
-        Verdict::Dnat(to) => {
-            immediate(list, REGISTER, &to.ip().octets());
-            immediate(list, REGISTER + 1, &to.port().to_be_bytes());
-            dnat(list, 2, Some(REGISTER + 1));
-        }
-    }
-}
-
-fn dnat(list: &mut Attributes, family: u32, port: Option<u32>) {
-    expression(list, "nat", |e| {
-        e.be32(1, 1).be32(2, family).be32(3, REGISTER);
-        if let Some(port) = port {
-            e.be32(5, port);
-        }
-    });
-}
-
-fn immediate(list: &mut Attributes, register: u32, value: &[u8]) {
-    expression(list, "immediate", |e| {
-        e.be32(1, register).nest(2, |data| {
-            data.bytes(1, value);
-        });
-    });
-}
-
-fn meta(list: &mut Attributes, key: u32, register: u32) {
-    expression(list, "meta", |e| {
-        e.be32(1, register).be32(2, key);
-    });
-}
-
-fn payload(list: &mut Attributes, base: u32, offset: u32, len: u32, register: u32) {
-    expression(list, "payload", |e| {
-        e.be32(1, register).be32(2, base).be32(3, offset).be32(4, len);
-    });
-}
-
-fn compare(list: &mut Attributes, operator: u32, value: &[u8]) {
-    expression(list, "cmp", |e| {
-        e.be32(1, REGISTER).be32(2, operator).nest(3, |data| {
-            data.bytes(1, value);
-        });
-    });
-}
-
-fn conntrack_bits(list: &mut Attributes, key: u32, bits: u32) {
-    expression(list, "ct", |e| {
-        e.be32(1, REGISTER).be32(2, key);
-    });
-    mask(list, &bits.to_ne_bytes());
-    compare(list, 1, &[0; 4]);
-}
-
-/// Keeps these bits of the register: no more than four bytes.
-fn mask(list: &mut Attributes, bits: &[u8]) {
-    expression(list, "bitwise", |e| {
-        e.be32(1, REGISTER).be32(2, REGISTER).be32(3, bits.len() as u32);
-        e.nest(4, |mask| {
-            mask.bytes(1, bits);
-        });
-        e.nest(5, |xor| {
-            xor.bytes(1, &[0; 4][..bits.len()]);
-        });
-    });
-}
-
-/// What nft(8) makes of `tcp option maxseg size set rt mtu`. The kernel only ever lowers it (net/netfilter/nft_exthdr.c, nft_exthdr_tcp_set_eval).
-fn clamp_mss(list: &mut Attributes) {
-    // NFT_RT_TCPMSS, in the host's byte order; NFT_BYTEORDER_HTON.
-    expression(list, "rt", |e| {
-        e.be32(1, REGISTER).be32(2, 3);
-    });
-    expression(list, "byteorder", |e| {
-        e.be32(1, REGISTER).be32(2, REGISTER).be32(3, 1).be32(4, 2).be32(5, 2);
-    });
-    // NFT_EXTHDR_OP_TCPOPT: of option 2 (RFC 9293, section 3.2) the two bytes behind kind and length.
-    expression(list, "exthdr", |e| {
-        e.bytes(2, &[2]).be32(3, 2).be32(4, 2).be32(6, 1).be32(7, REGISTER);
-    });
-}
-
-/// Compares the leading bytes of an address: our prefixes all end at a byte.
-fn prefix(list: &mut Attributes, net: &IpNet, source: bool) {
-    let (offset, octets) = match net.addr() {
-        IpAddr::V4(a) => (if source { 12 } else { 16 }, a.octets().to_vec()),
-        IpAddr::V6(a) => (if source { 8 } else { 24 }, a.octets().to_vec()),
-    };
-    let len = usize::from(net.prefix_len() / 8);
-    payload(list, 1, offset, len as u32, REGISTER);
-    compare(list, 0, &octets[..len.min(octets.len())]);
-}
-
-fn load(list: &mut Attributes, what: Load, register: u32) {
-    match what {
-        Load::Iif => meta(list, 6, register),
-        Load::Oif => meta(list, 7, register),
-        Load::Family => meta(list, 15, register),
-        Load::Proto => meta(list, 16, register),
-        Load::Saddr4 => payload(list, 1, 12, 4, register),
-        Load::Daddr4 => payload(list, 1, 16, 4, register),
-        Load::Saddr6 => payload(list, 1, 8, 16, register),
-        Load::Daddr6 => payload(list, 1, 24, 16, register),
-        Load::Dport => payload(list, 2, 2, 2, register),
-        Load::Vni => payload(list, 2, 12, 3, register),
-    }
-}
-
-fn lookup(list: &mut Attributes, loads: &[Load], set: Set, inverted: bool) {
-    load_all(list, loads);
-    expression(list, "lookup", |e| {
-        e.text(1, set.name()).be32(2, REGISTER);
-        if inverted {
-            e.be32(5, 1);
-        }
-    });
-}
-
-/// The value goes where the key was: the kernel has read it by then.
-fn lookup_value(list: &mut Attributes, loads: &[Load], map: Set) {
-    load_all(list, loads);
-    expression(list, "lookup", |e| {
-        e.text(1, map.name()).be32(2, REGISTER).be32(3, REGISTER);
-    });
-}
-
-fn load_all(list: &mut Attributes, loads: &[Load]) {
-    let mut register = REGISTER;
-    for one in loads {
-        load(list, *one, register);
-        register += size(one.field()).div_ceil(4);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::firewall::{host_table, user_table};
+    use crate::firewall::{Match, host_table, user_table};
 
     #[test]
     fn keys_fill_whole_registers() {

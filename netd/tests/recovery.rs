@@ -252,7 +252,7 @@ fn every_kind_of_op_is_in_the_sweep() {
     lab.start();
     lab.kill();
     let before = lab.dump();
-    // Those of a tunnel need a cluster: tests/suites/s16_overlay.rs sweeps them, and tests/vm/scenarios/encrypted those of WireGuard.
+    // Those of a tunnel need a cluster: tests/suites/overlay.rs sweeps them, and tests/vm/scenarios/encrypted those of WireGuard.
     let tunnel = |name: &str| ["vxlan", "forward", "flood", "neighbour", "wireguard", "wireguard_peer"].contains(&name);
     // This kernel may lack them; the lab of virtual machines does not (tests/vm/scenarios/failpoints).
     let elsewhere =

@@ -2,7 +2,7 @@
 //!
 //! An engine beside etcd that needs no server, so that what is built on the shared store is tried against everything that a store can do
 //! to it, in microseconds and at any moment: it can be away, forget its history, and go back in time. One suite holds both engines to the same
-//! behaviour (`tests/suites/s17_store.rs`).
+//! behaviour (`tests/suites/shared_store.rs`).
 
 use super::shared::{Condition, Connect, Event, Record, Shared, SharedError, Watching, Write};
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to let go of a cgroup whose last process has just died.
 const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long somebody who ends may go on writing into a folder that goes.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
 /// Removes the cgroup's folders with those that the container made below, and `rcr` above them when this was the last container.
 pub fn remove_cgroups(paths: &CgroupPaths) {
     let until = Instant::now() + CGROUP_PATIENCE;
@@ -56,14 +59,53 @@ pub fn remove_paths(paths: &RemovePaths) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder and all below it; symlinks are removed, not followed.
+/// Removes a folder and all below it; symlinks are removed, not followed. Somebody who is about to end may write there a last time,
+/// between the last look and the end of the folder: then it is looked at again.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
-    tolerate_absence(std::fs::remove_dir_all(folder))
+    let until = Instant::now() + LAST_WRITE;
+    loop {
+        let error = match std::fs::remove_dir_all(folder) {
+            Err(error) if std::fs::symlink_metadata(folder).is_ok() => error,
+            other => return tolerate_absence(other),
+        };
+        let raced = [Some(libc::ENOTEMPTY), Some(libc::ENOENT)].contains(&error.raw_os_error());
+        if !raced || Instant::now() > until {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn tolerate_absence(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_still_writes_into_goes() {
+        let root = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let folder = root.path().join(round.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let own = folder.clone();
+            let writer = std::thread::spawn(move || {
+                let (mut n, until) = (0, Instant::now() + Duration::from_millis(50));
+                while Instant::now() < until {
+                    n += 1;
+                    let _ = std::fs::write(own.join(format!("state{n}")), "{}");
+                }
+            });
+            let removed = remove_folder(&folder);
+            writer.join().unwrap();
+            removed.unwrap();
+            assert!(!folder.exists(), "round {round}");
+        }
+        remove_folder(&root.path().join("missing")).unwrap();
     }
 }

@@ -7,8 +7,16 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree, Visibility};
 
 /// Crates whose rooms are looked at.
-const CRATES: [&str; 6] =
-    ["netd/src", "netd/api/src", "images/src", "images/registry/src", "runtime/engine/src", "runtime/base/src"];
+const CRATES: [&str; 8] = [
+    "netd/src",
+    "netd/api/src",
+    "images/src",
+    "images/registry/src",
+    "runtime/src",
+    "runtime/engine/src",
+    "runtime/shim/src",
+    "runtime/base/src",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

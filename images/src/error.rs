@@ -1,7 +1,6 @@
 //! What can go wrong with images.
 
 use crate::Digest;
-use crate::remote::document::LayerPlan;
 use crate::remote::wire::{Refusal, RefusalKind};
 use rcr_base::{Kind, io_text};
 use std::io;
@@ -64,11 +63,6 @@ impl Error {
     /// Over a limit that the configuration sets.
     pub fn limit(key: &str, why: String) -> Self {
         Error::Limit { why, key: key.to_owned() }
-    }
-
-    /// Other bytes came than a layer has.
-    pub(crate) fn wrong(layer: &LayerPlan, got: &Digest, got_size: u64) -> Self {
-        Error::Wrong { wanted: layer.digest.to_string(), wanted_size: layer.size, got: got.to_string(), got_size }
     }
 
     /// The same, about a certain image: a registry's refusal names it.

@@ -213,7 +213,7 @@ impl Load<'_> {
             )));
         }
         if let Some(plan) = plan.filter(|plan| plan.digest != passed.digest || plan.size != passed.size) {
-            return Err(Error::wrong(plan, &passed.digest, passed.size));
+            return Err(plan.wrong(&passed.digest, passed.size));
         }
         if !known {
             if self.own {

@@ -185,6 +185,13 @@ pub struct LayerPlan {
     pub diff_id: Digest,
 }
 
+impl LayerPlan {
+    /// Other bytes came than this layer has.
+    pub(crate) fn wrong(&self, got: &Digest, got_size: u64) -> Error {
+        Error::Wrong { wanted: self.digest.to_string(), wanted_size: self.size, got: got.to_string(), got_size }
+    }
+}
+
 /// The digest of a descriptor, if it is one of ours.
 pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, Error> {
     let text = descriptor.digest().to_string();

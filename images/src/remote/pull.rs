@@ -317,13 +317,13 @@ impl Work<'_> {
                 if *digest == layer.digest {
                     return Err(stopped);
                 }
-                let error = Error::wrong(layer, digest, *size);
+                let error = layer.wrong(digest, *size);
                 return Err(Stopped { error, packed: stopped.packed });
             }
         };
         let packed = Some((passed.digest.clone(), passed.size));
         if passed.digest != layer.digest || passed.size != layer.size {
-            return Err(Stopped { error: Error::wrong(layer, &passed.digest, passed.size), packed });
+            return Err(Stopped { error: layer.wrong(&passed.digest, passed.size), packed });
         }
         if passed.diff_id != layer.diff_id {
             let error = Error::Hostile(format!(

@@ -8,24 +8,26 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod bridge;
 mod key;
 mod lan;
 mod names;
 mod network;
 mod node;
+mod obstacle;
 mod overlay;
 mod reply;
 mod request;
 mod sandbox;
 mod update;
 
+pub use bridge::{BridgeOptions, GatewayMode};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
-pub use network::{
-    BridgeOptions, DriverSpec, GatewayMode, NetworkCreate, NetworkInfo, Obstacle, Scope, SubnetInfo, SubnetRequest,
-};
+pub use network::{DriverSpec, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest};
 pub use node::{KeyInfo, NodeInfo, NodeState};
+pub use obstacle::Obstacle;
 pub use overlay::{OverlayOptions, VXLAN_PORT, Vni};
 /// An error as it travels.
 pub use rcr_base::{Error as ApiError, Kind as ErrorKind};

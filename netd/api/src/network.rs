@@ -1,6 +1,8 @@
 //! Networks: what a user asks for, and what a listing shows.
 
-use crate::{IfName, IpvlanOptions, LanOptions, MacvlanOptions, NetworkId, NetworkName, OverlayOptions};
+use crate::{
+    BridgeOptions, IfName, IpvlanOptions, LanOptions, MacvlanOptions, NetworkId, NetworkName, Obstacle, OverlayOptions,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,55 +96,6 @@ impl DriverSpec {
     }
 }
 
-/// Options of the bridge driver (`-o`), parsed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BridgeOptions {
-    /// `mtu`; absent: the MTU of the uplink.
-    #[serde(default)]
-    pub mtu: Option<u32>,
-    /// `name`: the bridge's interface name; absent: `br-` and the first 12 digits of the id.
-    #[serde(default)]
-    pub bridge_name: Option<IfName>,
-    /// `icc`: whether containers of this network reach each other.
-    #[serde(default = "yes")]
-    pub icc: bool,
-    /// `gateway_mode`, for both families unless the family's own is set.
-    #[serde(default)]
-    pub gateway_mode_ipv4: GatewayMode,
-    #[serde(default)]
-    pub gateway_mode_ipv6: GatewayMode,
-    /// `host_access`: containers may open connections to the host's own ports.
-    #[serde(default)]
-    pub host_access: bool,
-}
-
-impl Default for BridgeOptions {
-    fn default() -> Self {
-        Self {
-            mtu: None,
-            bridge_name: None,
-            icc: true,
-            gateway_mode_ipv4: GatewayMode::Nat,
-            gateway_mode_ipv6: GatewayMode::Nat,
-            host_access: false,
-        }
-    }
-}
-
-/// How packets leave a bridge network (Docker's `gateway_mode_ipv4`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GatewayMode {
-    /// Masqueraded behind the host's address.
-    #[default]
-    Nat,
-    /// Forwarded with the container's own address; other routers need a route.
-    Routed,
-    /// The bridge has no address of the host on it; needs an internal network.
-    Isolated,
-}
-
 /// `SCOPE` of `network ls`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -180,18 +133,6 @@ pub struct NetworkInfo {
     /// Firewalls of others that cut it off.
     #[serde(default)]
     pub obstacles: Vec<Obstacle>,
-}
-
-/// A chain of somebody else's table that stops a network's packets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Obstacle {
-    pub network: NetworkName,
-    /// As nft(8) writes it: `ip`, `ip6`, `inet`.
-    pub family: String,
-    pub table: String,
-    pub chain: String,
-    /// What lets the network through.
-    pub command: String,
 }
 
 /// A subnet of a network, with its counters.

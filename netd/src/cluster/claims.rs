@@ -2,14 +2,17 @@
 //!
 //! All of this blocks for the store's answer, and so is done by whoever asked netd, in the connection's own thread.
 
+use super::between::unpoisoned;
+use super::handle::Cluster;
 use super::schema::{self, Claim, PREFIX, key};
+use super::snapshot::Snapshot;
 use super::snapshot::choose;
-use super::{Cluster, Snapshot, unpoisoned};
+use super::writes::{self, network_key, network_keys, network_newer, network_writes, put};
 use crate::ipam;
 use crate::model::Network;
 use crate::random::{no_random, random};
 use crate::store::shared::{Condition, Record, Write};
-use netd_api::{ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId, Vni};
+use netd_api::{ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, NetworkId, Vni};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -17,57 +20,6 @@ use std::net::IpAddr;
 const TRIES: usize = 32;
 /// VNIs that are chosen by themselves: below are those that people choose.
 const FIRST_VNI: u32 = 4097;
-
-/// Conditions and writes.
-type Txn = (Vec<Condition>, Vec<Write>);
-
-fn put(key: String, value: impl Into<Vec<u8>>) -> Write {
-    Write::Put { key, value: value.into(), lease: None }
-}
-
-/// Where a network's record is.
-pub fn network_key(id: &NetworkId) -> String {
-    key(format_args!("network/{id}"))
-}
-
-/// Takes an address of a network that is there.
-pub fn address(network: &NetworkId, address: IpAddr, node: &NodeId, container: &ContainerId) -> Txn {
-    let claim = Claim { node: node.clone(), container: container.clone() };
-    let at = key(format_args!("address/{network}/{address}"));
-    let when = vec![Condition::Absent(at.clone()), Condition::Present(network_key(network))];
-    let value = serde_json::to_vec(&claim).unwrap_or_default();
-    (when, vec![put(at, value), put(key(format_args!("uses/{network}")), address.to_string())])
-}
-
-fn network_keys(network: &Network) -> [String; 3] {
-    let vni = match &network.driver {
-        DriverSpec::Overlay(options) => options.vni.map_or(0, Vni::number),
-        _ => 0,
-    };
-    [network_key(&network.id), key(format_args!("name/{}", network.name)), key(format_args!("vni/{vni}"))]
-}
-
-/// A network's record, the same whoever writes it.
-fn written(network: &Network) -> Vec<u8> {
-    serde_json::to_vec(&Network { shared: false, ..network.clone() }).unwrap_or_default()
-}
-
-fn network_writes(network: &Network) -> Vec<Write> {
-    let [record, name, vni] = network_keys(network);
-    let id = network.id.as_str();
-    vec![put(record, written(network)), put(name, id), put(vni, id), put(key("epoch"), id)]
-}
-
-/// Writes a network that the store has lost and containers here are on.
-pub fn network_again(network: &Network) -> Txn {
-    (network_keys(network).into_iter().map(Condition::Absent).collect(), network_writes(network))
-}
-
-/// Writes a network in place of an older record of it, if that is still the one of this revision.
-pub fn network_newer(network: &Network, revision: i64) -> Txn {
-    let at = network_key(&network.id);
-    (vec![Condition::Unchanged(at.clone(), revision)], vec![put(at, written(network))])
-}
 
 /// A network of the cluster that has an address which this one would have, too.
 fn overlapping(snapshot: &Snapshot, network: &Network) -> Option<String> {
@@ -155,7 +107,7 @@ impl Cluster {
             };
             unpoisoned!(self.shared.pending.lock()).insert((network.id.clone(), address));
             claimed.taken.push((network.id.clone(), address));
-            let (when, then) = self::address(&network.id, address, node, container);
+            let (when, then) = writes::address(&network.id, address, node, container);
             if self.ask(when, then, what)? {
                 return Ok(Some(address));
             }

@@ -1,9 +1,10 @@
 //! The task that keeps the connection to the store: it registers this host, watches, and brings the store to what this host has.
 
-use super::claims::{network_again, network_key, network_newer};
+use super::between::{Ask, Identity, Own, Said, Shared, Work};
 use super::held::Held;
 use super::schema::{Key, Node, SCHEMA, key, parse_key};
-use super::{Ask, Identity, Own, Said, Shared, Snapshot, Work};
+use super::snapshot::Snapshot;
+use super::writes::{network_again, network_key, network_newer};
 use crate::model::Network;
 use crate::store::shared::{Condition, Connect, Shared as Store, SharedError, Watching, Write};
 use netd_api::NetworkId;
@@ -420,7 +421,7 @@ impl<C: Connect> Client<C> {
                         ));
                     }
                     None => {
-                        let (when, then) = super::claims::address(network, *address, &node, container);
+                        let (when, then) = super::writes::address(network, *address, &node, container);
                         store.txn(when, then).await?;
                     }
                 }

@@ -1,7 +1,7 @@
 //! What a store has forgotten that went back in time (a restored backup), until the hosts have said it again. Pure.
 
-use super::Snapshot;
 use super::schema::{Endpoint, Node};
+use super::snapshot::Snapshot;
 use netd_api::{ContainerId, NetworkId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 

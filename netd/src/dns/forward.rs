@@ -1,6 +1,5 @@
 //! Asking outside: from the host's network namespace, one server after the other, with a cache.
 
-use super::DnsConfig;
 use super::cache::{Cache, Key};
 use super::respond::EDNS_PAYLOAD;
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
@@ -22,6 +21,15 @@ const MAX_SERVERS: usize = 3;
 /// As glibc before 2.26; more cost who mistypes a name seconds.
 const MAX_DOMAINS: usize = 6;
 const PORT: u16 = 53;
+
+/// Where names outside are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct DnsConfig {
+    /// Servers of the configuration file; empty: those of `resolv_conf`.
+    pub upstreams: Vec<SocketAddr>,
+    /// Read again whenever it has changed.
+    pub resolv_conf: PathBuf,
+}
 
 /// Asks resolvers outside.
 #[derive(Debug)]

@@ -16,23 +16,13 @@ pub mod respond;
 pub mod server;
 pub mod zone;
 
+pub use forward::DnsConfig;
 pub use server::Service;
 pub use zone::{Endpoint, View};
 
 use netd_api::{ContainerId, NetworkId};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use zone::Zone;
-
-/// Where names outside are asked for.
-#[derive(Debug, Clone, Default)]
-pub struct DnsConfig {
-    /// Servers of the configuration file; empty: those of `resolv_conf`.
-    pub upstreams: Vec<SocketAddr>,
-    /// Read again whenever it has changed.
-    pub resolv_conf: PathBuf,
-}
 
 /// The names of this host's containers. Clones share them.
 #[derive(Debug, Clone)]

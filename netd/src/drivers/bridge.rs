@@ -12,7 +12,9 @@
 //! Containers of one network meet on the bridge (`icc=false`: isolated ports, no firewall rule involved). Everything else
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
-use super::{Driver, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, reply_routes};
+use super::driver::{
+    Driver, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, reply_routes,
+};
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
 use crate::plan::{Op, Plan};

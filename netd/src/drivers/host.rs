@@ -6,7 +6,7 @@
 //!
 //! Nothing is made; the container is only registered.
 
-use super::Driver;
+use super::driver::Driver;
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::Plan;
 

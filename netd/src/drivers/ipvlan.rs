@@ -10,7 +10,8 @@
 //!
 //! In l3s packets also pass the host's netfilter. `lan` holds the steps, which macvlan has in common.
 
-use super::{Driver, Refusal, lan};
+use super::driver::{Driver, Refusal};
+use super::lan;
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::Plan;
 use netd_api::NetworkCreate;

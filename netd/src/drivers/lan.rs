@@ -1,6 +1,7 @@
 //! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
 
-use super::{Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, shim};
+use super::driver::{Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
+use super::shim;
 use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};

@@ -10,7 +10,8 @@
 //!
 //! No address, port or packet of the host is involved. `lan` holds the steps, which ipvlan has in common.
 
-use super::{Driver, Refusal, lan};
+use super::driver::{Driver, Refusal};
+use super::lan;
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::Plan;
 use netd_api::NetworkCreate;

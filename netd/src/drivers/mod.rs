@@ -4,6 +4,7 @@
 //! goldens in `netd/goldens/`. There is nothing to write for teardown: it replays the journal.
 
 mod bridge;
+mod driver;
 mod host;
 mod ipvlan;
 pub mod lan;
@@ -13,56 +14,12 @@ pub mod overlay;
 mod shim;
 pub mod wireguard;
 
-use crate::model::{Attachment, Facts, Network};
-use crate::plan::{Op, Plan};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netd_api::{DriverSpec, NetworkCreate};
-use std::net::IpAddr;
-
-/// What a link's MTU may be, in bytes: from IPv4's least (RFC 791) to the largest of the kernel's.
-pub const LINK_MTUS: std::ops::RangeInclusive<u32> = 68..=65_535;
-
-/// Bytes that every link must carry for IPv6 (RFC 8200, section 5).
-pub const IPV6_MIN_MTU: u32 = 1280;
+use crate::model::{Facts, Network};
+use crate::plan::Plan;
+use netd_api::DriverSpec;
 
 pub use bridge::{base, proto_number};
-
-/// What a driver knows how to do.
-pub trait Driver {
-    /// Refuses what can't be, before anything is chosen.
-    fn check(&self, _: &NetworkCreate) -> Result<(), Refusal> {
-        Ok(())
-    }
-    /// The MTU that its links would get on this host, in bytes; absent where they take another link's.
-    fn mtu(&self, _: &Network, _: &Facts) -> Option<u32> {
-        None
-    }
-    /// What the network itself needs, once. `mtu`: what its links get, in bytes.
-    fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan;
-    /// What one container on it needs. `mtu`: what the network's links have, in bytes.
-    fn attach(&self, network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan;
-}
-
-/// Why something can't be, and perhaps the way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub why: String,
-    pub hint: Option<String>,
-}
-
-/// Refuses.
-pub fn refusal(why: impl Into<String>, hint: impl Into<Option<String>>) -> Result<(), Refusal> {
-    Err(Refusal { why: why.into(), hint: hint.into() })
-}
-
-/// Refuses an MTU that no link has, or that IPv6 can't live with.
-pub fn check_mtu(mtu: Option<u32>, ipv6: bool) -> Result<(), Refusal> {
-    match mtu {
-        Some(mtu) if !LINK_MTUS.contains(&mtu) => refusal("the MTU must lie between 68 and 65535", None),
-        Some(mtu) if ipv6 && mtu < IPV6_MIN_MTU => refusal("IPv6 needs an MTU of 1280 or more (RFC 8200)", None),
-        _ => Ok(()),
-    }
-}
+pub use driver::*;
 
 /// A network's plan and MTU on a host that has nothing of it yet.
 pub fn fresh(network: &Network, facts: &Facts) -> Plan {
@@ -79,45 +36,5 @@ pub fn of(spec: &DriverSpec) -> &'static dyn Driver {
         DriverSpec::Overlay(_) => &overlay::Overlay,
         DriverSpec::Host => &host::Host,
         DriverSpec::None => &none::None,
-    }
-}
-
-/// What the user set for the container's end, before it has addresses: some keys matter to these.
-pub fn endpoint_sysctls(plan: &mut Plan, attachment: &Attachment) {
-    for (key, value) in &attachment.sysctls {
-        let step = Op::Sysctl { key: key.clone(), value: value.clone(), undo: None };
-        plan.container(step, "asked for");
-    }
-}
-
-/// Answers of published ports, where another attachment carries the default route: they leave as they came, or the client would
-/// hear from a stranger.
-pub fn reply_routes(plan: &mut Plan, attachment: &Attachment) {
-    let a = attachment;
-    if a.ports.is_empty() {
-        return;
-    }
-    for gateway in a.gateways.iter().filter(|g| !a.default_via.contains(g) && !g.is_unspecified()) {
-        for address in a.addresses.iter().filter(|n| n.addr().is_ipv4() == gateway.is_ipv4()) {
-            let step = Op::ReplyRoute { address: *address, via: *gateway, link: a.ifname.clone() };
-            plan.container(step, "answers of published ports leave as they came");
-        }
-    }
-}
-
-/// The default routes of an attachment: also by themselves, for when another one carried them before.
-pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
-    let link = &attachment.ifname;
-    for gateway in &attachment.default_via {
-        let via = Some(*gateway).filter(|gateway| !gateway.is_unspecified());
-        if let Some(gateway) = via.filter(|gateway| !attachment.addresses.iter().any(|net| net.contains(gateway))) {
-            let step = Op::Route { to: IpNet::from(gateway), via: None, link: link.clone() };
-            plan.container(step, "the gateway lies outside the subnet");
-        }
-        let to = match gateway {
-            IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
-            IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
-        };
-        plan.container(Op::Route { to, via, link: link.clone() }, "the way out");
     }
 }

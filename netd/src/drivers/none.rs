@@ -6,7 +6,7 @@
 //!
 //! The namespace comes with loopback up, so nothing is left to do.
 
-use super::Driver;
+use super::driver::Driver;
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::Plan;
 

@@ -19,7 +19,8 @@
 //! changes no VXLAN link.
 
 use super::bridge::Bridge;
-use super::{Driver, IPV6_MIN_MTU, Refusal, wireguard};
+use super::driver::{Driver, IPV6_MIN_MTU, Refusal};
+use super::wireguard;
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Peers, Vtep};
 use crate::plan::{Op, Plan};

@@ -243,6 +243,7 @@ fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
 pub fn deletes_ours(kind: u16, payload: &[u8]) -> bool {
     use super::nft_encode::{DELCHAIN, DELRULE, DELSET, DELSETELEM};
     let deletion = [DELTABLE, DELCHAIN, DELRULE, DELSET, DELSETELEM].contains(&kind);
-    let table = super::netlink::attributes(payload.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == NFTA_TABLE_NAME);
+    let table =
+        super::netlink::attributes(payload.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == NFTA_TABLE_NAME);
     deletion && payload.first() == Some(&INET) && table.is_some_and(|(_, name)| name == b"rcr\0")
 }

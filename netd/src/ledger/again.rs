@@ -2,24 +2,13 @@
 //! entry, as the next start does, too: a crash in between leaves nothing that is not found.
 
 use super::Ledger;
+use super::dying::{Dying, GRACE};
 use crate::firewall::Element;
 use crate::kernel::{self, ApplyError, Journal, KernelError};
 use crate::plan::{Op, Outcome, Plan, missing};
 use netd_api::{ContainerId, IfName};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
-
-/// How long a namespace that goes away may take to take its links along.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// A veth whose namespace is going away and takes it along; if it doesn't, it is deleted. After a crash it belongs to nothing that is
-/// known, and goes with [`Ledger::sweep`].
-pub(super) struct Dying {
-    link: IfName,
-    alias: String,
-    of: ContainerId,
-    due: Instant,
-}
+use std::time::Instant;
 
 /// Why a repair failed.
 #[derive(Debug, thiserror::Error)]

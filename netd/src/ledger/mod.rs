@@ -14,6 +14,7 @@
 mod again;
 mod bring;
 mod debts;
+mod dying;
 mod look;
 mod pay;
 
@@ -34,7 +35,7 @@ pub struct Ledger {
     kernel: Kernel,
     log: Log,
     debts: Debts,
-    dying: Vec<again::Dying>,
+    dying: Vec<dying::Dying>,
 }
 
 /// What could not be done.

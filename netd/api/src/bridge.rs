@@ -1,0 +1,57 @@
+//! Options of networks that have a bridge.
+
+use crate::IfName;
+use serde::{Deserialize, Serialize};
+
+/// Options of the bridge driver (`-o`), parsed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BridgeOptions {
+    /// `mtu`; absent: the MTU of the uplink.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// `name`: the bridge's interface name; absent: `br-` and the first 12 digits of the id.
+    #[serde(default)]
+    pub bridge_name: Option<IfName>,
+    /// `icc`: whether containers of this network reach each other.
+    #[serde(default = "yes")]
+    pub icc: bool,
+    /// `gateway_mode`, for both families unless the family's own is set.
+    #[serde(default)]
+    pub gateway_mode_ipv4: GatewayMode,
+    #[serde(default)]
+    pub gateway_mode_ipv6: GatewayMode,
+    /// `host_access`: containers may open connections to the host's own ports.
+    #[serde(default)]
+    pub host_access: bool,
+}
+
+impl Default for BridgeOptions {
+    fn default() -> Self {
+        Self {
+            mtu: None,
+            bridge_name: None,
+            icc: true,
+            gateway_mode_ipv4: GatewayMode::Nat,
+            gateway_mode_ipv6: GatewayMode::Nat,
+            host_access: false,
+        }
+    }
+}
+
+/// How packets leave a bridge network (Docker's `gateway_mode_ipv4`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayMode {
+    /// Masqueraded behind the host's address.
+    #[default]
+    Nat,
+    /// Forwarded with the container's own address; other routers need a route.
+    Routed,
+    /// The bridge has no address of the host on it; needs an internal network.
+    Isolated,
+}
+
+fn yes() -> bool {
+    true
+}

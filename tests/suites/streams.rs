@@ -56,8 +56,9 @@ fn nothing_that_the_caller_has_open_reaches_the_container() {
     ] {
         // The file that `>>file` appends to: opened anew it could be read, and cut off.
         let file = File::options().append(true).open(&path).unwrap();
-        let script =
-            "cat /proc/self/fd/1 /proc/self/fd/2 2>/dev/null & sleep 0.2; : 2>/dev/null >/proc/self/fd/1; echo end";
+        // It goes before the end: where the stream is a pipe, it would take that out again.
+        let script = "cat /proc/self/fd/1 /proc/self/fd/2 2>/dev/null & sleep 0.2; kill $!; wait; \
+                      : 2>/dev/null >/proc/self/fd/1; echo end";
         let mut command = host.command(args);
         command
             .args(["sh", "-c", script])

@@ -95,12 +95,15 @@ mod tests {
             std::fs::create_dir(&folder).unwrap();
             let own = folder.clone();
             let writer = std::thread::spawn(move || {
-                let (mut n, until) = (0, Instant::now() + Duration::from_millis(50));
-                while Instant::now() < until {
-                    n += 1;
+                for n in 0..3000 {
                     let _ = std::fs::write(own.join(format!("state{n}")), "{}");
                 }
             });
+            let until = Instant::now() + Duration::from_secs(10);
+            while !folder.join("state50").exists() {
+                assert!(Instant::now() < until, "the writer has not begun");
+                std::thread::yield_now();
+            }
             let removed = remove_folder(&folder);
             writer.join().unwrap();
             removed.unwrap();

@@ -4,6 +4,7 @@ pub mod argv;
 pub mod attachment;
 pub mod container;
 pub mod devices;
+mod format;
 pub mod image;
 pub mod mounts;
 pub mod network;
@@ -13,6 +14,7 @@ pub mod value;
 pub mod volume;
 
 use clap::{Args, Parser, Subcommand};
+pub use format::FormatArgs;
 use std::path::PathBuf;
 
 /// Run containers with networking built in.
@@ -90,18 +92,4 @@ pub enum Command {
     /// Show this host as rcr sees it
     #[command(after_help = "Example: rcr info --format json")]
     Info(FormatArgs),
-}
-
-/// `--format`.
-#[derive(Debug, Clone, Args)]
-pub struct FormatArgs {
-    /// `json`: one object per line
-    #[arg(long, value_name = "FORMAT", value_parser = ["json", "table"])]
-    pub format: Option<String>,
-}
-
-impl FormatArgs {
-    pub fn is_json(&self) -> bool {
-        self.format.as_deref() == Some("json")
-    }
 }

@@ -1,7 +1,7 @@
 //! `load`, `save`, `history`.
 
-use super::table;
 use crate::cli::image::{HistoryArgs, LoadArgs, SaveArgs};
+use crate::term::table;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::images::{self, store};
 use rcr_engine::instance::Instance;
@@ -19,7 +19,7 @@ const BUFFER: usize = 256 << 10;
 pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
     let shown = args.input.as_ref().map_or_else(|| "stdin".to_owned(), |path| format!("`{}`", path.display()));
     let doing = || format!("cannot load {shown}");
-    let platform = super::registry::platform(args.platform.as_deref())?;
+    let platform = crate::flags::text::platform(args.platform.as_deref())?;
     let threads = instance.config.images.parallel;
     let store = store(instance)?;
     let loaded = match &args.input {

@@ -1,12 +1,11 @@
 //! `exec`: connects our standard streams to the program's.
 
-use super::attach::unwritten;
-use super::create::user_environment;
-use super::signal::{self, Insistence, Signals};
-use super::sink::{CHUNK, Sink};
-use super::terminal::{self, DetachKeys, RawMode};
 use crate::cli::container::ExecArgs;
 use crate::cli::value;
+use crate::flags::container::user_environment;
+use crate::term::signal::{self, Insistence, Signals};
+use crate::term::sink::{CHUNK, Sink, unwritten};
+use crate::term::terminal::{self, DetachKeys, RawMode};
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::exec::{self, Exec, Executed, Process};
 use rcr_engine::instance::Instance;

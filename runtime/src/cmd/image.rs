@@ -1,9 +1,11 @@
 //! `image …`, `images`, `rmi`.
 
-use super::progress::Progress;
-use super::{archive, inspect, registry, table};
+use super::each::print_found;
+use super::{archive, registry};
 use crate::cli::image::{CheckArgs, ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
 use crate::cli::value;
+use crate::term::progress::Progress;
+use crate::term::table;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::images::{self, Containers, store};
 use rcr_engine::instance::Instance;
@@ -18,7 +20,7 @@ pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
     match command {
         ImageCommand::Transfer(command) => transfer(instance, command),
         ImageCommand::Ls(args) => list(instance, &args),
-        ImageCommand::Inspect(args) => inspect::print(&args.images, false, |name| describe(instance, name)),
+        ImageCommand::Inspect(args) => print_found(&args.images, false, |name| describe(instance, name)),
         ImageCommand::Rm(args) => remove(instance, &args),
         ImageCommand::Prune(args) => prune(instance, &args),
         ImageCommand::Check(args) => check(instance, &args),
@@ -218,7 +220,7 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
 /// `rcr image prune`.
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
     let which = if args.all { "images that no container stands on" } else { "images without a name" };
-    if !args.force && !super::confirm(&format!("this will remove all {which}"))? {
+    if !args.force && !crate::term::ask::confirm(&format!("this will remove all {which}"))? {
         return Ok(0);
     }
     let pruned = store(instance)?.prune(args.all, &Containers::of(instance, false)?)?;

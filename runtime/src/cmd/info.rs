@@ -1,8 +1,8 @@
 //! `version`, `info`.
 
 use super::network::obstacle;
-use super::table;
 use crate::cli::FormatArgs;
+use crate::term::table;
 use rcr_base::Outcome;
 use rcr_engine::bundle::CgroupKind;
 use rcr_engine::info;

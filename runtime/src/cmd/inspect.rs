@@ -1,6 +1,7 @@
 //! `inspect`, of whatever has the name.
 
-use super::{image, network, table, volume};
+use super::each::print_found;
+use super::{image, network, volume};
 use crate::cli::container::InspectArgs;
 use netd_api::SandboxInfo;
 use rcr_base::{Error, Kind, Outcome};
@@ -11,33 +12,12 @@ use serde_json::{Value, json};
 
 /// `rcr inspect`.
 pub fn inspect(instance: &Instance, args: &InspectArgs) -> Outcome<i32> {
-    print(&args.names, args.format.is_json(), |name| any(instance, name, args.kind.as_deref()))
+    print_found(&args.names, args.format.is_json(), |name| any(instance, name, args.kind.as_deref()))
 }
 
 /// `rcr container inspect`.
 pub fn containers(instance: &Instance, names: &[String]) -> Outcome<i32> {
-    print(names, false, |name| container(instance, name))
-}
-
-/// Prints what could be found as one list, and reports the rest.
-pub fn print(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<Value>) -> Outcome<i32> {
-    let mut code = 0;
-    let mut found = Vec::new();
-    for name in names {
-        match find(name) {
-            Ok(value) => found.push(value),
-            Err(failure) => {
-                crate::report::print(&failure);
-                code = 1;
-            }
-        }
-    }
-    if lines {
-        found.iter().for_each(table::print_json);
-    } else {
-        table::print_pretty(&found);
-    }
-    Ok(code)
+    print_found(names, false, |name| container(instance, name))
 }
 
 fn could_be_an_id(name: &str) -> bool {

@@ -1,30 +1,20 @@
 //! One file per verb, or per family of verbs that share their work.
 
 mod archive;
-mod attach;
-mod create;
+mod each;
 mod exec;
 mod image;
 mod info;
 mod inspect;
-mod lan_options;
 mod logs;
-mod mounts;
 mod network;
-mod network_flags;
 mod network_update;
 mod node;
-mod overlay_options;
-mod progress;
 mod ps;
 mod registry;
 mod run;
-mod signal;
-mod sink;
 mod stop;
 mod system;
-mod table;
-mod terminal;
 mod volume;
 
 use crate::cli::container::{ContainerCommand, ContainerGroup};
@@ -96,33 +86,4 @@ fn instance(cli: &Cli) -> Outcome<Instance> {
         None => rcr_base::Config::default(),
     };
     Ok(Instance { dirs, config_file, config })
-}
-
-/// Does something to each of several objects; prints the name of each that it was done to, reports each that it was not.
-fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
-    let mut code = 0;
-    for name in names {
-        match act(name) {
-            Ok(()) => println!("{name}"),
-            Err(failure) => {
-                crate::report::print(&failure);
-                code = 1;
-            }
-        }
-    }
-    code
-}
-
-/// Asks before something that can't be taken back. Where nobody can answer, the answer is no.
-fn confirm(what: &str) -> Outcome<bool> {
-    use std::io::Write;
-    let mut err = std::io::stderr();
-    let _ = write!(err, "warning: {what}\nAre you sure you want to continue? [y/N] ");
-    let _ = err.flush();
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).doing(|| "cannot read the answer")?;
-    if !line.ends_with('\n') {
-        let _ = writeln!(err);
-    }
-    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

@@ -1,23 +1,23 @@
 //! `network …`.
 
-use super::{each, inspect, lan_options, network_update, overlay_options, table};
+use super::each::{each, print_found};
+use super::network_update;
 use crate::cli::container::PruneArgs;
 use crate::cli::network::{
-    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs, SubnetArgs,
+    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, RemoveArgs,
 };
 use crate::cli::{attachment as endpoint, value};
-use ipnet::IpNet;
+use crate::flags::network as flags;
+use crate::flags::text::parse;
+use crate::term::table;
 use netd_api::{
-    AttachmentRequest, BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, NetnsSource, NetworkCreate,
-    NetworkInfo, NetworkName, SandboxRequest, Scope, SubnetRequest,
+    AttachmentRequest, ContainerId, NetnsSource, NetworkCreate, NetworkInfo, NetworkName, SandboxRequest, Scope,
 };
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;
 use rcr_engine::networks::{self, Changed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::str::FromStr;
 
 /// `rcr network …`.
 pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
@@ -40,15 +40,6 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-pub(super) fn parse<T: FromStr>(flag: &str, text: &str) -> Outcome<T>
-where
-    T::Err: std::fmt::Display,
-{
-    text.parse().map_err(|e: T::Err| {
-        Error::new(Kind::Invalid, format!("cannot understand `{flag} {text}`")).caused_by(e.to_string())
-    })
-}
-
 fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
     let labels = args
         .label
@@ -60,8 +51,8 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
             Error::new(Kind::Invalid, format!("cannot use `{}` as a network name", args.name))
                 .caused_by(format!("it {}", e.why))
         })?,
-        driver: with_ipam(driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
-        subnets: subnets(&args.subnets, matches!(args.driver.as_str(), "bridge" | "overlay"))?,
+        driver: flags::with_ipam(flags::driver(&args.driver, &args.opt)?, &args.ipam_driver)?,
+        subnets: flags::subnets(&args.subnets, matches!(args.driver.as_str(), "bridge" | "overlay"))?,
         ipv6: args.ipv6,
         ipv4: args.ipv4,
         internal: args.internal,
@@ -75,139 +66,6 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         Changed::Plan(text) => print!("{text}"),
     }
     Ok(0)
-}
-
-fn driver(name: &str, options: &[String]) -> Outcome<DriverSpec> {
-    const KNOWN: [&str; 6] = ["bridge", "overlay", "macvlan", "ipvlan", "host", "none"];
-    match name {
-        "bridge" => Ok(DriverSpec::Bridge(bridge_options(options)?)),
-        "overlay" => Ok(DriverSpec::Overlay(overlay_options::overlay(options)?)),
-        "macvlan" => Ok(DriverSpec::Macvlan(lan_options::macvlan(options)?)),
-        "ipvlan" => Ok(DriverSpec::Ipvlan(lan_options::ipvlan(options)?)),
-        // As with Docker there is one of each, from the start.
-        "host" | "none" | "null" => {
-            Err(Error::new(Kind::Invalid, format!("only one network of driver `{name}` can exist"))
-                .hint(format!("it exists already: `--network {}`", if name == "null" { "none" } else { name })))
-        }
-        _ => Err(Error::new(Kind::Invalid, format!("unknown network driver `{name}`{}", value::nearest(name, &KNOWN)))),
-    }
-}
-
-/// `--ipam-driver`.
-fn with_ipam(mut driver: DriverSpec, ipam: &str) -> Outcome<DriverSpec> {
-    match (&mut driver, ipam) {
-        (DriverSpec::Macvlan(options), "dhcp") => options.lan.dhcp = true,
-        (DriverSpec::Ipvlan(options), "dhcp") => options.lan.dhcp = true,
-        (other, "dhcp") => {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("`--ipam-driver dhcp` can't give addresses of a {} network", other.name()),
-            )
-            .caused_by("its containers are in no LAN with a server")
-            .hint("`-d macvlan -o parent=LINK --ipam-driver dhcp` puts them into one"));
-        }
-        _ => {}
-    }
-    Ok(driver)
-}
-
-/// `-o key=value`, under our names and Docker's.
-fn bridge_options(options: &[String]) -> Outcome<BridgeOptions> {
-    let mut all = BridgeOptions::default();
-    for option in options {
-        let (key, value) = option.split_once('=').unwrap_or((option, "true"));
-        let wrong =
-            |why: &str| Error::new(Kind::Invalid, format!("cannot understand `-o {option}`")).caused_by(why.to_owned());
-        let yes = || match value {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            _ => Err(wrong("neither true nor false")),
-        };
-        let mode = || match value {
-            "nat" => Ok(GatewayMode::Nat),
-            "routed" => Ok(GatewayMode::Routed),
-            "isolated" => Ok(GatewayMode::Isolated),
-            _ => Err(wrong("known modes are nat, routed, isolated")),
-        };
-        match key {
-            "mtu" | "com.docker.network.driver.mtu" => {
-                let mtu = value.parse::<u32>().ok().filter(|mtu| (68..=65_535).contains(mtu));
-                all.mtu = Some(mtu.ok_or_else(|| wrong("an MTU lies between 68 and 65535"))?);
-            }
-            "name" | "com.docker.network.bridge.name" => {
-                all.bridge_name = Some(value.parse::<IfName>().map_err(|e| wrong(e.why))?);
-            }
-            "icc" | "com.docker.network.bridge.enable_icc" => all.icc = yes()?,
-            "host_access" => all.host_access = yes()?,
-            "gateway_mode" => (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode()?, mode()?),
-            "gateway_mode_ipv4" | "com.docker.network.bridge.gateway_mode_ipv4" => all.gateway_mode_ipv4 = mode()?,
-            "gateway_mode_ipv6" | "com.docker.network.bridge.gateway_mode_ipv6" => all.gateway_mode_ipv6 = mode()?,
-            "com.docker.network.bridge.enable_ip_masquerade" => {
-                let mode = if yes()? { GatewayMode::Nat } else { GatewayMode::Routed };
-                (all.gateway_mode_ipv4, all.gateway_mode_ipv6) = (mode, mode);
-            }
-            _ => {
-                let known =
-                    ["mtu", "name", "icc", "host_access", "gateway_mode", "gateway_mode_ipv4", "gateway_mode_ipv6"];
-                return Err(Error::new(
-                    Kind::Invalid,
-                    format!("the bridge driver has no option `{key}`{}", value::nearest(key, &known)),
-                ));
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// Puts each gateway, range and auxiliary address with the subnet that it lies in.
-pub(super) fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequest>> {
-    let mut all = Vec::new();
-    for text in &args.subnet {
-        let subnet: IpNet = parse("--subnet", text)?;
-        if subnet.trunc() != subnet {
-            return Err(Error::new(Kind::Invalid, format!("cannot use `--subnet {text}`"))
-                .caused_by("it has bits set beyond its prefix")
-                .hint(format!("did you mean {}?", subnet.trunc())));
-        }
-        let (ip_range, aux_addresses) = (None, BTreeMap::new());
-        all.push(SubnetRequest { subnet, gateway: None, no_gateway: false, ip_range, aux_addresses });
-    }
-    let outside = |flag: &str, text: &str| {
-        Error::new(Kind::Invalid, format!("cannot use `{flag} {text}`"))
-            .caused_by("it lies in none of the subnets")
-            .hint("name its subnet with --subnet")
-    };
-    for text in &args.gateway {
-        if text == "none" {
-            all.iter_mut().for_each(|s| s.no_gateway = true);
-            continue;
-        }
-        let gateway: IpAddr = parse("--gateway", text)?;
-        let inside = all.iter().position(|s| s.subnet.contains(&gateway));
-        // A router of the LAN may lie outside the containers' subnet; a bridge carries its gateway itself.
-        let same = |s: &SubnetRequest| s.gateway.is_none() && s.subnet.addr().is_ipv4() == gateway.is_ipv4();
-        let at = inside.or_else(|| if bridge { None } else { all.iter().position(same) });
-        let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", text))?;
-        if subnet.gateway.replace(gateway).is_some() {
-            return Err(Error::new(Kind::Invalid, format!("the subnet `{}` has two gateways", subnet.subnet)));
-        }
-    }
-    for text in &args.ip_range {
-        let range: IpNet = parse("--ip-range", text)?;
-        let subnet = all.iter_mut().find(|s| s.subnet.contains(&range)).ok_or_else(|| outside("--ip-range", text))?;
-        subnet.ip_range = Some(range);
-    }
-    for text in &args.aux_address {
-        let (name, address) = text.split_once('=').ok_or_else(|| {
-            Error::new(Kind::Invalid, format!("cannot understand `--aux-address {text}`"))
-                .caused_by("expected name=address")
-        })?;
-        let address: IpAddr = parse("--aux-address", address)?;
-        let subnet =
-            all.iter_mut().find(|s| s.subnet.contains(&address)).ok_or_else(|| outside("--aux-address", text))?;
-        subnet.aux_addresses.insert(name.to_owned(), address);
-    }
-    Ok(all)
 }
 
 fn scope(scope: Scope) -> &'static str {
@@ -266,7 +124,7 @@ fn matches_filter(info: &NetworkInfo, key: &str, value: &str) -> bool {
 }
 
 fn inspect_networks(instance: &Instance, args: &NetworksArgs) -> Outcome<i32> {
-    inspect::print(&args.networks, args.format.is_json(), |name| describe(instance, name))
+    print_found(&args.networks, args.format.is_json(), |name| describe(instance, name))
 }
 
 /// For `inspect`: Docker's form.
@@ -320,7 +178,7 @@ fn remove(instance: &Instance, name: &str, args: &RemoveArgs) -> Outcome<()> {
 }
 
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    if !args.force && !super::confirm("this will remove all networks that no container uses")? {
+    if !args.force && !crate::term::ask::confirm("this will remove all networks that no container uses")? {
         return Ok(0);
     }
     networks::prune(instance, |name| println!("{name}"))?;

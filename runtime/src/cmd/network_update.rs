@@ -1,8 +1,9 @@
 //! `network update`.
 
-use super::network::{parse, subnets};
 use crate::cli::network::UpdateArgs;
 use crate::cli::value;
+use crate::flags::network::subnets;
+use crate::flags::text::parse;
 use netd_api::{DriverSpec, NetworkChange, NetworkInfo};
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;

@@ -1,7 +1,8 @@
 //! `node ls`, `node rm`, `node rekey`.
 
-use super::{each, table};
+use super::each::each;
 use crate::cli::node::{NodeCommand, RekeyArgs};
+use crate::term::table;
 use netd_api::{KeyInfo, NodeInfo, NodeState};
 use rcr_base::Outcome;
 use rcr_engine::instance::Instance;

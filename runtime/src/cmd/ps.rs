@@ -1,8 +1,8 @@
 //! `ps`, `port`.
 
-use super::table;
 use crate::cli::container::{PortArgs, PsArgs};
 use crate::cli::value;
+use crate::term::table;
 use netd_api::{ContainerId, PublishedPort, SandboxInfo};
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;

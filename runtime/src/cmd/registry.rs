@@ -1,14 +1,15 @@
 //! `pull`, `push`, `login`, `logout`.
 
-use super::progress::Progress;
-use super::terminal::RawMode;
 use crate::cli::image::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
+use crate::flags::text;
 use crate::report;
+use crate::term::progress::Progress;
+use crate::term::terminal::RawMode;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::images::{self, Fetch};
 use rcr_engine::instance::Instance;
 use rcr_images::Reference;
-use rcr_images::remote::{self, Platform};
+use rcr_images::remote::{self};
 use std::io::{self, IsTerminal, Read, Write};
 
 /// What keys send that mean something else than themselves.
@@ -20,18 +21,10 @@ mod key {
     pub const QUIT: u8 = 0x1c;
     pub const DELETE: u8 = 0x7f;
 }
-pub fn platform(text: Option<&str>) -> Outcome<Option<Platform>> {
-    let parse = |text: &str| {
-        let parsed = text.parse::<Platform>();
-        parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--platform {text}`")).caused_by(why))
-    };
-    text.map(parse).transpose()
-}
-
 /// `rcr pull`.
 pub fn pull(instance: &Instance, args: &PullArgs) -> Outcome<i32> {
     let name: Reference = args.name.parse()?;
-    let platform = platform(args.platform.as_deref())?;
+    let platform = text::platform(args.platform.as_deref())?;
     if !args.quiet {
         println!("{}: Pulling from {}", name.target(), shown_path(&name));
     }

@@ -1,11 +1,13 @@
 //! `run`, `create`, `start`, `attach`.
 
-use super::attach::{self, Attachment};
-use super::progress::Progress;
-use super::{create as flags, signal, terminal};
 use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
 use crate::cli::value;
+use crate::flags::container as flags;
 use crate::report::{self, warn};
+use crate::term::progress::Progress;
+use crate::term::relay::{self, Attachment};
+use crate::term::signal;
+use crate::term::terminal;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::config::{Config, NetworkMode};
 use rcr_engine::create;
@@ -92,7 +94,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         println!("{}", config.id);
         return Ok(0);
     };
-    let code = attach::relay(Attachment {
+    let code = relay::relay(Attachment {
         stream,
         signals,
         stdin: config.process.stdin,
@@ -100,7 +102,7 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         detach_keys: keys,
         sig_proxy: args.sig_proxy && !config.process.terminal,
     })?;
-    if let (attach::End::Exited(_), true) = (&code, config.network.mode != NetworkMode::Host) {
+    if let (relay::End::Exited(_), true) = (&code, config.network.mode != NetworkMode::Host) {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
         network::release_own(instance, &config)?;
     }
@@ -120,7 +122,7 @@ fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
 /// `rcr start`.
 pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     if !args.attach && !args.interactive {
-        return Ok(super::each(&args.names, |name| start_one(instance, name)));
+        return Ok(super::each::each(&args.names, |name| start_one(instance, name)));
     }
     let [name] = args.names.as_slice() else {
         return Err(Error::new(Kind::Invalid, "only one container can be started attached"));
@@ -131,7 +133,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     let started = start::start_attached(instance, &mut container, here(true), args.interactive)?;
     warn_obstacles(&started);
     let Some(stream) = started.attached else { return Ok(0) };
-    let end = attach::relay(Attachment {
+    let end = relay::relay(Attachment {
         stream,
         signals,
         stdin: args.interactive && container.config.process.stdin,
@@ -139,7 +141,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
         detach_keys: keys,
         sig_proxy: !container.config.process.terminal,
     })?;
-    if let attach::End::Exited(_) = end {
+    if let relay::End::Exited(_) = end {
         network::release_own(instance, &container.config)?;
     }
     Ok(end.code())
@@ -158,7 +160,7 @@ pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
     let stdin = process.stdin && !args.no_stdin;
     let signals = signal::Signals::block()?;
     let stream = monitor::attach(instance, &container, stdin)?;
-    let end = attach::relay(Attachment {
+    let end = relay::relay(Attachment {
         stream,
         signals,
         stdin,

@@ -1,6 +1,7 @@
 //! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`, `container prune`.
 
-use super::{each, run};
+use super::each::each;
+use super::run;
 use crate::cli::container::{KillArgs, NamesArgs, PruneArgs, RenameArgs, RmArgs, StopArgs};
 use crate::cli::value;
 use crate::report;
@@ -97,7 +98,7 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
 
 /// `rcr container prune`.
 pub fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    if !args.force && !super::confirm("this will remove all containers that do not run")? {
+    if !args.force && !crate::term::ask::confirm("this will remove all containers that do not run")? {
         return Ok(0);
     }
     remove::prune(instance, |id| println!("{id}"))?;

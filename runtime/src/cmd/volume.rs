@@ -1,7 +1,8 @@
 //! `volume`.
 
-use super::{each, inspect, table};
+use super::each::{each, print_found};
 use crate::cli::volume::{ListArgs, VolumeCommand};
+use crate::term::table;
 use rcr_base::Outcome;
 use rcr_engine::instance::Instance;
 use rcr_engine::volumes;
@@ -16,7 +17,7 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
             Ok(0)
         }
         VolumeCommand::Ls(args) => list(instance, &args),
-        VolumeCommand::Inspect { names } => inspect::print(&names, false, |name| describe(instance, name)),
+        VolumeCommand::Inspect { names } => print_found(&names, false, |name| describe(instance, name)),
         VolumeCommand::Rm { names } => Ok(each(&names, |name| volumes::remove(instance, name))),
     }
 }

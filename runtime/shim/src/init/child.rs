@@ -6,6 +6,7 @@ use super::compiled::{CompiledOp, CompiledPlan, CompiledProcess, FIRST_FOLDER, T
 use super::creds;
 use super::handshake::{self, Failure, Stage};
 use super::mounts;
+use super::open;
 use super::resolve::{self, Last};
 use super::user;
 use crate::sys::{clone, exec, fd, keyring, mount, seccomp, signal};
@@ -144,8 +145,8 @@ fn open_terminal(
     size: Option<(u16, u16)>,
 ) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let master = mounts::open_in(root, c"dev/pts/ptmx", flags, ResolveFlags::NO_SYMLINKS)?;
-    if rustix::fs::fstatfs(&master).map_err(errno)?.f_type != mounts::DEVPTS_MAGIC {
+    let master = open::open_in(root, c"dev/pts/ptmx", flags, ResolveFlags::NO_SYMLINKS)?;
+    if rustix::fs::fstatfs(&master).map_err(errno)?.f_type != open::DEVPTS_MAGIC {
         return Err(Errno::ENOTTY);
     }
     rustix::pty::unlockpt(&master).map_err(errno)?;

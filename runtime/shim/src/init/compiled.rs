@@ -3,7 +3,7 @@
 use super::plan::{
     BindOn, CapMasks, DEFAULT_PATH, Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan,
 };
-use super::user::Buffers;
+use super::user::{Buffers, CompiledIdentity};
 use crate::sys::exec::CStrings;
 use std::ffi::{CString, NulError};
 use std::path::Path;
@@ -63,11 +63,6 @@ pub enum CompiledOp {
     Sysctl { path: CString, value: Vec<u8> },
     Mask { path: CString },
     ReadOnly { path: CString },
-}
-
-pub enum CompiledIdentity {
-    Id(u32),
-    Name(Vec<u8>),
 }
 
 pub struct CompiledProcess {

@@ -6,6 +6,7 @@ pub mod compiled;
 pub mod creds;
 pub mod handshake;
 pub mod mounts;
+mod open;
 pub mod plan;
 pub mod resolve;
 pub mod user;

@@ -2,6 +2,7 @@
 //! on, so that nothing can be swapped in between. Allocates nothing.
 
 use super::compiled::{CompiledOp, Target};
+use super::open::{PROC_MAGIC, in_parent, open_in};
 use super::plan::BindOn;
 use super::resolve::{self, Last};
 use crate::sys::mount as attr;
@@ -11,10 +12,6 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// statfs(2) magic of procfs and devpts (uapi/linux/magic.h).
-pub const PROC_MAGIC: i64 = 0x9fa0;
-pub const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// Runs one step.
 pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
@@ -59,18 +56,6 @@ pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
         CompiledOp::Sysctl { path, value } => write_sysctl(root, path, value),
         CompiledOp::Mask { path } => mask(root, path),
         CompiledOp::ReadOnly { path } => read_only(root, path),
-    }
-}
-
-/// Opens a path below the root; symlinks stay inside it, magic links are refused.
-pub fn open_in(root: BorrowedFd, path: &CStr, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
-    loop {
-        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | resolve;
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
-            // EAGAIN: a rename raced with the resolution (openat2(2)).
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => continue,
-            other => return other.map_err(errno),
-        }
     }
 }
 
@@ -125,28 +110,6 @@ fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
         rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644)).map(drop)
     })?;
     open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve)
-}
-
-/// Calls `act` with the opened parent folder and the last name of `path`, copied to the stack.
-pub fn in_parent(
-    root: BorrowedFd,
-    path: &CStr,
-    act: impl FnOnce(BorrowedFd, &CStr) -> rustix::io::Result<()>,
-) -> Result<(), Errno> {
-    let bytes = path.to_bytes();
-    let (parent, name_at) = match bytes.iter().rposition(|b| *b == b'/') {
-        Some(at) => (&bytes[..at], at + 1),
-        None => (&b"."[..], 0),
-    };
-    let mut buffer = [0u8; libc::PATH_MAX as usize];
-    if parent.len() >= buffer.len() {
-        return Err(Errno::ENAMETOOLONG);
-    }
-    buffer[..parent.len()].copy_from_slice(parent);
-    let parent = CStr::from_bytes_until_nul(&buffer).map_err(|_| Errno::EINVAL)?;
-    let dir = open_in(root, parent, OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::empty())?;
-    let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[name_at..]).map_err(|_| Errno::EINVAL)?;
-    act(dir.as_fd(), name).map_err(errno)
 }
 
 /// A new, not yet attached mount.

@@ -3,7 +3,7 @@
 //!
 //! Nothing here allocates: this runs in the container's child. No link leads out of the root, and none of procfs is followed.
 
-use super::mounts::{PROC_MAGIC, in_parent, open_in};
+use super::open::{PROC_MAGIC, in_parent, open_in};
 use nix::errno::Errno;
 use rcr_base::errno;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};

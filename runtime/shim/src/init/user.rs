@@ -1,6 +1,5 @@
 //! Looking a user up in the container's own `/etc/passwd` and `/etc/group`, in buffers that were allocated beforehand.
 
-use super::compiled::CompiledIdentity;
 use super::handshake::{Failure, Stage};
 use nix::errno::Errno;
 use rustix::fs::{FileType, Gid, Mode, OFlags};
@@ -10,6 +9,12 @@ use std::ffi::CStr;
 pub const MAX_FILE: usize = 1 << 20;
 /// The kernel takes more (NGROUPS_MAX is 65536), no honest file needs them.
 pub const MAX_GROUPS: usize = 1024;
+
+/// A user or a group to look for.
+pub enum CompiledIdentity {
+    Id(u32),
+    Name(Vec<u8>),
+}
 
 /// Room for one file and the groups, allocated before the clone.
 pub struct Buffers {

@@ -1,13 +1,13 @@
 //! `-v`, `--mount` and `--tmpfs` → what a container's files stand on.
 
-use super::create::flags;
+use super::text::flags;
 use crate::cli::container::StorageArgs;
 use crate::cli::mounts::{self, MountFlag};
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::config::Mount;
 use rcr_engine::volumes::VolumeUse;
 
-pub(super) fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeUse>, Vec<Mount>)> {
+pub fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeUse>, Vec<Mount>)> {
     let mut volumes = flags("--volume", &args.volume, mounts::volume)?;
     let mut tmpfs = flags("--tmpfs", &args.tmpfs, mounts::tmpfs)?;
     for mount in flags("--mount", &args.mount, mounts::mount)? {

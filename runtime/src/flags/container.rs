@@ -1,6 +1,7 @@
 //! Flags → the request for a container.
 
-use super::{mounts, network_flags};
+use super::text::{flag, flags};
+use super::{network_mode, storage, text};
 use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs};
 use crate::cli::{devices, value};
 use crate::report;
@@ -15,20 +16,11 @@ use rcr_shim::init::plan::{RlimitPlan, UserPlan};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// A flag's value that can't be understood.
-pub(super) fn flag<T>(name: &str, text: &str, parsed: Result<T, String>) -> Outcome<T> {
-    parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `{name} {text}`")).caused_by(why))
-}
-
-pub(super) fn flags<T>(name: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Outcome<Vec<T>> {
-    texts.iter().map(|text| flag(name, text, parse(text))).collect()
-}
-
 /// Reads the flags. `attached`: somebody stays connected with the container.
 pub fn request(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Create> {
-    let (volumes, tmpfs) = mounts::storage(&args.storage)?;
+    let (volumes, tmpfs) = storage::storage(&args.storage)?;
     let net = &args.network;
-    let mode = network_flags::mode(instance, args)?;
+    let mode = network_mode::mode(instance, args)?;
     let configured = &instance.config.dns;
     let or = |given: &[String], configured: &[String]| {
         if given.is_empty() { configured.to_vec() } else { given.to_vec() }
@@ -46,7 +38,7 @@ pub fn request(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcom
             "never" => Policy::Never,
             _ => Policy::Missing,
         },
-        platform: super::registry::platform(args.platform.as_deref())?,
+        platform: text::platform(args.platform.as_deref())?,
         command: args.command.clone(),
         entrypoint: args.entrypoint.clone(),
         env: user_environment(&args.env, &args.env_file)?,
@@ -71,7 +63,7 @@ pub fn request(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcom
         sysctls: flags("--sysctl", &args.security.sysctl, sysctl)?.into_iter().collect(),
         restart: restart(args)?,
         auto_remove: args.rm,
-        network: network_flags::network(net, &mode)?,
+        network: network_mode::network(net, &mode)?,
         dns: Dns {
             servers: flags("--dns", &net.dns, |text| text.parse::<IpAddr>().map_err(|_| "not an address".into()))?,
             search: or(&net.dns_search, &configured.search),

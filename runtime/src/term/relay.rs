@@ -1,12 +1,11 @@
 //! Connecting this terminal, or these pipes, to a container: frames to and from the shim, one poll(2).
 
 use super::signal::{Insistence, Signals};
-use super::sink::Sink;
+use super::sink::{Sink, unwritten};
 use super::terminal::{self, DetachKeys, RawMode};
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::protocol::{self, kind, push_frame};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use std::io::{self, Read, Write, stdin};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -246,14 +245,4 @@ struct Ready {
     signals: bool,
     shim: bool,
     stdin: bool,
-}
-
-/// An output that can't be written. Whoever read it has seen enough: as any program in a pipe, we end without a word.
-pub fn unwritten(error: Errno) -> Error {
-    if error == Errno::PIPE {
-        return crate::report::broken_pipe();
-    }
-    Error::new(Kind::Invalid, "cannot write the container's output")
-        .caused_by(rcr_base::errno_text(error.raw_os_error()))
-        .hint("the container goes on")
 }

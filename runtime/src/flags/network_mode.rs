@@ -1,6 +1,6 @@
 //! `--network` and the flags around it → the container's network.
 
-use super::create::{flag, flags};
+use super::text::{flag, flags};
 use crate::cli::container::{CreateArgs, NetworkArgs};
 use crate::cli::{attachment, value};
 use netd_api::AttachmentRequest;

@@ -3,6 +3,7 @@
 //! Setting O_NONBLOCK on a descriptor that others share would change it for them. A pipe or a terminal is opened anew instead,
 //! with a state of its own; what can't be (a socket) gets small pieces, and only when poll(2) says that there is room.
 
+use rcr_base::{Error, Kind};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
@@ -121,4 +122,14 @@ impl AsFd for Sink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// An output that can't be written. Whoever read it has seen enough: as any program in a pipe, we end without a word.
+pub fn unwritten(error: Errno) -> Error {
+    if error == Errno::PIPE {
+        return crate::report::broken_pipe();
+    }
+    Error::new(Kind::Invalid, "cannot write the container's output")
+        .caused_by(rcr_base::errno_text(error.raw_os_error()))
+        .hint("the container goes on")
 }

@@ -1,0 +1,42 @@
+//! Verbs that take several names: each is done by itself, and reported by itself.
+
+use crate::report;
+use crate::term::table;
+use rcr_base::Outcome;
+use serde_json::Value;
+
+/// Does something to each of several objects; prints the name of each that it was done to, reports each that it was not.
+pub fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
+    let mut code = 0;
+    for name in names {
+        match act(name) {
+            Ok(()) => println!("{name}"),
+            Err(failure) => {
+                report::print(&failure);
+                code = 1;
+            }
+        }
+    }
+    code
+}
+
+/// Prints what could be found as one list, and reports the rest.
+pub fn print_found(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<Value>) -> Outcome<i32> {
+    let mut code = 0;
+    let mut found = Vec::new();
+    for name in names {
+        match find(name) {
+            Ok(value) => found.push(value),
+            Err(failure) => {
+                report::print(&failure);
+                code = 1;
+            }
+        }
+    }
+    if lines {
+        found.iter().for_each(table::print_json);
+    } else {
+        table::print_pretty(&found);
+    }
+    Ok(code)
+}

@@ -1,0 +1,9 @@
+//! This terminal, or these pipes: what is shown on them, what is typed, and what signals mean.
+
+pub mod ask;
+pub mod progress;
+pub mod relay;
+pub mod signal;
+pub mod sink;
+pub mod table;
+pub mod terminal;

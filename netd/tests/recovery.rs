@@ -2,7 +2,6 @@
 
 // Kills and forks by number.
 #![allow(unsafe_code)]
-
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod lab;

@@ -1,5 +1,7 @@
 //! netd dies, others interfere: traffic goes on, netd comes back, nothing is left.
 
+// Kills and forks by number.
+#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod lab;

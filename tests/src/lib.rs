@@ -13,6 +13,9 @@
 //! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
 //! | [`snapshot`] | everything that a host has, as text, to be compared before and after |
 //! | [`terminal`] | a program on a pseudo terminal |
+
+// Tests set namespaces, terminals and limits up between fork and execve.
+#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod archive;

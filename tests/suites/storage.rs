@@ -1,4 +1,7 @@
 //! What a container's files stand on: new volumes, devices, targets of mounts.
+
+// Calls what the container calls.
+#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
 use tests::Host;

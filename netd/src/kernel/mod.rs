@@ -3,6 +3,9 @@
 //! [`Kernel`] applies plans and undoes them. It is blocking on purpose: one thread, the daemon's single writer, owns it, and
 //! a change takes microseconds. What must happen in a container's netns happens on a thread that enters it and ends there.
 
+// The one room of netd that calls the kernel: what has no safe wrapper is argued at each block.
+#![allow(unsafe_code)]
+
 mod addr;
 mod announce;
 mod apply;

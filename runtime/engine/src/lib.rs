@@ -2,6 +2,20 @@
 //! [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; what is worth saying on the way goes to the front's
 //! [`Reporter`].
 
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`instance`], [`dirs`], [`store`] | what every verb works on: folders, configuration, netd; containers as they are kept |
+//! | [`config`] | what a container was asked to be, resolved once |
+//! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`] | a container's life, one request each |
+//! | [`list`], [`logs`], [`monitor`] | looking at containers, and talking to the shim of one that runs |
+//! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
+//! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
+//! | [`cgroup`], [`files`], [`net`], [`spawn`] | cgroups; `/etc/hosts` and its kin; netd's client; starting the shim |
+//! | [`boot`], [`limits`], [`many`], [`names`], [`words`] | what comes up with the machine; small help |
+//! | [`events`] | what a front hears on the way |
+//! | `undo`, `force`, `sys` | undoing a start; the last resort; this crate's `unsafe` |
+
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 pub mod boot;

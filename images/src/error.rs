@@ -1,6 +1,5 @@
 //! What can go wrong with images.
 
-use crate::Digest;
 use crate::remote::wire::{Refusal, RefusalKind};
 use rcr_base::{Kind, io_text};
 use std::io;

@@ -59,6 +59,7 @@ impl Daemon {
             (None, _) => Ok(()),
         };
         if let Err(Unattached { error, duplicate }) = used {
+            let error = *error;
             if let (Some(i), Some(_)) = (at, duplicate)
                 && let Some(client) = sandbox.attached[i].client.take()
             {

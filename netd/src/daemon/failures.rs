@@ -55,20 +55,20 @@ pub fn apply_failed(what: impl Into<String>, error: &ApplyError) -> ApiError {
 
 /// An attachment that could not be made.
 pub struct Unattached {
-    pub error: ApiError,
+    pub error: Box<ApiError>,
     /// The address that somebody on the LAN turned out to have, if that was why.
     pub duplicate: Option<IpAddr>,
 }
 
 impl From<ApiError> for Unattached {
     fn from(error: ApiError) -> Self {
-        Self { error, duplicate: None }
+        Self { error: Box::new(error), duplicate: None }
     }
 }
 
 impl From<Unattached> for ApiError {
     fn from(unattached: Unattached) -> Self {
-        unattached.error
+        *unattached.error
     }
 }
 
@@ -79,7 +79,7 @@ impl Unattached {
             KernelError::Duplicate { address, .. } => Some(address),
             _ => None,
         };
-        Self { error: apply_failed(what, error), duplicate }
+        Self { error: Box::new(apply_failed(what, error)), duplicate }
     }
 }
 

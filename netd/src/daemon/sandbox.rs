@@ -54,7 +54,7 @@ impl Daemon {
                     spec.attachments.iter_mut().for_each(|a| a.prefer.clear());
                     self.last_addresses.remove(&spec.id);
                 }
-                _ => return Err(failed.error),
+                _ => return Err(*failed.error),
             }
         };
         let netns = self.sandboxes.get(&spec.id).and_then(|s| s.netns.as_ref()).map(OwnedFd::try_clone).transpose();

@@ -139,7 +139,7 @@ impl Ledger {
     }
 
     /// Does what is written down. The journal says then what came of it; whoever keeps it has it written.
-    pub fn carry_out(&mut self, intent: Intent, netns: Option<BorrowedFd<'_>>) -> Result<Journal, Unmade> {
+    pub fn carry_out(&mut self, intent: Intent, netns: Option<BorrowedFd<'_>>) -> Result<Journal, Box<Unmade>> {
         let Intent { key, mut journal, from } = intent;
         let fresh = Plan { steps: journal.plan.steps[from..].to_vec() };
         match self.kernel.apply(&fresh, netns) {
@@ -160,7 +160,7 @@ impl Ledger {
                 let noted =
                     stands.and_then(|change| self.note_undone(&key, vec![change], &error.left, Durability::Lazy));
                 self.log_failed(noted);
-                Err(Unmade { error, stands: journal })
+                Err(Box::new(Unmade { error, stands: journal }))
             }
         }
     }

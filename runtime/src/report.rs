@@ -61,7 +61,8 @@ pub fn warn(text: impl AsRef<str>) {
     to_stderr(&format!("warning: {}\n", printable(text.as_ref())));
 }
 
-/// An error that can't be told (a closed or hung-up terminal, a full disk) must not become a crash: the exit code still says it.
+/// An error that can't be told (a closed or hung-up terminal, a full disk) must not become a crash: the exit code still
+/// says it.
 pub fn to_stderr(text: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }
@@ -69,8 +70,9 @@ pub fn to_stderr(text: &str) {
 /// What `println!` panics with when the standard output can't be written.
 const UNWRITTEN: &str = "failed printing to stdout";
 
-/// A standard output that nobody reads any more ends the program as SIGPIPE would, without a word; one that can't be written is an error like
-/// others. SIGPIPE itself stays ignored: at a socket of netd's or of a shim's it would end us before we can say what happened.
+/// A standard output that nobody reads any more ends the program as SIGPIPE would, without a word; one that can't be
+/// written is an error like others. SIGPIPE itself stays ignored: at a socket of netd's or of a shim's it would end us
+/// before we can say what happened.
 pub fn watch_stdout() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -87,7 +89,8 @@ pub fn watch_stdout() {
     }));
 }
 
-/// Text without what would steer a terminal: names, histories and error messages come out of images and from registries, too.
+/// Text without what would steer a terminal: names, histories and error messages come out of images and from
+/// registries, too.
 pub fn printable(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     let mut out = String::with_capacity(text.len());

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LanOptions {
-    /// `parent`: the host's link; `NAME.ID` makes a VLAN link when there is none. Absent: an internal network on a link of our own.
+    /// `parent`: the host's link; `NAME.ID` makes a VLAN link when there is none. Absent: an internal network on a link
+    /// of our own.
     #[serde(default)]
     pub parent: Option<IfName>,
     /// `mtu` in bytes; absent: the parent's.
     #[serde(default)]
     pub mtu: Option<u32>,
-    /// `host_access`: the host and the containers reach each other, over a link that the host gets for it; and ports can be
-    /// published.
+    /// `host_access`: the host and the containers reach each other, over a link that the host gets for it; and ports
+    /// can be published.
     #[serde(default)]
     pub host_access: bool,
     /// `probe`: the LAN is asked whether anybody has an address before a container gets it (0.3 s).

@@ -19,7 +19,8 @@ pub struct NodeInfo {
     pub containers: u64,
     /// It is the one that answers.
     pub own: bool,
-    /// The WireGuard keys that it takes frames of encrypted networks by, while the cluster has any; the last one is what it is sent by.
+    /// The WireGuard keys that it takes frames of encrypted networks by, while the cluster has any; the last one is
+    /// what it is sent by.
     #[serde(default)]
     pub keys: Vec<KeyInfo>,
     /// Hosts that do not know the last of several keys yet, by name. Of the one that answers alone.

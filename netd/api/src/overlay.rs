@@ -20,7 +20,8 @@ pub struct OverlayOptions {
     /// `vxlan_port`: where hosts take frames from each other, over UDP.
     #[serde(default = "vxlan_port")]
     pub port: u16,
-    /// `encrypted`: frames travel inside WireGuard. Left out where it is off, so that a netd that does not know it takes those networks, and only those.
+    /// `encrypted`: frames travel inside WireGuard. Left out where it is off, so that a netd that does not know it
+    /// takes those networks, and only those.
     #[serde(default, skip_serializing_if = "is_off")]
     pub encrypted: bool,
 }

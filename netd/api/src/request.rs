@@ -40,8 +40,8 @@ pub enum Call {
     /// With `dry_run`: → `Plan`, nothing is changed, no descriptor.
     SandboxCreate { spec: SandboxRequest, dry_run: bool },
     /// The shim that keeps the sandbox answers on `socket` (see [`crate::Call`] docs in ARCHITECTURE.md, "the shim's
-    /// socket"): netd connects to it, sends the line `netns\n`, receives the netns descriptor back, and keeps the connection; its
-    /// end means that the container is gone, and the sandbox is released. → `Done`.
+    /// socket"): netd connects to it, sends the line `netns\n`, receives the netns descriptor back, and keeps the
+    /// connection; its end means that the container is gone, and the sandbox is released. → `Done`.
     SandboxHold { id: ContainerId, socket: PathBuf },
     /// → `Done`, also when there is no such sandbox.
     SandboxRelease { id: ContainerId },
@@ -57,11 +57,13 @@ pub enum Call {
     Disconnect { id: ContainerId, network: String },
     /// Ends netd: the data path stays, state is synced. → `Done`.
     Shutdown,
-    /// Changes a network, in use or not; all of it or nothing. → `Network`. With `dry_run`: → `Plan`, nothing is changed.
+    /// Changes a network, in use or not; all of it or nothing. → `Network`. With `dry_run`: → `Plan`, nothing is
+    /// changed.
     NetworkUpdate { network: String, change: NetworkChange, dry_run: bool },
     /// The hosts of the cluster. → `Nodes`, sorted by name.
     NodeList,
-    /// Forgets a host with everything it had, by name, id, or an unambiguous prefix of an id; one that is there only by `force`. → `Done`.
+    /// Forgets a host with everything it had, by name, id, or an unambiguous prefix of an id; one that is there only by
+    /// `force`. → `Done`.
     NodeRemove { node: String, force: bool },
     /// Gives this host a new WireGuard key; the last one goes when the others have taken the new one over. → `Key`.
     NodeRekey,

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Where hosts take WireGuard's datagrams, by keys of even number; those of odd number have the next one. Not the port that
-/// WireGuard is mostly given, since a host may have a tunnel of its own.
+/// Where hosts take WireGuard's datagrams, by keys of even number; those of odd number have the next one. Not the port
+/// that WireGuard is mostly given, since a host may have a tunnel of its own.
 pub const WIREGUARD_PORT: u16 = 51_890;
 
 /// `/etc/rcr/config.toml`.
@@ -147,7 +147,8 @@ pub struct ImagesConfig {
     pub connect_timeout: u64,
     /// Seconds without a byte until a connection counts as broken.
     pub read_timeout: u64,
-    /// How often a broken transfer is taken up again before the pull fails; every byte that arrives starts the count anew.
+    /// How often a broken transfer is taken up again before the pull fails; every byte that arrives starts the count
+    /// anew.
     pub retries: u32,
     /// Registries (`host` or `host:port`) that are spoken to without TLS. Loopback addresses always are.
     pub insecure: Vec<String>,

@@ -1,5 +1,5 @@
-//! The one error of rcr. Whoever fails says what he was doing, on which object; who called him may say that this was part of
-//! something larger; the front prints it, or hands it to another program, by its kind.
+//! The one error of rcr. Whoever fails says what he was doing, on which object; who called him may say that this was
+//! part of something larger; the front prints it, or hands it to another program, by its kind.
 
 use crate::errno::{errno_text, io_text};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! What comes up with the machine: containers whose `--restart` policy wants them up, as Docker starts them with its daemon.
+//! What comes up with the machine: containers whose `--restart` policy wants them up, as Docker starts them with its
+//! daemon.
 //!
 //! A file of its own says so, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot.
 

@@ -1,7 +1,8 @@
 //! The container's cgroup: folders made here, limits applied through libcgroups, processes moved by the shim.
 //!
-//! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy that the host
-//! has: run-time libraries (Java's, for one) take limits for absent where a controller they know is missing.
+//! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy
+//! that the host has: run-time libraries (Java's, for one) take limits for absent where a controller they know is
+//! missing.
 
 mod devices;
 
@@ -47,7 +48,8 @@ pub fn kind() -> Outcome<CgroupKind> {
     }
 }
 
-/// The v1 hierarchies in `/proc/self/mounts`: folder name and mount options that name the controllers, or the hierarchy.
+/// The v1 hierarchies in `/proc/self/mounts`: folder name and mount options that name the controllers, or the
+/// hierarchy.
 fn legacy_hierarchies(mounts: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for line in mounts.lines() {
@@ -174,7 +176,8 @@ fn inherit_cpuset(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes controllers available to our cgroups. One that can't be had is missed when its limit is applied, with its name.
+/// Makes controllers available to our cgroups. One that can't be had is missed when its limit is applied, with its
+/// name.
 fn delegate(folder: &Path) {
     let parents = folder.ancestors().skip(1).take_while(|dir| dir.starts_with(MOUNT_POINT)).collect::<Vec<_>>();
     for dir in parents.into_iter().rev() {

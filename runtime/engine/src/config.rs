@@ -210,7 +210,8 @@ pub enum NetworkMode {
 }
 
 impl NetworkMode {
-    /// As `--network` has it, and `inspect` shows it: `host`, `none`, the first network's name, `container:ID`, `ns:PATH`.
+    /// As `--network` has it, and `inspect` shows it: `host`, `none`, the first network's name, `container:ID`,
+    /// `ns:PATH`.
     pub fn text(&self) -> String {
         match self {
             NetworkMode::Host => "host".into(),

@@ -2,8 +2,8 @@
 
 use rcr_images::remote::Event;
 
-/// Given to everything that takes long, or has something to say that is neither an answer nor an error. A front shows it, sends it
-/// on, or drops it.
+/// Given to everything that takes long, or has something to say that is neither an answer nor an error. A front shows
+/// it, sends it on, or drops it.
 pub trait Reporter: Sync {
     /// Something that is worth knowing.
     fn warning(&self, text: &str);

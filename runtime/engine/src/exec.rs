@@ -1,5 +1,5 @@
-//! A further process in a running container. Between it and who asked for it are pipes of its own, or a terminal whose master is
-//! handed over: no descriptor of ours reaches the container.
+//! A further process in a running container. Between it and who asked for it are pipes of its own, or a terminal whose
+//! master is handed over: no descriptor of ours reaches the container.
 
 use crate::bundle::powers::powers;
 use crate::cgroup;

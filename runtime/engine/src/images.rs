@@ -1,4 +1,5 @@
-//! Images, as containers stand on them. The store itself is `rcr_images`; here it meets the containers of this instance.
+//! Images, as containers stand on them. The store itself is `rcr_images`; here it meets the containers of this
+//! instance.
 
 use crate::events::Reporter;
 use crate::instance::Instance;

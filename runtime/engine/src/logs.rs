@@ -151,8 +151,8 @@ fn read_whole(path: &Path, each: &mut dyn FnMut(String)) {
     }
 }
 
-/// What Docker documents: RFC 3339, or parts of it from the left (`2026-01-31`, `2026-01-31T12`, …) with a zone or in the local one;
-/// seconds since the epoch; a span back from now (`10m`, `1h30m`).
+/// What Docker documents: RFC 3339, or parts of it from the left (`2026-01-31`, `2026-01-31T12`, …) with a zone or in
+/// the local one; seconds since the epoch; a span back from now (`10m`, `1h30m`).
 pub fn time(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| seconds(text)).or_else(|| date(text)).or_else(|| ago(text))
 }

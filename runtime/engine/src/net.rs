@@ -1,4 +1,5 @@
-//! netd's client: a blocking socket; netd is started when it does not answer. Every wait has an end: a limit, or a signal.
+//! netd's client: a blocking socket; netd is started when it does not answer. Every wait has an end: a limit, or a
+//! signal.
 
 use crate::dirs::Dirs;
 use netd_api::{Call, ContainerId, Reply, Request, SandboxInfo};
@@ -15,7 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an answer may take: a LAN's DHCP server is waited for, a cluster's store is, and others may be served before.
+/// How long an answer may take: a LAN's DHCP server is waited for, a cluster's store is, and others may be served
+/// before.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same once netd has let us wait so long: what is undone then waits no second time.
 const NO_PATIENCE: Duration = Duration::from_millis(500);
@@ -264,5 +266,21 @@ fn what_netd_said(said: &str) -> Error {
         Ok(error) if error.message == DOING => error,
         Ok(error) => error.during(DOING),
         Err(_) => Error::new(Kind::Unavailable, DOING).caused_by(said.trim()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_netd_says_is_data_and_what_it_can_not_say_is_kept() {
+        let said = Error::new(Kind::InUse, "cannot start netd").caused_by("another netd").hint("use its `--run`");
+        assert_eq!(what_netd_said(&serde_json::to_string(&said).unwrap()), said);
+        let config = Error::new(Kind::Invalid, "cannot read the configuration `x`").caused_by("line 1");
+        let got = what_netd_said(&serde_json::to_string(&config).unwrap());
+        assert_eq!((got.kind, got.message.as_str(), got.causes.len()), (Kind::Invalid, "cannot start netd", 2));
+        let got = what_netd_said("thread 'main' panicked\n");
+        assert_eq!((got.kind, got.causes), (Kind::Unavailable, vec!["thread 'main' panicked".to_owned()]));
     }
 }

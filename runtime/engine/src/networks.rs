@@ -185,7 +185,8 @@ pub fn disconnect(instance: &Instance, container: &str, network: &str, force: bo
             )),
         };
     }
-    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the next one.
+    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the
+    // next one.
     instance.containers().save(&config)?;
     if linked {
         netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;

@@ -67,7 +67,8 @@ pub fn prune(instance: &Instance, mut removed: impl FnMut(&ContainerId)) -> Outc
     Ok(())
 }
 
-/// Removes a container that does not run, with its network's leftovers, cgroup and files. `volumes`: the anonymous ones, too.
+/// Removes a container that does not run, with its network's leftovers, cgroup and files. `volumes`: the anonymous
+/// ones, too.
 pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outcome<()> {
     let Container { config, state } = container;
     if state.status.is_alive() {

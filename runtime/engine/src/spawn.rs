@@ -1,4 +1,5 @@
-//! Starting the shim's program: from a read-only detached mount of its own file, so that nothing that it starts can write to it.
+//! Starting the shim's program: from a read-only detached mount of its own file, so that nothing that it starts can
+//! write to it.
 
 use rcr_base::sibling;
 use rcr_base::{Doing, Error, Outcome};

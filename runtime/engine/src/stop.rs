@@ -98,7 +98,8 @@ pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> 
         Ok(Response::Error(why)) => {
             return Err(Error::new(Kind::System, format!("cannot stop container `{}`", config.name)).caused_by(why));
         }
-        // A shim that does not answer can't be asked to stop its container, but it can be ended, and its container with it.
+        // A shim that does not answer can't be asked to stop its container, but it can be ended, and its container with
+        // it.
         Err(failure) if still_alive(instance, container) && !kill_by_force(&container.state) => {
             return Err(failure);
         }
@@ -117,8 +118,8 @@ pub(crate) fn read_state(instance: &Instance, container: &Container) -> Option<S
     State::read(&instance.dirs.container_run(&container.config.id)).ok().flatten()
 }
 
-/// Waits until the end is written down, and a moment for the shim to go: one that stays has a client that reads slowly, and holds
-/// nothing any more.
+/// Waits until the end is written down, and a moment for the shim to go: one that stays has a client that reads slowly,
+/// and holds nothing any more.
 fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
     const MOMENT: Duration = Duration::from_millis(300);
     let until = Instant::now() + SETTLE;

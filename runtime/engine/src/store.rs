@@ -25,8 +25,9 @@ pub struct Containers<'a> {
 }
 
 impl Containers<'_> {
-    /// Takes the name; it is taken or it is not (link(2) of a whole file). The file holds the container's id, and the process that
-    /// makes the container: a name that neither a container nor such a process stands behind was left by a crash, and is free.
+    /// Takes the name; it is taken or it is not (link(2) of a whole file). The file holds the container's id, and the
+    /// process that makes the container: a name that neither a container nor such a process stands behind was left by a
+    /// crash, and is free.
     /// `durable`: it outlives a power cut, as a container without `--rm` does.
     pub fn claim_name(&self, name: &str, id: &ContainerId, durable: bool) -> Outcome<()> {
         let doing = || format!("cannot take the container name `{name}`");
@@ -63,7 +64,8 @@ impl Containers<'_> {
         }
     }
 
-    /// Whether nobody stands behind a name: no container with a config, and no living process that is about to write one.
+    /// Whether nobody stands behind a name: no container with a config, and no living process that is about to write
+    /// one.
     fn is_left_over(&self, path: &Path) -> bool {
         let Ok(text) = fs::read_to_string(path) else { return false };
         let mut lines = text.lines();
@@ -91,7 +93,8 @@ impl Containers<'_> {
             shared_folder(&folder)?;
             let temporary = folder.join(format!(".{CONFIG_NAME}"));
             fs::write(&temporary, serde_json::to_vec(config)?)?;
-            // A container that is to outlive a power cut must be readable after it; one that goes with its end need not.
+            // A container that is to outlive a power cut must be readable after it; one that goes with its end need
+            // not.
             if !config.auto_remove {
                 fs::File::open(&temporary)?.sync_all()?;
             }

@@ -40,8 +40,8 @@ pub fn halt(instance: &Instance) -> Outcome<Ends> {
     Ok(running.into_iter().map(|container| container.config.name).zip(ends).collect())
 }
 
-/// Starts what comes up with the machine: oldest first, and again as long as that helps, since a container that joins another's
-/// network needs the other one up. `started` hears of each; what could not be started comes back.
+/// Starts what comes up with the machine: oldest first, and again as long as that helps, since a container that joins
+/// another's network needs the other one up. `started` hears of each; what could not be started comes back.
 pub fn boot(instance: &Instance, mut started: impl FnMut(&str, Started)) -> Outcome<Ends> {
     instance.dirs.ensure()?;
     sweep(instance)?;

@@ -11,7 +11,8 @@ const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long somebody who ends may go on writing into a folder that goes.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// Removes the cgroup's folders with those that the container made below, and `rcr` above them when this was the last container.
+/// Removes the cgroup's folders with those that the container made below, and `rcr` above them when this was the last
+/// container.
 pub fn remove_cgroups(paths: &CgroupPaths) {
     let until = Instant::now() + CGROUP_PATIENCE;
     for folder in paths.legacy.iter().chain(&paths.unified) {
@@ -23,7 +24,8 @@ pub fn remove_cgroups(paths: &CgroupPaths) {
     }
 }
 
-/// Removes a cgroup, its children first: one that has any can't go (cgroups(7)). A folder made below is a cgroup, files are none.
+/// Removes a cgroup, its children first: one that has any can't go (cgroups(7)). A folder made below is a cgroup, files
+/// are none.
 fn remove_cgroup(folder: &Path, until: Instant) {
     while let Err(error) = std::fs::remove_dir(folder) {
         if error.raw_os_error() != Some(libc::EBUSY) {

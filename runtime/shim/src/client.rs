@@ -144,8 +144,8 @@ impl Client {
         }
     }
 
-    /// Hands the network namespace over; a byte alone says that the container runs in the host's. The connection stays: its end
-    /// is the container's.
+    /// Hands the network namespace over; a byte alone says that the container runs in the host's. The connection stays:
+    /// its end is the container's.
     pub fn answer_netns(&mut self, netns: Option<&OwnedFd>) {
         self.role = Role::Netns;
         match netns {

@@ -90,7 +90,8 @@ pub struct RemovePaths {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecConfig {
     pub process: ProcessPlan,
-    /// Which of stdin, stdout and stderr are pipes that come beside this frame, in this order; the others are the container's
+    /// Which of stdin, stdout and stderr are pipes that come beside this frame, in this order; the others are the
+    /// container's
     /// `/dev/null`, or its terminal.
     pub streams: [bool; 3],
     pub init_pid: i32,

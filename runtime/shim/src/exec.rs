@@ -1,7 +1,8 @@
-//! `rcr exec`: a further process in a running container. This process is its parent; it stays outside, and ends with it.
+//! `rcr exec`: a further process in a running container. This process is its parent; it stays outside, and ends with
+//! it.
 //!
-//! Nothing that `rcr` has open reaches the program: its streams are pipes made for it, which come with the config, or a terminal
-//! of the container's own, whose master goes back with the answer.
+//! Nothing that `rcr` has open reaches the program: its streams are pipes made for it, which come with the config, or a
+//! terminal of the container's own, whose master goes back with the answer.
 
 use super::config::{Answer, CONTROL_FD, ExecConfig, StartFailure};
 use super::launch::birth;

@@ -41,7 +41,8 @@ impl Running {
         if self.terminal { self.output(Stream::Stdout) } else { self.stdin.as_ref().map(|fd| fd.as_fd()) }
     }
 
-    /// Nobody has the other side open. A pipe has ended then; a terminal is opened again by whoever knows its name, until init ends.
+    /// Nobody has the other side open. A pipe has ended then; a terminal is opened again by whoever knows its name,
+    /// until init ends.
     pub fn close_output(&mut self, stream: Stream) {
         self.held = match self.output(stream) {
             Some(master) if self.terminal && !self.ended => terminal::hold(master).ok(),

@@ -1,5 +1,5 @@
-//! What runs beside and inside a container. The command line and the engine know this crate's plans and protocols; it knows
-//! nothing of theirs.
+//! What runs beside and inside a container. The command line and the engine know this crate's plans and protocols; it
+//! knows nothing of theirs.
 //!
 //! The shim: one small process per container, the parent of its init.
 //!

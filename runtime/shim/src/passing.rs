@@ -1,5 +1,5 @@
-//! Descriptors over sockets, beside bytes (unix(7), SCM_RIGHTS). Nothing here allocates: the container's child sends its
-//! terminal this way.
+//! Descriptors over sockets, beside bytes (unix(7), SCM_RIGHTS). Nothing here allocates: the container's child sends
+//! its terminal this way.
 
 use nix::errno::Errno;
 use rcr_base::errno;

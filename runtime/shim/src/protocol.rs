@@ -1,8 +1,8 @@
 //! What is spoken on `shim.sock`.
 //!
 //! A client sends one line: the word `netns`, or a [`Request`] as JSON. `netns` is answered by one byte with the netns
-//! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone. `attach` turns the connection into
-//! frames: a kind (one byte), a little-endian `u32` length, the payload.
+//! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone.
+//! `attach` turns the connection into frames: a kind (one byte), a little-endian `u32` length, the payload.
 
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub const MAX_FRAME: usize = 1 << 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
-    /// Output from now on, and with `stdin` the other way; `exclusive` stdin closes the container's with this connection.
+    /// Output from now on, and with `stdin` input the other way.
     Attach { stdin: bool },
     /// Sends a signal to init. → `ok`.
     Kill { signal: i32 },
@@ -30,7 +30,7 @@ pub enum Request {
     Stop { signal: i32, timeout: i64 },
     /// → `exit` when the container has ended for good.
     Wait,
-    /// Removes everything at the end, as `--rm` would. → `ok`.
+    /// It is about to be started again: nothing is removed at its end, `--rm` or not. → `ok`.
     Forget,
 }
 

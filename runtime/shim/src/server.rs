@@ -37,8 +37,8 @@ struct Shim {
     listener: UnixListener,
     signals: SignalFd,
     clients: Vec<Client>,
-    /// Who started us and has not yet said that all else is done: netd holds the network, and the container may stay. Until then
-    /// its output waits. When this ends without the word, the container ends, too: nobody would know of it.
+    /// Who started us and has not yet said that all else is done: netd holds the network, and the container may stay.
+    /// Until then its output waits. When this ends without the word, the container ends, too: nobody would know of it.
     starter: Option<UnixStream>,
     running: Option<Running>,
     log: Log,
@@ -138,7 +138,8 @@ impl Shim {
     fn launch(&mut self) -> Result<(), StartFailure> {
         let config = &self.config;
         if config.plan.root.volatile {
-            // Left by the run before; overlayfs refuses a second mount as long as it is there (overlayfs.rst, "Volatile mount").
+            // Left by the run before; overlayfs refuses a second mount as long as it is there (overlayfs.rst, "Volatile
+            // mount").
             let _ = std::fs::remove_dir_all(config.plan.root.work.join("work/incompat"));
         }
         let compiled = compiled::compile(&config.plan).map_err(|e| errno_failure(&e.to_string())(Errno::EINVAL))?;

@@ -1,5 +1,6 @@
-//! A container's run-time state: `<run>/containers/<id>/state.json`, and a copy in `<root>/containers/<id>` that outlives a reboot. Written by whoever owns the container at the time
-//! (`rcr` until the shim runs, then the shim), always whole (written beside, then renamed).
+//! A container's run-time state: `<run>/containers/<id>/state.json`, and a copy in `<root>/containers/<id>` that
+//! outlives a reboot. Written by whoever owns the container at the time (`rcr` until the shim runs, then the shim),
+//! always whole (written beside, then renamed).
 
 use super::process::{self, ProcessId};
 use serde::{Deserialize, Serialize};

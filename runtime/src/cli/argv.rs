@@ -1,8 +1,9 @@
-//! The command line as people type it, brought into the form that the grammar reads. It knows which flags take values from the
-//! grammar itself, and nothing else.
+//! The command line as people type it, brought into the form that the grammar reads. It knows which flags take values
+//! from the grammar itself, and nothing else.
 //!
-//! - The first word that is no flag ends our flags on `run`, `create` and `exec`: all behind the image is the command's, whatever
-//!   it looks like. `rcr run debian --privileged` must not open the host because a command had a flag by that name.
+//! - The first word that is no flag ends our flags on `run`, `create` and `exec`: all behind the image is the
+//!   command's, whatever it looks like. `rcr run debian --privileged` must not open the host because a command had a
+//!   flag by that name.
 //! - Every switch can be said as `--switch=true` or `--switch=false`, as with Docker.
 //! - `-network`, as pasted from blogs, would be read as `-n -e -t …`; it is refused with what was meant.
 

@@ -166,7 +166,8 @@ pub struct CreateArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Network: a name, `host`, `none`, `container:NAME`, `ns:/PATH`, or name=…,alias=…,ip=…,ip6=…,mac-address=…,gw-priority=…,interface-name=…,sysctl=…
+    /// Network: a name, `host`, `none`, `container:NAME`, `ns:/PATH`, or
+    /// name=…,alias=…,ip=…,ip6=…,mac-address=…,gw-priority=…,interface-name=…,sysctl=…
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
     pub network: Vec<String>,
     /// Further name on its networks

@@ -6,7 +6,8 @@ use clap::Subcommand;
 pub enum SystemCommand {
     /// Start the containers that come up with the machine
     ///
-    /// Those with `--restart always`, and those with `--restart unless-stopped` that were not stopped. rcr-boot.service runs it.
+    /// Those with `--restart always`, and those with `--restart unless-stopped` that were not stopped. rcr-boot.service
+    /// runs it.
     #[command(after_help = "Example: rcr system boot")]
     Boot,
     /// Stop all containers; those that come up with the machine do so next time

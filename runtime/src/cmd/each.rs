@@ -5,7 +5,8 @@ use crate::term::table;
 use rcr_base::Outcome;
 use serde_json::Value;
 
-/// Does something to each of several objects; prints the name of each that it was done to, reports each that it was not.
+/// Does something to each of several objects; prints the name of each that it was done to, reports each that it was
+/// not.
 pub fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
     let mut code = 0;
     for name in names {

@@ -87,8 +87,8 @@ struct Relay {
     /// stdout and stderr, until their ends; a terminal stands for both.
     outputs: [Option<OwnedFd>; 2],
     sinks: [Sink; 2],
-    /// How many bytes of each output still count: all of them, until the program has ended. What its background children write
-    /// after that is nobody's.
+    /// How many bytes of each output still count: all of them, until the program has ended. What its background
+    /// children write after that is nobody's.
     limits: [usize; 2],
     /// Typed, and not taken yet.
     to_send: Vec<u8>,

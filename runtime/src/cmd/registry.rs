@@ -101,7 +101,8 @@ fn ask(what: &str) -> Outcome<String> {
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// Asks without showing what is typed. The keys are ours to understand meanwhile: whoever interrupts gets the terminal back as it was.
+/// Asks without showing what is typed. The keys are ours to understand meanwhile: whoever interrupts gets the terminal
+/// back as it was.
 fn secret(what: &str) -> Outcome<String> {
     let Some(raw) = RawMode::enter()? else { return ask(what) };
     report::to_stderr(what);

@@ -18,8 +18,8 @@ pub struct Attachment {
     pub stdin: bool,
     pub terminal: bool,
     pub detach_keys: Vec<u8>,
-    /// Whether signals are the container's, too. With a terminal they are not: keys are, and whoever ends us or closes the window
-    /// leaves the container alone.
+    /// Whether signals are the container's, too. With a terminal they are not: keys are, and whoever ends us or closes
+    /// the window leaves the container alone.
     pub sig_proxy: bool,
 }
 

@@ -1,7 +1,9 @@
-//! One of our standard streams as a place for the container's output: never waits, so that signals and the end are heard.
+//! One of our standard streams as a place for the container's output: never waits, so that signals and the end are
+//! heard.
 //!
-//! Setting O_NONBLOCK on a descriptor that others share would change it for them. A pipe or a terminal is opened anew instead,
-//! with a state of its own; what can't be (a socket) gets small pieces, and only when poll(2) says that there is room.
+//! Setting O_NONBLOCK on a descriptor that others share would change it for them. A pipe or a terminal is opened anew
+//! instead, with a state of its own; what can't be (a socket) gets small pieces, and only when poll(2) says that there
+//! is room.
 
 use rcr_base::{Error, Kind};
 use rustix::fs::{FileType, Mode, OFlags};

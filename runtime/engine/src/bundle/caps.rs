@@ -6,9 +6,9 @@ use caps::Capability;
 use rcr_shim::init::plan::CapMasks;
 use std::str::FromStr;
 
-/// What a container's root has by default: Docker's set, which programs of popular images were written for. docs/security.md says
-/// what each costs. CAP_NET_RAW is there for programs with file capabilities (`ping`), which the kernel refuses to start
-/// outside the bounding set; the seccomp profile keeps AF_PACKET for those who ask.
+/// What a container's root has by default: Docker's set, which programs of popular images were written for.
+/// docs/security.md says what each costs. CAP_NET_RAW is there for programs with file capabilities (`ping`), which the
+/// kernel refuses to start outside the bounding set; the seccomp profile keeps AF_PACKET for those who ask.
 const DEFAULT: [Capability; 14] = [
     Capability::CAP_AUDIT_WRITE,
     Capability::CAP_CHOWN,

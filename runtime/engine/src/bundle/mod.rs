@@ -1,4 +1,5 @@
-//! Image config + flags → OCI runtime spec ([`spec`]) → init plan ([`plan`]). Pure: what the host looks like comes in as [`Facts`].
+//! Image config + flags → OCI runtime spec ([`spec`]) → init plan ([`plan`]). Pure: what the host looks like comes in
+//! as [`Facts`].
 
 pub mod caps;
 pub mod plan;
@@ -16,7 +17,8 @@ pub struct Facts {
     pub container_dir: PathBuf,
     /// The container's folder below the run folder: the mount point lies there.
     pub run_dir: PathBuf,
-    /// Where `hosts`, `resolv.conf` and `hostname` lie: in `run_dir`, or in that of the container whose network it shares.
+    /// Where `hosts`, `resolv.conf` and `hostname` lie: in `run_dir`, or in that of the container whose network it
+    /// shares.
     pub files_dir: PathBuf,
     pub cgroup: CgroupKind,
     /// The capabilities that this process could pass on, as a bit mask.

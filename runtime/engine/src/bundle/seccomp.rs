@@ -1,9 +1,9 @@
 //! The default seccomp filter.
 //!
-//! Three answers. A call that a container may make is allowed. One that exists, is refused for good, and has nothing to fall back on
-//! is EPERM: programs then report a refusal. All others are ENOSYS, as a kernel without the call would answer, so that programs
-//! fall back: glibc 2.34 makes threads by clone3(2) and takes clone(2) only after ENOSYS. 32-bit x86 programs have a table of
-//! their own; calls of any other architecture end the process.
+//! Three answers. A call that a container may make is allowed. One that exists, is refused for good, and has nothing to
+//! fall back on is EPERM: programs then report a refusal. All others are ENOSYS, as a kernel without the call would
+//! answer, so that programs fall back: glibc 2.34 makes threads by clone3(2) and takes clone(2) only after ENOSYS.
+//! 32-bit x86 programs have a table of their own; calls of any other architecture end the process.
 
 mod calls;
 mod program;
@@ -188,8 +188,8 @@ fn by_argument(all: &mut Verdicts, granted: Granted, [clone, socket, personality
     all.insert(get_mempolicy, Verdict::Allow);
 }
 
-/// One allow-list of socket families: families that no container needs have been holes before (AF_ALG, AF_VSOCK, AF_RXRPC, …).
-/// Others are what a kernel without them answers: EAFNOSUPPORT.
+/// One allow-list of socket families: families that no container needs have been holes before (AF_ALG, AF_VSOCK,
+/// AF_RXRPC, …). Others are what a kernel without them answers: EAFNOSUPPORT.
 fn socket_families(granted: Granted) -> Verdict {
     let family = |family: i32, then| Rule { tests: vec![(0, Test::Equals(family as u32))], then };
     let mut rules = vec![

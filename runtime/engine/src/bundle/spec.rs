@@ -107,7 +107,8 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
     ];
     if facts.host_network {
-        // A new sysfs shows the network of its namespace and may be mounted only by that namespace's owner; the host's own is bound.
+        // A new sysfs shows the network of its namespace and may be mounted only by that namespace's owner; the host's
+        // own is bound.
         all.push(bind("/sys", "/sys".into(), &["rbind", sys, "nosuid", "noexec", "nodev", "rprivate"])?);
     } else {
         all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys])?);

@@ -1,7 +1,7 @@
 //! Device rules on cgroup v2: rules become a small BPF program, which the kernel asks at each open(2) and mknod(2).
 //!
-//! cgroup v1 has `devices.allow` and `devices.deny`; v2 has no file for it (Documentation/admin-guide/cgroup-v2.rst, "Device
-//! controller"). Compiling is pure and tested here; `sys::bpf` loads the program and binds it to the cgroup.
+//! cgroup v1 has `devices.allow` and `devices.deny`; v2 has no file for it (Documentation/admin-guide/cgroup-v2.rst,
+//! "Device controller"). Compiling is pure and tested here; `sys::bpf` loads the program and binds it to the cgroup.
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
@@ -79,8 +79,9 @@ fn rule(device: &LinuxDeviceCgroup) -> Rule {
 
 /// The program for `rules`, 8 bytes an instruction; `None` when it would allow everything, so that none is needed.
 ///
-/// The kernel gives a `struct bpf_cgroup_dev_ctx` (uapi/linux/bpf.h): access in the upper and type in the lower half of the first
-/// word, then major, then minor. Answer 1 allows, 0 denies. The last rule that fits decides, so they are tried backwards.
+/// The kernel gives a `struct bpf_cgroup_dev_ctx` (uapi/linux/bpf.h): access in the upper and type in the lower half of
+/// the first word, then major, then minor. Answer 1 allows, 0 denies. The last rule that fits decides, so they are
+/// tried backwards.
 pub fn program(rules: &[Rule]) -> Option<Vec<u64>> {
     let mut code = vec![
         load(KIND, 0),

@@ -82,7 +82,8 @@ fn folders(defaults: &mut Config, strange: &mut Vec<String>) {
     defaults.set_volumes(Some(usable));
 }
 
-/// `1000:`, `:1000`, and with blanks around it. What can't be understood at all stays, and the start says so: another user is no substitute.
+/// `1000:`, `:1000`, and with blanks around it. What can't be understood at all stays, and the start says so: another
+/// user is no substitute.
 fn user(defaults: &mut Config, strange: &mut Vec<String>) {
     let Some(text) = defaults.user().clone() else { return };
     let parts: Vec<&str> = text.split(':').map(str::trim).collect();

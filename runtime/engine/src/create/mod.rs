@@ -1,4 +1,5 @@
-//! Making a container: what was asked for and what its image says, resolved to one config. All that can be refused is refused here.
+//! Making a container: what was asked for and what its image says, resolved to one config. All that can be refused is
+//! refused here.
 
 mod defaults;
 pub mod env;
@@ -79,8 +80,8 @@ pub struct Create {
     pub device_rules: Vec<DeviceRule>,
 }
 
-/// What every container's processes may have, unless the request says otherwise: no core files on the host's disk, and as
-/// many descriptors as systemd gives a service.
+/// What every container's processes may have, unless the request says otherwise: no core files on the host's disk, and
+/// as many descriptors as systemd gives a service.
 const DEFAULT_LIMITS: [RlimitPlan; 2] = [
     RlimitPlan { resource: libc::RLIMIT_CORE, soft: 0, hard: 0 },
     RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 524_288 },
@@ -108,8 +109,8 @@ pub fn undo(instance: &Instance, config: &Config, failure: Error) -> Error {
     }
 }
 
-/// The container's config, with its name taken. What is made on the way (volumes) stays, as volumes do; the name is given back on
-/// failure by the caller, who owns the container from here on.
+/// The container's config, with its name taken. What is made on the way (volumes) stays, as volumes do; the name is
+/// given back on failure by the caller, who owns the container from here on.
 fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
     refuse_early(&wanted)?;
     let links = links(instance, &wanted)?;
@@ -192,7 +193,8 @@ fn resolve(
     Ok((config, wanted.volumes))
 }
 
-/// Whether the image's config has a check that Docker would run (`NONE` switches one off). OCI's form of a config does not know it.
+/// Whether the image's config has a check that Docker would run (`NONE` switches one off). OCI's form of a config does
+/// not know it.
 fn has_healthcheck(config: &Path) -> bool {
     let config: Option<serde_json::Value> = std::fs::read(config).ok().and_then(|b| serde_json::from_slice(&b).ok());
     let first = config.as_ref().and_then(|config| config.pointer("/config/Healthcheck/Test/0"));
@@ -211,7 +213,8 @@ fn refuse_early(wanted: &Create) -> Outcome<()> {
     Ok(())
 }
 
-/// The containers that this one is linked to must be there, as with Docker; their addresses are looked up at every start.
+/// The containers that this one is linked to must be there, as with Docker; their addresses are looked up at every
+/// start.
 fn links(instance: &Instance, wanted: &Create) -> Outcome<Vec<(String, String)>> {
     let find = |(container, name): &(String, String)| {
         let found = instance.containers().find(container).doing(|| format!("cannot link to `{container}`"))?;

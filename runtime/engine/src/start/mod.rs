@@ -19,7 +19,8 @@ use network::{Ground, Pending, release_own};
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_base::{recv_frame, send_frame};
 use rcr_shim::cleanup;
-use rcr_shim::config::{Answer, LogConfig, ShimConfig, StartFailure};
+use rcr_shim::config::{Answer, CgroupPaths, LogConfig, ShimConfig, StartFailure};
+use rcr_shim::init::plan::InitPlan;
 use rcr_shim::protocol::SOCKET_NAME;
 use std::fs;
 use std::net::IpAddr;
@@ -115,23 +116,7 @@ fn start_steps<'a>(
         let links = links(instance, config, network.sandbox.as_ref())?;
         files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
     }
-    let shim_config = ShimConfig {
-        plan,
-        run_dir: run_dir.clone(),
-        keep_dir: dirs.container(&config.id),
-        stdin: config.process.stdin,
-        stdin_once: config.process.stdin_once,
-        log: LogConfig {
-            path: dirs.log(&config.id),
-            max_size: instance.config.log.max_size,
-            max_files: instance.config.log.max_files,
-        },
-        restart: config.restart,
-        cgroup: paths,
-        remove: config.auto_remove.then(|| removal(dirs, config)),
-        stop_signal: config.stop_signal,
-        stop_timeout: config.stop_timeout,
-    };
+    let shim_config = shim_config(instance, config, plan, paths);
     await_start(&control, &shim_config, network.netns.take())?;
     let silent =
         |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
@@ -144,6 +129,28 @@ fn start_steps<'a>(
     }
     let obstacles = network.sandbox.take().map(|sandbox| sandbox.obstacles).unwrap_or_default();
     Ok(Started { attached: attach.wanted.then_some(control), obstacles })
+}
+
+/// What the shim is told.
+fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: CgroupPaths) -> ShimConfig {
+    let dirs = &instance.dirs;
+    ShimConfig {
+        plan,
+        run_dir: dirs.container_run(&config.id),
+        keep_dir: dirs.container(&config.id),
+        stdin: config.process.stdin,
+        stdin_once: config.process.stdin_once,
+        log: LogConfig {
+            path: dirs.log(&config.id),
+            max_size: instance.config.log.max_size,
+            max_files: instance.config.log.max_files,
+        },
+        restart: config.restart,
+        cgroup,
+        remove: config.auto_remove.then(|| removal(dirs, config)),
+        stop_signal: config.stop_signal,
+        stop_timeout: config.stop_timeout,
+    }
 }
 
 /// Waits for a shim of ours to end, and makes it after a while.

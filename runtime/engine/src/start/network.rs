@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 const JOINED: &str = "joined";
 /// `NSFS_MAGIC` (include/uapi/linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
-/// How many containers may join one after the other. A container can only join one that was there before it, so that there is an end.
+/// How many containers may join one after the other. A container can only join one that was there before it, so that
+/// there is an end.
 const LONGEST_CHAIN: usize = 64;
 
 /// What the network stands on, looked up before anything is touched.
@@ -142,7 +143,8 @@ impl Pending {
             NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
             _ => (vec![AttachmentRequest::to("none")], NetnsSource::New),
         };
-        // Those that joined the network are in the namespace of the last run: it is used again, so that they are on it again.
+        // Those that joined the network are in the namespace of the last run: it is used again, so that they are on it
+        // again.
         let kept = if source == NetnsSource::New { kept_by_others(instance, &config.id) } else { None };
         let spec = SandboxRequest {
             id: config.id.clone(),

@@ -38,7 +38,8 @@ struct Attach {
 
 /// Loads a device program, 8 bytes an instruction (bpf(2), `BPF_PROG_LOAD`).
 ///
-/// EACCES, EINVAL: the verifier refuses it, or the kernel has no CONFIG_CGROUP_BPF; EPERM: needs CAP_BPF or CAP_SYS_ADMIN.
+/// EACCES, EINVAL: the verifier refuses it, or the kernel has no CONFIG_CGROUP_BPF; EPERM: needs CAP_BPF or
+/// CAP_SYS_ADMIN.
 pub fn load_device_program(program: &[u64]) -> Result<OwnedFd, Errno> {
     let attr = Load {
         prog_type: PROG_TYPE_CGROUP_DEVICE,

@@ -1,4 +1,5 @@
-//! Everything `unsafe` of this crate, each function argued on its own: bpf(2), and an ioctl(2) of nsfs. rustix has neither.
+//! Everything `unsafe` of this crate, each function argued on its own: bpf(2), and an ioctl(2) of nsfs. rustix has
+//! neither.
 
 // The one room of this crate where the compiler is told to look away.
 #![allow(unsafe_code)]

@@ -1,8 +1,8 @@
-//! Copying a folder with all that belongs to its files: owners, modes, times, links, extended attributes, holes as far as the kernel
-//! keeps them.
+//! Copying a folder with all that belongs to its files: owners, modes, times, links, extended attributes, holes as far
+//! as the kernel keeps them.
 //!
-//! Everything goes by descriptors and single names, and no link is followed: neither an image nor a container that already has the
-//! target can lead the copy elsewhere.
+//! Everything goes by descriptors and single names, and no link is followed: neither an image nor a container that
+//! already has the target can lead the copy elsewhere.
 
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Outcome, errno};
@@ -111,7 +111,8 @@ fn file(source: BorrowedFd, target: BorrowedFd, name: &CStr, stat: &Stat) -> Res
     finish(from.as_fd(), to.as_fd(), stat)
 }
 
-/// Owner, mode, attributes, times, in the order in which none undoes another: a change of owner clears setuid and capabilities.
+/// Owner, mode, attributes, times, in the order in which none undoes another: a change of owner clears setuid and
+/// capabilities.
 fn finish(from: BorrowedFd, to: BorrowedFd, stat: &Stat) -> Result<(), Errno> {
     let (uid, gid) = owner(stat);
     rustix::fs::fchown(to, uid, gid).map_err(errno)?;

@@ -1,8 +1,8 @@
 //! A new volume begins with what the image has in its place: content, owners, modes, links, extended attributes. Once.
 //!
-//! The image's layers are mounted in a mount namespace of a thread that then ends, so that no crash leaves a mount. A mark in the
-//! volume's folder says how far it came: [`NEW`] until somebody uses the volume for the first time, [`SEEDING`] while it is filled,
-//! so that what was interrupted is begun again.
+//! The image's layers are mounted in a mount namespace of a thread that then ends, so that no crash leaves a mount. A
+//! mark in the volume's folder says how far it came: [`NEW`] until somebody uses the volume for the first time,
+//! [`SEEDING`] while it is filled, so that what was interrupted is begun again.
 
 use super::copy::copy_tree;
 use nix::errno::Errno;
@@ -22,8 +22,8 @@ const SEEDING: &str = "seeding";
 /// The volume's content.
 pub const DATA: &str = "_data";
 
-/// Fills the volume in `folder` from `target` of the image if it is new. `layers`: unpacked, lowest first. `copy`: false leaves it
-/// empty (`nocopy`), and no longer new.
+/// Fills the volume in `folder` from `target` of the image if it is new. `layers`: unpacked, lowest first. `copy`:
+/// false leaves it empty (`nocopy`), and no longer new.
 pub fn first_use(folder: &Path, layers: &[PathBuf], target: &str, copy: bool) -> Outcome<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let doing = || format!("cannot fill the new volume `{name}` from `{target}` of the image");

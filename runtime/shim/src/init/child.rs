@@ -122,8 +122,8 @@ fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
         fd::dup_onto(opened.as_fd(), number).map_err(Failure::at(Stage::MountRoot))?;
     }
     let on = plan.root.mountpoint.as_c_str();
-    // Not nodev: who builds a root in here (debootstrap, a chroot of a server) makes a null device and writes to it. Which devices open
-    // is up to the cgroup's rules, without which no container starts.
+    // Not nodev: who builds a root in here (debootstrap, a chroot of a server) makes a null device and writes to it.
+    // Which devices open is up to the cgroup's rules, without which no container starts.
     rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::empty(), plan.root.data.as_c_str()).map_err(failed)?;
     rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
 }
@@ -265,8 +265,8 @@ fn connect(stdio: &[Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Result<()
     fd::cloexec_from(3)
 }
 
-/// The container's own `/dev/null`: with the host's in hand its root could change that file's owner and mode. An input that
-/// ends at once stands in where the container has none any more.
+/// The container's own `/dev/null`: with the host's in hand its root could change that file's owner and mode. An input
+/// that ends at once stands in where the container has none any more.
 fn own_null(number: i32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = rustix::fs::open(c"/dev/null", flags, Mode::empty()).and_then(|null| {
@@ -286,8 +286,8 @@ fn own_null(number: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// `/dev/stdout` and its kin are opened anew by programs that log there: the pipes and the terminal belong to whom the program
-/// runs as.
+/// `/dev/stdout` and its kin are opened anew by programs that log there: the pipes and the terminal belong to whom the
+/// program runs as.
 fn give_streams_to(uid: u32, terminal: bool, stdio: &[Option<OwnedFd>; 3]) -> Result<(), Errno> {
     let owner = Some(rustix::fs::Uid::from_raw(uid));
     if terminal {

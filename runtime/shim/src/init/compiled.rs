@@ -28,8 +28,8 @@ pub struct CompiledPlan {
 }
 
 /// The overlay's mount data names its folders by descriptor: short enough for 200 layers in the one page that mount(2)
-/// takes, and the container's mount table then shows no host path. The child opens them, at numbers fixed here: overlayfs
-/// takes only folders of the mount namespace it is mounted in.
+/// takes, and the container's mount table then shows no host path. The child opens them, at numbers fixed here:
+/// overlayfs takes only folders of the mount namespace it is mounted in.
 pub struct CompiledRoot {
     pub data: CString,
     /// Opened as [`FIRST_FOLDER`] and up.

@@ -1,5 +1,5 @@
-//! Credentials and limits of the calling thread: rustix's calls are the kernel's own. glibc's wrappers broadcast to all threads
-//! under a lock, which a freshly cloned child must not touch.
+//! Credentials and limits of the calling thread: rustix's calls are the kernel's own. glibc's wrappers broadcast to all
+//! threads under a lock, which a freshly cloned child must not touch.
 
 use super::plan::{CapMasks, RlimitPlan};
 use nix::errno::Errno;

@@ -77,8 +77,8 @@ fn ensure_folder(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve)
 }
 
-/// The file to mount one of our own on, made empty where missing. A symlink in its place (an image may ship `/etc/resolv.conf` as one)
-/// is removed from the container's own layer: what it points to is not ours to cover.
+/// The file to mount one of our own on, made empty where missing. A symlink in its place (an image may ship
+/// `/etc/resolv.conf` as one) is removed from the container's own layer: what it points to is not ours to cover.
 fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::empty();
     let opened = open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve);

@@ -1,7 +1,7 @@
 //! The init plan: everything the child does between clone3(2) and execve(2), as data.
 //!
-//! Pure. Paths on the host are absolute; paths in the container are written without a leading `/` and are resolved below
-//! the container's root by openat2(2), so that no symlink of an image leads out.
+//! Pure. Paths on the host are absolute; paths in the container are written without a leading `/` and are resolved
+//! below the container's root by openat2(2), so that no symlink of an image leads out.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,7 +29,8 @@ impl InitPlan {
     }
 }
 
-/// The root file system: an overlay, mounted by the child in its own mount namespace, so that no crash leaves it on the host.
+/// The root file system: an overlay, mounted by the child in its own mount namespace, so that no crash leaves it on the
+/// host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RootPlan {
     /// Lowest first.
@@ -49,14 +50,16 @@ pub struct RootPlan {
 pub enum BindOn {
     Folder,
     File,
-    /// A file that rcr manages: a link that the image has in its place goes, since what it leads to is not ours to cover.
+    /// A file that rcr manages: a link that the image has in its place goes, since what it leads to is not ours to
+    /// cover.
     OwnFile,
 }
 
 /// One step inside the container's future root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum InitOp {
-    /// Mounts a new file system. `system`: the target may not be reached through a symlink (an image that ships `/proc` as one is hostile).
+    /// Mounts a new file system. `system`: the target may not be reached through a symlink (an image that ships `/proc`
+    /// as one is hostile).
     Mount {
         fstype: String,
         target: String,

@@ -1,7 +1,10 @@
-//! Paths below the container's root as the kernel would resolve them with the mounts made so far, what is missing made on the way:
-//! `/var/lock` is `/run/lock` in most images, and `--tmpfs /run` has no `lock` yet; a link may lead to what will only be there later.
+//! Paths below the container's root as the kernel would resolve them with the mounts made so far, what is missing made
+//! on the way:
+//! `/var/lock` is `/run/lock` in most images, and `--tmpfs /run` has no `lock` yet; a link may lead to what will only
+//! be there later.
 //!
-//! Nothing here allocates: this runs in the container's child. No link leads out of the root, and none of procfs is followed.
+//! Nothing here allocates: this runs in the container's child. No link leads out of the root, and none of procfs is
+//! followed.
 
 use super::open::{PROC_MAGIC, in_parent, open_in};
 use nix::errno::Errno;
@@ -21,7 +24,8 @@ pub enum Last {
     File,
 }
 
-/// Opens what `path` leads to, for a mount on it (O_PATH). Folders on the way, and the last part, are made where they are missing.
+/// Opens what `path` leads to, for a mount on it (O_PATH). Folders on the way, and the last part, are made where they
+/// are missing.
 pub fn make(root: BorrowedFd, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
     let mut walk = Walk::new(path.to_bytes())?;
     loop {

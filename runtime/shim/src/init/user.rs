@@ -88,7 +88,8 @@ pub fn resolve<'a>(
     Ok(Resolved { uid, gid, groups, home })
 }
 
-/// Reads a file of the container. Anything that is not a plain file (an image may ship a FIFO there), or is missing, reads as empty.
+/// Reads a file of the container. Anything that is not a plain file (an image may ship a FIFO there), or is missing,
+/// reads as empty.
 fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let Ok(fd) = rustix::fs::open(path, flags, Mode::empty()) else { return &[] };

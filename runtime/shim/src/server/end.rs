@@ -122,8 +122,8 @@ impl Shim {
         self.say_goodbye(code);
     }
 
-    /// Tells every client the end, and stays until each that still lives has taken all there was: no byte and no exit code is lost
-    /// to a slow reader. Whoever only held the network hears of the end at once.
+    /// Tells every client the end, and stays until each that still lives has taken all there was: no byte and no exit
+    /// code is lost to a slow reader. Whoever only held the network hears of the end at once.
     fn say_goodbye(&mut self, code: i32) {
         self.netns = None;
         self.clients.retain(|client| matches!(client.role, Role::Attached { .. } | Role::Waiting | Role::Done));

@@ -27,7 +27,8 @@ impl CStrings {
         Self { pointers, _strings: strings, spare: Vec::with_capacity(SPARE) }
     }
 
-    /// Copies one more string into the spare room, without allocating. Where it doesn't fit, or the room is taken, nothing happens.
+    /// Copies one more string into the spare room, without allocating. Where it doesn't fit, or the room is taken,
+    /// nothing happens.
     pub fn push_copied(&mut self, bytes: &[u8]) {
         if !self.spare.is_empty() || bytes.len() >= SPARE || bytes.contains(&0) {
             return;
@@ -40,7 +41,8 @@ impl CStrings {
     }
 }
 
-/// Writes the working directory into `buffer` (getcwd(2), the system call: glibc's wrapper allocates) and returns its first byte.
+/// Writes the working directory into `buffer` (getcwd(2), the system call: glibc's wrapper allocates) and returns its
+/// first byte.
 pub fn current_folder(buffer: &mut [u8]) -> Result<u8, Errno> {
     // SAFETY: pointer and length describe the borrowed buffer.
     check(unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) })?;

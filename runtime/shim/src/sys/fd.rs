@@ -4,7 +4,8 @@ use super::check;
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Marks every descriptor from `first` on close-on-exec (close_range(2), Linux 5.11), so that no program of a container inherits one.
+/// Marks every descriptor from `first` on close-on-exec (close_range(2), Linux 5.11), so that no program of a container
+/// inherits one.
 pub fn cloexec_from(first: RawFd) -> Result<(), Errno> {
     // SAFETY: only sets a flag on descriptors; none is closed here.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
@@ -26,6 +27,7 @@ pub fn dup_onto(from: BorrowedFd, to: RawFd) -> Result<(), Errno> {
         // SAFETY: clears close-on-exec on an open descriptor.
         return check(unsafe { libc::fcntl(to, libc::F_SETFD, 0) } as libc::c_long).map(drop);
     }
-    // SAFETY: what `to` was is closed by the kernel; the callers give only standard descriptors or numbers they planned.
+    // SAFETY: what `to` was is closed by the kernel; the callers give only standard descriptors or numbers they
+    // planned.
     check(unsafe { libc::dup2(from.as_raw_fd(), to) } as libc::c_long).map(drop)
 }

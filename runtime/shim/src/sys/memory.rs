@@ -1,10 +1,11 @@
 //! Giving memory back.
 
-/// Drops this program's read-only file pages from its address space: they are read again from the page cache when they are
-/// needed. A process that has done its start-up work and mostly waits keeps only what waiting takes.
+/// Drops this program's read-only file pages from its address space: they are read again from the page cache when they
+/// are needed. A process that has done its start-up work and mostly waits keeps only what waiting takes.
 pub fn forget_file_pages() {
-    // SAFETY: the callback gets valid program headers of this process and only gives advice about read-only, file-backed
-    // segments: their content is the file's, so that dropping pages loses nothing. Relocated data lies in writable segments.
+    // SAFETY: the callback gets valid program headers of this process and only gives advice about read-only,
+    // file-backed segments: their content is the file's, so that dropping pages loses nothing. Relocated data lies in
+    // writable segments.
     unsafe { libc::dl_iterate_phdr(Some(forget_segments), std::ptr::null_mut()) };
 }
 

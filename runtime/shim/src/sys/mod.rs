@@ -1,8 +1,8 @@
 //! Everything `unsafe` of this crate, each function argued on its own.
 //!
 //! What rustix offers safely is used directly elsewhere. This room holds what it lacks: clone3(2), mount_setattr(2),
-//! execve(2) and execveat(2), seccomp(2), keyctl(2), close_range(2), getcwd(2) into a given buffer, descriptors and signals by
-//! number (rustix knows no real-time signals), and giving memory back.
+//! execve(2) and execveat(2), seccomp(2), keyctl(2), close_range(2), getcwd(2) into a given buffer, descriptors and
+//! signals by number (rustix knows no real-time signals), and giving memory back.
 
 // The one room of this crate where the compiler is told to look away.
 #![allow(unsafe_code)]

@@ -17,11 +17,13 @@ struct MountAttr {
     userns_fd: u64,
 }
 
-/// Sets attributes (`ATTR_*`) and propagation (`MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`, 0: as it is) of the mount behind a descriptor.
+/// Sets attributes (`ATTR_*`) and propagation (`MS_PRIVATE`, `MS_SLAVE`, `MS_SHARED`, 0: as it is) of the mount behind
+/// a descriptor.
 pub fn set_attr(mount: BorrowedFd, attrs: u64, propagation: u64, recursive: bool) -> Result<(), Errno> {
     let attr = MountAttr { attr_set: attrs, attr_clr: 0, propagation, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    // SAFETY: the struct is the kernel's `struct mount_attr` (uapi/linux/mount.h), its size is passed, the path is empty.
+    // SAFETY: the struct is the kernel's `struct mount_attr` (uapi/linux/mount.h), its size is passed, the path is
+    // empty.
     let ret = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

@@ -7,7 +7,8 @@ use nix::errno::Errno;
 pub fn install(program: &[u64]) -> Result<(), Errno> {
     let len = libc::c_ushort::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
     let fprog = libc::sock_fprog { len, filter: program.as_ptr() as *mut libc::sock_filter };
-    // SAFETY: sock_filter is 8 bytes without padding, the slice is at least as strictly aligned, and the kernel only reads.
+    // SAFETY: sock_filter is 8 bytes without padding, the slice is at least as strictly aligned, and the kernel only
+    // reads.
     let ret = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const fprog) };
     check(ret).map(drop)
 }

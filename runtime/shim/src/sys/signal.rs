@@ -27,7 +27,8 @@ pub fn reset_all() {
     }
 }
 
-/// Waits for any signal (sigwaitinfo(2)); all must be blocked. By number: the libraries' enumerations know no real-time signals.
+/// Waits for any signal (sigwaitinfo(2)); all must be blocked. By number: the libraries' enumerations know no real-time
+/// signals.
 pub fn wait_any() -> Result<i32, Errno> {
     // SAFETY: the set lives on the stack; no information beyond the number is asked for.
     let signal = unsafe {

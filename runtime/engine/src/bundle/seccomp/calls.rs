@@ -85,8 +85,8 @@ pub const X86_64: &[u32] = native![
 #[cfg(target_arch = "aarch64")]
 pub const LEGACY: Calls = both![renameat];
 
-/// Only on 32-bit x86. `socketcall` hides the socket family behind a pointer, which no filter can follow; Debian's 32-bit C
-/// library knows no other way to a socket.
+/// Only on 32-bit x86. `socketcall` hides the socket family behind a pointer, which no filter can follow; Debian's
+/// 32-bit C library knows no other way to a socket.
 #[cfg(target_arch = "x86_64")]
 pub const COMPAT: &[u32] = compat![
     _llseek _newselect chown32 clock_adjtime64 clock_getres_time64 clock_gettime64 clock_nanosleep_time64

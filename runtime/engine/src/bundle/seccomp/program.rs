@@ -1,7 +1,8 @@
 //! Verdicts by system call, compiled to one classic BPF program (seccomp(2), Documentation/networking/filter.rst).
 //!
-//! The program looks at the architecture, then walks the numbers upwards: neighbours with one verdict share two instructions.
-//! The kernel keeps a bitmap of numbers that are allowed whatever their arguments (Linux 5.11), so that most calls never run it.
+//! The program looks at the architecture, then walks the numbers upwards: neighbours with one verdict share two
+//! instructions. The kernel keeps a bitmap of numbers that are allowed whatever their arguments (Linux 5.11), so that
+//! most calls never run it.
 
 use std::collections::BTreeMap;
 

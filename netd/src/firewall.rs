@@ -99,6 +99,9 @@ pub enum Set {
     /// `container address . protocol . container port`, reachable as it is (routed networks).
     Open4,
     Open6,
+    /// `host address . protocol . host port` of published ports that netd itself takes, and brings to a container that lacks the family.
+    Relayed4,
+    Relayed6,
     /// Bridges of overlay networks.
     Overlays,
     /// `bridge . address` of this host's own containers on them: the others are not for the host itself to reach, since its gateway
@@ -127,7 +130,7 @@ pub enum Set {
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 28] = [
+    pub const ALL: [Set; 30] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
@@ -144,6 +147,8 @@ impl Set {
         Set::Range6,
         Set::Open4,
         Set::Open6,
+        Set::Relayed4,
+        Set::Relayed6,
         Set::Overlays,
         Set::Local4,
         Set::Local6,
@@ -177,6 +182,8 @@ impl Set {
             Set::Range6 => "range6",
             Set::Open4 => "open4",
             Set::Open6 => "open6",
+            Set::Relayed4 => "relayed4",
+            Set::Relayed6 => "relayed6",
             Set::Overlays => "overlays",
             Set::Local4 => "local4",
             Set::Local6 => "local6",
@@ -207,8 +214,8 @@ impl Set {
             Set::Tunnels | Set::WireGuardPorts | Set::ClusterPorts => &[Port],
             Set::Vteps4 => &[V4],
             Set::Vteps6 => &[V6],
-            Set::Publish4 | Set::Range4 | Set::Open4 => &[V4, Proto, Port],
-            Set::Publish6 | Set::Range6 | Set::Open6 => &[V6, Proto, Port],
+            Set::Publish4 | Set::Range4 | Set::Open4 | Set::Relayed4 => &[V4, Proto, Port],
+            Set::Publish6 | Set::Range6 | Set::Open6 | Set::Relayed6 => &[V6, Proto, Port],
             Set::Guard => &[Family],
         }
     }
@@ -237,6 +244,8 @@ impl Set {
                 | Set::Range6
                 | Set::Open4
                 | Set::Open6
+                | Set::Relayed4
+                | Set::Relayed6
         )
     }
 }

@@ -173,10 +173,14 @@ fn an_internal_network_reaches_no_published_port() {
     host.ok(&["network", "create", "--ipv6", "front"]);
     let serve = "while :; do echo hello | nc -l -p 80 > /dev/null; done";
     host.ok(&["run", "-d", "--name", "web", "--network", "front", "-p", "8080:80", "alpine", "sh", "-c", serve]);
-    let reach = |netns: &Netns, to: &str| {
-        let to = if to.contains(':') { format!("[{to}]:8080") } else { format!("{to}:8080") };
+    // One without IPv6: netd itself takes its port there.
+    host.ok(&["run", "-d", "--name", "web4", "-p", "8081:80", "alpine", "sh", "-c", serve]);
+    let reach_port = |netns: &Netns, to: &str, port: u16| {
+        let to = if to.contains(':') { format!("[{to}]:{port}") } else { format!("{to}:{port}") };
         netns.tcp(&to, "").is_ok_and(|said| said.contains("hello"))
     };
+    let reach = |netns: &Netns, to: &str| reach_port(netns, to, 8080);
+    eventually("the relay answers", || reach_port(&host.outside, "2001:db8::1", 8081));
     for (name, flags) in [
         ("plain", &["--ipv6"][..]),
         ("access", &["--ipv6", "-o", "host_access=true"][..]),
@@ -208,6 +212,7 @@ fn an_internal_network_reaches_no_published_port() {
             for gateway in gateways {
                 inside.ip(&format!("{family} route replace default via {gateway}"));
                 assert!(!reach(&inside, gateway), "{name}: by its gateway {gateway}");
+                assert!(!reach_port(&inside, gateway, 8081), "{name}: by its gateway {gateway}, relayed");
                 assert!(name != "plain" || !reach(&inside, outside), "{name}: by {outside}");
             }
         }

@@ -222,6 +222,7 @@ fn attach_elements(network: &Network, attachment: &Attachment, bridge: &IfName) 
         // The first address of the port's family carries it; without one the relay does (see `relay`).
         let same = |n: &&IpNet| n.addr().is_ipv4() == port.host_ip.is_ipv4();
         let Some(target) = attachment.addresses.iter().find(same) else {
+            elements.push(relayed_element(port));
             continue;
         };
         let routed = network
@@ -231,6 +232,13 @@ fn attach_elements(network: &Network, attachment: &Attachment, bridge: &IfName) 
         publish_elements(port, target.addr(), routed, &mut elements);
     }
     elements
+}
+
+/// A published port that netd's relay brings to a container without the port's family.
+pub(super) fn relayed_element(port: &PublishedPort) -> Element {
+    let set = if port.host_ip.is_ipv4() { Set::Relayed4 } else { Set::Relayed6 };
+    let ports = (port.host_port, port.host_port + (port.count - 1));
+    Element::ports(set, port.host_ip, proto_number(port.proto), ports, Vec::new())
 }
 
 /// The elements that bring a published port to `target`; `routed`: also for those who ask it by its own address.

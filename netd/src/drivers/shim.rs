@@ -10,7 +10,7 @@
 //! With it ports can be published: to the table the shim is one more bridge. All published flows leave by it with its own
 //! address, or the container would answer the client over the LAN and past the translation.
 
-use super::bridge::{forget_port_flows, publish_elements, sysctl};
+use super::bridge::{forget_port_flows, publish_elements, relayed_element, sysctl};
 use crate::firewall::{Element, Set};
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{Child, Op, Plan};
@@ -80,8 +80,9 @@ pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
     }
     let mut elements = Vec::new();
     for port in &a.ports {
-        if let Some(target) = a.addresses.iter().find(|n| n.addr().is_ipv4() == port.host_ip.is_ipv4()) {
-            publish_elements(port, target.addr(), false, &mut elements);
+        match a.addresses.iter().find(|n| n.addr().is_ipv4() == port.host_ip.is_ipv4()) {
+            Some(target) => publish_elements(port, target.addr(), false, &mut elements),
+            None => elements.push(relayed_element(port)),
         }
     }
     if !elements.is_empty() {

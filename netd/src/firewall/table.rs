@@ -168,6 +168,12 @@ fn publish(local: bool) -> Vec<Rule> {
     let mut rules = Vec::new();
     if !local {
         let inside = Match::In(&[Load::Iif], Set::Internal);
+        let mut relayed = |family, loads: &'static [Load], set| {
+            let port = [family, inside, Match::ToLocal, Match::In(loads, set)];
+            rules.push(rule(&port, Verdict::Drop, "what other networks publish by netd's relay neither"));
+        };
+        relayed(V4, &[Daddr4, Proto, Dport], Set::Relayed4);
+        relayed(V6, &[Daddr6, Proto, Dport], Set::Relayed6);
         rules.push(rule(&[inside], Verdict::Return, "what other networks publish is not for internal ones"));
     }
     if local {

@@ -1,9 +1,6 @@
 //! The runtime as a library. A front (the command line, an API, an OCI runtime) makes a request, and gets a value, a
-//! stream or an
-//! [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; what is worth saying on the way goes to the
-//! front's
-//! [`Reporter`].
-
+//! stream or an [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; what is worth saying on the way
+//! goes to the front's [`Reporter`].
 //!
 //! | room | what is in it |
 //! |---|---|

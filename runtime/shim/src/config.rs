@@ -91,8 +91,7 @@ pub struct RemovePaths {
 pub struct ExecConfig {
     pub process: ProcessPlan,
     /// Which of stdin, stdout and stderr are pipes that come beside this frame, in this order; the others are the
-    /// container's
-    /// `/dev/null`, or its terminal.
+    /// container's `/dev/null`, or its terminal.
     pub streams: [bool; 3],
     pub init_pid: i32,
     /// Field 22 of `/proc/PID/stat`: a reused pid has another.

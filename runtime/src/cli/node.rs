@@ -14,8 +14,7 @@ pub enum NodeCommand {
     /// Give this host a new WireGuard key, for encrypted networks
     ///
     /// The old key is taken, too, until every host with such a network sends to the new one: no packet is lost. Waits
-    /// for that, up to
-    /// --time. Run it on each host whose key is to change.
+    /// for that, up to --time. Run it on each host whose key is to change.
     #[command(after_help = "Example: rcr node rekey && rcr node ls")]
     Rekey(RekeyArgs),
 }

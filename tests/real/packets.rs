@@ -170,7 +170,7 @@ fn wireguard() {
     let up = |address: &str| {
         format!(
             "tools sh -c '(until ip link show wg0 2>/dev/null; do sleep 0.1; done; umask 077; \
-             test -e /keys/conf || printf \"[Interface]\\nListenPort=51820\\nPrivateKey=$(wg genkey)\\n\" > /keys/conf; wg setconf wg0 /keys/conf; \
+             test -e /keys/conf || printf \"[Interface]\\nListenPort=51820\\nPrivateKey=$(wg genkey)\\n\" > /keys/conf; until wg setconf wg0 /keys/conf 2>/dev/null; do sleep 0.1; done; \
              ip addr add {address}/24 dev wg0; ip link set wg0 up; echo is-up) & LOG_LEVEL=verbose exec wireguard-go -f wg0'"
         )
     };

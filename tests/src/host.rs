@@ -16,6 +16,8 @@ pub struct Host {
     config: Option<PathBuf>,
 }
 
+/// How the folders of hosts begin, in `/tmp`.
+pub const PREFIX: &str = "rcr-t";
 /// The host's own addresses on the uplink.
 pub const HOST_V4: &str = "198.51.100.1";
 pub const HOST_V6: &str = "2001:db8::1";
@@ -67,13 +69,13 @@ impl Host {
         }
         netns.ip("route add default via 198.51.100.2");
         netns.ip("-6 route add default via 2001:db8::2");
-        let folder = tempfile::Builder::new().prefix("rcr-t").tempdir_in("/tmp").expect("a folder in /tmp");
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/tmp").expect("a folder in /tmp");
         Self { netns, outside, folder, config: None }
     }
 
     /// The machine outside as a host of its own: what runs there with `--network host` asks this host from outside.
     pub fn neighbour(&self) -> Self {
-        let folder = tempfile::Builder::new().prefix("rcr-t").tempdir_in("/tmp").expect("a folder in /tmp");
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/tmp").expect("a folder in /tmp");
         Self { netns: self.outside.clone(), outside: Netns::new(), folder, config: None }
     }
 

@@ -1,7 +1,8 @@
 //! Everything that a host has, as text: equal before and after means that nothing was left behind.
 
-use crate::host::{Host, bury};
+use crate::host::{Host, PREFIX, bury};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ impl Snapshot {
             ("processes", processes(host)),
             ("files", files(&host.root(), &host.run_dir())),
         ];
-        Self { sections: sections.into(), cgroups: cgroups() }
+        Self { sections: sections.into(), cgroups: cgroups(host) }
     }
 
     /// The host must come to have just this, within the time that the kernel gets to settle.
@@ -85,15 +86,29 @@ fn mounts(host: &Host) -> String {
     text.lines().filter(|line| line.contains(&folder)).collect::<Vec<_>>().join("\n")
 }
 
-/// cgroups of containers in which nobody lives. Other tests run beside this one, so one that is empty for a moment is theirs, just being
-/// made or removed; one that stays empty is a leak.
-fn cgroups() -> BTreeSet<PathBuf> {
+/// cgroups of containers in which nobody lives, and which no host of a test beside this one knows: there a container may wait with an
+/// empty cgroup for a netd that hangs. One that is empty for a moment is just being made or removed; one that stays empty is a leak.
+fn cgroups(host: &Host) -> BTreeSet<PathBuf> {
     let first = empty_cgroups();
     if first.is_empty() {
         return first;
     }
     std::thread::sleep(Duration::from_millis(500));
-    first.intersection(&empty_cgroups()).cloned().collect()
+    let theirs = containers_of_others(host);
+    let leaked = |cgroup: &&PathBuf| cgroup.file_name().is_none_or(|id| !theirs.contains(id));
+    first.intersection(&empty_cgroups()).filter(leaked).cloned().collect()
+}
+
+/// The containers of all other hosts that tests have now.
+fn containers_of_others(host: &Host) -> BTreeSet<OsString> {
+    let own = host.root().parent().map(Path::to_owned);
+    let folders = std::fs::read_dir("/tmp").into_iter().flatten().flatten();
+    let hosts =
+        folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|entry| entry.path());
+    let others = hosts.filter(|folder| Some(folder) != own.as_ref());
+    let all =
+        others.flat_map(|folder| std::fs::read_dir(folder.join("root/containers")).into_iter().flatten().flatten());
+    all.map(|container| container.file_name()).collect()
 }
 
 fn empty_cgroups() -> BTreeSet<PathBuf> {

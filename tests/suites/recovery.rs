@@ -69,7 +69,10 @@ fn a_netd_that_is_told_to_end_leaves_nothing_for_the_next_one_to_do() {
         let netd = host.netd_pid().unwrap();
         host.ok(&["rm", "-f", "goes"]);
         kill(nix::unistd::Pid::from_raw(netd), signal).unwrap();
-        eventually("netd has ended", || host.netd_pid() != Some(netd));
+        eventually("netd has ended", || {
+            tests::host::bury();
+            host.netd_pid() != Some(netd)
+        });
         let log = host.run_dir().join("netd.log");
         let before = std::fs::read_to_string(&log).unwrap().len();
         host.ok(&["network", "ls"]);

@@ -43,8 +43,8 @@ fn cannot_start(why: &str) -> ApiError {
 
 /// Serves until it is told to end. `told`: an error for whoever waits, in words; it comes back where nobody does.
 pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String) -> Result<(), String> {
-    let (ready, why) = match open_folders(options) {
-        Err(why) => (Some(ready), why),
+    let (ready, error) = match open_folders(options) {
+        Err(error) => (Some(ready), error),
         Ok(log) => {
             let witness = log.clone();
             std::panic::set_hook(Box::new(move |panic| witness.line(format!("bug: {panic}"))));
@@ -52,26 +52,33 @@ pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String
                 Ok(()) => return Ok(()),
                 Err((ready, why)) => {
                     log.line(format!("cannot start: {why}"));
-                    (ready, why)
+                    (ready, cannot_start(&why))
                 }
             }
         }
     };
-    let text = told(&cannot_start(&why));
+    let text = told(&error);
     match ready {
         Some(ready) => ready.fail(&text).map_or(Ok(()), Err),
         None => Err(text),
     }
 }
 
-fn open_folders(options: &Options) -> Result<Log, String> {
+fn open_folders(options: &Options) -> Result<Log, ApiError> {
+    let failed = |what: String, error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => ErrorKind::Permission,
+            _ => ErrorKind::System,
+        };
+        ApiError::new(kind, "cannot start netd").caused_by(format!("{what}: {}", why(&error)))
+    };
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     for dir in [&options.run, &options.root.join("netd")] {
-        builder.create(dir).map_err(|error| format!("create folder `{}`: {}", dir.display(), why(&error)))?;
+        builder.create(dir).map_err(|error| failed(format!("create folder `{}`", dir.display()), error))?;
     }
     let path = options.run.join(netd_api::LOG_NAME);
-    Log::open(&path).map_err(|error| format!("open log `{}`: {}", path.display(), why(&error)))
+    Log::open(&path).map_err(|error| failed(format!("open log `{}`", path.display()), error))
 }
 
 type Failed = (Option<Ready>, String);

@@ -128,7 +128,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     if let Some(folder) = &paths.unified {
         let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
         if let Some(program) = devices::program(&rules) {
-            guard_devices(folder, &program).inspect_err(|_| rcr_shim::cleanup::remove_cgroups(&paths))?;
+            guard_devices(folder, &program).inspect_err(|_| drop(rcr_shim::cleanup::remove_cgroups(&paths)))?;
         }
     }
     Ok(paths)

@@ -96,8 +96,15 @@ pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
 /// The cgroup of a container whose shim could not remove it.
 fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
     let paths: CgroupPaths = cgroup::paths(&cgroup::kind().unwrap_or(CgroupKind::Unified), id);
-    if paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
-        cleanup::remove_cgroups(&paths);
+    if !paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
+        return Ok(());
     }
-    Ok(())
+    let left = cleanup::remove_cgroups(&paths);
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut error = Error::new(Kind::System, format!("cannot remove the cgroups of container `{}`", id.short()))
+        .caused_by("a process in them does not end: device or resource busy (EBUSY)");
+    error.left_behind = left.iter().map(|folder| format!("`rmdir {}` removes it", folder.display())).collect();
+    Err(error)
 }

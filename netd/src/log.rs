@@ -1,11 +1,11 @@
 //! netd's log: plain lines with the time, in a file beside the socket; one old file is kept.
 
+use crate::clock::since_epoch;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes after which a new file is begun.
 const MAX_SIZE: u64 = 4 << 20;
@@ -51,7 +51,7 @@ impl Log {
 
 /// The time in UTC as RFC 3339 has it, to the millisecond.
 fn stamp() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = since_epoch();
     let (days, second) = (now.as_secs() / 86400, now.as_secs() % 86400);
     let (year, month, day) = civil(days as i64);
     let (hour, minute) = (second / 3600, second / 60 % 60);

@@ -35,5 +35,8 @@ fn main() -> ExitCode {
             ));
         }
     };
-    serve(&options, ready, options::told).map_or_else(|text| fail(&text), |()| ExitCode::SUCCESS)
+    match serve(&options, ready, options::told) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => fail(&text.unwrap_or_default()),
+    }
 }

@@ -270,3 +270,21 @@ impl Drop for Host {
         }
     }
 }
+
+/// A container that only sleeps.
+pub fn sleeper(host: &Host, name: &str, flags: &[&str]) {
+    let mut args = vec!["run", "-d", "--name", name];
+    args.extend(flags);
+    args.extend(["alpine", "sleep", "1000"]);
+    host.ok(&args);
+}
+
+/// What a script says in a container.
+pub fn exec(host: &Host, name: &str, script: &str) -> String {
+    host.ok(&["exec", name, "sh", "-c", script])
+}
+
+/// Whether a container reaches a name or an address.
+pub fn pings(host: &Host, from: &str, to: &str) -> bool {
+    host.rcr(&["exec", from, "ping", "-c", "1", "-W", "1", to]).code == 0
+}

@@ -115,16 +115,7 @@ fn question(name: &str, kind: RecordType) -> Vec<u8> {
 
 /// Asks from inside a container.
 fn ask(container: &Netns, name: &str, kind: RecordType) -> Message {
-    let bytes = question(name, kind);
-    let answer = container.inside(move || {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        socket.send_to(&bytes, RESOLVER).unwrap();
-        let mut buffer = [0u8; 65535];
-        let got = socket.recv(&mut buffer).unwrap();
-        buffer[..got].to_vec()
-    });
-    Message::from_vec(&answer).unwrap()
+    exchange(container, question(name, kind))
 }
 
 fn ask_tcp(container: &Netns, name: &str, kind: RecordType) -> Message {
@@ -225,9 +216,8 @@ fn the_world_is_asked_once_in_full_and_not_for_everything() {
     assert!(!asked.iter().any(|one| one.to_lowercase().starts_with("c1.")), "{asked:?}");
 }
 
-/// Asks over UDP with a message of the test's own.
-fn exchange(container: &Netns, message: &Message) -> Message {
-    let bytes = message.to_vec().unwrap();
+/// Asks over UDP from inside a container, with a message of the test's own.
+fn exchange(container: &Netns, bytes: Vec<u8>) -> Message {
     let answer = container.inside(move || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -265,20 +255,20 @@ fn bits_pass_both_ways_and_an_unknown_version_is_answered_as_such() {
     Upstream::start(&host.outside);
     let c1 = start(&host, "c1", &["--dns", UPSTREAM]);
     let mut query = Message::from_vec(&question("signed.example.org.", RecordType::A)).unwrap();
-    assert!(!exchange(&c1, &query).metadata.authentic_data);
+    assert!(!exchange(&c1, query.to_vec().unwrap()).metadata.authentic_data);
     query.metadata.checking_disabled = true;
     let mut edns = Edns::new();
     edns.set_dnssec_ok(true);
     query.edns = Some(edns.clone());
     // Not the answer that was kept for the plain question.
-    let answer = exchange(&c1, &query);
+    let answer = exchange(&c1, query.to_vec().unwrap());
     assert!(answer.metadata.authentic_data && answer.metadata.checking_disabled, "{answer:?}");
     assert!(answer.edns.as_ref().unwrap().flags().dnssec_ok, "{answer:?}");
     edns.set_version(7);
     query.edns = Some(edns);
     for name in ["signed.example.org.", "c1."] {
         query.queries = vec![Query::query(Name::from_ascii(name).unwrap(), RecordType::A)];
-        let answer = exchange(&c1, &query);
+        let answer = exchange(&c1, query.to_vec().unwrap());
         // 16 is BADVERS here, and BADSIG beside a signature (RFC 6895, 2.3).
         assert_eq!((u16::from(answer.metadata.response_code), answer.answers.len()), (16, 0), "{name}");
         assert_eq!(answer.edns.unwrap().version(), 0);

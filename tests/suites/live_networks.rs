@@ -2,23 +2,8 @@
 //! ipvlan is tried in `tests/vm`.
 #![allow(clippy::unwrap_used)]
 
-use tests::host::HOST_V4;
+use tests::host::{HOST_V4, exec, pings, sleeper};
 use tests::{Host, eventually};
-
-fn sleeper(host: &Host, name: &str, flags: &[&str]) {
-    let mut args = vec!["run", "-d", "--name", name];
-    args.extend(flags);
-    args.extend(["alpine", "sleep", "1000"]);
-    host.ok(&args);
-}
-
-fn exec(host: &Host, name: &str, script: &str) -> String {
-    host.ok(&["exec", name, "sh", "-c", script])
-}
-
-fn pings(host: &Host, from: &str, to: &str) -> bool {
-    host.rcr(&["exec", from, "ping", "-c", "1", "-W", "1", to]).code == 0
-}
 
 /// A macvlan network in the LAN that the host's uplink is in; its router is the world outside.
 fn lan(host: &Host, options: &[&str]) {

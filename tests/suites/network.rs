@@ -1,19 +1,8 @@
 //! Networks: names, addresses, isolation, connect and disconnect.
 #![allow(clippy::unwrap_used)]
 
-use tests::host::{HOST_V4, HOST_V6};
+use tests::host::{HOST_V4, HOST_V6, pings, sleeper};
 use tests::{Host, eventually};
-
-fn sleeper(host: &Host, name: &str, flags: &[&str]) {
-    let mut args = vec!["run", "-d", "--name", name];
-    args.extend(flags);
-    args.extend(["alpine", "sleep", "1000"]);
-    host.ok(&args);
-}
-
-fn pings(host: &Host, from: &str, to: &str) -> bool {
-    host.rcr(&["exec", from, "ping", "-c", "1", "-W", "1", to]).code == 0
-}
 
 #[test]
 fn the_main_job_two_containers_ping_each_other_by_name() {

@@ -1,22 +1,8 @@
 //! `network update`: networks changed while containers are on them, all of it or nothing.
 #![allow(clippy::unwrap_used)]
 
+use tests::host::{exec, pings, sleeper};
 use tests::{Host, eventually};
-
-fn sleeper(host: &Host, name: &str, flags: &[&str]) {
-    let mut args = vec!["run", "-d", "--name", name];
-    args.extend(flags);
-    args.extend(["alpine", "sleep", "1000"]);
-    host.ok(&args);
-}
-
-fn exec(host: &Host, name: &str, script: &str) -> String {
-    host.ok(&["exec", name, "sh", "-c", script])
-}
-
-fn pings(host: &Host, from: &str, to: &str) -> bool {
-    host.rcr(&["exec", from, "ping", "-c", "1", "-W", "1", to]).code == 0
-}
 
 fn bridge(host: &Host, network: &str) -> String {
     host.inspect(network, "/Interface").as_str().unwrap().to_owned()

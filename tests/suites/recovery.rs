@@ -1,7 +1,7 @@
 //! What goes wrong on a host, and what is right again after it.
 #![allow(clippy::unwrap_used)]
 
-use tests::host::HOST_V4;
+use tests::host::{HOST_V4, pings};
 use tests::{Host, eventually};
 
 fn pair() -> Host {
@@ -23,21 +23,17 @@ fn pair() -> Host {
     host
 }
 
-fn pings(host: &Host, to: &str) -> bool {
-    host.rcr(&["exec", "a", "ping", "-c", "1", "-W", "1", to]).code == 0
-}
-
 #[test]
 fn traffic_goes_on_without_netd_and_it_adopts_what_it_finds() {
     let host = pair();
     let before = Host::snapshot(&host);
     let b = host.address("b", "bridge");
     host.kill_netd();
-    assert!(pings(&host, &b));
+    assert!(pings(&host, "a", &b));
     assert!(host.outside.tcp(&format!("{HOST_V4}:5001"), "").unwrap().contains("hello"));
     // Started by the next command, it knows all: names resolve, ports are held, connect works.
     host.ok(&["network", "ls"]);
-    eventually("names are back", || pings(&host, "b"));
+    eventually("names are back", || pings(&host, "a", "b"));
     assert_eq!(host.address("b", "bridge"), b);
     assert!(host.refused(&["run", "--rm", "-p", "5001:80", "alpine", "true"]).contains("5001"));
     before.assert_restored(&host);
@@ -78,12 +74,8 @@ fn a_netd_that_is_told_to_end_leaves_nothing_for_the_next_one_to_do() {
         host.ok(&["network", "ls"]);
         let said = std::fs::read_to_string(&log).unwrap()[before..].to_owned();
         assert!(said.contains("ready, pid") && !said.contains("releasing"), "{signal}: {said}");
-        assert!(pings_from("stays", &host));
+        assert!(pings(&host, "stays", HOST_V4));
     }
-}
-
-fn pings_from(name: &str, host: &Host) -> bool {
-    host.rcr(&["exec", name, "ping", "-c", "1", "-W", "1", HOST_V4]).code == 0
 }
 
 #[test]

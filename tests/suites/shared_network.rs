@@ -1,22 +1,8 @@
 //! Networks that a container does not get from netd: another container's, the user's own.
 #![allow(clippy::unwrap_used)]
 
+use tests::host::{exec, pings, sleeper};
 use tests::{Host, Netns, eventually};
-
-fn sleeper(host: &Host, name: &str, flags: &[&str]) {
-    let mut args = vec!["run", "-d", "--name", name];
-    args.extend(flags);
-    args.extend(["alpine", "sleep", "1000"]);
-    host.ok(&args);
-}
-
-fn exec(host: &Host, name: &str, script: &str) -> String {
-    host.ok(&["exec", name, "sh", "-c", script])
-}
-
-fn pings(host: &Host, from: &str, to: &str) -> bool {
-    host.rcr(&["exec", from, "ping", "-c", "1", "-W", "1", to]).code == 0
-}
 
 const NETNS: &str = "readlink /proc/self/ns/net";
 

@@ -1,16 +1,13 @@
-//! The task that keeps the connection to the store: it registers this host, watches, and brings the store to what this host has.
+//! The task that keeps the connection to the store: it registers this host, watches, and answers. `bring` is the other half of it.
 
 use super::between::{Ask, Identity, Own, Said, Shared, Work};
 use super::held::Held;
-use super::schema::{Key, Node, SCHEMA, key, parse_key};
+use super::schema::{Key, SCHEMA, key, parse_key};
 use super::snapshot::Snapshot;
-use super::writes::{network_again, network_key, network_newer};
-use crate::model::Network;
+use crate::clock::since_epoch;
 use crate::store::shared::{Condition, Connect, Shared as Store, SharedError, Watching, Write};
-use netd_api::NetworkId;
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// A host that says nothing for so long has no names any more.
@@ -27,8 +24,6 @@ const TOGETHER: Duration = Duration::from_millis(20);
 const SHARE: u32 = 10;
 /// But changes don't wait for longer than this.
 const LONGEST: Duration = Duration::from_millis(500);
-/// Keys that are written in one transaction (etcd allows 128).
-const BATCH: usize = 100;
 
 type Tell = Box<dyn Fn(Arc<Snapshot>) + Send + Sync>;
 type Log = Box<dyn Fn(String) + Send + Sync>;
@@ -36,18 +31,18 @@ type Log = Box<dyn Fn(String) + Send + Sync>;
 /// See the file's head.
 pub struct Client<C> {
     place: C,
-    own: Identity,
-    shared: Arc<Shared>,
+    pub(super) own: Identity,
+    pub(super) shared: Arc<Shared>,
     tell: Tell,
     log: Log,
     /// What the store says.
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     /// What it has forgotten, and since when that is known.
     held: Held,
     held_since: Instant,
     /// See [`Node::said`].
-    said_up_to: u64,
-    lease: Option<i64>,
+    pub(super) said_up_to: u64,
+    pub(super) lease: Option<i64>,
     /// What was logged last: a store that is away for a day is one line.
     said: Option<String>,
 }
@@ -88,7 +83,7 @@ impl<C: Connect> Client<C> {
         }
     }
 
-    fn say(&mut self, line: String) {
+    pub(super) fn say(&mut self, line: String) {
         if self.said.as_ref() != Some(&line) {
             (self.log)(line.clone());
             self.said = Some(line);
@@ -276,158 +271,11 @@ impl<C: Connect> Client<C> {
     }
 
     /// A lease, that says that this host is there.
-    async fn live(&mut self, store: &mut impl Store) -> Result<(), SharedError> {
+    pub(super) async fn live(&mut self, store: &mut impl Store) -> Result<(), SharedError> {
         let lease = store.grant(LEASE).await?;
         self.lease = Some(lease);
         let alive = key(format_args!("alive/{}", self.own.node));
         store.txn(Vec::new(), vec![Write::Put { key: alive, value: Vec::new(), lease: Some(lease) }]).await.map(drop)
-    }
-
-    /// Brings the store to what this host has: everything below this node that differs. After all else comes the host's own record, so
-    /// that who sees it knows that everything was said, and at last, the first time, that it is there.
-    async fn bring(&mut self, store: &mut impl Store, own: &Own, first: bool) -> Result<(), SharedError> {
-        for network in own.networks.values() {
-            match self.snapshot.networks.get(&network.id) {
-                None => {
-                    let (when, then) = network_again(network);
-                    store.txn(when, then).await?;
-                }
-                Some(known) if known.version < network.version => Self::renew(store, network).await?,
-                Some(_) => {}
-            }
-        }
-        self.claim_again(store, own).await?;
-        let mut writes = self.additions(own);
-        writes.extend(self.leftovers(own));
-        let said = self.snapshot.nodes.get(&self.own.node);
-        let news = said.is_none_or(|said| said.keys != own.keys || said.knows != own.knows);
-        if !writes.is_empty() || first || news {
-            writes.push(self.word(own)?);
-        }
-        for batch in writes.chunks(BATCH) {
-            store.txn(Vec::new(), batch.to_vec()).await?;
-            self.remember(batch);
-        }
-        if first { self.live(store).await } else { Ok(()) }
-    }
-
-    /// The store has a network as it was before a change that this host has seen.
-    async fn renew(store: &mut impl Store, network: &Network) -> Result<(), SharedError> {
-        let at = network_key(&network.id);
-        let (records, _) = store.range(&at).await?;
-        let Some(record) = records.iter().find(|record| record.key == at) else { return Ok(()) };
-        let there = serde_json::from_slice::<Network>(&record.value);
-        if there.is_ok_and(|there| there.version < network.version) {
-            let (when, then) = network_newer(network, record.revision);
-            store.txn(when, then).await?;
-        }
-        Ok(())
-    }
-
-    /// What was just written is known at once: the next comparison may come before the store tells of it.
-    fn remember(&mut self, writes: &[Write]) {
-        for write in writes {
-            let (key, value) = match write {
-                Write::Put { key, value, .. } => (key, Some(value.as_slice())),
-                Write::Delete(key) | Write::DeletePrefix(key) => (key, None),
-            };
-            // Our own words are understood.
-            let _ = self.snapshot.take(key, value);
-        }
-    }
-
-    /// Whether a key is about what this host has, or may have.
-    fn is_ours(&self, key: &str) -> bool {
-        match parse_key(key) {
-            Ok(Key::Endpoint(_, node, _) | Key::At(_, node)) => node == self.own.node,
-            // There are few of them: whether a container here is on it, and knows it as newer, is seen then.
-            Ok(Key::Network(_)) => true,
-            Ok(Key::Address(network, address)) => {
-                self.snapshot.addresses.get(&(network, address)).is_some_and(|claim| claim.node == self.own.node)
-            }
-            _ => false,
-        }
-    }
-
-    /// This host's own record, with one more thing said.
-    fn word(&mut self, own: &Own) -> Result<Write, SharedError> {
-        self.said_up_to += 1;
-        let since = self.snapshot.nodes.get(&self.own.node).filter(|_| self.lease.is_some()).map(|node| node.since);
-        let since = since.unwrap_or_else(|| since_epoch().as_secs() as i64);
-        let record = Node {
-            name: self.own.name.clone(),
-            address: self.own.address,
-            since,
-            said: self.said_up_to,
-            keys: own.keys.clone(),
-            knows: own.knows.clone(),
-        };
-        let value = serde_json::to_vec(&record).map_err(|error| SharedError::Refused(error.to_string()))?;
-        Ok(Write::Put { key: key(format_args!("node/{}", self.own.node)), value, lease: None })
-    }
-
-    /// What this host has and the store has not.
-    fn additions(&self, own: &Own) -> Vec<Write> {
-        let node = &self.own.node;
-        let mut writes: Vec<Write> = Vec::new();
-        let mut put = |key: String, value: Vec<u8>| writes.push(Write::Put { key, value, lease: None });
-        for ((network, container), endpoint) in &own.endpoints {
-            let at = (network.clone(), node.clone(), container.clone());
-            if self.snapshot.endpoints.get(&at) != Some(endpoint)
-                && let Ok(value) = serde_json::to_vec(endpoint)
-            {
-                put(key(format_args!("endpoint/{network}/{node}/{container}")), value);
-            }
-        }
-        for network in own.at.iter().filter(|id| !self.snapshot.at.contains(&((*id).clone(), node.clone()))) {
-            put(key(format_args!("at/{network}/{node}")), Vec::new());
-        }
-        writes
-    }
-
-    /// What the store has of this host and this host has not.
-    fn leftovers(&self, own: &Own) -> Vec<Write> {
-        let node = &self.own.node;
-        let mut writes = Vec::new();
-        for (network, at, container) in self.snapshot.endpoints.keys().filter(|(_, at, _)| at == node) {
-            if !own.endpoints.contains_key(&(network.clone(), container.clone())) {
-                writes.push(Write::Delete(key(format_args!("endpoint/{network}/{at}/{container}"))));
-            }
-        }
-        for (network, at) in self.snapshot.at.iter().filter(|(network, at)| at == node && !own.at.contains(network)) {
-            writes.push(Write::Delete(key(format_args!("at/{network}/{at}"))));
-        }
-        let ours = self.snapshot.addresses.iter().filter(|(_, claim)| claim.node == *node);
-        let unused = |network: &NetworkId, address: &IpAddr| {
-            own.holder(network, address).is_none() && !self.shared.is_pending(network, *address)
-        };
-        for ((network, address), _) in ours.filter(|((network, address), _)| unused(network, address)) {
-            writes.push(Write::Delete(key(format_args!("address/{network}/{address}"))));
-        }
-        writes
-    }
-
-    /// Addresses that containers here have and the store has forgotten. One that somebody else got meanwhile is told.
-    async fn claim_again(&mut self, store: &mut impl Store, own: &Own) -> Result<(), SharedError> {
-        let node = self.own.node.clone();
-        for ((network, container), endpoint) in &own.endpoints {
-            for address in &endpoint.addresses {
-                match self.snapshot.addresses.get(&(network.clone(), *address)) {
-                    Some(claim) if claim.node == node => {}
-                    Some(claim) => {
-                        let (name, who) = (&endpoint.name, claim.node.short());
-                        self.say(format!(
-                            "`{name}` and a container of host `{who}` both have `{address}`: stop one of them"
-                        ));
-                    }
-                    None => {
-                        let (when, then) = super::writes::address(network, *address, &node, container);
-                        store.txn(when, then).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -444,10 +292,6 @@ async fn answer(store: &mut impl Store, ask: Ask) -> Result<(), SharedError> {
     // Whoever asked may have gone.
     let _ = ask.answer.send(told);
     ended
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn newer(found: Option<u32>) -> SharedError {

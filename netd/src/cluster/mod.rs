@@ -6,7 +6,8 @@
 //! | [`snapshot`] | PURE: what the cluster looks like, from records and changes |
 //! | [`held`] | PURE: what a restored store has forgotten, until its hosts say it again |
 //! | `between`, `handle` | what passes between the client and those who need it; their way to it |
-//! | [`client`] | the task that keeps the connection, watches, and publishes what this host has |
+//! | `bring` | brings the store to what this host has |
+//! | [`client`] | the task that keeps the connection and watches |
 //! | `writes` | PURE: what is written for addresses and networks, and under which conditions |
 //! | [`claims`] | what is taken by compare-and-swap before the writer is asked: names, VNIs, subnets, addresses |
 //!
@@ -15,6 +16,7 @@
 //! numbers that two could want are claimed one by one, by who waits for them, never by the writer.
 
 mod between;
+mod bring;
 pub mod claims;
 pub mod client;
 mod handle;

@@ -108,7 +108,11 @@ impl Daemon {
         let mut attached = Vec::new();
         for attachment in &record.attachments {
             let key = journal_key(&record.id, &attachment.network);
-            let journal = key.strip_prefix("journal/").and_then(|key| journals.get(key)).cloned();
+            // Without a journal it was undone: netd ended before it wrote the sandbox without it.
+            let Some(journal) = key.strip_prefix("journal/").and_then(|key| journals.get(key)).cloned() else {
+                self.free_addresses(attachment);
+                continue;
+            };
             if let Some(state) = self.networks.get_mut(&attachment.network) {
                 for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
                     attachment
@@ -118,7 +122,6 @@ impl Daemon {
                         .for_each(|a| leases.occupy(a.addr()));
                 }
             }
-            let journal = journal.unwrap_or_else(|| Journal::intend(crate::plan::Plan::default()));
             attached.push(Attached { attachment: attachment.clone(), journal, client: None });
         }
         self.generation += 1;

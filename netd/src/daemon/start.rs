@@ -42,7 +42,7 @@ fn cannot_start(why: &str) -> ApiError {
 }
 
 /// Serves until it is told to end. `told`: an error for whoever waits, in words; it comes back where nobody does.
-pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String) -> Result<(), String> {
+pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String) -> Result<(), Option<String>> {
     let (ready, error) = match open_folders(options) {
         Err(error) => (Some(ready), error),
         Ok(log) => {
@@ -58,10 +58,10 @@ pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String
         }
     };
     let text = told(&error);
-    match ready {
-        Some(ready) => ready.fail(&text).map_or(Ok(()), Err),
-        None => Err(text),
-    }
+    Err(match ready {
+        Some(ready) => ready.fail(&text),
+        None => Some(text),
+    })
 }
 
 fn open_folders(options: &Options) -> Result<Log, ApiError> {

@@ -1,4 +1,4 @@
-//! The writer's state, and its loop.
+//! The writer's state. `work` is its loop.
 
 use super::input::Input;
 use super::parts::{Encryption, Membership};

@@ -65,22 +65,21 @@ impl Daemon {
         shim: Option<ShimLink>,
         connection: u64,
     ) -> Result<Told, ApiError> {
-        let plain = told;
         match call {
             Call::Version => {
                 let mut version = self.version();
                 version.obstacles = self.obstacles_of(|_| true);
-                Ok(plain(Reply::Version(version)))
+                Ok(told(Reply::Version(version)))
             }
-            Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(plain),
-            Call::NetworkList => Ok(plain(Reply::Networks(self.network_list()))),
+            Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(told),
+            Call::NetworkList => Ok(told(Reply::Networks(self.network_list()))),
             Call::NetworkInspect { network } => {
                 let id = self.find_network(&network)?;
                 let mut info = self.network_info(&id)?;
                 info.obstacles = self.obstacles_of(|network| network.id == id);
-                Ok(plain(Reply::Network(info)))
+                Ok(told(Reply::Network(info)))
             }
-            Call::NetworkRemove { network } => self.network_remove(&network).map(|()| plain(Reply::Done)),
+            Call::NetworkRemove { network } => self.network_remove(&network).map(|()| told(Reply::Done)),
             Call::SandboxCreate { spec, dry_run } => {
                 let ((mut reply, fds), waits) = self.sandbox_create(spec, dry_run, fds, connection)?;
                 if let Reply::Sandbox(info) = &mut reply {
@@ -90,26 +89,26 @@ impl Daemon {
                 Ok(((reply, fds), waits))
             }
             Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
-            Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| plain(Reply::Done)),
-            Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| plain(Reply::Done)),
-            Call::SandboxInspect { id } => Ok(plain(Reply::Sandbox(self.sandbox_info(&id)?))),
-            Call::SandboxList => Ok(plain(Reply::Sandboxes(self.sandbox_list()))),
-            Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| plain(Reply::Done)),
+            Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| told(Reply::Done)),
+            Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| told(Reply::Done)),
+            Call::SandboxInspect { id } => Ok(told(Reply::Sandbox(self.sandbox_info(&id)?))),
+            Call::SandboxList => Ok(told(Reply::Sandboxes(self.sandbox_list()))),
+            Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| told(Reply::Done)),
             Call::Connect { id, attachment } => {
                 let (info, waits) = self.connect(&id, attachment)?;
                 Ok(((Reply::Sandbox(info), Vec::new()), waits))
             }
-            Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| plain(Reply::Sandbox(info))),
-            Call::NodeRekey => self.rekey().map(|key| plain(Reply::Key(key))),
+            Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| told(Reply::Sandbox(info))),
+            Call::NodeRekey => self.rekey().map(|key| told(Reply::Key(key))),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {
-                self.network_update(&network, &change, dry_run).map(plain)
+                self.network_update(&network, &change, dry_run).map(told)
             }
             Call::Shutdown => {
                 self.ending = true;
                 self.log.line("asked to end; the data path stays");
-                Ok(plain(Reply::Done))
+                Ok(told(Reply::Done))
             }
         }
     }

@@ -13,7 +13,7 @@
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
 use super::driver::{
-    Driver, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, reply_routes,
+    Driver, ETHERNET_MTU, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, reply_routes,
 };
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
@@ -21,9 +21,6 @@ use crate::plan::{Op, Plan};
 use ipnet::IpNet;
 use netd_api::{BridgeOptions, GatewayMode, IfName, NetworkCreate, Proto, PublishedPort};
 use std::net::IpAddr;
-
-/// The MTU where neither the user nor an uplink says one, in bytes.
-const ETHERNET_MTU: u32 = 1500;
 
 /// See the file's head.
 pub struct Bridge;

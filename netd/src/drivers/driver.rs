@@ -12,6 +12,9 @@ pub const LINK_MTUS: std::ops::RangeInclusive<u32> = 68..=65_535;
 /// Bytes that every link must carry for IPv6 (RFC 8200, section 5).
 pub const IPV6_MIN_MTU: u32 = 1280;
 
+/// The MTU where neither the user nor an uplink says one, in bytes.
+pub const ETHERNET_MTU: u32 = 1500;
+
 /// What a driver knows how to do.
 pub trait Driver {
     /// Refuses what can't be, before anything is chosen.

@@ -1,6 +1,24 @@
-//! What macvlan and ipvlan share: the parent link, the steps in the container, and what cannot be on one parent.
+//! The macvlan and ipvlan drivers: containers are in the host's LAN, by links that sit on one of the host's.
+//!
+//! ```text
+//!   macvlan: each with a MAC of its own
+//!   container                host
+//!   eth0 (macvlan) ══╗
+//!                    ╠══ parent eth0 (or eth0.50, or a dummy) ──▶ LAN: router, other hosts
+//!   eth0 (macvlan) ══╝        ╳
+//!                             host's own addresses: the kernel never passes frames between a parent and its children
+//!
+//!   ipvlan: all with the parent's MAC, told apart by address
+//!   l2       eth0 (ipvlan) ══╦══ parent eth0 ──▶ LAN, as with macvlan, but with one MAC
+//!            eth0 (ipvlan) ══╝
+//!   l3, l3s  eth0 (ipvlan) ── routing of the host's namespace ── parent eth0 ──▶ routers, which need a route back to the
+//!            (default dev eth0, no ARP, no broadcast)                            subnet by way of this host
+//! ```
+//!
+//! No address, port or packet of the host is involved; in l3s packets also pass the host's netfilter. The two differ in the
+//! kind of the link alone.
 
-use super::driver::{Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
+use super::driver::{Driver, ETHERNET_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
 use super::shim;
 use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
@@ -9,8 +27,87 @@ use ipnet::IpNet;
 use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode, NetworkCreate};
 use std::net::IpAddr;
 
-/// A dummy's MTU where the user names none, in bytes.
-const ETHERNET_MTU: u32 = 1500;
+/// See the file's head.
+pub struct Lan;
+
+impl Driver for Lan {
+    fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
+        check_mtu(spec.driver.lan().and_then(|options| options.mtu), false)
+    }
+
+    fn mtu(&self, network: &Network, _: &Facts) -> Option<u32> {
+        network.asked_mtu()
+    }
+
+    fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
+        let mut plan = Plan::default();
+        let name = match &network.parent {
+            Some(Parent::Vlan { name, on, id }) => {
+                let link = Op::Vlan { name: name.clone(), parent: on.clone(), id: *id, alias: vlan_alias(name) };
+                plan.host(link, "shared by all networks on it, gone with the last");
+                name
+            }
+            Some(Parent::Own(name)) => {
+                let mtu = mtu.unwrap_or(ETHERNET_MTU);
+                let alias = format!("rcr:{}", network.name);
+                plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
+                name
+            }
+            Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), mtu, facts),
+        };
+        if facts.ipv6 {
+            let key = format!("net/ipv6/conf/{name}/disable_ipv6");
+            plan.host(Op::Sysctl { key, value: "1".into(), undo: None }, "the host itself has no business there");
+        }
+        plan.host(Op::Up { link: name.clone() }, "");
+        plan.steps.extend(shim::network(network, child(&network.driver), mtu, facts).steps);
+        plan
+    }
+
+    fn attach(&self, network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan {
+        let mut plan = Plan::default();
+        let (Some(parent), Some(kind)) = (&network.parent, child(&network.driver)) else {
+            return plan;
+        };
+        let a = attachment;
+        // ipvlan links and the one in passthru mode have their parent's MAC.
+        let own = !matches!(kind, Child::Ipvlan { .. } | Child::Macvlan { mode: MacvlanMode::Passthru });
+        let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
+        let of = parent.clone();
+        plan.host(Op::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu }, "made in place, not moved");
+        if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
+            let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
+            let step = Op::Sysctl { key, value: "0".into(), undo: None };
+            plan.container(step, "off by default: a v4-only network has no IPv6");
+        }
+        endpoint_sysctls(&mut plan, a);
+        let asked = asks(network, kind) && !a.addresses.is_empty();
+        if asked {
+            plan.container(Op::Up { link: a.ifname.clone() }, "to be able to ask, without an address yet");
+            let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+            match kind {
+                // An answer goes to the address that was asked for, which the link doesn't have yet: with one MAC the parent hears it.
+                Child::Ipvlan { .. } => plan.host(Op::Probe { link: of, addresses }, "nobody else may have them"),
+                Child::Macvlan { .. } => {
+                    plan.container(Op::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
+                }
+            }
+        }
+        for address in &a.addresses {
+            plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
+        }
+        if !asked {
+            plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+        }
+        default_routes(&mut plan, a);
+        if joins_lan(kind) && !a.addresses.is_empty() {
+            let addresses = a.addresses.iter().map(|net| net.addr()).collect();
+            plan.container(Op::Announce { link: a.ifname.clone(), addresses, port: None }, "whoever had them before");
+        }
+        shim::attach(&mut plan, network, a);
+        plan
+    }
+}
 
 /// The kind of a driver's links.
 pub fn child(driver: &DriverSpec) -> Option<Child> {
@@ -19,77 +116,6 @@ pub fn child(driver: &DriverSpec) -> Option<Child> {
         DriverSpec::Ipvlan(options) => Some(Child::Ipvlan { mode: options.mode, flag: options.flag }),
         DriverSpec::Bridge(_) | DriverSpec::Overlay(_) | DriverSpec::Host | DriverSpec::None => None,
     }
-}
-
-/// Makes the parent, where it is ours.
-pub fn network(network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
-    let mut plan = Plan::default();
-    let name = match &network.parent {
-        Some(Parent::Vlan { name, on, id }) => {
-            let link = Op::Vlan { name: name.clone(), parent: on.clone(), id: *id, alias: vlan_alias(name) };
-            plan.host(link, "shared by all networks on it, gone with the last");
-            name
-        }
-        Some(Parent::Own(name)) => {
-            let mtu = mtu.unwrap_or(ETHERNET_MTU);
-            let alias = format!("rcr:{}", network.name);
-            plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
-            name
-        }
-        Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), mtu, facts),
-    };
-    if facts.ipv6 {
-        let key = format!("net/ipv6/conf/{name}/disable_ipv6");
-        plan.host(Op::Sysctl { key, value: "1".into(), undo: None }, "the host itself has no business there");
-    }
-    plan.host(Op::Up { link: name.clone() }, "");
-    plan.steps.extend(shim::network(network, child(&network.driver), mtu, facts).steps);
-    plan
-}
-
-/// Makes a container's link with its addresses and routes.
-pub fn attach(network: &Network, attachment: &Attachment, mtu: Option<u32>, facts: &Facts) -> Plan {
-    let mut plan = Plan::default();
-    let (Some(parent), Some(kind)) = (&network.parent, child(&network.driver)) else {
-        return plan;
-    };
-    let a = attachment;
-    // ipvlan links and the one in passthru mode have their parent's MAC.
-    let own = !matches!(kind, Child::Ipvlan { .. } | Child::Macvlan { mode: MacvlanMode::Passthru });
-    let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
-    let of = parent.clone();
-    plan.host(Op::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu }, "made in place, not moved");
-    if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
-        let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
-        let step = Op::Sysctl { key, value: "0".into(), undo: None };
-        plan.container(step, "off by default: a v4-only network has no IPv6");
-    }
-    endpoint_sysctls(&mut plan, a);
-    let asked = asks(network, kind) && !a.addresses.is_empty();
-    if asked {
-        plan.container(Op::Up { link: a.ifname.clone() }, "to be able to ask, without an address yet");
-        let addresses = a.addresses.iter().map(|net| net.addr()).collect();
-        match kind {
-            // An answer goes to the address that was asked for, which the link doesn't have yet: with one MAC the parent hears it.
-            Child::Ipvlan { .. } => plan.host(Op::Probe { link: of, addresses }, "nobody else may have them"),
-            Child::Macvlan { .. } => {
-                plan.container(Op::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
-            }
-        }
-    }
-    for address in &a.addresses {
-        plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
-    }
-    if !asked {
-        plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
-    }
-    default_routes(&mut plan, a);
-    if joins_lan(kind) && !a.addresses.is_empty() {
-        let addresses = a.addresses.iter().map(|net| net.addr()).collect();
-        plan.container(Op::Announce { link: a.ifname.clone(), addresses, port: None }, "whoever had them before");
-    }
-    shim::attach(&mut plan, network, a);
-    plan
 }
 
 /// What a container does with an address that the LAN gave it, beside its link.
@@ -135,11 +161,6 @@ pub struct Claim {
     pub network: String,
     pub parent: IfName,
     pub kind: Child,
-}
-
-/// What both kinds refuse.
-pub fn check(spec: &NetworkCreate) -> Result<(), Refusal> {
-    check_mtu(spec.driver.lan().and_then(|options| options.mtu), false)
 }
 
 /// Whether the host can have a link of its own beside such links.

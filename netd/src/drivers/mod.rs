@@ -1,4 +1,4 @@
-//! Drivers: what a network and an attachment need of the kernel, as plans. Two pure methods each.
+//! Drivers: what a network and an attachment need of the kernel, as plans, and what they refuse. All of it is pure.
 //!
 //! To add one: a file here with its packet path on top, a variant of `netd_api::DriverSpec`, its arm in [`of`], and its
 //! goldens in `netd/goldens/`. There is nothing to write for teardown: it replays the journal.
@@ -6,9 +6,7 @@
 mod bridge;
 mod driver;
 mod host;
-mod ipvlan;
 pub mod lan;
-mod macvlan;
 mod none;
 pub mod overlay;
 mod shim;
@@ -31,8 +29,7 @@ pub fn fresh(network: &Network, facts: &Facts) -> Plan {
 pub fn of(spec: &DriverSpec) -> &'static dyn Driver {
     match spec {
         DriverSpec::Bridge(_) => &bridge::Bridge,
-        DriverSpec::Macvlan(_) => &macvlan::Macvlan,
-        DriverSpec::Ipvlan(_) => &ipvlan::Ipvlan,
+        DriverSpec::Macvlan(_) | DriverSpec::Ipvlan(_) => &lan::Lan,
         DriverSpec::Overlay(_) => &overlay::Overlay,
         DriverSpec::Host => &host::Host,
         DriverSpec::None => &none::None,

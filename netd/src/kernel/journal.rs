@@ -1,7 +1,8 @@
-//! The journal: what was going to be done, written down before, and what came of it.
+//! The journal: what was going to be done, written down before, and what came of it; and what is left of it where it can't be undone.
 
-use crate::plan::{Outcome, Plan};
+use crate::plan::{Outcome, Plan, Step};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Where a journal stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,5 +28,22 @@ impl Journal {
     pub fn intend(plan: Plan) -> Self {
         let outcomes = vec![Outcome::Intended; plan.steps.len()];
         Self { state: JournalState::Applying, plan, outcomes }
+    }
+}
+
+/// Something that could not be undone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftBehind {
+    pub what: String,
+    /// What removes it.
+    pub command: String,
+    /// The step that is not undone, and what it had done.
+    pub step: Step,
+    pub outcome: Outcome,
+}
+
+impl fmt::Display for LeftBehind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (remove it with `{}`)", self.what, self.command)
     }
 }

@@ -5,7 +5,7 @@ use super::Ledger;
 use super::dying::{Dying, GRACE};
 use crate::firewall::Element;
 use crate::kernel::{self, ApplyError, Journal, KernelError};
-use crate::plan::{Op, Outcome, Plan, missing};
+use crate::plan::{Op, Outcome, missing};
 use netd_api::{ContainerId, IfName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -113,6 +113,5 @@ impl Ledger {
 
 /// All elements of these journals.
 pub fn elements<'a>(journals: impl Iterator<Item = &'a Journal>) -> BTreeSet<Element> {
-    let plans: Vec<&Plan> = journals.map(|journal| &journal.plan).collect();
-    plans.into_iter().flat_map(|plan| plan.elements().cloned()).collect()
+    journals.flat_map(|journal| journal.plan.elements().cloned()).collect()
 }

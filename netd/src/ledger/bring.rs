@@ -59,7 +59,8 @@ impl Ledger {
             stay.extend(go);
             return (journal(stay), Err(error.to_string()));
         }
-        let (mut made, mut missed, mut failed) = (Places::default(), Places::default(), Vec::new());
+        let (mut made, mut missed) = (Places::default(), Places::default());
+        let (mut failed, mut left) = (Vec::new(), Vec::new());
         for step in fresh {
             let plan = Plan { steps: vec![step.clone()] };
             self.debts.taken_over(&plan);
@@ -71,6 +72,7 @@ impl Ledger {
                 Err(error) => {
                     missed.add(&step.op);
                     failed.push(format!("{error}: {}", error.cause));
+                    left.extend(error.left);
                 }
             }
         }
@@ -79,7 +81,7 @@ impl Ledger {
         let (kept, go): (Done, Done) = go.into_iter().partition(|(step, _)| missed.has(&step.op));
         stay.extend(kept);
         let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = go.into_iter().unzip();
-        let left = self.kernel.undo(&steps, &outcomes, None);
+        left.extend(self.kernel.undo(&steps, &outcomes, None));
         failed.extend(left.iter().map(ToString::to_string));
         let now = journal(stay);
         let noted = entry(key, now.as_ref()).and_then(|it| self.note_undone(key, vec![it], &left, Durability::Lazy));

@@ -123,19 +123,23 @@ impl Ledger {
         self.store.describe()
     }
 
-    /// Writes down what is going to be done, on top of what stands, with other records in one transaction. It is on the disk then.
+    /// Writes down what is going to be done, on top of what stands, with other records in one transaction. It is on the
+    /// disk then.
     pub fn intend(
         &mut self,
         with: Vec<Change>,
         entries: Vec<(String, Journal, Plan)>,
     ) -> Result<Vec<Intent>, StoreError> {
         let intents: Vec<Intent> = entries.into_iter().map(|(key, journal, plan)| on_top(key, journal, plan)).collect();
+        self.write(with, &intents)?;
+        Ok(intents)
+    }
+
+    fn write(&mut self, with: Vec<Change>, intents: &[Intent]) -> Result<(), StoreError> {
         let journals: Vec<(String, &Journal)> = intents.iter().map(|i| (i.key.clone(), &i.journal)).collect();
         self.keep(with, &journals, Durability::Durable)?;
-        for intent in &intents {
-            self.debts.taken_over(&intent.journal.plan);
-        }
-        Ok(intents)
+        intents.iter().for_each(|intent| self.debts.taken_over(&intent.journal.plan));
+        Ok(())
     }
 
     /// Does what is written down. The journal says then what came of it; whoever keeps it has it written.
@@ -167,12 +171,9 @@ impl Ledger {
 
     /// Writes a plan down, does it, and writes what came of it.
     pub fn apply(&mut self, key: &str, plan: Plan, netns: Option<BorrowedFd<'_>>) -> Result<Journal, LedgerError> {
-        let none = Journal::intend(Plan::default());
-        let intents = self.intend(Vec::new(), vec![(key.to_owned(), none, plan)])?;
-        let mut done = Journal::intend(Plan::default());
-        for intent in intents {
-            done = self.carry_out(intent, netns).map_err(|unmade| unmade.error)?;
-        }
+        let intent = on_top(key.to_owned(), Journal::intend(Plan::default()), plan);
+        self.write(Vec::new(), std::slice::from_ref(&intent))?;
+        let done = self.carry_out(intent, netns).map_err(|unmade| unmade.error)?;
         self.keep(Vec::new(), &[(key.to_owned(), &done)], Durability::Durable)?;
         Ok(done)
     }

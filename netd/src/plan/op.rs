@@ -45,6 +45,7 @@ pub enum Op {
     /// Elements of the sets and maps of `inet rcr`. Inverse: delete them.
     Elements { elements: Vec<Element> },
     /// Forgets the conntrack entries of an address or of a published UDP/SCTP port, so that old flows don't outlive a change.
+    /// Inverse: forget those of the port once more.
     ForgetFlows { address: IpAddr, port: Option<(u8, u16, u16)> },
     /// What comes from `address` leaves by `via`, whatever carries the default route. Inverse: delete the rule and its routes.
     ReplyRoute { address: IpNet, via: IpAddr, link: IfName },

@@ -13,6 +13,7 @@ use netd_api::ContainerId;
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
 use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_shim::cleanup;
 use rcr_shim::config::CgroupPaths;
 use rustix::fs::{Mode, OFlags};
 use std::fs;
@@ -120,7 +121,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
             .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
     };
     applied.map_err(|why| {
-        rcr_shim::cleanup::remove_cgroups(&paths);
+        cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE);
         Error::new(Kind::System, format!("cannot apply the limits of container `{}`", id.short())).caused_by(why).hint(
             "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; `rcr info` shows which controllers this host has",
         )
@@ -128,7 +129,8 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     if let Some(folder) = &paths.unified {
         let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
         if let Some(program) = devices::program(&rules) {
-            guard_devices(folder, &program).inspect_err(|_| drop(rcr_shim::cleanup::remove_cgroups(&paths)))?;
+            guard_devices(folder, &program)
+                .inspect_err(|_| drop(cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE)))?;
         }
     }
     Ok(paths)

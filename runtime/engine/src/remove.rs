@@ -15,6 +15,11 @@ use rcr_shim::cleanup;
 use rcr_shim::config::{CgroupPaths, RemovePaths};
 use rcr_shim::state::State;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the last process of a container that is removed may take to die: one in the middle of a system call goes on
+/// to that call's end first.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `--rm` removes: the name first.
 pub fn removal(dirs: &Dirs, config: &Config) -> RemovePaths {
@@ -99,12 +104,13 @@ fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
     if !paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
         return Ok(());
     }
-    let left = cleanup::remove_cgroups(&paths);
+    let left = cleanup::remove_cgroups(&paths, LAST_PATIENCE);
     if left.is_empty() {
         return Ok(());
     }
     let mut error = Error::new(Kind::System, format!("cannot remove the cgroups of container `{}`", id.short()))
         .caused_by("a process in them does not end: device or resource busy (EBUSY)");
-    error.left_behind = left.iter().map(|folder| format!("`rmdir {}` removes it", folder.display())).collect();
+    error.left_behind =
+        left.iter().map(|folder| format!("cgroup `{0}` (remove it with `rmdir {0}`)", folder.display())).collect();
     Err(error)
 }

@@ -5,17 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long the kernel may take to let go of a cgroup whose last process has just died: one that dies in the middle of a
-/// system call goes on to its end first.
-const CGROUP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the kernel may take to let go of a cgroup whose last process has just died.
+pub const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long somebody who ends may go on writing into a folder that goes.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// Removes the cgroup's folders with those that the container made below, and `rcr` above them when this was the last
-/// container. Returns those that are still there.
-pub fn remove_cgroups(paths: &CgroupPaths) -> Vec<PathBuf> {
-    let until = Instant::now() + CGROUP_PATIENCE;
+/// container. Returns those that are still there after this time.
+pub fn remove_cgroups(paths: &CgroupPaths, patience: Duration) -> Vec<PathBuf> {
+    let until = Instant::now() + patience;
     let mut left = Vec::new();
     for folder in paths.legacy.iter().chain(&paths.unified) {
         remove_cgroup(folder, until);

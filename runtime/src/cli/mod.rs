@@ -9,6 +9,7 @@ pub mod image;
 pub mod mounts;
 pub mod network;
 pub mod node;
+pub mod run;
 pub mod system;
 pub mod value;
 pub mod volume;

@@ -1,6 +1,7 @@
 //! `run`, `create`, `start`, `attach`.
 
-use crate::cli::container::{AttachArgs, CreateArgs, RunArgs, StartArgs};
+use crate::cli::container::{AttachArgs, StartArgs};
+use crate::cli::run::{CreateArgs, RunArgs};
 use crate::cli::value;
 use crate::flags::container as flags;
 use crate::report::{self, warn};

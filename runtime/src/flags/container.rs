@@ -2,7 +2,7 @@
 
 use super::text::{flag, flags};
 use super::{network_mode, storage, text};
-use crate::cli::container::{CreateArgs, ResourceArgs, SecurityArgs};
+use crate::cli::run::{CreateArgs, ResourceArgs, SecurityArgs};
 use crate::cli::{devices, value};
 use crate::report;
 use rcr_base::{Doing, Error, Kind, Outcome};

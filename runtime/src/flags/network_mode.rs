@@ -1,7 +1,7 @@
 //! `--network` and the flags around it → the container's network.
 
 use super::text::{flag, flags};
-use crate::cli::container::{CreateArgs, NetworkArgs};
+use crate::cli::run::{CreateArgs, NetworkArgs};
 use crate::cli::{attachment, value};
 use netd_api::AttachmentRequest;
 use rcr_base::{Error, Kind, Outcome};

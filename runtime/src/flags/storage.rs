@@ -1,8 +1,8 @@
 //! `-v`, `--mount` and `--tmpfs` → what a container's files stand on.
 
 use super::text::flags;
-use crate::cli::container::StorageArgs;
 use crate::cli::mounts::{self, MountFlag};
+use crate::cli::run::StorageArgs;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::config::Mount;
 use rcr_engine::volumes::VolumeUse;

@@ -107,7 +107,7 @@ fn start_steps<'a>(
     let paths = cgroup::create(&facts.cgroup, &config.id, &resources)?;
     let copy = paths.clone();
     undo.push(move || {
-        cleanup::remove_cgroups(&copy);
+        cleanup::remove_cgroups(&copy, cleanup::CGROUP_PATIENCE);
         Ok(())
     });
     let (control, shim) = spawn::shim("container")?;

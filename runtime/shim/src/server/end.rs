@@ -102,7 +102,8 @@ impl Shim {
 
     /// The last acts: cgroups, state or everything, then the news.
     fn end(&mut self, code: i32) {
-        cleanup::remove_cgroups(&self.config.cgroup);
+        // Those that stay are `rm`'s.
+        cleanup::remove_cgroups(&self.config.cgroup, cleanup::CGROUP_PATIENCE);
         self.state.status = Status::Exited;
         self.state.exit_code = Some(code);
         self.state.shim = None;

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use netd::cluster::claims::Claimed;
-use netd::cluster::schema::{Endpoint, key};
 use netd::cluster::{Cluster, Identity, Own, Snapshot};
-use netd::model::{Network, Subnet};
 use netd::store::memory::Memory;
 use netd::store::shared::Shared;
 use netd_api::*;
+use netd_core::model::{Network, Subnet};
+use netd_core::schema::{Endpoint, key};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,11 +1,11 @@
 //! `make bench-overlay`: how fast frames travel beside a bare VXLAN link, how soon a name is known on another host, and a cluster of
 //! simulated hosts that write to a real etcd.
 
-use netd::cluster::schema::Endpoint;
 use netd::cluster::{Cluster as Client, Identity, Own, Snapshot};
-use netd::model::Network;
 use netd::store::etcd::EtcdConfig;
 use netd_api::{ContainerId, NetworkId};
+use netd_core::model::Network;
+use netd_core::schema::Endpoint;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -196,7 +196,7 @@ fn simulate(count: u32, containers: u32) {
     traffic(&cluster, "since the start");
     let snapshot = hosts[0].client.snapshot();
     let peers = snapshot.peers(&network.id, &hosts[0].client.own.node);
-    let plan = netd::drivers::overlay::peers(&network, &peers, Some(hosts[0].client.own.address));
+    let plan = netd_core::drivers::overlay::peers(&network, &peers, Some(hosts[0].client.own.address));
     println!("  kernel entries of other hosts' containers on one host: {}", plan.steps.len());
 
     // Every container is restarted: a new MAC each, all at once.
@@ -225,7 +225,7 @@ fn network() -> Network {
         "id": id, "name": "mesh", "driver": netd_api::DriverSpec::Overlay(netd_api::OverlayOptions::default()),
         "internal": false, "ipv6": false, "shared": true, "created": 0, "predefined": false, "labels": {},
         "interface": format!("br-{}", &id[..12]), "mac": "02:00:00:00:00:01",
-        "subnets": [netd::model::Subnet {
+        "subnets": [netd_core::model::Subnet {
             subnet: "10.4.0.0/16".parse().unwrap(), gateway: "10.4.0.1".parse().ok(), ip_range: None, aux_addresses: [].into(),
         }],
     }))

@@ -1,10 +1,10 @@
 //! What passes between the client and those who need it.
 
-use super::schema::Endpoint;
 use super::snapshot::Snapshot;
-use crate::model::Network;
 use crate::store::shared::{Condition, Record, Write};
 use netd_api::{ContainerId, KeyInfo, NetworkId, NodeId};
+use netd_core::model::Network;
+use netd_core::schema::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::mpsc::SyncSender;

@@ -2,12 +2,12 @@
 
 use super::between::Own;
 use super::client::Client;
-use super::schema::{Key, Node, key, parse_key};
 use super::writes::{self, network_again, network_key, network_newer};
 use crate::clock::unix_time;
-use crate::model::Network;
 use crate::store::shared::{Connect, Shared as Store, SharedError, Write};
 use netd_api::NetworkId;
+use netd_core::model::Network;
+use netd_core::schema::{Key, Node, key, parse_key};
 use std::net::IpAddr;
 
 /// Keys that are written in one transaction (etcd allows 128).

@@ -4,15 +4,15 @@
 
 use super::between::unpoisoned;
 use super::handle::Cluster;
-use super::schema::{self, Claim, PREFIX, key};
 use super::snapshot::Snapshot;
 use super::snapshot::choose;
 use super::writes::{self, network_key, network_keys, network_newer, network_writes, put};
-use crate::ipam;
-use crate::model::Network;
 use crate::random::{no_random, random};
 use crate::store::shared::{Condition, Record, Write};
 use netd_api::{ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, NetworkId, Vni};
+use netd_core::ipam;
+use netd_core::model::Network;
+use netd_core::schema::{self, Claim, PREFIX, key};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

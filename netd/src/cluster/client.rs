@@ -2,10 +2,10 @@
 
 use super::between::{Ask, Identity, Own, Said, Shared, Work};
 use super::held::Held;
-use super::schema::{Key, SCHEMA, key, parse_key};
 use super::snapshot::Snapshot;
 use crate::clock::since_epoch;
 use crate::store::shared::{Condition, Connect, Shared as Store, SharedError, Watching, Write};
+use netd_core::schema::{Key, SCHEMA, key, parse_key};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -99,7 +99,7 @@ impl<C: Connect> Client<C> {
     ) -> Result<(), SharedError> {
         let revision = self.look(store).await?;
         self.register(store).await?;
-        let mut watch = store.watch(super::schema::PREFIX, revision + 1).await?;
+        let mut watch = store.watch(netd_core::schema::PREFIX, revision + 1).await?;
         let own = wanted.borrow_and_update().clone();
         self.bring(store, &own, true).await?;
         self.shared.set_problem(None);
@@ -164,7 +164,7 @@ impl<C: Connect> Client<C> {
     /// Reads everything. A store that went back in time (a restored backup) gets what we have once more, as from every other host;
     /// until then nothing of them is taken down here.
     async fn look(&mut self, store: &mut impl Store) -> Result<i64, SharedError> {
-        let (records, revision) = store.range(super::schema::PREFIX).await?;
+        let (records, revision) = store.range(netd_core::schema::PREFIX).await?;
         let mut snapshot = Snapshot { seen: std::mem::take(&mut self.snapshot.seen), ..Snapshot::default() };
         for record in records {
             if let Err(why) = snapshot.take(&record.key, Some(&record.value)) {

@@ -1,8 +1,8 @@
 //! What a store has forgotten that went back in time (a restored backup), until the hosts have said it again. Pure.
 
-use super::schema::{Endpoint, Node};
 use super::snapshot::Snapshot;
 use netd_api::{ContainerId, NetworkId, NodeId};
+use netd_core::schema::{Endpoint, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Hosts that have said more than the store knows, with what they had.

@@ -2,7 +2,6 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`schema`] | PURE: the keys and what is in them; hostile values end here |
 //! | [`snapshot`] | PURE: what the cluster looks like, from records and changes |
 //! | [`held`] | PURE: what a restored store has forgotten, until its hosts say it again |
 //! | `between`, `handle` | what passes between the client and those who need it; their way to it |
@@ -21,7 +20,6 @@ pub mod claims;
 pub mod client;
 mod handle;
 pub mod held;
-pub mod schema;
 pub mod snapshot;
 mod writes;
 

@@ -1,9 +1,9 @@
 //! What the cluster looks like, as far as this host was told: a fold over records and deletions. Pure.
 
-use super::schema::{Claim, Endpoint, Fact, Key, Node, parse, parse_key};
-use crate::drivers::wireguard;
-use crate::model::{Network, Peers, Remote, Vtep};
 use netd_api::{ContainerId, KeyInfo, NetworkId, NodeId, NodeInfo, NodeState};
+use netd_core::drivers::wireguard;
+use netd_core::model::{Network, Peers, Remote, Vtep};
+use netd_core::schema::{Claim, Endpoint, Fact, Key, Node, parse, parse_key};
 use rpds::RedBlackTreeMapSync as SharedMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -170,7 +170,7 @@ impl Snapshot {
 /// An address of a subnet that nobody has: one that the container had before, if it is free, else the first free one behind a place
 /// chosen by chance, so that hosts that choose at once choose differently.
 pub fn choose(
-    subnet: &crate::model::Subnet,
+    subnet: &netd_core::model::Subnet,
     taken: impl Fn(&IpAddr) -> bool,
     prefer: &[IpAddr],
     chance: u64,
@@ -200,7 +200,7 @@ pub fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Subnet;
+    use netd_core::model::Subnet;
 
     #[test]
     fn addresses_are_chosen_by_chance_and_all_of_them_in_the_end() {

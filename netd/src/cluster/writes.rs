@@ -1,9 +1,9 @@
 //! PURE: what is written into the store for addresses and networks, and under which conditions.
 
-use super::schema::{Claim, key};
-use crate::model::Network;
 use crate::store::shared::{Condition, Write};
 use netd_api::{ContainerId, DriverSpec, NetworkId, NodeId, Vni};
+use netd_core::model::Network;
+use netd_core::schema::{Claim, key};
 use std::net::IpAddr;
 
 /// Conditions and writes.

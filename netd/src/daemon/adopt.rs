@@ -4,14 +4,14 @@ use super::records::{Attached, Kept, NetworkState, Record, Sandbox, journal_key,
 use super::shim_link::reach_shim;
 use super::state::Daemon;
 use crate::errors::why;
-use crate::firewall::{Datum, Element, Set};
-use crate::ipam::Leases;
 use crate::kernel::{Journal, JournalState, KernelError};
-use crate::model::Network;
-use crate::plan::{Op, Outcome};
 use crate::random::random;
 use crate::store::{Change, Durability, StoreError};
 use netd_api::NetworkId;
+use netd_core::firewall::{Datum, Element, Set};
+use netd_core::ipam::Leases;
+use netd_core::model::Network;
+use netd_core::plan::{Op, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::os::fd::AsFd;
@@ -230,7 +230,7 @@ impl Daemon {
             .networks
             .values()
             .filter(|n| n.journal.is_some())
-            .filter_map(|n| crate::drivers::overlay::link_name(&n.network))
+            .filter_map(|n| netd_core::drivers::overlay::link_name(&n.network))
             .collect();
         let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
         let shims = self.networks.values().filter(|n| n.journal.is_some());

@@ -3,16 +3,16 @@
 
 use super::parts::{GUARD, peers_key};
 use super::state::Daemon;
-use crate::cluster::schema::Endpoint as Published;
 use crate::cluster::{Cluster, Identity, Own, Snapshot};
 use crate::dns::Endpoint;
-use crate::drivers::overlay::{self, Guard};
 use crate::errors::why;
-use crate::model::Network;
 use crate::random::{hex, random};
 use crate::store::etcd::EtcdConfig;
 use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId};
+use netd_core::drivers::overlay::{self, Guard};
+use netd_core::model::Network;
+use netd_core::schema::Endpoint as Published;
 use rcr_base::ClusterConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, UdpSocket};

@@ -8,14 +8,14 @@
 use super::failures::{kernel_failed, no_cluster, store_failed};
 use super::parts::LINKS;
 use super::state::Daemon;
-use crate::drivers::wireguard;
 use crate::kernel::KernelError;
-use crate::keys::{Keyring, Secret};
-use crate::model::Network;
-use crate::plan::{Op, Plan};
 use crate::random::{no_random, random};
 use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId};
+use netd_core::drivers::wireguard;
+use netd_core::keys::{Keyring, Secret};
+use netd_core::model::Network;
+use netd_core::plan::{Op, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,12 @@
 //! Errors of the rooms below as answers: what was being done, why it failed, the way out.
 
-use crate::drivers::Refusal;
-use crate::ipam::IpamError;
 use crate::kernel::{ApplyError, KernelError};
 use crate::ledger::LedgerError;
-use crate::ports::PortError;
 use crate::store::StoreError;
 use netd_api::{ApiError, ErrorKind};
+use netd_core::drivers::Refusal;
+use netd_core::ipam::IpamError;
+use netd_core::ports::PortError;
 use std::net::IpAddr;
 
 /// A failure of the kernel while doing `what`.

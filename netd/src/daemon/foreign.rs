@@ -1,9 +1,9 @@
 //! Firewalls of others that cut networks of ours off: found whenever somebody could want to know.
 
 use super::state::Daemon;
-use crate::firewall::foreign::{self, Probe};
-use crate::model::Network;
 use netd_api::Obstacle;
+use netd_core::firewall::foreign::{self, Probe};
+use netd_core::model::Network;
 
 impl Daemon {
     /// The chains of others that stop packets of these networks. What can't be read is no obstacle: it is only told about.

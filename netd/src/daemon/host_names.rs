@@ -5,8 +5,8 @@
 use super::records::Record;
 use super::state::Daemon;
 use crate::dns::Endpoint;
-use crate::model::Network;
 use netd_api::{ContainerId, GatewayMode, NetnsSource, NetworkId};
+use netd_core::model::Network;
 use std::net::IpAddr;
 
 /// The host's own addresses on a network; none, where it has no part in it.

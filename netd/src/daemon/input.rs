@@ -3,8 +3,8 @@
 use super::shim_link::ShimLink;
 use super::wait::{Wait, WaitOver};
 use crate::kernel::Event;
-use crate::model::{LanLease, Network};
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
+use netd_core::model::{LanLease, Network};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::SyncSender;
 

@@ -4,15 +4,15 @@ use super::failures::{kernel_failed, refused, store_failed};
 use super::records::network_key;
 use super::state::Daemon;
 use crate::clock::unix_time;
-use crate::drivers::lan::{self, Claim};
 use crate::kernel::{Journal, is_wireless, load_dummy_module};
-use crate::marks::is_our_vlan;
-use crate::model::{Network, Parent, Shim, Subnet};
-use crate::plan::{Child, Observed, Op};
 use crate::random::{no_random, random_mac};
 use crate::store::Durability;
 use ipnet::IpNet;
 use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, MacvlanMode, NetworkCreate, NetworkId};
+use netd_core::drivers::lan::{self, Claim};
+use netd_core::marks::is_our_vlan;
+use netd_core::model::{Network, Parent, Shim, Subnet};
+use netd_core::plan::{Child, Observed, Op};
 use std::net::IpAddr;
 
 /// The name of an address that a host has itself, in a network's auxiliary addresses.

@@ -2,9 +2,9 @@
 
 use super::records::NetworkState;
 use super::state::Daemon;
-use crate::drivers::overlay;
 use crate::kernel::Underlay;
 use netd_api::{ApiError, NetworkId};
+use netd_core::drivers::overlay;
 
 impl Daemon {
     /// This host's address among the cluster's, and the other hosts'.

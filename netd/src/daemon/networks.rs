@@ -4,11 +4,7 @@ use super::failures::{ipam_failed, kernel_failed, ledger_failed, refused, store_
 use super::records::{BASE, NetworkState, network_key};
 use super::state::Daemon;
 use crate::clock::unix_time;
-use crate::drivers::{self, lan};
-use crate::ipam::{self, Leases};
 use crate::kernel::{Journal, KernelError};
-use crate::model::{Facts, Network, Subnet};
-use crate::plan::{Plan, show};
 use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
@@ -16,6 +12,10 @@ use netd_api::{
     ApiError, BridgeOptions, DriverSpec, ErrorKind, IfName, NetworkCreate, NetworkId, OverlayOptions, PlanText, Reply,
     SubnetRequest,
 };
+use netd_core::drivers::{self, lan};
+use netd_core::ipam::{self, Leases};
+use netd_core::model::{Facts, Network, Subnet};
+use netd_core::plan::{Plan, show};
 use rcr_base::Pool;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

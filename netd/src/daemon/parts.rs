@@ -3,8 +3,8 @@
 use crate::cluster::{Cluster, Identity, Snapshot};
 use crate::dns::Endpoint;
 use crate::kernel::Journal;
-use crate::keys::Keyring;
 use netd_api::{ContainerId, NetworkId, NodeId};
+use netd_core::keys::Keyring;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;

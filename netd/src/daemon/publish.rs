@@ -4,10 +4,10 @@ use super::failures::{kernel_failed, port_failed};
 use super::records::{Kept, Record};
 use super::state::Daemon;
 use crate::kernel::{busy_ports, hold_port};
-use crate::model::Attachment;
-use crate::ports::{Busy, PortError, any_address};
 use crate::relay::Relay;
 use netd_api::{ApiError, HostPort, Proto, PublishRequest, PublishedPort};
+use netd_core::model::Attachment;
+use netd_core::ports::{Busy, PortError, any_address};
 use nix::errno::Errno;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -1,12 +1,12 @@
 //! Networks and sandboxes as the writer has them, and where they are written down.
 
 use crate::dns::Service;
-use crate::ipam::Leases;
 use crate::kernel::{DhcpClient, Held, Journal};
-use crate::model::{Attachment, Network};
-use crate::plan::{Op, Plan};
 use crate::relay::Relay;
 use netd_api::{ContainerId, DnsRequest, NetnsSource, NetworkId, PublishedPort};
+use netd_core::ipam::Leases;
+use netd_core::model::{Attachment, Network};
+use netd_core::plan::{Op, Plan};
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;

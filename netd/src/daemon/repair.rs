@@ -2,11 +2,11 @@
 
 use super::failures::{apply_failed, kernel_failed};
 use super::state::Daemon;
-use crate::drivers::overlay;
 use crate::kernel::Journal;
 use crate::ledger::RepairError;
-use crate::model::Network;
 use netd_api::{ApiError, NetworkId};
+use netd_core::drivers::overlay;
+use netd_core::model::Network;
 
 impl Daemon {
     /// Somebody deleted a link of ours: a bridge comes back with its addresses and ports.

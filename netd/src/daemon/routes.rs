@@ -1,10 +1,10 @@
 //! Which addresses and default routes attachments get. Only leases are taken.
 
 use super::records::NetworkState;
-use crate::ipam::{IpamError, Lease};
-use crate::model::Attachment;
 use ipnet::IpNet;
 use netd_api::{AttachmentRequest, GatewayMode};
+use netd_core::ipam::{IpamError, Lease};
+use netd_core::model::Attachment;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One address per family: the static one, else one from the first subnet that has any.
@@ -65,8 +65,8 @@ pub fn gateways(state: &NetworkState, leases: &[Lease]) -> Vec<IpAddr> {
         return [false, true].into_iter().filter(|v6| has(*v6)).map(any).collect();
     }
     let leads_out =
-        |subnet: &&crate::model::Subnet| !network.internal && network.gateway_mode(subnet) != GatewayMode::Isolated;
-    let holds = |subnet: &&crate::model::Subnet| leases.iter().any(|l| subnet.subnet.contains(&l.address));
+        |subnet: &&netd_core::model::Subnet| !network.internal && network.gateway_mode(subnet) != GatewayMode::Isolated;
+    let holds = |subnet: &&netd_core::model::Subnet| leases.iter().any(|l| subnet.subnet.contains(&l.address));
     network.subnets.iter().filter(leads_out).filter(holds).filter_map(|s| s.gateway).collect()
 }
 

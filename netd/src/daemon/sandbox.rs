@@ -11,12 +11,12 @@ use super::shim_link::ShimLink;
 use super::state::Daemon;
 use super::wait::Wait;
 use crate::dns::{Endpoint, View};
-use crate::drivers;
 use crate::kernel::{Journal, Netns, Resolver, replace_dns};
-use crate::model::Attachment;
-use crate::plan::{Op, Plan, show};
 use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, NetworkId, PlanText, Reply, SandboxRequest};
+use netd_core::drivers;
+use netd_core::model::Attachment;
+use netd_core::plan::{Op, Plan, show};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 

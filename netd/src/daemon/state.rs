@@ -8,9 +8,9 @@ use crate::dns::Dns;
 use crate::kernel::{Journal, KernelError, Netns};
 use crate::ledger::{Ledger, elements};
 use crate::log::Log;
-use crate::model::Facts;
-use crate::ports::Registry;
 use netd_api::{ContainerId, NetworkId};
+use netd_core::model::Facts;
+use netd_core::ports::Registry;
 use rcr_base::Config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender};
@@ -87,7 +87,7 @@ impl Daemon {
     }
 
     /// All elements that should be in the table: what the journals say is up.
-    pub(super) fn elements(&self) -> BTreeSet<crate::firewall::Element> {
+    pub(super) fn elements(&self) -> BTreeSet<netd_core::firewall::Element> {
         let networks = self.networks.values().filter_map(|n| n.journal.as_ref());
         let attached = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| &a.journal));
         let peers = self

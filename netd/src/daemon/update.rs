@@ -8,15 +8,15 @@ use super::input::Designed;
 use super::records::{NetworkState, Sandbox, journal_key};
 use super::routes::{choose, choose_default_routes, gateways};
 use super::state::Daemon;
-use crate::drivers::{self, lan};
-use crate::ipam::Leases;
 use crate::kernel::Journal;
 use crate::ledger;
-use crate::model::{Attachment, Network};
-use crate::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
 use crate::store::{Change, Durability, StoreError};
 use ipnet::IpNet;
 use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanText, Reply};
+use netd_core::drivers::{self, lan};
+use netd_core::ipam::Leases;
+use netd_core::model::{Attachment, Network};
+use netd_core::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -331,7 +331,7 @@ fn extend(
     attachment: &mut Attachment,
     now: &NetworkState,
     next: &mut NetworkState,
-) -> Result<(), crate::ipam::IpamError> {
+) -> Result<(), netd_core::ipam::IpamError> {
     for v6 in [false, true] {
         if now.network.has_family(v6) || !next.network.has_family(v6) {
             continue;

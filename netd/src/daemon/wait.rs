@@ -1,7 +1,7 @@
 //! A wait for an address of a LAN's DHCP server: whoever called waits, not the writer.
 
-use crate::model::LanLease;
 use netd_api::{ContainerId, NetworkId};
+use netd_core::model::LanLease;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 use super::dhcp_message::{Answer, CLIENT_PORT, SERVER_PORT, Say, answer, broadcast, message};
 use super::packet::{self, BROADCAST, ETH_P_IP, Packets};
 use super::{KernelError, link, netlink::Netlink};
-use crate::model::LanLease;
+use netd_core::model::LanLease;
 use nix::sched::{CloneFlags, setns};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};

@@ -1,10 +1,10 @@
 //! DHCP messages of a client, as packets (RFC 2131, RFC 2132). Pure; every answer is a stranger's word, and is read as such.
 
-use crate::model::LanLease;
 use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
 use ipnet::Ipv4Net;
 use netd_api::Mac;
+use netd_core::model::LanLease;
 use std::net::Ipv4Addr;
 
 pub const SERVER_PORT: u16 = 67;

@@ -1,7 +1,7 @@
 //! Where tests make netd fail or die in the middle of a plan.
 
 use super::KernelError;
-use crate::plan::Op;
+use netd_core::plan::Op;
 
 /// A place where tests make netd fail: `INDEX|NAME:abort|error[:after]` in `NETD_FAILPOINT`. The index counts all ops that
 /// this process does or undoes, from 0; a name means the first op of that name.

@@ -4,7 +4,7 @@ use super::KernelError;
 use super::netlink::{Attributes, Netlink, attributes};
 use super::nft_encode::{GETCHAIN, GETRULE, GETSETELEM};
 use super::nft_names::*;
-use crate::firewall::foreign::{Expression, ForeignChain, Judgement, Rules, What};
+use netd_core::firewall::foreign::{Expression, ForeignChain, Judgement, Rules, What};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 

@@ -1,6 +1,6 @@
 //! The journal: what was going to be done, written down before, and what came of it; and what is left of it where it can't be undone.
 
-use crate::plan::{Outcome, Plan, Step};
+use netd_core::plan::{Outcome, Plan, Step};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -3,9 +3,9 @@
 use super::KernelError;
 use super::link::{RTM_DELLINK, RTM_NEWLINK, delete_marked, find, mark};
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
-use crate::marks::{UNFINISHED, is_our_vlan};
-use crate::plan::Child;
 use netd_api::{IfName, IpvlanFlag, IpvlanMode, Mac, MacvlanMode};
+use netd_core::marks::{UNFINISHED, is_our_vlan};
+use netd_core::plan::Child;
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{
     InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVlan, IpVlanMode, LinkAttribute, LinkInfo, LinkMessage,

@@ -2,8 +2,8 @@
 
 use super::KernelError;
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
-use crate::plan::LinkSeen;
 use netd_api::{IfName, Mac};
+use netd_core::plan::LinkSeen;
 use netlink_packet_core::{DefaultNla, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{

@@ -3,7 +3,7 @@
 use super::netlink::Netlink;
 use super::nft::write_plain;
 use super::{KernelError, link, sysctl};
-use crate::firewall::dns_table;
+use netd_core::firewall::dns_table;
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};

@@ -9,7 +9,7 @@ use super::KernelError;
 use super::netlink::{Attributes, Netlink, parse_ack};
 use super::nft_encode::{Batch, DELTABLE, GETRULE, GETTABLE, Sealed};
 use super::nft_names::{NFTA_CHAIN_TABLE, NFTA_TABLE_NAME};
-use crate::firewall::{Element, Table, host_table, user_table};
+use netd_core::firewall::{Element, Table, host_table, user_table};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 

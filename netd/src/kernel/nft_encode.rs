@@ -3,7 +3,7 @@
 use super::netlink::{Attributes, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, frame};
 use super::nft_expression::{link_name, rule_expressions, size};
 use super::nft_names::*;
-use crate::firewall::{Chain, Datum, Element, Field, Rule, Set, Table};
+use netd_core::firewall::{Chain, Datum, Element, Field, Rule, Set, Table};
 
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 pub const SUBSYSTEM: u16 = 10 << 8;
@@ -260,7 +260,7 @@ fn type_number(fields: &[Field]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::firewall::{Match, host_table, user_table};
+    use netd_core::firewall::{Match, host_table, user_table};
 
     #[test]
     fn keys_fill_whole_registers() {

@@ -2,8 +2,8 @@
 
 use super::netlink::Attributes;
 use super::nft_names::*;
-use crate::firewall::{Field, Load, Match, Rule, Set, Verdict};
 use ipnet::IpNet;
+use netd_core::firewall::{Field, Load, Match, Rule, Set, Verdict};
 use std::net::IpAddr;
 
 /// A look-up's key starts here, and so does what it yields.

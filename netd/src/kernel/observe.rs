@@ -2,10 +2,10 @@
 
 use super::netlink::Netlink;
 use super::{KernelError, addr, link, route, sysctl};
-use crate::model::Facts;
-use crate::plan::Observed;
 use ipnet::IpNet;
 use netd_api::IfName;
+use netd_core::model::Facts;
+use netd_core::plan::Observed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

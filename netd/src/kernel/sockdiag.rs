@@ -2,8 +2,8 @@
 
 use super::KernelError;
 use super::netlink::Netlink;
-use crate::ports::Busy;
 use netd_api::Proto;
+use netd_core::ports::Busy;
 use nix::sys::socket::SockProtocol;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

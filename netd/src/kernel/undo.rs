@@ -6,7 +6,7 @@ use super::journal::LeftBehind;
 use super::netlink::Netlink;
 use super::netns::within;
 use super::{KernelError, addr, conntrack, lan, link, route, rule, sysctl, vxlan, wireguard};
-use crate::plan::{Op, Outcome, Scope, Step};
+use netd_core::plan::{Op, Outcome, Scope, Step};
 use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
 

@@ -3,10 +3,10 @@
 use super::KernelError;
 use super::link::{RTM_DELLINK, RTM_NEWLINK, find, set_mtu};
 use super::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
-use crate::keys::Secret;
-use crate::marks::{UNFINISHED, WIREGUARD};
-use crate::plan::LinkSeen;
 use netd_api::{IfName, PublicKey};
+use netd_core::keys::Secret;
+use netd_core::marks::{UNFINISHED, WIREGUARD};
+use netd_core::plan::LinkSeen;
 use netlink_packet_core::Emitable;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_wireguard::{

@@ -3,10 +3,10 @@
 
 use super::Ledger;
 use super::dying::{Dying, GRACE};
-use crate::firewall::Element;
 use crate::kernel::{self, ApplyError, Journal, KernelError};
-use crate::plan::{Op, Outcome, missing};
 use netd_api::{ContainerId, IfName};
+use netd_core::firewall::Element;
+use netd_core::plan::{Op, Outcome, missing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     /// Hands over this host's private keys by generation: plans and journals know no more than that.
-    pub fn hand_over(&mut self, secrets: BTreeMap<u32, crate::keys::Secret>) {
+    pub fn hand_over(&mut self, secrets: BTreeMap<u32, netd_core::keys::Secret>) {
         self.kernel.secrets = secrets;
     }
 

@@ -2,8 +2,8 @@
 
 use super::Ledger;
 use crate::kernel::{Journal, JournalState};
-use crate::plan::{Observed, Op, Outcome, Plan, Step, is_same_object, turned};
 use crate::store::{Change, Durability, StoreError};
+use netd_core::plan::{Observed, Op, Outcome, Plan, Step, is_same_object, turned};
 use std::collections::HashSet;
 
 /// Steps with what they did.

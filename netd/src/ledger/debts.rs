@@ -1,6 +1,6 @@
 //! What could not be undone: it stays in the store, below `debt/`, and is tried again, more and more seldom, until it is gone.
 
-use crate::plan::{Op, Outcome, Plan, Step, is_same_object};
+use netd_core::plan::{Op, Outcome, Plan, Step, is_same_object};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ fn without(mut step: Step, plan: &Plan) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Scope;
+    use netd_core::plan::Scope;
 
     fn step(op: Op) -> Step {
         Step { scope: Scope::Host, op, why: "" }

@@ -1,11 +1,11 @@
 //! What the kernel says. Nothing here changes anything.
 
 use super::Ledger;
-use crate::firewall::foreign::{ForeignChain, Rules};
 use crate::kernel::{self, KernelError, Underlay};
-use crate::model::Facts;
-use crate::plan::Observed;
 use ipnet::IpNet;
+use netd_core::firewall::foreign::{ForeignChain, Rules};
+use netd_core::model::Facts;
+use netd_core::plan::Observed;
 
 impl Ledger {
     /// The host's links and addresses; `table`: whether `inet rcr` is taken to be there.

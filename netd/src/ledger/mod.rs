@@ -23,9 +23,9 @@ pub use debts::Debt;
 
 use crate::kernel::{ApplyError, Journal, JournalState, Kernel, LeftBehind};
 use crate::log::Log;
-use crate::plan::{Outcome, Plan};
 use crate::store::{self, Change, Durability, Store, StoreError};
 use debts::Debts;
+use netd_core::plan::{Outcome, Plan};
 use serde::{Serialize, de::DeserializeOwned};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -215,7 +215,7 @@ impl Ledger {
         &mut self,
         key: &str,
         journal: &mut Journal,
-        which: impl Fn(&crate::plan::Step) -> bool,
+        which: impl Fn(&netd_core::plan::Step) -> bool,
         netns: Option<BorrowedFd<'_>>,
     ) -> Vec<LeftBehind> {
         let all = std::mem::take(&mut journal.plan.steps).into_iter().zip(std::mem::take(&mut journal.outcomes));

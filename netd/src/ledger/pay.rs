@@ -3,8 +3,8 @@
 use super::Ledger;
 use super::debts::{Debt, PREFIX, SELDOM, key};
 use crate::kernel::{Journal, JournalState, LeftBehind};
-use crate::plan::Plan;
 use crate::store::{Change, Durability, StoreError};
+use netd_core::plan::Plan;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 

@@ -3,14 +3,14 @@
 use crate::daemon::failures::ipam_failed;
 use crate::daemon::routes::{choose_default_routes, gateways, lease_addresses};
 use crate::daemon::state::Daemon;
-use crate::drivers::overlay;
-use crate::model::Attachment;
 use crate::random::{hex, no_random, random, random_mac};
 use ipnet::IpNet;
 use netd_api::{
     ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, IfName, Mac, NetnsSource, NetworkId,
     SandboxRequest,
 };
+use netd_core::drivers::overlay;
+use netd_core::model::Attachment;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

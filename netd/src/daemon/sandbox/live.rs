@@ -5,11 +5,11 @@ use crate::daemon::records::{Attached, Kept, Sandbox, journal_key};
 use crate::daemon::routes::choose_default_routes;
 use crate::daemon::state::Daemon;
 use crate::daemon::wait::Wait;
-use crate::drivers;
-use crate::model::Attachment;
-use crate::plan::{Op, Plan};
 use crate::store::Durability;
 use netd_api::{ApiError, AttachmentRequest, ContainerId, ErrorKind, NetnsSource, SandboxInfo};
+use netd_core::drivers;
+use netd_core::model::Attachment;
+use netd_core::plan::{Op, Plan};
 use std::os::fd::AsFd;
 
 impl Daemon {

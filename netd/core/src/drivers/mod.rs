@@ -1,7 +1,7 @@
 //! Drivers: what a network and an attachment need of the kernel, as plans, and what they refuse. All of it is pure.
 //!
 //! To add one: a file here with its packet path on top, a variant of `netd_api::DriverSpec`, its arm in [`of`], and its
-//! goldens in `netd/goldens/`. There is nothing to write for teardown: it replays the journal.
+//! goldens in `netd/core/goldens/`. There is nothing to write for teardown: it replays the journal.
 
 mod bridge;
 mod driver;

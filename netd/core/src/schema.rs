@@ -183,7 +183,7 @@ const MOST_SUBNETS: usize = 16;
 const MOST_CHANGES: u64 = 1 << 40;
 
 /// Whether a network's record can be what one of ours wrote: it is turned into kernel objects here.
-pub(super) fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
+pub fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
     let netd_api::DriverSpec::Overlay(options) = &network.driver else {
         return Err(format!("a {} network is nobody else's business", network.driver.name()));
     };

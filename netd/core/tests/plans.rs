@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ipnet::IpNet;
-use netd::drivers;
-use netd::drivers::wireguard::Peer;
-use netd::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
-use netd::plan::{Child, LinkSeen, Op, Plan, show};
 use netd_api::*;
+use netd_core::drivers;
+use netd_core::drivers::wireguard::Peer;
+use netd_core::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
+use netd_core::plan::{Child, LinkSeen, Op, Plan, show};
 use std::net::IpAddr;
 use std::path::Path;
 

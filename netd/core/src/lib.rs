@@ -1,0 +1,26 @@
+//! What netd decides: no effect, no clock, no chance. Same arguments, same answer.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`model`] | networks, attachments, facts: what all rooms speak about |
+//! | [`drivers`] | what a network and an attachment need, as plans; one file per driver |
+//! | [`plan`] | `op` what can be done to a kernel, `diff` what a kernel lacks, `show` how a plan reads |
+//! | [`firewall`] | the nftables tables as data |
+//! | [`ipam`] | subnets and addresses |
+//! | [`ports`] | published ports, who has which |
+//! | [`marks`] | the marks that objects of ours carry |
+//! | [`keys`] | this host's WireGuard keys |
+//! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod drivers;
+pub mod firewall;
+pub mod ipam;
+pub mod keys;
+pub mod marks;
+pub mod model;
+pub mod plan;
+pub mod ports;
+pub mod schema;

@@ -86,6 +86,33 @@ impl DriverSpec {
         }
     }
 
+    /// The options of its tunnel, for drivers that span hosts.
+    pub fn overlay(&self) -> Option<&OverlayOptions> {
+        match self {
+            Self::Overlay(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::overlay`], to be changed.
+    pub fn overlay_mut(&mut self) -> Option<&mut OverlayOptions> {
+        match self {
+            Self::Overlay(options) => Some(options),
+            _ => None,
+        }
+    }
+
+    /// Where the MTU is that the user asks for, in bytes; absent for drivers whose networks have none.
+    pub fn mtu_mut(&mut self) -> Option<&mut Option<u32>> {
+        match self {
+            Self::Bridge(options) => Some(&mut options.mtu),
+            Self::Overlay(options) => Some(&mut options.bridge.mtu),
+            Self::Macvlan(options) => Some(&mut options.lan.mtu),
+            Self::Ipvlan(options) => Some(&mut options.lan.mtu),
+            Self::Host | Self::None => None,
+        }
+    }
+
     /// What macvlan and ipvlan have in common.
     pub fn lan(&self) -> Option<&LanOptions> {
         match self {

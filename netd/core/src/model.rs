@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 use netd_api::{
-    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, IpvlanMode, Mac, NetworkId, NetworkName, NodeId,
-    PublicKey, PublishedPort,
+    BridgeOptions, ContainerId, DriverSpec, GatewayMode, IfName, Mac, NetworkId, NetworkName, NodeId, PublicKey,
+    PublishedPort,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,30 +49,9 @@ impl Network {
         self.bridge().and_then(|o| o.mtu).or(self.driver.lan().and_then(|o| o.mtu))
     }
 
-    /// Sets the MTU that the user asks for, in bytes.
-    pub fn ask_mtu(&mut self, mtu: u32) {
-        match &mut self.driver {
-            DriverSpec::Bridge(options) => options.mtu = Some(mtu),
-            DriverSpec::Overlay(options) => options.bridge.mtu = Some(mtu),
-            DriverSpec::Macvlan(options) => options.lan.mtu = Some(mtu),
-            DriverSpec::Ipvlan(options) => options.lan.mtu = Some(mtu),
-            DriverSpec::Host | DriverSpec::None => {}
-        }
-    }
-
     /// The bridge options, where the network has a bridge.
     pub fn bridge(&self) -> Option<&BridgeOptions> {
         self.driver.bridge()
-    }
-
-    /// Whether its containers get a link of their own, with addresses and names.
-    pub fn linked(&self) -> bool {
-        !matches!(self.driver, DriverSpec::Host | DriverSpec::None)
-    }
-
-    /// Whether it spans hosts.
-    pub fn overlay(&self) -> bool {
-        matches!(self.driver, DriverSpec::Overlay(_))
     }
 
     /// Whether it is `before` with nothing changed but what may change while containers are on it.
@@ -84,7 +63,7 @@ impl Network {
             version: self.version,
             ..before.clone()
         };
-        if let (DriverSpec::Overlay(same), DriverSpec::Overlay(new)) = (&mut same.driver, &self.driver) {
+        if let (Some(same), Some(new)) = (same.driver.overlay_mut(), self.driver.overlay()) {
             same.bridge.mtu = new.bridge.mtu;
         }
         let same_families = [false, true].into_iter().all(|v6| self.has_family(v6) == before.has_family(v6));
@@ -94,21 +73,6 @@ impl Network {
     /// Whether it has a subnet of IPv6 (`v6`), or of IPv4.
     pub fn has_family(&self, v6: bool) -> bool {
         self.subnets.iter().any(|s| s.subnet.addr().is_ipv6() == v6)
-    }
-
-    /// Whether its frames travel inside WireGuard.
-    pub fn encrypted(&self) -> bool {
-        matches!(&self.driver, DriverSpec::Overlay(options) if options.encrypted)
-    }
-
-    /// Whether the host's table `inet rcr` has a part in it: then ports can be published on it.
-    pub fn filtered(&self) -> bool {
-        self.bridge().is_some() || self.shim.is_some()
-    }
-
-    /// Whether containers have no neighbours: packets are routed to them, and all leave by the link itself.
-    pub fn routed_only(&self) -> bool {
-        matches!(&self.driver, DriverSpec::Ipvlan(options) if options.mode != IpvlanMode::L2)
     }
 
     /// How packets of `subnet`'s family leave.

@@ -184,7 +184,7 @@ const MOST_CHANGES: u64 = 1 << 40;
 
 /// Whether a network's record can be what one of ours wrote: it is turned into kernel objects here.
 pub fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
-    let netd_api::DriverSpec::Overlay(options) = &network.driver else {
+    let Some(options) = network.driver.overlay() else {
         return Err(format!("a {} network is nobody else's business", network.driver.name()));
     };
     let name = format!("br-{}", network.id.short());

@@ -9,7 +9,7 @@ use super::snapshot::choose;
 use super::writes::{self, network_key, network_keys, network_newer, network_writes, put};
 use crate::random::{no_random, random};
 use crate::store::shared::{Condition, Record, Write};
-use netd_api::{ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, NetworkId, Vni};
+use netd_api::{ApiError, AttachmentRequest, ContainerId, ErrorKind, NetworkId, Vni};
 use netd_core::ipam;
 use netd_core::model::Network;
 use netd_core::schema::{self, Claim, PREFIX, key};
@@ -152,10 +152,8 @@ impl Cluster {
         let what = format!("cannot create network `{}`", network.name);
         let refuse =
             |kind, why: String, hint: &str| Err(ApiError::new(kind, what.clone()).caused_by(why).hint(hint.to_owned()));
-        let asked = match &network.driver {
-            DriverSpec::Overlay(options) => options.vni,
-            _ => None,
-        };
+        let of = |network: &Network| network.tunnel().and_then(|tunnel| tunnel.vni);
+        let asked = of(&network);
         for _ in 0..TRIES {
             let (snapshot, records) = self.fresh(&what)?;
             if let Some(other) = snapshot.networks.values().find(|n| n.name == network.name) {
@@ -168,10 +166,6 @@ impl Cluster {
             if let Some(why) = overlapping(&snapshot, &network) {
                 return refuse(ErrorKind::InUse, why, "choose another `--subnet`");
             }
-            let of = |n: &Network| match &n.driver {
-                DriverSpec::Overlay(options) => options.vni,
-                _ => None,
-            };
             let used = |vni: Vni| snapshot.networks.values().find(|n| of(n) == Some(vni));
             let vni = match asked {
                 Some(vni) => match used(vni) {
@@ -183,7 +177,7 @@ impl Cluster {
                 },
                 None => free_vni(|vni| used(vni).is_some()).map_err(|error| no_random(&what, &error))?,
             };
-            if let DriverSpec::Overlay(options) = &mut network.driver {
+            if let Some(options) = network.driver.overlay_mut() {
                 options.vni = Some(vni);
             }
             if let Err(why) = schema::checked(&network.id, &network) {

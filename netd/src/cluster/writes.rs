@@ -1,7 +1,7 @@
 //! PURE: what is written into the store for addresses and networks, and under which conditions.
 
 use crate::store::shared::{Condition, Write};
-use netd_api::{ContainerId, DriverSpec, NetworkId, NodeId, Vni};
+use netd_api::{ContainerId, NetworkId, NodeId, Vni};
 use netd_core::model::Network;
 use netd_core::schema::{Claim, key};
 use std::net::IpAddr;
@@ -28,10 +28,7 @@ pub fn address(network: &NetworkId, address: IpAddr, node: &NodeId, container: &
 }
 
 pub fn network_keys(network: &Network) -> [String; 3] {
-    let vni = match &network.driver {
-        DriverSpec::Overlay(options) => options.vni.map_or(0, Vni::number),
-        _ => 0,
-    };
+    let vni = network.tunnel().and_then(|tunnel| tunnel.vni).map_or(0, Vni::number);
     [network_key(&network.id), key(format_args!("name/{}", network.name)), key(format_args!("vni/{vni}"))]
 }
 

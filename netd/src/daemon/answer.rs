@@ -3,9 +3,10 @@
 use super::records::{NetworkState, Sandbox};
 use super::state::Daemon;
 use netd_api::{
-    ApiError, AttachmentInfo, ContainerId, DriverSpec, ErrorKind, NetworkId, NetworkInfo, SandboxInfo, Scope,
-    SubnetInfo, VersionInfo,
+    ApiError, AttachmentInfo, ContainerId, ErrorKind, NetworkId, NetworkInfo, SandboxInfo, Scope, SubnetInfo,
+    VersionInfo,
 };
+use netd_core::drivers;
 use std::net::{IpAddr, Ipv4Addr};
 
 impl Daemon {
@@ -92,7 +93,7 @@ impl Daemon {
             let a = &attached.attachment;
             let network = &self.networks.get(&a.network)?.network;
             let linked = network.linked();
-            let own_mac = linked && !matches!(network.driver, DriverSpec::Ipvlan(_));
+            let own_mac = drivers::of(&network.driver).own_macs(&network.driver);
             Some(AttachmentInfo {
                 network: network.name.clone(),
                 network_id: a.network.clone(),
@@ -123,7 +124,7 @@ impl Daemon {
         // The host's own address of each family, on the first network that it has one on.
         let mut host_gateway: Vec<IpAddr> = Vec::new();
         let networks = attachments.iter().filter_map(|a| Some(&self.networks.get(&a.network_id)?.network));
-        for gateway in networks.flat_map(super::host_names::addresses) {
+        for gateway in networks.flat_map(|network| drivers::of(&network.driver).host_addresses(network)) {
             if !host_gateway.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
                 host_gateway.push(gateway);
             }

@@ -9,7 +9,7 @@ use crate::errors::why;
 use crate::random::{hex, random};
 use crate::store::etcd::EtcdConfig;
 use crate::store::{Change, Durability, StoreError};
-use netd_api::{ApiError, ContainerId, DriverSpec, ErrorKind, NetworkId, NodeId};
+use netd_api::{ApiError, ContainerId, ErrorKind, NetworkId, NodeId};
 use netd_core::drivers::overlay::{self, Guard};
 use netd_core::model::Network;
 use netd_core::schema::Endpoint as Published;
@@ -228,9 +228,9 @@ impl Daemon {
             guard.cluster = self.cluster_ports();
         }
         for network in up.chain(also).filter(|network| network.shared) {
-            if let DriverSpec::Overlay(options) = &network.driver {
-                guard.ports.insert(options.port);
-                guard.encrypted.extend(options.vni.filter(|_| options.encrypted));
+            if let Some(tunnel) = network.tunnel() {
+                guard.ports.insert(tunnel.port);
+                guard.encrypted.extend(tunnel.vni.filter(|_| tunnel.encrypted));
             }
         }
         if !guard.ports.is_empty() {
@@ -247,10 +247,8 @@ impl Daemon {
     fn cluster_ports(&self) -> BTreeSet<u16> {
         let snapshot = &self.membership.snapshot;
         let here = self.networks.values().map(|n| &n.network).filter(|network| network.shared);
-        let ports = here.chain(snapshot.networks.values()).filter_map(|n| match &n.driver {
-            DriverSpec::Overlay(options) => Some(options.port),
-            _ => None,
-        });
+        let tunnels = here.chain(snapshot.networks.values()).filter_map(Network::tunnel);
+        let ports = tunnels.map(|tunnel| tunnel.port);
         let own = self.published_keys();
         let keys = snapshot.nodes.values().flat_map(|node| &node.keys).chain(&own);
         ports.chain(keys.map(|key| key.port)).collect()

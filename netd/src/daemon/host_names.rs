@@ -5,21 +5,9 @@
 use super::records::Record;
 use super::state::Daemon;
 use crate::dns::Endpoint;
-use netd_api::{ContainerId, GatewayMode, NetnsSource, NetworkId};
+use netd_api::{ContainerId, NetnsSource, NetworkId};
+use netd_core::drivers;
 use netd_core::model::Network;
-use std::net::IpAddr;
-
-/// The host's own addresses on a network; none, where it has no part in it.
-pub fn addresses(network: &Network) -> Vec<IpAddr> {
-    match (&network.shim, network.bridge()) {
-        (Some(shim), _) => shim.addresses.clone(),
-        (None, Some(_)) => {
-            let present = network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated);
-            present.filter_map(|s| s.gateway).collect()
-        }
-        (None, None) => Vec::new(),
-    }
-}
 
 impl Daemon {
     /// Makes a container of the host's network known on all others.
@@ -36,7 +24,7 @@ impl Daemon {
     }
 
     fn announce_on(&self, record: &Record, network: &Network) {
-        let addresses = addresses(network);
+        let addresses = drivers::of(&network.driver).host_addresses(network);
         if !addresses.is_empty() {
             let names = vec![record.name.clone(), record.id.short().to_owned()];
             let endpoint = Endpoint { container: record.id.clone(), names, addresses };

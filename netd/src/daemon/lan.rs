@@ -1,14 +1,15 @@
 //! Networks on a link of the host (macvlan, ipvlan): designed, refused where they cannot be, their parents shared.
 
 use super::failures::{kernel_failed, refused, store_failed};
-use super::records::network_key;
+use super::records::{Sandbox, network_key};
 use super::state::Daemon;
 use crate::clock::unix_time;
 use crate::kernel::{Journal, is_wireless, load_dummy_module};
 use crate::random::{no_random, random_mac};
 use crate::store::Durability;
 use ipnet::IpNet;
-use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, MacvlanMode, NetworkCreate, NetworkId};
+use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, NetworkCreate, NetworkId};
+use netd_core::drivers;
 use netd_core::drivers::lan::{self, Claim};
 use netd_core::marks::is_our_vlan;
 use netd_core::model::{Network, Parent, Shim, Subnet};
@@ -25,12 +26,10 @@ impl Daemon {
     pub(super) fn design_lan(
         &mut self,
         mut spec: NetworkCreate,
+        kind: Child,
         id: NetworkId,
         what: &str,
     ) -> Result<Network, ApiError> {
-        let Some(kind) = lan::child(&spec.driver) else {
-            return Err(ApiError::new(ErrorKind::Invalid, what));
-        };
         let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
         let parent = self.choose_parent(&spec.driver, kind, &id, &seen, what)?;
         self.check_kinds(kind, &parent, what)?;
@@ -143,7 +142,7 @@ impl Daemon {
     }
 
     /// What a driver can't give to an attachment.
-    pub(super) fn check_lan_attachment(
+    pub(super) fn check_attachment(
         &self,
         id: &NetworkId,
         request: &AttachmentRequest,
@@ -152,28 +151,13 @@ impl Daemon {
         let Some(state) = self.networks.get(id) else {
             return Ok(());
         };
-        let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         if self.leases_from_lan(id) {
             super::dhcp::refuse_choice(request, what)?;
         }
-        match lan::child(&state.network.driver) {
-            Some(Child::Ipvlan { .. }) if request.mac.is_some() => {
-                refuse("ipvlan links have their parent's MAC address".into())
-            }
-            Some(Child::Macvlan { mode: MacvlanMode::Passthru }) => {
-                let mut attached = self.sandboxes.values().flat_map(|s| s.attached.iter().map(move |a| (s, a)));
-                match attached.find(|(_, a)| a.attachment.network == *id) {
-                    Some((other, _)) => {
-                        refuse(format!("passthru serves one container: `{}` has the parent", other.record.name))
-                    }
-                    None if request.mac.is_some() => {
-                        refuse("in passthru mode a link has its parent's MAC address".into())
-                    }
-                    None => Ok(()),
-                }
-            }
-            _ => Ok(()),
-        }
+        let on = |s: &&Sandbox| s.attached.iter().any(|a| a.attachment.network == *id);
+        let other = self.sandboxes.values().find(on).map(|other| other.record.name.as_str());
+        let driver = drivers::of(&state.network.driver);
+        driver.check_attachment(&state.network, request, other).map_err(|refusal| refused(what, refusal))
     }
 
     /// Whether another network that is up has made this one's VLAN link.

@@ -8,11 +8,8 @@ use crate::kernel::{Journal, KernelError};
 use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
-use netd_api::{
-    ApiError, BridgeOptions, DriverSpec, ErrorKind, IfName, NetworkCreate, NetworkId, OverlayOptions, PlanText, Reply,
-    SubnetRequest,
-};
-use netd_core::drivers::{self, lan};
+use netd_api::{ApiError, ErrorKind, IfName, NetworkCreate, NetworkId, PlanText, Reply, SubnetRequest};
+use netd_core::drivers::{self, Ground, lan};
 use netd_core::ipam::{self, Leases};
 use netd_core::model::{Facts, Network, Subnet};
 use netd_core::plan::{Plan, show};
@@ -32,8 +29,7 @@ fn new_id() -> Result<NetworkId, ApiError> {
 impl Daemon {
     /// Makes the networks that exist from the start, where they are missing.
     pub(super) fn predefined_networks(&mut self) -> Result<(), ApiError> {
-        let bridge = DriverSpec::Bridge(BridgeOptions::default());
-        for (name, driver) in [("bridge", bridge), ("host", DriverSpec::Host), ("none", DriverSpec::None)] {
+        for (name, driver) in drivers::predefined() {
             if self.networks.values().any(|n| n.network.name.as_str() == name) {
                 continue;
             }
@@ -64,7 +60,7 @@ impl Daemon {
             self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
             return Ok(Reply::Plan(PlanText { text: self.network_plan_text(&network)? }));
         }
-        let overlay = network.overlay();
+        let overlay = network.tunnel().is_some();
         let id = self.remember(network)?;
         if overlay {
             // Its kernel objects come with its first container here.
@@ -119,31 +115,30 @@ impl Daemon {
         }
         drivers::of(&spec.driver).check(&spec).map_err(|refusal| refused(&what, refusal))?;
         let id = new_id()?;
-        let (subnets, interface) = match &spec.driver {
-            DriverSpec::Bridge(options) | DriverSpec::Overlay(OverlayOptions { bridge: options, .. }) => {
-                let name = options.bridge_name.clone();
+        let driver = drivers::of(&spec.driver);
+        let (subnets, interface) = match driver.ground(&spec.driver) {
+            Ground::Bridge => {
+                let name = spec.driver.bridge().and_then(|options| options.bridge_name.clone());
                 let own = name.map_or_else(|| format!("br-{}", id.short()).parse::<IfName>(), Ok);
                 let own =
                     own.map_err(|error| ApiError::new(ErrorKind::Invalid, what.clone()).caused_by(error.to_string()))?;
                 if self.networks.values().any(|n| n.network.interface.as_ref() == Some(&own)) {
                     return refuse(ErrorKind::InUse, format!("another network has the bridge `{own}`"));
                 }
-                if let DriverSpec::Overlay(overlay) = &spec.driver
-                    && overlay.encrypted
-                {
+                if let Some(tunnel) = driver.tunnel(&spec.driver).filter(|tunnel| tunnel.encrypted) {
                     self.can_encrypt(&what)?;
                     let ports = self.config.cluster.wireguard_port();
-                    if (ports..=ports.saturating_add(1)).contains(&overlay.port) {
+                    if (ports..=ports.saturating_add(1)).contains(&tunnel.port) {
                         return refuse(
                             ErrorKind::Invalid,
-                            format!("UDP port {} is WireGuard's on this host (`cluster.wireguard_port`)", overlay.port),
+                            format!("UDP port {} is WireGuard's on this host (`cluster.wireguard_port`)", tunnel.port),
                         );
                     }
                 }
                 (self.choose_subnets(&spec, None, &what)?, Some(own))
             }
-            DriverSpec::Macvlan(_) | DriverSpec::Ipvlan(_) => return self.design_lan(spec, id, &what),
-            DriverSpec::Host | DriverSpec::None => (Vec::new(), None),
+            Ground::Parent(kind) => return self.design_lan(spec, kind, id, &what),
+            Ground::Nothing => (Vec::new(), None),
         };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
@@ -297,7 +292,7 @@ impl Daemon {
                 return Err(ApiError::new(ErrorKind::System, what).caused_by(why));
             }
         }
-        if network.overlay()
+        if network.tunnel().is_some()
             && network.shared
             && let Err(error) = self.open_tunnels(&network, &what)
         {
@@ -375,7 +370,7 @@ impl Daemon {
     pub(super) fn network_idle(&mut self, id: &NetworkId) {
         let used = self.sandboxes.values().any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
         if let Some(state) = self.networks.get_mut(id)
-            && (state.network.predefined || state.network.overlay())
+            && (state.network.predefined || state.network.tunnel().is_some())
             && !used
         {
             state.idle = Some(Instant::now());

@@ -4,9 +4,8 @@ use super::input::{Designed, Input};
 use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::cluster::claims::Claimed;
-use netd_api::{
-    ApiError, Call, DriverSpec, ErrorKind, NetworkChange, NetworkCreate, NetworkId, NetworkInfo, PlanText, Reply,
-};
+use netd_api::{ApiError, Call, ErrorKind, NetworkChange, NetworkCreate, NetworkId, NetworkInfo, PlanText, Reply};
+use netd_core::drivers;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -37,7 +36,9 @@ impl SharedCalls {
             Call::NodeRemove { node, force } => {
                 cluster.remove_node(node, *force).map(|()| Verdict::Answer(Reply::Done))
             }
-            Call::NetworkCreate { spec, dry_run: false } if matches!(spec.driver, DriverSpec::Overlay(_)) => {
+            Call::NetworkCreate { spec, dry_run: false }
+                if drivers::of(&spec.driver).tunnel(&spec.driver).is_some() =>
+            {
                 self.create_network(cluster, spec.clone()).map(Verdict::Answer)
             }
             Call::NetworkRemove { network } => match cluster.snapshot().find(network) {

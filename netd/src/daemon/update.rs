@@ -146,9 +146,7 @@ impl Daemon {
             self.add_subnets(&mut network, wanted, seen, what)?;
             leases.resize(network.subnets.len(), Leases::default());
         }
-        if network.ipv6 && mtu.is_some_and(|mtu| mtu < drivers::IPV6_MIN_MTU) {
-            return Err(refused(what, "IPv6 needs an MTU of 1280 or more (RFC 8200)"));
-        }
+        drivers::check_mtu(mtu, network.ipv6).map_err(|refusal| super::failures::refused(what, refusal))?;
         Ok(NetworkState::new(network, leases))
     }
 

@@ -13,19 +13,33 @@
 //! crosses the table `inet rcr`, where a network and a port are elements of sets (see `firewall`).
 
 use super::driver::{
-    Driver, ETHERNET_MTU, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal, reply_routes,
+    Driver, ETHERNET_MTU, Ground, IPV6_MIN_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal,
+    reply_routes,
 };
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
 use crate::plan::{Op, Plan};
 use ipnet::IpNet;
-use netd_api::{BridgeOptions, GatewayMode, IfName, NetworkCreate, Proto, PublishedPort};
+use netd_api::{BridgeOptions, DriverSpec, GatewayMode, IfName, NetworkCreate, Proto, PublishedPort};
 use std::net::IpAddr;
 
 /// See the file's head.
 pub struct Bridge;
 
 impl Driver for Bridge {
+    fn ground(&self, _: &DriverSpec) -> Ground {
+        Ground::Bridge
+    }
+
+    fn filtered(&self, _: &Network) -> bool {
+        true
+    }
+
+    fn host_addresses(&self, network: &Network) -> Vec<IpAddr> {
+        let present = network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated);
+        present.filter_map(|s| s.gateway).collect()
+    }
+
     fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
         let Some(options) = spec.driver.bridge() else { return Ok(()) };
         let isolated = [options.gateway_mode_ipv4, options.gateway_mode_ipv6].contains(&GatewayMode::Isolated);

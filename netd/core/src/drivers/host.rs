@@ -6,14 +6,23 @@
 //!
 //! Nothing is made; the container is only registered.
 
-use super::driver::Driver;
+use super::driver::{Driver, Ground, Place};
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::Plan;
+use netd_api::DriverSpec;
 
 /// See the file's head.
 pub struct Host;
 
 impl Driver for Host {
+    fn ground(&self, _: &DriverSpec) -> Ground {
+        Ground::Nothing
+    }
+
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
     fn network(&self, _: &Network, _: Option<u32>, _: &Facts) -> Plan {
         Plan::default()
     }

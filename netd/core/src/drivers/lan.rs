@@ -18,19 +18,58 @@
 //! No address, port or packet of the host is involved; in l3s packets also pass the host's netfilter. The two differ in the
 //! kind of the link alone.
 
-use super::driver::{Driver, ETHERNET_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
+use super::driver::{Driver, ETHERNET_MTU, Ground, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
 use super::shim;
 use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{Child, LinkSeen, Op, Plan, Step};
 use ipnet::IpNet;
-use netd_api::{DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode, NetworkCreate};
+use netd_api::{AttachmentRequest, DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode, NetworkCreate};
 use std::net::IpAddr;
 
 /// See the file's head.
 pub struct Lan;
 
 impl Driver for Lan {
+    fn ground(&self, driver: &DriverSpec) -> Ground {
+        child(driver).map_or(Ground::Nothing, Ground::Parent)
+    }
+
+    fn filtered(&self, network: &Network) -> bool {
+        network.shim.is_some()
+    }
+
+    fn routed_only(&self, driver: &DriverSpec) -> bool {
+        child(driver).is_some_and(|kind| !joins_lan(kind))
+    }
+
+    fn own_macs(&self, driver: &DriverSpec) -> bool {
+        !matches!(child(driver), Some(Child::Ipvlan { .. }))
+    }
+
+    fn host_addresses(&self, network: &Network) -> Vec<IpAddr> {
+        network.shim.as_ref().map_or_else(Vec::new, |shim| shim.addresses.clone())
+    }
+
+    fn check_attachment(
+        &self,
+        network: &Network,
+        request: &AttachmentRequest,
+        other: Option<&str>,
+    ) -> Result<(), Refusal> {
+        match child(&network.driver) {
+            Some(Child::Ipvlan { .. }) if request.mac.is_some() => {
+                refusal("ipvlan links have their parent's MAC address", None)
+            }
+            Some(Child::Macvlan { mode: MacvlanMode::Passthru }) => match other {
+                Some(other) => refusal(format!("passthru serves one container: `{other}` has the parent"), None),
+                None if request.mac.is_some() => refusal("in passthru mode a link has its parent's MAC address", None),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
         check_mtu(spec.driver.lan().and_then(|options| options.mtu), false)
     }

@@ -9,20 +9,28 @@ mod host;
 pub mod lan;
 mod none;
 pub mod overlay;
+mod rules;
 mod shim;
 pub mod wireguard;
 
 use crate::model::{Facts, Network};
 use crate::plan::Plan;
-use netd_api::DriverSpec;
+use netd_api::{BridgeOptions, DriverSpec};
 
 pub use bridge::{base, proto_number};
 pub use driver::*;
+pub use rules::go_together;
 
 /// A network's plan and MTU on a host that has nothing of it yet.
 pub fn fresh(network: &Network, facts: &Facts) -> Plan {
     let driver = of(&network.driver);
     driver.network(network, driver.mtu(network, facts), facts)
+}
+
+/// The networks that exist from the start.
+pub fn predefined() -> [(&'static str, DriverSpec); 3] {
+    let bridge = DriverSpec::Bridge(BridgeOptions::default());
+    [("bridge", bridge), ("host", DriverSpec::Host), ("none", DriverSpec::None)]
 }
 
 /// The driver of a network.

@@ -19,12 +19,12 @@
 //! changes no VXLAN link.
 
 use super::bridge::Bridge;
-use super::driver::{Driver, IPV6_MIN_MTU, Refusal};
+use super::driver::{Driver, Ground, IPV6_MIN_MTU, Refusal, Tunnel};
 use super::wireguard;
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Peers, Vtep};
 use crate::plan::{Op, Plan};
-use netd_api::{DriverSpec, IfName, Mac, NetworkCreate, OverlayOptions, Vni};
+use netd_api::{DriverSpec, IfName, Mac, NetworkCreate, Vni};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -50,13 +50,6 @@ pub fn alias(network: &Network) -> String {
 /// A tunnel's MTU where nothing is known of the routes, in bytes: over Ethernet.
 const TUNNEL_MTU: u32 = 1450;
 
-fn options(network: &Network) -> Option<&OverlayOptions> {
-    match &network.driver {
-        DriverSpec::Overlay(options) => Some(options),
-        _ => None,
-    }
-}
-
 /// What the tunnel leaves of the routes to the other hosts, in bytes; nothing without a tunnel, or where their MTU is not known.
 fn room(network: &Network, facts: &Facts) -> Option<u32> {
     let (underlay, mtu) = (facts.underlay?, facts.underlay_mtu.or(facts.uplink_mtu)?);
@@ -74,6 +67,22 @@ pub fn mtu(network: &Network, facts: &Facts) -> Option<u32> {
 }
 
 impl Driver for Overlay {
+    fn ground(&self, driver: &DriverSpec) -> Ground {
+        Bridge.ground(driver)
+    }
+
+    fn tunnel(&self, driver: &DriverSpec) -> Option<Tunnel> {
+        driver.overlay().map(|o| Tunnel { port: o.port, vni: o.vni, encrypted: o.encrypted })
+    }
+
+    fn filtered(&self, network: &Network) -> bool {
+        Bridge.filtered(network)
+    }
+
+    fn host_addresses(&self, network: &Network) -> Vec<IpAddr> {
+        Bridge.host_addresses(network)
+    }
+
     fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
         Bridge.check(spec)
     }
@@ -85,7 +94,8 @@ impl Driver for Overlay {
 
     fn network(&self, network: &Network, mtu: Option<u32>, facts: &Facts) -> Plan {
         let mut plan = Bridge.network(network, mtu, facts);
-        let (Some(options), Some(bridge), Some(name)) = (options(network), &network.interface, link_name(network))
+        let (Some(options), Some(bridge), Some(name)) =
+            (network.driver.overlay(), &network.interface, link_name(network))
         else {
             return plan;
         };

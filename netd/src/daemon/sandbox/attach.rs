@@ -6,10 +6,9 @@ use crate::daemon::state::Daemon;
 use crate::random::{hex, no_random, random, random_mac};
 use ipnet::IpNet;
 use netd_api::{
-    ApiError, AttachmentRequest, ContainerId, DriverSpec, ErrorKind, IfName, Mac, NetnsSource, NetworkId,
-    SandboxRequest,
+    ApiError, AttachmentRequest, ContainerId, ErrorKind, IfName, Mac, NetnsSource, NetworkId, SandboxRequest,
 };
-use netd_core::drivers::overlay;
+use netd_core::drivers::{go_together, overlay};
 use netd_core::model::Attachment;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,14 +42,7 @@ impl Daemon {
     /// Whether these networks go together with that namespace.
     fn fits(&self, source: NetnsSource, all: &[Attachment]) -> Result<(), &'static str> {
         let driver = |a: &Attachment| self.networks.get(&a.network).map(|n| &n.network.driver);
-        let host = all.iter().any(|a| matches!(driver(a), Some(DriverSpec::Host)));
-        let none = all.iter().any(|a| matches!(driver(a), Some(DriverSpec::None)));
-        match source {
-            NetnsSource::Host if !host => Err("a container in the host's namespace can be on network `host` only"),
-            _ if (host || none) && all.len() > 1 => Err("networks `host` and `none` go with no other"),
-            NetnsSource::New | NetnsSource::Given if host => Err("network `host` needs the host's namespace"),
-            _ => Ok(()),
-        }
+        go_together(source, all.iter().filter_map(driver))
     }
 
     /// One attachment beside those that the container has or gets.
@@ -81,7 +73,7 @@ impl Daemon {
                 .caused_by("it is a network of a cluster, and this netd knows no store")
                 .hint("name the store: `[cluster] store = \"etcd://HOST:PORT\"` in /etc/rcr/config.toml"));
         }
-        self.check_lan_attachment(&network, request, what)?;
+        self.check_attachment(&network, request, what)?;
         let sysctls =
             endpoint_sysctls(request, &ifname).map_err(|why| ApiError::new(ErrorKind::Invalid, what).caused_by(why))?;
         let chance = random::<5>().map_err(|error| no_random(what, &error))?;

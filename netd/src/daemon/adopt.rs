@@ -1,5 +1,6 @@
 //! The start: what the last netd left is adopted, finished or undone. The data path has gone on meanwhile.
 
+use super::host::Host;
 use super::records::{Attached, Kept, NetworkState, Record, Sandbox, journal_key, network_key};
 use super::shim_link::reach_shim;
 use super::state::Daemon;
@@ -21,35 +22,121 @@ type Journals = BTreeMap<String, Journal>;
 impl Daemon {
     /// Reads the store, and brings kernel and store together.
     pub fn adopt(&mut self) -> Result<(), Box<dyn Error>> {
-        self.new_boot()?;
-        self.host_bits = self.host_number()?;
-        self.identify()?;
-        self.load_keys()?;
-        self.facts = self.look()?;
-        self.load_networks()?;
-        self.ledger.load_debts()?;
-        let journals: Journals = self.ledger.records("journal/")?.into_iter().collect();
-        let found = self.ledger.records::<Record>("sandbox/")?;
-        self.adopt_networks(&journals);
+        self.host.new_boot()?;
+        self.host.host_bits = self.host.host_number()?;
+        self.host.identify()?;
+        self.host.load_keys()?;
+        self.host.facts = self.host.look()?;
+        self.host.load_networks()?;
+        self.host.ledger.load_debts()?;
+        let journals: Journals = self.host.ledger.records("journal/")?.into_iter().collect();
+        let found = self.host.ledger.records::<Record>("sandbox/")?;
+        self.host.adopt_networks(&journals);
         let known: BTreeSet<String> = found.iter().map(|(id, _)| id.clone()).collect();
         for (_, record) in found {
             self.adopt_sandbox(record, &journals);
         }
         for (key, journal) in journals.iter().filter(|(key, _)| is_orphan(key, &known)) {
-            self.undo(&format!("journal/{key}"), journal.clone());
+            self.host.undo(&format!("journal/{key}"), journal.clone());
         }
         self.undo_unfinished_updates()?;
-        self.settle_base();
+        self.host.settle_base();
         self.settle_table()?;
-        self.settle_tunnels()?;
+        self.host.settle_tunnels()?;
         self.sweep()?;
         self.predefined_networks()?;
         let idle: Vec<NetworkId> =
-            self.networks.iter().filter(|(_, n)| n.journal.is_some()).map(|(id, _)| id.clone()).collect();
+            self.host.networks.iter().filter(|(_, n)| n.journal.is_some()).map(|(id, _)| id.clone()).collect();
         idle.iter().for_each(|id| self.network_idle(id));
         Ok(())
     }
 
+    fn adopt_sandbox(&mut self, record: Record, journals: &Journals) {
+        let mut attached = Vec::new();
+        for attachment in &record.attachments {
+            let key = journal_key(&record.id, &attachment.network);
+            // Without a journal it was undone: netd ended before it wrote the sandbox without it.
+            let Some(journal) = key.strip_prefix("journal/").and_then(|key| journals.get(key)).cloned() else {
+                self.host.networks.free_addresses(attachment);
+                continue;
+            };
+            if let Some(state) = self.host.networks.get_mut(&attachment.network) {
+                for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
+                    attachment
+                        .addresses
+                        .iter()
+                        .filter(|a| subnet.subnet.contains(*a))
+                        .for_each(|a| leases.occupy(a.addr()));
+                }
+            }
+            attached.push(Attached { attachment: attachment.clone(), journal, client: None });
+        }
+        self.sandboxes.generation += 1;
+        let generation = self.sandboxes.generation;
+        let shim = record.socket.as_ref().map(|socket| reach_shim(&record.id, socket));
+        let mut sandbox =
+            Sandbox { record, attached, netns: None, owner: None, generation, service: None, kept: Kept::default() };
+        match shim {
+            Some(Ok(mut shim)) => {
+                sandbox.netns = shim.netns.take();
+                sandbox.kept = self.host.keep_again(&sandbox.record());
+                self.host.finish_connects(&mut sandbox);
+                self.host.resume_leases(&mut sandbox);
+                self.host.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
+                self.host.serve_names(&mut sandbox, None);
+                let id = sandbox.record.id.clone();
+                self.host.follow(id.clone(), generation, shim);
+                self.sandboxes.insert(id, sandbox);
+            }
+            gone => {
+                let why = gone.map_or("no shim held it".into(), |g| g.err().map_or(String::new(), |e| e.to_string()));
+                self.host.log.line(format!("releasing container `{}`: {why}", sandbox.record.name));
+                self.dismantle(sandbox);
+            }
+        }
+    }
+
+    /// Takes the table over and writes it whole, in one transaction; or deletes what is left of it.
+    fn settle_table(&mut self) -> Result<(), Box<dyn Error>> {
+        if self.host.base.is_none() {
+            return Ok(self.host.ledger.drop_table()?);
+        }
+        self.host.close_internal_networks();
+        let elements = self.elements();
+        self.host.ledger.write_table(elements)?;
+        let ids: Vec<NetworkId> = self.host.networks.keys().cloned().collect();
+        for id in ids {
+            match self.repair(&id) {
+                Ok(0) => {}
+                Ok(steps) => self.host.log.line(format!("network `{}` lacked {steps} kernel objects", id.short())),
+                Err(error) => self.host.log.line(format!("network `{}`: {error}", id.short())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes links that carry our mark and belong to nothing that is known.
+    fn sweep(&mut self) -> Result<(), Box<dyn Error>> {
+        let bridges =
+            self.host.networks.values().filter(|n| n.journal.is_some()).filter_map(|n| n.network.interface.clone());
+        let tunnels: Vec<_> = self
+            .host
+            .networks
+            .values()
+            .filter(|n| n.journal.is_some())
+            .filter_map(|n| netd_core::drivers::overlay::link_name(&n.network))
+            .collect();
+        let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
+        let shims = self.host.networks.values().filter(|n| n.journal.is_some());
+        let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
+        let wireguard =
+            self.host.encryption.links.iter().flat_map(|j| j.plan.steps.iter().filter_map(|s| s.op.makes().cloned()));
+        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).chain(wireguard).collect();
+        Ok(self.host.ledger.sweep(&known)?)
+    }
+}
+
+impl Host {
     /// After a reboot no kernel object of ours is left: journals and sandboxes of the last boot are forgotten.
     fn new_boot(&mut self) -> Result<(), Box<dyn Error>> {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
@@ -104,51 +191,6 @@ impl Daemon {
         }
     }
 
-    fn adopt_sandbox(&mut self, record: Record, journals: &Journals) {
-        let mut attached = Vec::new();
-        for attachment in &record.attachments {
-            let key = journal_key(&record.id, &attachment.network);
-            // Without a journal it was undone: netd ended before it wrote the sandbox without it.
-            let Some(journal) = key.strip_prefix("journal/").and_then(|key| journals.get(key)).cloned() else {
-                self.free_addresses(attachment);
-                continue;
-            };
-            if let Some(state) = self.networks.get_mut(&attachment.network) {
-                for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
-                    attachment
-                        .addresses
-                        .iter()
-                        .filter(|a| subnet.subnet.contains(*a))
-                        .for_each(|a| leases.occupy(a.addr()));
-                }
-            }
-            attached.push(Attached { attachment: attachment.clone(), journal, client: None });
-        }
-        self.generation += 1;
-        let generation = self.generation;
-        let shim = record.socket.as_ref().map(|socket| reach_shim(&record.id, socket));
-        let mut sandbox =
-            Sandbox { record, attached, netns: None, owner: None, generation, service: None, kept: Kept::default() };
-        match shim {
-            Some(Ok(mut shim)) => {
-                sandbox.netns = shim.netns.take();
-                sandbox.kept = self.keep_again(&sandbox.record());
-                self.finish_connects(&mut sandbox);
-                self.resume_leases(&mut sandbox);
-                self.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
-                self.serve_names(&mut sandbox, None);
-                let id = sandbox.record.id.clone();
-                self.follow(id.clone(), generation, shim);
-                self.sandboxes.insert(id, sandbox);
-            }
-            gone => {
-                let why = gone.map_or("no shim held it".into(), |g| g.err().map_or(String::new(), |e| e.to_string()));
-                self.log.line(format!("releasing container `{}`: {why}", sandbox.record.name));
-                self.dismantle(sandbox);
-            }
-        }
-    }
-
     /// A connect that a crash interrupted is undone; the container goes on with its other networks.
     fn finish_connects(&mut self, sandbox: &mut Sandbox) {
         let (up, broken): (Vec<Attached>, Vec<Attached>) = std::mem::take(&mut sandbox.attached)
@@ -159,7 +201,7 @@ impl Daemon {
             self.log.line(format!("undoing half a connection of container `{}`", sandbox.record.name));
             let key = journal_key(&sandbox.record.id, &attachment.network);
             self.ledger.undo(&key, journal, sandbox.netns.as_ref().map(AsFd::as_fd));
-            self.free_addresses(&attachment);
+            self.networks.free_addresses(&attachment);
         }
     }
 
@@ -178,25 +220,6 @@ impl Daemon {
             return self.restore_wireguard();
         }
         self.close_tunnels();
-        Ok(())
-    }
-
-    /// Takes the table over and writes it whole, in one transaction; or deletes what is left of it.
-    fn settle_table(&mut self) -> Result<(), Box<dyn Error>> {
-        if self.base.is_none() {
-            return Ok(self.ledger.drop_table()?);
-        }
-        self.close_internal_networks();
-        let elements = self.elements();
-        self.ledger.write_table(elements)?;
-        let ids: Vec<NetworkId> = self.networks.keys().cloned().collect();
-        for id in ids {
-            match self.repair(&id) {
-                Ok(0) => {}
-                Ok(steps) => self.log.line(format!("network `{}` lacked {steps} kernel objects", id.short())),
-                Err(error) => self.log.line(format!("network `{}`: {error}", id.short())),
-            }
-        }
         Ok(())
     }
 
@@ -220,25 +243,6 @@ impl Daemon {
                 self.log.line(format!("network `{}`: {error}", state.network.name));
             }
         }
-    }
-
-    /// Deletes links that carry our mark and belong to nothing that is known.
-    fn sweep(&mut self) -> Result<(), Box<dyn Error>> {
-        let bridges =
-            self.networks.values().filter(|n| n.journal.is_some()).filter_map(|n| n.network.interface.clone());
-        let tunnels: Vec<_> = self
-            .networks
-            .values()
-            .filter(|n| n.journal.is_some())
-            .filter_map(|n| netd_core::drivers::overlay::link_name(&n.network))
-            .collect();
-        let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
-        let shims = self.networks.values().filter(|n| n.journal.is_some());
-        let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
-        let wireguard =
-            self.encryption.links.iter().flat_map(|j| j.plan.steps.iter().filter_map(|s| s.op.makes().cloned()));
-        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).chain(wireguard).collect();
-        Ok(self.ledger.sweep(&known)?)
     }
 }
 

@@ -1,5 +1,8 @@
 //! Listings on their way out.
 
+use super::failures::no_sandbox;
+use super::host::Host;
+use super::records::Networks;
 use super::records::{NetworkState, Sandbox};
 use super::state::Daemon;
 use netd_api::{
@@ -10,45 +13,14 @@ use netd_core::drivers;
 use std::net::{IpAddr, Ipv4Addr};
 
 impl Daemon {
-    pub(super) fn version(&self) -> VersionInfo {
-        VersionInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            api: netd_api::API_VERSION,
-            pid: std::process::id(),
-            store: self.ledger.describe_store(),
-            obstacles: Vec::new(),
-        }
-    }
-
-    /// A network by name, id, or an unambiguous prefix of an id.
-    pub(super) fn find_network(&self, asked: &str) -> Result<NetworkId, ApiError> {
-        let exact = self.networks.values().find(|n| n.network.name.as_str() == asked || n.network.id.as_str() == asked);
-        if let Some(state) = exact {
-            return Ok(state.network.id.clone());
-        }
-        let mut starts = self.networks.keys().filter(|id| !asked.is_empty() && id.as_str().starts_with(asked));
-        match (starts.next(), starts.next()) {
-            (Some(id), None) => Ok(id.clone()),
-            (Some(_), Some(_)) => {
-                Err(ApiError::new(ErrorKind::Invalid, format!("`{asked}` begins the id of several networks")))
-            }
-            (None, _) => Err(ApiError::new(ErrorKind::NotFound, format!("there is no network `{asked}`"))
-                .hint("`rcr network ls` lists them")),
-        }
-    }
-
-    pub(super) fn no_sandbox(&self, id: &ContainerId) -> ApiError {
-        ApiError::new(ErrorKind::NotFound, format!("container `{}` has no network: it is not running", id.short()))
-    }
-
     pub(super) fn network_list(&self) -> Vec<NetworkInfo> {
-        let mut all: Vec<NetworkInfo> = self.networks.values().map(|state| self.describe_network(state)).collect();
+        let mut all: Vec<NetworkInfo> = self.host.networks.values().map(|state| self.describe_network(state)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
 
     pub(super) fn network_info(&self, id: &NetworkId) -> Result<NetworkInfo, ApiError> {
-        match self.networks.get(id) {
+        match self.host.networks.get(id) {
             Some(state) => Ok(self.describe_network(state)),
             None => Err(ApiError::new(ErrorKind::NotFound, format!("there is no network `{id}`"))),
         }
@@ -66,7 +38,8 @@ impl Daemon {
         });
         let mut attachments = Vec::new();
         for sandbox in self.sandboxes.values() {
-            attachments.extend(self.attachments_of(sandbox).into_iter().filter(|a| a.network_id == network.id));
+            attachments
+                .extend(self.host.networks.attachments_of(sandbox).into_iter().filter(|a| a.network_id == network.id));
         }
         NetworkInfo {
             id: network.id.clone(),
@@ -88,10 +61,50 @@ impl Daemon {
         }
     }
 
+    pub(super) fn sandbox_list(&self) -> Vec<SandboxInfo> {
+        self.sandboxes.values().map(|sandbox| self.host.networks.describe_sandbox(sandbox)).collect()
+    }
+
+    pub(super) fn sandbox_info(&self, id: &ContainerId) -> Result<SandboxInfo, ApiError> {
+        let sandbox = self.sandboxes.get(id).ok_or_else(|| no_sandbox(id))?;
+        Ok(self.host.networks.describe_sandbox(sandbox))
+    }
+}
+
+impl Host {
+    pub(super) fn version(&self) -> VersionInfo {
+        VersionInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: netd_api::API_VERSION,
+            pid: std::process::id(),
+            store: self.ledger.describe_store(),
+            obstacles: Vec::new(),
+        }
+    }
+}
+
+impl Networks {
+    /// A network by name, id, or an unambiguous prefix of an id.
+    pub(super) fn find_network(&self, asked: &str) -> Result<NetworkId, ApiError> {
+        let exact = self.values().find(|n| n.network.name.as_str() == asked || n.network.id.as_str() == asked);
+        if let Some(state) = exact {
+            return Ok(state.network.id.clone());
+        }
+        let mut starts = self.keys().filter(|id| !asked.is_empty() && id.as_str().starts_with(asked));
+        match (starts.next(), starts.next()) {
+            (Some(id), None) => Ok(id.clone()),
+            (Some(_), Some(_)) => {
+                Err(ApiError::new(ErrorKind::Invalid, format!("`{asked}` begins the id of several networks")))
+            }
+            (None, _) => Err(ApiError::new(ErrorKind::NotFound, format!("there is no network `{asked}`"))
+                .hint("`rcr network ls` lists them")),
+        }
+    }
+
     pub(super) fn attachments_of(&self, sandbox: &Sandbox) -> Vec<AttachmentInfo> {
         let one = |attached: &super::records::Attached| {
             let a = &attached.attachment;
-            let network = &self.networks.get(&a.network)?.network;
+            let network = &self.get(&a.network)?.network;
             let linked = network.linked();
             let own_mac = drivers::of(&network.driver).own_macs(&network.driver);
             Some(AttachmentInfo {
@@ -109,21 +122,12 @@ impl Daemon {
         sandbox.attached.iter().filter_map(one).collect()
     }
 
-    pub(super) fn sandbox_list(&self) -> Vec<SandboxInfo> {
-        self.sandboxes.values().map(|sandbox| self.describe_sandbox(sandbox)).collect()
-    }
-
-    pub(super) fn sandbox_info(&self, id: &ContainerId) -> Result<SandboxInfo, ApiError> {
-        let sandbox = self.sandboxes.get(id).ok_or_else(|| self.no_sandbox(id))?;
-        Ok(self.describe_sandbox(sandbox))
-    }
-
     pub(super) fn describe_sandbox(&self, sandbox: &Sandbox) -> SandboxInfo {
         let attachments = self.attachments_of(sandbox);
         let named = attachments.iter().any(|a| a.ifname.is_some());
         // The host's own address of each family, on the first network that it has one on.
         let mut host_gateway: Vec<IpAddr> = Vec::new();
-        let networks = attachments.iter().filter_map(|a| Some(&self.networks.get(&a.network_id)?.network));
+        let networks = attachments.iter().filter_map(|a| Some(&self.get(&a.network_id)?.network));
         for gateway in networks.flat_map(|network| drivers::of(&network.driver).host_addresses(network)) {
             if !host_gateway.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
                 host_gateway.push(gateway);

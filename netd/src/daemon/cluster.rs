@@ -1,6 +1,7 @@
 //! The cluster as the writer sees it: networks that come and go, other hosts' containers as kernel entries and names, and what this
 //! host has, published whole after every change.
 
+use super::host::Host;
 use super::parts::{GUARD, peers_key};
 use super::state::Daemon;
 use crate::cluster::{Cluster, Identity, Own, Snapshot};
@@ -41,6 +42,153 @@ fn address_towards(endpoint: &str) -> Option<IpAddr> {
 }
 
 impl Daemon {
+    /// Starts the client, once everything of the last netd is adopted: what this host has is what the store is brought to.
+    pub fn join_cluster(&mut self) {
+        let (Some(identity), Ok(config)) =
+            (self.host.membership.identity.clone(), etcd_config(&self.host.config.cluster))
+        else {
+            return;
+        };
+        let known =
+            self.host.networks.values().filter(|n| n.network.shared).map(|n| (n.network.id.clone(), n.network.clone()));
+        let before = Snapshot { networks: known.collect(), ..Snapshot::default() };
+        let (inbox, log) = (self.host.sender.clone(), self.host.log.clone());
+        let tell = move |snapshot| drop(inbox.send(super::Input::Cluster(snapshot)));
+        self.host.announce_keys();
+        let own = self.own_now();
+        let cluster =
+            Cluster::start(&self.host.runtime, config, identity, (before, own), tell, move |line| log.line(line));
+        self.host.membership.cluster = Some(cluster);
+    }
+
+    /// What this host has of the cluster's networks.
+    fn own_now(&self) -> Own {
+        let (keys, knows) = (self.host.published_keys(), self.host.encryption.knows.clone());
+        let mut own = Own { keys, knows, ..Own::default() };
+        let shared = |id: &NetworkId| self.host.networks.get(id).filter(|n| n.network.shared);
+        for (id, _) in self.host.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some()) {
+            own.at.insert(id.clone());
+        }
+        for sandbox in self.sandboxes.values() {
+            for a in sandbox.attached.iter().map(|a| &a.attachment) {
+                let Some(state) = shared(&a.network) else { continue };
+                own.networks.insert(a.network.clone(), state.network.clone());
+                let endpoint = Published {
+                    name: sandbox.record.name.clone(),
+                    aliases: a.aliases.clone(),
+                    addresses: a.addresses.iter().map(|net| net.addr()).collect(),
+                    mac: a.mac,
+                };
+                own.endpoints.insert((a.network.clone(), sandbox.record.id.clone()), endpoint);
+            }
+        }
+        own
+    }
+
+    /// Tells the others, if there is something new.
+    pub(super) fn publish_own(&self) {
+        if let Some(cluster) = &self.host.membership.cluster {
+            cluster.publish(self.own_now());
+        }
+    }
+
+    /// The cluster looks different. Of many pictures that wait only the newest counts.
+    pub(super) fn cluster_changed(&mut self, snapshot: Arc<Snapshot>) {
+        let snapshot = self.host.membership.cluster.as_ref().map_or(snapshot, Cluster::snapshot);
+        if Arc::ptr_eq(&snapshot, &self.host.membership.snapshot) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.host.membership.snapshot, snapshot.clone());
+        for network in snapshot.networks.values() {
+            self.take_network(network);
+        }
+        let gone: Vec<NetworkId> = self
+            .host
+            .networks
+            .iter()
+            .filter(|(id, n)| n.network.shared && !snapshot.networks.contains_key(id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        gone.iter().for_each(|id| self.lose_network(id));
+        self.host.announce_keys();
+        let addresses = |s: &Snapshot| s.nodes.values().map(|node| node.address).collect::<BTreeSet<_>>();
+        if addresses(&before) != addresses(&snapshot) {
+            self.follow_mtu();
+        }
+        self.host.settle_data_path();
+        self.settle_names();
+    }
+
+    /// A network that somebody made.
+    fn take_network(&mut self, network: &Network) {
+        let known = self.host.networks.get(&network.id).map(|n| n.network.version);
+        if known.is_some_and(|version| version >= network.version) {
+            return;
+        }
+        let same_name =
+            self.host.networks.values().any(|n| n.network.name == network.name && n.network.id != network.id);
+        let network = Network { shared: true, ..network.clone() };
+        let (id, name) = (network.id.clone(), network.name.clone());
+        let taken = match known {
+            _ if same_name => Err("a network of this host has the name".to_owned()),
+            Some(_) => self.take_change(network).map_err(|e| e.to_string()),
+            None => self.remember(network).map(drop).map_err(|e| e.to_string()),
+        };
+        match taken {
+            Ok(()) => drop(self.host.membership.strange.remove(&id)),
+            Err(why) if self.host.membership.strange.insert(id) => {
+                self.host.log.line(format!("the cluster's network `{name}` can't be used here as it is: {why}"));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A network that the store has no more. Where containers are on it, the store gets it back (see `cluster::client`).
+    fn lose_network(&mut self, id: &NetworkId) {
+        if self.sandboxes.on(id).next().is_some() {
+            return;
+        }
+        let left = self.host.network_down(id).and_then(|left| self.forget(id).map(|()| left));
+        match left {
+            Ok(left) => left.iter().for_each(|one| self.host.log.line(format!("left behind: {one}"))),
+            Err(error) => self.host.log.line(format!("cannot remove network `{}`: {error}", id.short())),
+        }
+    }
+
+    /// Names of other hosts' containers: of those that are there. What this host has itself is served anyhow.
+    fn settle_names(&mut self) {
+        let Some(own) = self.host.membership.identity.as_ref().map(|identity| identity.node.clone()) else { return };
+        let snapshot = self.host.membership.snapshot.clone();
+        let mut wanted: BTreeMap<(NetworkId, ContainerId), Endpoint> = BTreeMap::new();
+        for ((network, node, container), endpoint) in &snapshot.endpoints {
+            if *node == own || !snapshot.alive.contains(node) || !self.host.networks.contains_key(network) {
+                continue;
+            }
+            let mut names = vec![endpoint.name.clone(), container.short().to_owned()];
+            names.extend(endpoint.aliases.iter().cloned());
+            let served = Endpoint { container: container.clone(), names, addresses: endpoint.addresses.clone() };
+            wanted.insert((network.clone(), container.clone()), served);
+        }
+        let before = std::mem::take(&mut self.host.membership.names);
+        for (network, container) in before.keys().filter(|key| !wanted.contains_key(*key)) {
+            // It may have moved here meanwhile.
+            if !self.sandboxes.contains_key(container) {
+                self.host.dns.remove_endpoint(network, container);
+            }
+        }
+        for ((network, container), endpoint) in &wanted {
+            let known = before.get(&(network.clone(), container.clone())) == Some(endpoint);
+            if let Some(state) =
+                self.host.networks.get(network).filter(|_| !known && !self.sandboxes.contains_key(container))
+            {
+                self.host.dns.set_endpoint(network, state.network.name.as_str(), endpoint.clone());
+            }
+        }
+        self.host.membership.names = wanted;
+    }
+}
+
+impl Host {
     /// Who this host is in its cluster. Without a store, or without an address, it is alone.
     pub fn identify(&mut self) -> Result<(), StoreError> {
         let config = self.config.cluster.clone();
@@ -72,82 +220,9 @@ impl Daemon {
         Ok(())
     }
 
-    /// Starts the client, once everything of the last netd is adopted: what this host has is what the store is brought to.
-    pub fn join_cluster(&mut self) {
-        let (Some(identity), Ok(config)) = (self.membership.identity.clone(), etcd_config(&self.config.cluster)) else {
-            return;
-        };
-        let known =
-            self.networks.values().filter(|n| n.network.shared).map(|n| (n.network.id.clone(), n.network.clone()));
-        let before = Snapshot { networks: known.collect(), ..Snapshot::default() };
-        let (inbox, log) = (self.sender.clone(), self.log.clone());
-        let tell = move |snapshot| drop(inbox.send(super::Input::Cluster(snapshot)));
-        self.announce_keys();
-        let own = self.own_now();
-        let cluster = Cluster::start(&self.runtime, config, identity, (before, own), tell, move |line| log.line(line));
-        self.membership.cluster = Some(cluster);
-    }
-
-    /// What this host has of the cluster's networks.
-    fn own_now(&self) -> Own {
-        let (keys, knows) = (self.published_keys(), self.encryption.knows.clone());
-        let mut own = Own { keys, knows, ..Own::default() };
-        let shared = |id: &NetworkId| self.networks.get(id).filter(|n| n.network.shared);
-        for (id, _) in self.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some()) {
-            own.at.insert(id.clone());
-        }
-        for sandbox in self.sandboxes.values() {
-            for a in sandbox.attached.iter().map(|a| &a.attachment) {
-                let Some(state) = shared(&a.network) else { continue };
-                own.networks.insert(a.network.clone(), state.network.clone());
-                let endpoint = Published {
-                    name: sandbox.record.name.clone(),
-                    aliases: a.aliases.clone(),
-                    addresses: a.addresses.iter().map(|net| net.addr()).collect(),
-                    mac: a.mac,
-                };
-                own.endpoints.insert((a.network.clone(), sandbox.record.id.clone()), endpoint);
-            }
-        }
-        own
-    }
-
     /// The client, for connections.
     pub fn cluster(&self) -> Option<Cluster> {
         self.membership.cluster.clone()
-    }
-
-    /// Tells the others, if there is something new.
-    pub(super) fn publish_own(&self) {
-        if let Some(cluster) = &self.membership.cluster {
-            cluster.publish(self.own_now());
-        }
-    }
-
-    /// The cluster looks different. Of many pictures that wait only the newest counts.
-    pub(super) fn cluster_changed(&mut self, snapshot: Arc<Snapshot>) {
-        let snapshot = self.membership.cluster.as_ref().map_or(snapshot, Cluster::snapshot);
-        if Arc::ptr_eq(&snapshot, &self.membership.snapshot) {
-            return;
-        }
-        let before = std::mem::replace(&mut self.membership.snapshot, snapshot.clone());
-        for network in snapshot.networks.values() {
-            self.take_network(network);
-        }
-        let gone: Vec<NetworkId> = self
-            .networks
-            .iter()
-            .filter(|(id, n)| n.network.shared && !snapshot.networks.contains_key(id))
-            .map(|(id, _)| id.clone())
-            .collect();
-        gone.iter().for_each(|id| self.lose_network(id));
-        self.announce_keys();
-        let addresses = |s: &Snapshot| s.nodes.values().map(|node| node.address).collect::<BTreeSet<_>>();
-        if addresses(&before) != addresses(&snapshot) {
-            self.follow_mtu();
-        }
-        self.settle_data_path();
-        self.settle_names();
     }
 
     /// What other hosts have, as firewall, tunnels and entries.
@@ -161,42 +236,6 @@ impl Daemon {
             if let Err(why) = self.settle_peers(&id) {
                 self.log.line(why);
             }
-        }
-    }
-
-    /// A network that somebody made.
-    fn take_network(&mut self, network: &Network) {
-        let known = self.networks.get(&network.id).map(|n| n.network.version);
-        if known.is_some_and(|version| version >= network.version) {
-            return;
-        }
-        let same_name = self.networks.values().any(|n| n.network.name == network.name && n.network.id != network.id);
-        let network = Network { shared: true, ..network.clone() };
-        let (id, name) = (network.id.clone(), network.name.clone());
-        let taken = match known {
-            _ if same_name => Err("a network of this host has the name".to_owned()),
-            Some(_) => self.take_change(network).map_err(|e| e.to_string()),
-            None => self.remember(network).map(drop).map_err(|e| e.to_string()),
-        };
-        match taken {
-            Ok(()) => drop(self.membership.strange.remove(&id)),
-            Err(why) if self.membership.strange.insert(id) => {
-                self.log.line(format!("the cluster's network `{name}` can't be used here as it is: {why}"));
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// A network that the store has no more. Where containers are on it, the store gets it back (see `cluster::client`).
-    fn lose_network(&mut self, id: &NetworkId) {
-        let used = self.sandboxes.values().any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
-        if used {
-            return;
-        }
-        let left = self.network_down(id).and_then(|left| self.forget(id).map(|()| left));
-        match left {
-            Ok(left) => left.iter().for_each(|one| self.log.line(format!("left behind: {one}"))),
-            Err(error) => self.log.line(format!("cannot remove network `{}`: {error}", id.short())),
         }
     }
 
@@ -275,37 +314,5 @@ impl Daemon {
         if let Some(journal) = self.networks.get_mut(id).and_then(|n| n.peers.take()) {
             self.undo(&peers_key(id), journal);
         }
-    }
-
-    /// Names of other hosts' containers: of those that are there. What this host has itself is served anyhow.
-    fn settle_names(&mut self) {
-        let Some(own) = self.membership.identity.as_ref().map(|identity| identity.node.clone()) else { return };
-        let snapshot = self.membership.snapshot.clone();
-        let mut wanted: BTreeMap<(NetworkId, ContainerId), Endpoint> = BTreeMap::new();
-        for ((network, node, container), endpoint) in &snapshot.endpoints {
-            if *node == own || !snapshot.alive.contains(node) || !self.networks.contains_key(network) {
-                continue;
-            }
-            let mut names = vec![endpoint.name.clone(), container.short().to_owned()];
-            names.extend(endpoint.aliases.iter().cloned());
-            let served = Endpoint { container: container.clone(), names, addresses: endpoint.addresses.clone() };
-            wanted.insert((network.clone(), container.clone()), served);
-        }
-        let before = std::mem::take(&mut self.membership.names);
-        for (network, container) in before.keys().filter(|key| !wanted.contains_key(*key)) {
-            // It may have moved here meanwhile.
-            if !self.sandboxes.contains_key(container) {
-                self.dns.remove_endpoint(network, container);
-            }
-        }
-        for ((network, container), endpoint) in &wanted {
-            let known = before.get(&(network.clone(), container.clone())) == Some(endpoint);
-            if let Some(state) =
-                self.networks.get(network).filter(|_| !known && !self.sandboxes.contains_key(container))
-            {
-                self.dns.set_endpoint(network, state.network.name.as_str(), endpoint.clone());
-            }
-        }
-        self.membership.names = wanted;
     }
 }

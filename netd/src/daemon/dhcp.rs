@@ -1,8 +1,10 @@
 //! Addresses from the LAN's own DHCP server (`--ipam-driver dhcp`): a first plan makes the link, the server gives an address, a second
 //! plan uses it. Leases are kept by threads of their own, resumed after a restart, and given back at the end.
 
-use super::failures::{Unattached, kernel_failed};
+use super::failures::{Unattached, kernel_failed, no_sandbox};
+use super::host::Host;
 use super::input::Input;
+use super::records::Networks;
 use super::records::{Sandbox, journal_key};
 use super::routes::choose_default_routes;
 use super::state::Daemon;
@@ -22,39 +24,16 @@ const NO_SERVER: &str = "is there one on the parent's LAN? `tcpdump -i PARENT po
     `--ipam-driver dhcp` needs none";
 
 impl Daemon {
-    /// Whether a network's addresses come from its LAN.
-    pub(super) fn leases_from_lan(&self, network: &NetworkId) -> bool {
-        self.networks.get(network).and_then(|n| n.network.driver.lan()).is_some_and(|o| o.dhcp)
-    }
-
-    /// Asks for an address for the attachment `i`, whose link is up. Who called waits for it, not the writer.
-    pub(super) fn lease_from_lan(
-        &mut self,
-        sandbox: &mut Sandbox,
-        i: usize,
-        fresh: bool,
-        what: &str,
-    ) -> Result<Option<Wait>, ApiError> {
-        let network = sandbox.attached[i].attachment.network.clone();
-        if !self.leases_from_lan(&network) {
-            return Ok(None);
-        }
-        let started = self.dhcp_client(sandbox, i, None);
-        let (client, lease) = started.map_err(|error| kernel_failed(what, &error))?;
-        sandbox.attached[i].client = Some(client);
-        Ok(Some(Wait { id: sandbox.record.id.clone(), network, fresh, lease }))
-    }
-
     /// The wait for an address is over. Without one a new container is released, and a running one leaves the network again.
     pub(super) fn settle_lease(&mut self, settled: WaitOver) -> Result<Reply, ApiError> {
         let WaitOver { id, network, fresh, lease } = settled;
-        let Some(mut sandbox) = self.sandboxes.remove(&id) else {
-            return Err(self.no_sandbox(&id));
+        let Some(sandbox) = self.sandboxes.get_mut(&id) else {
+            return Err(no_sandbox(&id));
         };
         let what = format!("cannot attach `{}`", sandbox.record.name);
         let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
         let used = match (at, lease) {
-            (Some(i), Some(lease)) => self.use_lease(&mut sandbox, i, lease, &what),
+            (Some(i), Some(lease)) => self.host.use_lease(sandbox, i, lease, &what),
             (Some(_), None) => Err(kernel_failed(&what, &KernelError::NoLease).hint(NO_SERVER).into()),
             (None, _) => Ok(()),
         };
@@ -65,16 +44,53 @@ impl Daemon {
             {
                 client.decline();
             }
-            self.sandboxes.insert(id.clone(), sandbox);
             let undone =
                 if fresh { self.sandbox_release(&id) } else { self.disconnect(&id, network.as_str()).map(drop) };
             return Err(undone.err().map_or(error.clone(), |left| error.caused_by(left.message)));
         }
-        sandbox.attached.iter().for_each(|a| self.announce_names(&sandbox.record, &a.attachment));
-        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
-        let info = self.describe_sandbox(&sandbox);
-        self.sandboxes.insert(id, sandbox);
+        sandbox.attached.iter().for_each(|a| self.host.announce_names(&sandbox.record, &a.attachment));
+        let written = self.host.write_sandbox(sandbox, Durability::Durable, &what);
+        let info = self.host.networks.describe_sandbox(sandbox);
         written.map(|()| Reply::Sandbox(info))
+    }
+
+    /// The server gave a running container another address.
+    pub(super) fn leased_anew(&mut self, id: &ContainerId, network: &NetworkId, lease: LanLease) {
+        let Some(sandbox) = self.sandboxes.get_mut(id) else { return };
+        let at = sandbox.attached.iter().position(|a| a.attachment.network == *network);
+        let same = |old: &LanLease| (old.address, old.router) == (lease.address, lease.router);
+        if let Some(i) = at.filter(|i| !sandbox.attached[*i].attachment.lease.as_ref().is_some_and(same)) {
+            let what = format!("cannot give `{}` the address `{}`", sandbox.record.name, lease.address);
+            self.host
+                .log
+                .line(format!("the LAN gives container `{}` the address `{}`", sandbox.record.name, lease.address));
+            self.host.drop_lease(sandbox, i);
+            match self.host.use_lease(sandbox, i, lease, &what) {
+                Ok(()) => self.host.announce_names(&sandbox.record, &sandbox.attached[i].attachment),
+                Err(Unattached { error, .. }) => self.host.log.line(format!("{error}: {}", error.causes.join(": "))),
+            }
+            let _ = self.host.write_sandbox(sandbox, Durability::Durable, &what);
+        }
+    }
+}
+
+impl Host {
+    /// Asks for an address for the attachment `i`, whose link is up. Who called waits for it, not the writer.
+    pub(super) fn lease_from_lan(
+        &mut self,
+        sandbox: &mut Sandbox,
+        i: usize,
+        fresh: bool,
+        what: &str,
+    ) -> Result<Option<Wait>, ApiError> {
+        let network = sandbox.attached[i].attachment.network.clone();
+        if !self.networks.leases_from_lan(&network) {
+            return Ok(None);
+        }
+        let started = self.dhcp_client(sandbox, i, None);
+        let (client, lease) = started.map_err(|error| kernel_failed(what, &error))?;
+        sandbox.attached[i].client = Some(client);
+        Ok(Some(Wait { id: sandbox.record.id.clone(), network, fresh, lease }))
     }
 
     /// The second plan: the address, its routes, and word to the neighbours.
@@ -116,7 +132,7 @@ impl Daemon {
     pub(super) fn resume_leases(&self, sandbox: &mut Sandbox) {
         for i in 0..sandbox.attached.len() {
             let a = &sandbox.attached[i].attachment;
-            if !self.leases_from_lan(&a.network) {
+            if !self.networks.leases_from_lan(&a.network) {
                 continue;
             }
             // Without one it was about to get its first.
@@ -127,24 +143,6 @@ impl Daemon {
                 }
             }
         }
-    }
-
-    /// The server gave a running container another address.
-    pub(super) fn leased_anew(&mut self, id: &ContainerId, network: &NetworkId, lease: LanLease) {
-        let Some(mut sandbox) = self.sandboxes.remove(id) else { return };
-        let at = sandbox.attached.iter().position(|a| a.attachment.network == *network);
-        let same = |old: &LanLease| (old.address, old.router) == (lease.address, lease.router);
-        if let Some(i) = at.filter(|i| !sandbox.attached[*i].attachment.lease.as_ref().is_some_and(same)) {
-            let what = format!("cannot give `{}` the address `{}`", sandbox.record.name, lease.address);
-            self.log.line(format!("the LAN gives container `{}` the address `{}`", sandbox.record.name, lease.address));
-            self.drop_lease(&mut sandbox, i);
-            match self.use_lease(&mut sandbox, i, lease, &what) {
-                Ok(()) => self.announce_names(&sandbox.record, &sandbox.attached[i].attachment),
-                Err(Unattached { error, .. }) => self.log.line(format!("{error}: {}", error.causes.join(": "))),
-            }
-            let _ = self.write_sandbox(&sandbox, Durability::Durable, &what);
-        }
-        self.sandboxes.insert(id.clone(), sandbox);
     }
 
     /// Takes an address that is the LAN's again off its link, and out of the journal.
@@ -160,6 +158,13 @@ impl Daemon {
         };
         let key = journal_key(&attached.attachment.container, &attached.attachment.network);
         self.ledger.undo_steps(&key, &mut attached.journal, gone, netns);
+    }
+}
+
+impl Networks {
+    /// Whether a network's addresses come from its LAN.
+    pub(super) fn leases_from_lan(&self, network: &NetworkId) -> bool {
+        self.get(network).and_then(|n| n.network.driver.lan()).is_some_and(|o| o.dhcp)
     }
 }
 

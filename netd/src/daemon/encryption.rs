@@ -6,8 +6,9 @@
 //! about from what is written down and what the others say, so that a netd that was killed goes on where it was.
 
 use super::failures::{kernel_failed, no_cluster, store_failed};
+use super::host::Host;
 use super::parts::LINKS;
-use super::state::Daemon;
+use super::records::Networks;
 use crate::kernel::KernelError;
 use crate::random::{no_random, random};
 use crate::store::{Change, Durability, StoreError};
@@ -29,7 +30,7 @@ fn new_secret() -> Result<Secret, ApiError> {
     random().map(Secret::new).map_err(|error| no_random("cannot make a WireGuard key", &error))
 }
 
-impl Daemon {
+impl Host {
     /// Reads the keys of the last netd.
     pub(super) fn load_keys(&mut self) -> Result<(), StoreError> {
         let known: Vec<(String, Keyring)> = self.ledger.records(KEYS)?;
@@ -70,7 +71,7 @@ impl Daemon {
     /// Whoever could have an encrypted network of the cluster has a key, and tells it: a host that hears of a key only with the first datagram
     /// drops that, and the other one asks again only after five seconds.
     pub(super) fn announce_keys(&mut self) {
-        if !self.cluster_encrypts() {
+        if !self.networks.cluster_encrypts() {
             return;
         }
         let (ipv6, ledger) = (self.facts.ipv6, &mut self.ledger);
@@ -85,23 +86,13 @@ impl Daemon {
 
     /// What the others are told.
     pub(super) fn published_keys(&self) -> Vec<KeyInfo> {
-        let announced = self.encryption.able == Some(true) && self.cluster_encrypts();
+        let announced = self.encryption.able == Some(true) && self.networks.cluster_encrypts();
         if announced || self.encryption.links.is_some() { self.encryption.keys.infos() } else { Vec::new() }
-    }
-
-    fn cluster_encrypts(&self) -> bool {
-        self.networks.values().any(|n| n.network.shared && n.network.encrypted())
-    }
-
-    /// The cluster's encrypted networks that have, or are about to have, kernel objects here.
-    fn encrypted_here(&self, also: Option<&Network>) -> BTreeSet<NetworkId> {
-        let up = self.networks.values().filter(|n| n.journal.is_some()).map(|n| &n.network);
-        up.chain(also).filter(|n| n.shared && n.encrypted()).map(|n| n.id.clone()).collect()
     }
 
     /// The ports that WireGuard has, or is about to have.
     pub(super) fn wireguard_ports(&self, also: Option<&Network>) -> BTreeSet<u16> {
-        match self.encrypted_here(also).is_empty() {
+        match self.networks.encrypted_here(also).is_empty() {
             true => BTreeSet::new(),
             false => self.encryption.keys.keys.iter().map(|key| key.port).collect(),
         }
@@ -123,7 +114,7 @@ impl Daemon {
 
     /// Brings links and peers to what keys and hosts there are.
     pub(super) fn settle_wireguard(&mut self, also: Option<&Network>) -> Result<(), String> {
-        let here = self.encrypted_here(also);
+        let here = self.networks.encrypted_here(also);
         let snapshot = self.membership.snapshot.clone();
         let (mut wanted, mut knows) = (Plan::default(), BTreeMap::new());
         if !here.is_empty() {
@@ -243,5 +234,17 @@ impl Daemon {
             Ok(()) => self.log.line("all hosts have taken this host's new WireGuard key over: the old one is gone"),
             Err(why) => self.log.line(why),
         }
+    }
+}
+
+impl Networks {
+    fn cluster_encrypts(&self) -> bool {
+        self.values().any(|n| n.network.shared && n.network.encrypted())
+    }
+
+    /// The cluster's encrypted networks that have, or are about to have, kernel objects here.
+    fn encrypted_here(&self, also: Option<&Network>) -> BTreeSet<NetworkId> {
+        let up = self.values().filter(|n| n.journal.is_some()).map(|n| &n.network);
+        up.chain(also).filter(|n| n.shared && n.encrypted()).map(|n| n.id.clone()).collect()
     }
 }

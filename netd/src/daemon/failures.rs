@@ -3,7 +3,7 @@
 use crate::kernel::{ApplyError, KernelError};
 use crate::ledger::LedgerError;
 use crate::store::StoreError;
-use netd_api::{ApiError, ErrorKind};
+use netd_api::{ApiError, ContainerId, ErrorKind};
 use netd_core::drivers::Refusal;
 use netd_core::ipam::IpamError;
 use netd_core::ports::PortError;
@@ -143,4 +143,9 @@ pub fn port_failed(what: impl Into<String>, error: &PortError) -> ApiError {
 pub fn no_cluster() -> ApiError {
     ApiError::new(ErrorKind::Invalid, "this host is in no cluster")
         .hint("name the store that the hosts share: `[cluster] store = \"etcd://HOST:PORT\"` in /etc/rcr/config.toml")
+}
+
+/// A container that is not running has no sandbox.
+pub fn no_sandbox(id: &ContainerId) -> ApiError {
+    ApiError::new(ErrorKind::NotFound, format!("container `{}` has no network: it is not running", id.short()))
 }

@@ -1,11 +1,11 @@
 //! Firewalls of others that cut networks of ours off: found whenever somebody could want to know.
 
-use super::state::Daemon;
+use super::host::Host;
 use netd_api::Obstacle;
 use netd_core::firewall::foreign::{self, Probe};
 use netd_core::model::Network;
 
-impl Daemon {
+impl Host {
     /// The chains of others that stop packets of these networks. What can't be read is no obstacle: it is only told about.
     pub(super) fn obstacles_of(&mut self, which: impl Fn(&Network) -> bool) -> Vec<Obstacle> {
         let all = self.networks.values().map(|state| &state.network);

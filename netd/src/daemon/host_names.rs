@@ -2,6 +2,7 @@
 //!
 //! A name opens nothing: whether the host answers is the network's `host_access`, or the container's `host-gateway`.
 
+use super::host::Host;
 use super::records::Record;
 use super::state::Daemon;
 use crate::dns::Endpoint;
@@ -10,17 +11,25 @@ use netd_core::drivers;
 use netd_core::model::Network;
 
 impl Daemon {
+    /// Makes all containers of the host's network known on a new one.
+    pub(super) fn announce_host_on(&self, network: &Network) {
+        let on_host = self.sandboxes.values().filter(|s| s.record.source == NetnsSource::Host);
+        on_host.for_each(|sandbox| self.host.announce_on(&sandbox.record, network));
+    }
+
+    /// The end of a network.
+    pub(super) fn forget_host_on(&self, network: &NetworkId) {
+        let ids: Vec<&ContainerId> = self.sandboxes.keys().collect();
+        ids.into_iter().for_each(|id| self.host.dns.remove_endpoint(network, id));
+    }
+}
+
+impl Host {
     /// Makes a container of the host's network known on all others.
     pub(super) fn announce_host_container(&self, record: &Record) {
         if record.source == NetnsSource::Host {
             self.networks.values().for_each(|state| self.announce_on(record, &state.network));
         }
-    }
-
-    /// Makes all containers of the host's network known on a new one.
-    pub(super) fn announce_host_on(&self, network: &Network) {
-        let on_host = self.sandboxes.values().filter(|s| s.record.source == NetnsSource::Host);
-        on_host.for_each(|sandbox| self.announce_on(&sandbox.record, network));
     }
 
     fn announce_on(&self, record: &Record, network: &Network) {
@@ -37,11 +46,5 @@ impl Daemon {
         if record.source == NetnsSource::Host {
             self.networks.keys().for_each(|network| self.dns.remove_endpoint(network, &record.id));
         }
-    }
-
-    /// The end of a network.
-    pub(super) fn forget_host_on(&self, network: &NetworkId) {
-        let ids: Vec<&ContainerId> = self.sandboxes.keys().collect();
-        ids.into_iter().for_each(|id| self.dns.remove_endpoint(network, id));
     }
 }

@@ -1,7 +1,9 @@
 //! Networks on a link of the host (macvlan, ipvlan): designed, refused where they cannot be, their parents shared.
 
 use super::failures::{kernel_failed, refused, store_failed};
-use super::records::{Sandbox, network_key};
+use super::host::Host;
+use super::records::Networks;
+use super::records::network_key;
 use super::state::Daemon;
 use crate::clock::unix_time;
 use crate::kernel::{Journal, is_wireless, load_dummy_module};
@@ -22,6 +24,26 @@ const HOST: &str = "host";
 const SHIM: &str = "shim";
 
 impl Daemon {
+    /// What a driver can't give to an attachment.
+    pub(super) fn check_attachment(
+        &self,
+        id: &NetworkId,
+        request: &AttachmentRequest,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let Some(state) = self.host.networks.get(id) else {
+            return Ok(());
+        };
+        if self.host.networks.leases_from_lan(id) {
+            super::dhcp::refuse_choice(request, what)?;
+        }
+        let other = self.sandboxes.on(id).next().map(|other| other.record.name.as_str());
+        let driver = drivers::of(&state.network.driver);
+        driver.check_attachment(&state.network, request, other).map_err(|refusal| refused(what, refusal))
+    }
+}
+
+impl Host {
     /// Checks what is asked for and chooses the rest. Nothing is changed.
     pub(super) fn design_lan(
         &mut self,
@@ -104,16 +126,8 @@ impl Daemon {
         // A VLAN's frames are the card's own.
         let wireless = is_wireless(on);
         lan::fits_link(on, seen.links.get(on), wireless, kind).map_err(|why| refused(what, why))?;
-        lan::fits_others(&wanted, kind, &self.claims()).map_err(|why| refused(what, why))?;
+        lan::fits_others(&wanted, kind, &self.networks.claims()).map_err(|why| refused(what, why))?;
         Ok(parent)
-    }
-
-    fn claims(&self) -> Vec<Claim> {
-        let claim = |network: &Network| {
-            let (parent, kind) = (network.parent.as_ref()?.name().clone(), lan::child(&network.driver)?);
-            Some(Claim { network: network.name.to_string(), parent, kind })
-        };
-        self.networks.values().filter_map(|state| claim(&state.network)).collect()
     }
 
     /// Whether the kernel has all the link kinds that the network needs.
@@ -141,44 +155,10 @@ impl Daemon {
         Ok(())
     }
 
-    /// What a driver can't give to an attachment.
-    pub(super) fn check_attachment(
-        &self,
-        id: &NetworkId,
-        request: &AttachmentRequest,
-        what: &str,
-    ) -> Result<(), ApiError> {
-        let Some(state) = self.networks.get(id) else {
-            return Ok(());
-        };
-        if self.leases_from_lan(id) {
-            super::dhcp::refuse_choice(request, what)?;
-        }
-        let on = |s: &&Sandbox| s.attached.iter().any(|a| a.attachment.network == *id);
-        let other = self.sandboxes.values().find(on).map(|other| other.record.name.as_str());
-        let driver = drivers::of(&state.network.driver);
-        driver.check_attachment(&state.network, request, other).map_err(|refusal| refused(what, refusal))
-    }
-
-    /// Whether another network that is up has made this one's VLAN link.
-    pub(super) fn shares_parent(&self, network: &Network) -> bool {
-        self.heir(network).is_some()
-    }
-
-    /// Another network that is up on the same VLAN link of ours.
-    fn heir(&self, network: &Network) -> Option<NetworkId> {
-        let Some(parent @ Parent::Vlan { .. }) = &network.parent else {
-            return None;
-        };
-        let same = |other: &Network| other.id != network.id && other.parent.as_ref() == Some(parent);
-        let found = self.networks.values().find(|state| state.journal.is_some() && same(&state.network));
-        found.map(|state| state.network.id.clone())
-    }
-
     /// Before a network goes down: a VLAN link that others sit on goes over to one of them, with its place in the journal.
     pub(super) fn bequeath(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
         let makes = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Vlan { .. }));
-        let heir = self.networks.get(id).and_then(|state| self.heir(&state.network));
+        let heir = self.networks.get(id).and_then(|state| self.networks.heir(&state.network));
         let Some((heir, state)) = heir.filter(|_| makes).and_then(|h| Some((h.clone(), self.networks.get_mut(&h)?)))
         else {
             return Ok(journal);
@@ -197,6 +177,31 @@ impl Daemon {
                 .map_err(|error| store_failed("cannot hand a VLAN link over", &error))?;
         }
         Ok(journal)
+    }
+}
+
+impl Networks {
+    fn claims(&self) -> Vec<Claim> {
+        let claim = |network: &Network| {
+            let (parent, kind) = (network.parent.as_ref()?.name().clone(), lan::child(&network.driver)?);
+            Some(Claim { network: network.name.to_string(), parent, kind })
+        };
+        self.values().filter_map(|state| claim(&state.network)).collect()
+    }
+
+    /// Whether another network that is up has made this one's VLAN link.
+    pub(super) fn shares_parent(&self, network: &Network) -> bool {
+        self.heir(network).is_some()
+    }
+
+    /// Another network that is up on the same VLAN link of ours.
+    fn heir(&self, network: &Network) -> Option<NetworkId> {
+        let Some(parent @ Parent::Vlan { .. }) = &network.parent else {
+            return None;
+        };
+        let same = |other: &Network| other.id != network.id && other.parent.as_ref() == Some(parent);
+        let found = self.values().find(|state| state.journal.is_some() && same(&state.network));
+        found.map(|state| state.network.id.clone())
     }
 }
 

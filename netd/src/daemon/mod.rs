@@ -12,6 +12,7 @@ mod encryption;
 mod failures;
 mod foreign;
 mod guests;
+mod host;
 mod host_names;
 mod input;
 mod lan;

@@ -1,6 +1,7 @@
 //! Networks: made, listed, removed; their kernel objects up and down.
 
 use super::failures::{ipam_failed, kernel_failed, ledger_failed, refused, store_failed};
+use super::host::Host;
 use super::records::{BASE, NetworkState, network_key};
 use super::state::Daemon;
 use crate::clock::unix_time;
@@ -30,7 +31,7 @@ impl Daemon {
     /// Makes the networks that exist from the start, where they are missing.
     pub(super) fn predefined_networks(&mut self) -> Result<(), ApiError> {
         for (name, driver) in drivers::predefined() {
-            if self.networks.values().any(|n| n.network.name.as_str() == name) {
+            if self.host.networks.values().any(|n| n.network.name.as_str() == name) {
                 continue;
             }
             let name = name.parse().map_err(|error| ApiError::new(ErrorKind::System, format!("{error}")))?;
@@ -43,7 +44,7 @@ impl Daemon {
                 internal: false,
                 labels: BTreeMap::new(),
             };
-            let mut network = self.design(spec)?;
+            let mut network = self.host.design(spec)?;
             network.predefined = true;
             if network.bridge().is_some() {
                 network.interface = DEFAULT_BRIDGE.parse().ok();
@@ -55,10 +56,10 @@ impl Daemon {
 
     pub(super) fn network_create(&mut self, spec: NetworkCreate, dry_run: bool) -> Result<Reply, ApiError> {
         let what = format!("cannot create network `{}`", spec.name);
-        let network = self.design(spec)?;
+        let network = self.host.design(spec)?;
         if dry_run {
-            self.facts = self.look().map_err(|error| kernel_failed(&what, &error))?;
-            return Ok(Reply::Plan(PlanText { text: self.network_plan_text(&network)? }));
+            self.host.facts = self.host.look().map_err(|error| kernel_failed(&what, &error))?;
+            return Ok(Reply::Plan(PlanText { text: self.host.network_plan_text(&network)? }));
         }
         let overlay = network.tunnel().is_some();
         let id = self.remember(network)?;
@@ -66,13 +67,71 @@ impl Daemon {
             // Its kernel objects come with its first container here.
             return Ok(Reply::Network(self.network_info(&id)?));
         }
-        if let Err(error) = self.network_up(&id) {
+        if let Err(error) = self.host.network_up(&id) {
             self.forget(&id)?;
             return Err(ApiError { message: what, causes: [vec![error.message], error.causes].concat(), ..error });
         }
         Ok(Reply::Network(self.network_info(&id)?))
     }
 
+    pub(super) fn remember(&mut self, network: Network) -> Result<NetworkId, ApiError> {
+        let id = network.id.clone();
+        let change = Change::put(format!("network/{id}"), &network);
+        change
+            .and_then(|change| self.host.ledger.record(&[change], Durability::Durable))
+            .map_err(|error| store_failed(format!("cannot write network `{}` down", network.name), &error))?;
+        let leases = network.subnets.iter().map(|_| Leases::default()).collect();
+        self.announce_host_on(&network);
+        self.host.networks.insert(id.clone(), NetworkState::new(network, leases));
+        Ok(id)
+    }
+
+    pub(super) fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
+        self.host.networks.remove(id);
+        self.forget_host_on(id);
+        let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
+        self.host
+            .ledger
+            .record(&changes, Durability::Durable)
+            .map_err(|error| store_failed("cannot forget a network", &error))
+    }
+
+    pub(super) fn network_remove(&mut self, asked: &str) -> Result<(), ApiError> {
+        let id = self.host.networks.find_network(asked)?;
+        let what = format!("cannot remove network `{asked}`");
+        let users: Vec<String> = self.sandboxes.on(&id).map(|s| format!("`{}`", s.record.name)).collect();
+        if self.host.networks.get(&id).is_some_and(|n| n.network.predefined) {
+            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("it is predefined"));
+        }
+        if !users.is_empty() {
+            return Err(ApiError::new(ErrorKind::InUse, what)
+                .caused_by(format!("attached: {}", users.join(", ")))
+                .hint(format!("`rcr network disconnect {asked} CONTAINER`, or remove the containers")));
+        }
+        let left = self.host.network_down(&id)?;
+        self.forget(&id)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut failed =
+            ApiError::new(ErrorKind::System, format!("network `{asked}` is removed, but not all of it went"));
+        failed.left_behind = left;
+        Err(failed)
+    }
+
+    /// Notes that nothing is attached any more.
+    pub(super) fn network_idle(&mut self, id: &NetworkId) {
+        let used = self.sandboxes.on(id).next().is_some();
+        if let Some(state) = self.host.networks.get_mut(id)
+            && (state.network.predefined || state.network.tunnel().is_some())
+            && !used
+        {
+            state.idle = Some(Instant::now());
+        }
+    }
+}
+
+impl Host {
     fn network_plan_text(&mut self, network: &Network) -> Result<String, ApiError> {
         let table = self.ledger.table_wanted();
         let seen = self.ledger.observe(table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
@@ -83,27 +142,6 @@ impl Daemon {
         plan.steps.extend(drivers::fresh(network, &self.facts).steps);
         let title = format!("create {} ({})", network.name, network.driver.name());
         Ok(show(&title, &plan, Some(&seen)))
-    }
-
-    pub(super) fn remember(&mut self, network: Network) -> Result<NetworkId, ApiError> {
-        let id = network.id.clone();
-        let change = Change::put(format!("network/{id}"), &network);
-        change
-            .and_then(|change| self.ledger.record(&[change], Durability::Durable))
-            .map_err(|error| store_failed(format!("cannot write network `{}` down", network.name), &error))?;
-        let leases = network.subnets.iter().map(|_| Leases::default()).collect();
-        self.announce_host_on(&network);
-        self.networks.insert(id.clone(), NetworkState::new(network, leases));
-        Ok(id)
-    }
-
-    pub(super) fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
-        self.networks.remove(id);
-        self.forget_host_on(id);
-        let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
-        self.ledger
-            .record(&changes, Durability::Durable)
-            .map_err(|error| store_failed("cannot forget a network", &error))
     }
 
     /// Checks what is asked for and chooses the rest. Nothing is changed.
@@ -232,34 +270,6 @@ impl Daemon {
         Ok(chosen)
     }
 
-    pub(super) fn network_remove(&mut self, asked: &str) -> Result<(), ApiError> {
-        let id = self.find_network(asked)?;
-        let what = format!("cannot remove network `{asked}`");
-        let users: Vec<String> = self
-            .sandboxes
-            .values()
-            .filter(|s| s.attached.iter().any(|a| a.attachment.network == id))
-            .map(|s| format!("`{}`", s.record.name))
-            .collect();
-        if self.networks.get(&id).is_some_and(|n| n.network.predefined) {
-            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by("it is predefined"));
-        }
-        if !users.is_empty() {
-            return Err(ApiError::new(ErrorKind::InUse, what)
-                .caused_by(format!("attached: {}", users.join(", ")))
-                .hint(format!("`rcr network disconnect {asked} CONTAINER`, or remove the containers")));
-        }
-        let left = self.network_down(&id)?;
-        self.forget(&id)?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        let mut failed =
-            ApiError::new(ErrorKind::System, format!("network `{asked}` is removed, but not all of it went"));
-        failed.left_behind = left;
-        Err(failed)
-    }
-
     /// What the host looks like now.
     pub(super) fn look(&mut self) -> Result<Facts, KernelError> {
         let underlay = self.underlay();
@@ -301,7 +311,7 @@ impl Daemon {
             return Err(error);
         }
         let mut plan = drivers::fresh(&network, &self.facts);
-        if self.shares_parent(&network) {
+        if self.networks.shares_parent(&network) {
             // The other network's journal has it.
             let parent = network.parent.as_ref().map(|parent| parent.name());
             plan.steps.retain(|step| !lan::makes_parent(step, parent));
@@ -364,17 +374,6 @@ impl Daemon {
     /// Undoes a journal of the host's; says what is left.
     pub(super) fn undo(&mut self, key: &str, journal: Journal) -> Vec<String> {
         self.ledger.undo(key, journal, None).iter().map(ToString::to_string).collect()
-    }
-
-    /// Notes that nothing is attached any more.
-    pub(super) fn network_idle(&mut self, id: &NetworkId) {
-        let used = self.sandboxes.values().any(|s| s.attached.iter().any(|a| a.attachment.network == *id));
-        if let Some(state) = self.networks.get_mut(id)
-            && (state.network.predefined || state.network.tunnel().is_some())
-            && !used
-        {
-            state.idle = Some(Instant::now());
-        }
     }
 
     /// The default network keeps nothing on the host while nobody uses it.

@@ -1,8 +1,8 @@
 //! Published ports of one container: chosen, held, relayed.
 
 use super::failures::{kernel_failed, port_failed};
+use super::host::Host;
 use super::records::{Kept, Record};
-use super::state::Daemon;
 use crate::kernel::{busy_ports, hold_port};
 use crate::relay::Relay;
 use netd_api::{ApiError, HostPort, Proto, PublishRequest, PublishedPort};
@@ -25,7 +25,7 @@ enum Carrier {
     Relay(IpAddr, IpAddr),
 }
 
-impl Daemon {
+impl Host {
     /// Chooses and holds the ports of a container that `carrier` publishes.
     pub(super) fn publish(
         &mut self,

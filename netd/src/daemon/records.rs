@@ -8,6 +8,9 @@ use netd_core::ipam::Leases;
 use netd_core::model::{Attachment, Network};
 use netd_core::plan::{Op, Plan};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -46,6 +49,24 @@ impl NetworkState {
             _ => None,
         });
         bridge.or_else(|| self.network.asked_mtu())
+    }
+}
+
+/// All networks of this host, and what can be asked of them.
+#[derive(Default)]
+pub struct Networks(BTreeMap<NetworkId, NetworkState>);
+
+impl Deref for Networks {
+    type Target = BTreeMap<NetworkId, NetworkState>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Networks {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 
@@ -105,6 +126,50 @@ impl Sandbox {
     pub fn record(&self) -> Record {
         let attachments = self.attached.iter().map(|a| a.attachment.clone()).collect();
         Record { attachments, ..self.record.clone() }
+    }
+}
+
+/// All sandboxes of this host.
+#[derive(Default)]
+pub struct Sandboxes {
+    all: BTreeMap<ContainerId, Sandbox>,
+    /// Of the sandbox that came last.
+    pub generation: u64,
+    /// What containers had when they ended: they get it again if it is still free.
+    pub last_addresses: BTreeMap<ContainerId, Vec<(NetworkId, IpAddr)>>,
+}
+
+impl Deref for Sandboxes {
+    type Target = BTreeMap<ContainerId, Sandbox>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.all
+    }
+}
+
+impl DerefMut for Sandboxes {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.all
+    }
+}
+
+impl Sandboxes {
+    /// Those that are on a network.
+    pub fn on(&self, network: &NetworkId) -> impl Iterator<Item = &Sandbox> {
+        self.all.values().filter(move |s| s.attached.iter().any(|a| a.attachment.network == *network))
+    }
+
+    /// For the container's next start, however it ended. With very many that never come back, some are forgotten.
+    pub fn remember_addresses(&mut self, record: &Record) {
+        const MOST: usize = 8192;
+        let had = record.attachments.iter().flat_map(|a| a.addresses.iter().map(|net| (a.network.clone(), net.addr())));
+        let had: Vec<_> = had.collect();
+        if self.last_addresses.len() >= MOST {
+            self.last_addresses.pop_first();
+        }
+        if !had.is_empty() {
+            self.last_addresses.insert(record.id.clone(), had);
+        }
     }
 }
 

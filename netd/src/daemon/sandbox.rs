@@ -4,8 +4,10 @@ mod attach;
 mod live;
 
 use super::dhcp;
-use super::failures::{Unattached, kernel_failed, store_failed};
+use super::failures::{Unattached, kernel_failed, no_sandbox, store_failed};
+use super::host::Host;
 use super::input::{Input, Told};
+use super::records::Networks;
 use super::records::{Attached, Record, Sandbox, journal_key};
 use super::shim_link::ShimLink;
 use super::state::Daemon;
@@ -50,9 +52,11 @@ impl Daemon {
             match failed.duplicate {
                 // We chose it: the next one may be free.
                 Some(taken) if tries > 0 && !asks_for(&spec, taken) => {
-                    self.log.line(format!("somebody on the LAN has `{taken}`: `{}` gets another address", spec.name));
+                    self.host
+                        .log
+                        .line(format!("somebody on the LAN has `{taken}`: `{}` gets another address", spec.name));
                     spec.attachments.iter_mut().for_each(|a| a.prefer.clear());
-                    self.last_addresses.remove(&spec.id);
+                    self.sandboxes.last_addresses.remove(&spec.id);
                 }
                 _ => return Err(*failed.error),
             }
@@ -71,11 +75,11 @@ impl Daemon {
         what: &str,
     ) -> Result<(Reply, Vec<Wait>), Unattached> {
         for attachment in &attachments {
-            self.network_up(&attachment.network.clone())?;
+            self.host.network_up(&attachment.network.clone())?;
         }
-        let carrier = self.carrier(&attachments);
+        let carrier = self.host.networks.carrier(&attachments);
         let requests = if spec.netns == NetnsSource::Host { &[][..] } else { &spec.publish };
-        let (ports, kept) = self.publish(what, requests, carrier.map(|i| &attachments[i]))?;
+        let (ports, kept) = self.host.publish(what, requests, carrier.map(|i| &attachments[i]))?;
         if let Some(carrier) = carrier {
             attachments[carrier].ports.clone_from(&ports);
         }
@@ -83,7 +87,7 @@ impl Daemon {
             NetnsSource::New => Some(self.ready_netns()),
             NetnsSource::Given => match fds.first().and_then(|fd| fd.try_clone().ok()) {
                 Some(fd) => {
-                    self.ledger.bury_links_of(&spec.id);
+                    self.host.ledger.bury_links_of(&spec.id);
                     Some(Netns::adopt(fd))
                 }
                 None => {
@@ -95,7 +99,7 @@ impl Daemon {
         };
         let netns = netns.transpose().map_err(|error| kernel_failed(what, &error))?;
         let (netns, resolver) = netns.map_or((None, None), |n| (Some(n.fd), n.resolver));
-        self.generation += 1;
+        self.sandboxes.generation += 1;
         let record = Record {
             id: spec.id.clone(),
             name: spec.name.clone(),
@@ -106,22 +110,12 @@ impl Daemon {
             host_gateway: spec.host_gateway,
             socket: None,
         };
-        let generation = self.generation;
-        let plans: Vec<Plan> = attachments.iter().map(|attachment| self.attach_plan(attachment)).collect();
+        let generation = self.sandboxes.generation;
+        let plans: Vec<Plan> = attachments.iter().map(|attachment| self.host.attach_plan(attachment)).collect();
         let attached = attachments.into_iter().map(Attached::planned).collect();
         let owner = Some(connection);
         let sandbox = Sandbox { record, attached, netns, owner, generation, service: None, kept };
         self.apply_sandbox(sandbox, plans, resolver, what)
-    }
-
-    /// The driver's plan for an attachment, with the MTU that its bridge has.
-    pub(super) fn attach_plan(&self, attachment: &Attachment) -> Plan {
-        let Some(state) = self.networks.get(&attachment.network) else {
-            return Plan::default();
-        };
-        let driver = drivers::of(&state.network.driver);
-        let mtu = state.mtu().or_else(|| driver.mtu(&state.network, &self.facts));
-        driver.attach(&state.network, attachment, mtu, &self.facts)
     }
 
     /// Writes the journals, applies them one by one, serves names.
@@ -137,10 +131,10 @@ impl Daemon {
             (journal_key(&id, &attached.attachment.network), attached.journal.clone(), plan)
         };
         let entries = sandbox.attached.iter().zip(plans).map(fresh).collect();
-        let records = self.records_of(&sandbox).map_err(|error| store_failed(what, &error))?;
-        let intents = self.ledger.intend(records, entries).map_err(|error| store_failed(what, &error))?;
+        let records = self.host.networks.records_of(&sandbox).map_err(|error| store_failed(what, &error))?;
+        let intents = self.host.ledger.intend(records, entries).map_err(|error| store_failed(what, &error))?;
         for (i, intent) in intents.into_iter().enumerate() {
-            match self.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
+            match self.host.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
                 Ok(journal) => sandbox.attached[i].journal = journal,
                 Err(unmade) => {
                     // It is undone already; what stood before goes the usual way, with the entries of what never came.
@@ -151,7 +145,7 @@ impl Daemon {
         }
         let mut waits = Vec::new();
         for i in 0..sandbox.attached.len() {
-            match self.lease_from_lan(&mut sandbox, i, true, what) {
+            match self.host.lease_from_lan(&mut sandbox, i, true, what) {
                 Ok(wait) => waits.extend(wait),
                 Err(error) => {
                     self.dismantle(sandbox);
@@ -160,24 +154,134 @@ impl Daemon {
             }
         }
         // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
-        self.write_sandbox(&sandbox, Durability::Lazy, what)?;
-        self.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
-        self.serve_names(&mut sandbox, resolver);
-        let info = self.describe_sandbox(&sandbox);
+        self.host.write_sandbox(&sandbox, Durability::Lazy, what)?;
+        self.host.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
+        self.host.serve_names(&mut sandbox, resolver);
+        let info = self.host.networks.describe_sandbox(&sandbox);
         self.sandboxes.insert(id, sandbox);
         Ok((Reply::Sandbox(info), waits))
     }
 
-    /// A sandbox's record, and its networks' leases, as they should be on the disk.
-    pub(super) fn records_of(&self, sandbox: &Sandbox) -> Result<Vec<Change>, StoreError> {
-        let mut changes = vec![Change::put(format!("sandbox/{}", sandbox.record.id), &sandbox.record())?];
-        for attached in &sandbox.attached {
-            let network = &attached.attachment.network;
-            if let Some(state) = self.networks.get(network) {
-                changes.push(Change::put(format!("leases/{network}"), &state.leases)?);
+    fn sandbox_plan(&mut self, spec: &SandboxRequest, what: &str) -> Result<String, ApiError> {
+        let design = self.design_attachments(spec, what)?;
+        self.give_back(&design);
+        let mut attachments = design;
+        let carrier = self.host.networks.carrier(&attachments);
+        let (ports, _) = self.host.publish(what, &spec.publish, carrier.map(|i| &attachments[i]))?;
+        if let Some(carrier) = carrier {
+            attachments[carrier].ports = ports;
+        }
+        let mut text = String::new();
+        for attachment in &attachments {
+            let Some(state) = self.host.networks.get(&attachment.network) else {
+                continue;
+            };
+            let name = &state.network.name;
+            let title = format!("attach {} to {name} ({})", spec.name, state.network.driver.name());
+            text.push_str(&show(&title, &self.host.attach_plan(attachment), None));
+        }
+        Ok(text)
+    }
+
+    /// Gives the addresses of a design that came to nothing back.
+    fn give_back(&mut self, design: &[Attachment]) {
+        for attachment in design {
+            self.host.networks.free_addresses(attachment);
+            self.network_idle(&attachment.network);
+        }
+    }
+
+    pub(super) fn sandbox_hold(
+        &mut self,
+        id: &ContainerId,
+        socket: PathBuf,
+        shim: Option<ShimLink>,
+    ) -> Result<(), ApiError> {
+        let what = format!("cannot hold the network of container `{}`", id.short());
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Err(no_sandbox(id));
+        };
+        sandbox.owner = None;
+        sandbox.record.socket = Some(socket);
+        self.host.write_sandbox(sandbox, Durability::Durable, &what)?;
+        let generation = sandbox.generation;
+        if let Some(shim) = shim {
+            self.host.follow(id.clone(), generation, shim);
+        }
+        Ok(())
+    }
+
+    pub(super) fn shim_gone(&mut self, id: &ContainerId, generation: u64) {
+        if self.sandboxes.get(id).is_some_and(|s| s.generation == generation)
+            && let Err(error) = self.sandbox_release(id)
+        {
+            self.host.log.line(format!("cannot release container `{}`: {error}", id.short()));
+        }
+    }
+
+    pub(super) fn connection_closed(&mut self, connection: u64) {
+        let owned = self.sandboxes.values().filter(|s| s.owner == Some(connection));
+        let ids: Vec<ContainerId> = owned.map(|s| s.record.id.clone()).collect();
+        for id in ids {
+            if let Err(error) = self.sandbox_release(&id) {
+                self.host.log.line(format!("cannot release container `{}`: {error}", id.short()));
             }
         }
-        Ok(changes)
+    }
+
+    pub(super) fn sandbox_release(&mut self, id: &ContainerId) -> Result<(), ApiError> {
+        let Some(sandbox) = self.sandboxes.remove(id) else {
+            return Ok(());
+        };
+        let left = self.dismantle(sandbox);
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut failed = ApiError::new(ErrorKind::System, format!("cannot release all of container `{}`", id.short()));
+        failed.left_behind = left;
+        Err(failed)
+    }
+
+    /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting them.
+    pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
+        let record = sandbox.record();
+        self.sandboxes.remember_addresses(&record);
+        let Sandbox { attached, service, kept, netns, .. } = sandbox;
+        drop((service, kept));
+        self.host.ports.remove(&record.id);
+        self.host.forget_host_container(&record);
+        let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
+        let mut journals = Vec::new();
+        for mut one in attached.into_iter().rev() {
+            dhcp::release(&mut one);
+            let Attached { attachment, mut journal, .. } = one;
+            self.host.dns.remove_endpoint(&attachment.network, &record.id);
+            if netns.is_some() {
+                self.host.ledger.leave_to_namespace(&record.id, &mut journal);
+            }
+            self.host.networks.free_addresses(&attachment);
+            self.network_idle(&attachment.network);
+            if let Some(state) = self.host.networks.get(&attachment.network)
+                && let Ok(change) = Change::put(format!("leases/{}", attachment.network), &state.leases)
+            {
+                changes.push(change);
+            }
+            let inside = lan_netns(&journal, netns.as_ref());
+            journals.push((journal_key(&record.id, &attachment.network), journal, inside));
+        }
+        self.host.ledger.release(journals, changes).iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Host {
+    /// The driver's plan for an attachment, with the MTU that its bridge has.
+    pub(super) fn attach_plan(&self, attachment: &Attachment) -> Plan {
+        let Some(state) = self.networks.get(&attachment.network) else {
+            return Plan::default();
+        };
+        let driver = drivers::of(&state.network.driver);
+        let mtu = state.mtu().or_else(|| driver.mtu(&state.network, &self.facts));
+        driver.attach(&state.network, attachment, mtu, &self.facts)
     }
 
     /// Writes a sandbox with its journals and its networks' leases.
@@ -190,49 +294,9 @@ impl Daemon {
         let id = &sandbox.record.id;
         let journals = sandbox.attached.iter().map(|a| (journal_key(id, &a.attachment.network), &a.journal));
         let journals: Vec<(String, &Journal)> = journals.collect();
-        let written = self.records_of(sandbox).and_then(|records| self.ledger.keep(records, &journals, durability));
+        let written =
+            self.networks.records_of(sandbox).and_then(|records| self.ledger.keep(records, &journals, durability));
         written.map_err(|error| store_failed(what, &error))
-    }
-
-    fn sandbox_plan(&mut self, spec: &SandboxRequest, what: &str) -> Result<String, ApiError> {
-        let design = self.design_attachments(spec, what)?;
-        self.give_back(&design);
-        let mut attachments = design;
-        let carrier = self.carrier(&attachments);
-        let (ports, _) = self.publish(what, &spec.publish, carrier.map(|i| &attachments[i]))?;
-        if let Some(carrier) = carrier {
-            attachments[carrier].ports = ports;
-        }
-        let mut text = String::new();
-        for attachment in &attachments {
-            let Some(state) = self.networks.get(&attachment.network) else {
-                continue;
-            };
-            let name = &state.network.name;
-            let title = format!("attach {} to {name} ({})", spec.name, state.network.driver.name());
-            text.push_str(&show(&title, &self.attach_plan(attachment), None));
-        }
-        Ok(text)
-    }
-
-    /// Gives the addresses of a design that came to nothing back.
-    fn give_back(&mut self, design: &[Attachment]) {
-        for attachment in design {
-            self.free_addresses(attachment);
-            self.network_idle(&attachment.network);
-        }
-    }
-
-    pub(super) fn free_addresses(&mut self, attachment: &Attachment) {
-        if let Some(state) = self.networks.get_mut(&attachment.network) {
-            for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
-                attachment
-                    .addresses
-                    .iter()
-                    .filter(|a| subnet.subnet.contains(*a))
-                    .for_each(|a| leases.free_address(a.addr()));
-            }
-        }
     }
 
     /// Starts the container's resolver, if it is on a network with names.
@@ -241,7 +305,7 @@ impl Daemon {
             self.announce_names(&sandbox.record, &attached.attachment);
         }
         self.announce_host_container(&sandbox.record);
-        let view = self.view(sandbox);
+        let view = self.networks.view(sandbox);
         let Some(netns) = sandbox.netns.as_ref().filter(|_| !view.networks.is_empty()) else {
             return;
         };
@@ -265,41 +329,6 @@ impl Daemon {
         let addresses = attachment.addresses.iter().map(|n| n.addr()).collect();
         let endpoint = Endpoint { container: record.id.clone(), names, addresses };
         self.dns.set_endpoint(&attachment.network, state.network.name.as_str(), endpoint);
-    }
-
-    pub(super) fn view(&self, sandbox: &Sandbox) -> View {
-        let named = |a: &&Attached| self.networks.get(&a.attachment.network).is_some_and(|n| n.network.linked());
-        let networks: Vec<NetworkId> =
-            sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
-        let out = |id: &NetworkId| self.networks.get(id).is_some_and(|n| !n.network.internal);
-        let mut servers = sandbox.record.dns.servers.clone();
-        if servers.is_empty() {
-            let own = networks.iter().filter_map(|id| self.networks.get(id)).flat_map(|n| &n.network.dns);
-            servers.extend(own.copied());
-        }
-        View { forward: networks.iter().any(out), networks, servers, search: sandbox.record.dns.search.clone() }
-    }
-
-    pub(super) fn sandbox_hold(
-        &mut self,
-        id: &ContainerId,
-        socket: PathBuf,
-        shim: Option<ShimLink>,
-    ) -> Result<(), ApiError> {
-        let what = format!("cannot hold the network of container `{}`", id.short());
-        let Some(mut sandbox) = self.sandboxes.remove(id) else {
-            return Err(self.no_sandbox(id));
-        };
-        sandbox.owner = None;
-        sandbox.record.socket = Some(socket);
-        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
-        let generation = sandbox.generation;
-        self.sandboxes.insert(id.clone(), sandbox);
-        written?;
-        if let Some(shim) = shim {
-            self.follow(id.clone(), generation, shim);
-        }
-        Ok(())
     }
 
     /// Waits for a shim's end in the background.
@@ -327,79 +356,44 @@ impl Daemon {
             }
         });
     }
+}
 
-    pub(super) fn shim_gone(&mut self, id: &ContainerId, generation: u64) {
-        if self.sandboxes.get(id).is_some_and(|s| s.generation == generation)
-            && let Err(error) = self.sandbox_release(id)
-        {
-            self.log.line(format!("cannot release container `{}`: {error}", id.short()));
+impl Networks {
+    /// A sandbox's record, and its networks' leases, as they should be on the disk.
+    pub(super) fn records_of(&self, sandbox: &Sandbox) -> Result<Vec<Change>, StoreError> {
+        let mut changes = vec![Change::put(format!("sandbox/{}", sandbox.record.id), &sandbox.record())?];
+        for attached in &sandbox.attached {
+            let network = &attached.attachment.network;
+            if let Some(state) = self.get(network) {
+                changes.push(Change::put(format!("leases/{network}"), &state.leases)?);
+            }
         }
+        Ok(changes)
     }
 
-    pub(super) fn connection_closed(&mut self, connection: u64) {
-        let owned = self.sandboxes.values().filter(|s| s.owner == Some(connection));
-        let ids: Vec<ContainerId> = owned.map(|s| s.record.id.clone()).collect();
-        for id in ids {
-            if let Err(error) = self.sandbox_release(&id) {
-                self.log.line(format!("cannot release container `{}`: {error}", id.short()));
+    pub(super) fn free_addresses(&mut self, attachment: &Attachment) {
+        if let Some(state) = self.get_mut(&attachment.network) {
+            for (subnet, leases) in state.network.subnets.iter().zip(&mut state.leases) {
+                attachment
+                    .addresses
+                    .iter()
+                    .filter(|a| subnet.subnet.contains(*a))
+                    .for_each(|a| leases.free_address(a.addr()));
             }
         }
     }
 
-    pub(super) fn sandbox_release(&mut self, id: &ContainerId) -> Result<(), ApiError> {
-        let Some(sandbox) = self.sandboxes.remove(id) else {
-            return Ok(());
-        };
-        let left = self.dismantle(sandbox);
-        if left.is_empty() {
-            return Ok(());
+    pub(super) fn view(&self, sandbox: &Sandbox) -> View {
+        let named = |a: &&Attached| self.get(&a.attachment.network).is_some_and(|n| n.network.linked());
+        let networks: Vec<NetworkId> =
+            sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
+        let out = |id: &NetworkId| self.get(id).is_some_and(|n| !n.network.internal);
+        let mut servers = sandbox.record.dns.servers.clone();
+        if servers.is_empty() {
+            let own = networks.iter().filter_map(|id| self.get(id)).flat_map(|n| &n.network.dns);
+            servers.extend(own.copied());
         }
-        let mut failed = ApiError::new(ErrorKind::System, format!("cannot release all of container `{}`", id.short()));
-        failed.left_behind = left;
-        Err(failed)
-    }
-
-    /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting them.
-    pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
-        let record = sandbox.record();
-        self.remember_addresses(&record);
-        let Sandbox { attached, service, kept, netns, .. } = sandbox;
-        drop((service, kept));
-        self.ports.remove(&record.id);
-        self.forget_host_container(&record);
-        let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
-        let mut journals = Vec::new();
-        for mut one in attached.into_iter().rev() {
-            dhcp::release(&mut one);
-            let Attached { attachment, mut journal, .. } = one;
-            self.dns.remove_endpoint(&attachment.network, &record.id);
-            if netns.is_some() {
-                self.ledger.leave_to_namespace(&record.id, &mut journal);
-            }
-            self.free_addresses(&attachment);
-            self.network_idle(&attachment.network);
-            if let Some(state) = self.networks.get(&attachment.network)
-                && let Ok(change) = Change::put(format!("leases/{}", attachment.network), &state.leases)
-            {
-                changes.push(change);
-            }
-            let inside = lan_netns(&journal, netns.as_ref());
-            journals.push((journal_key(&record.id, &attachment.network), journal, inside));
-        }
-        self.ledger.release(journals, changes).iter().map(ToString::to_string).collect()
-    }
-
-    /// For the container's next start, however it ended. With very many that never come back, some are forgotten.
-    fn remember_addresses(&mut self, record: &Record) {
-        const MOST: usize = 8192;
-        let had = record.attachments.iter().flat_map(|a| a.addresses.iter().map(|net| (a.network.clone(), net.addr())));
-        let had: Vec<_> = had.collect();
-        if self.last_addresses.len() >= MOST {
-            self.last_addresses.pop_first();
-        }
-        if !had.is_empty() {
-            self.last_addresses.insert(record.id.clone(), had);
-        }
+        View { forward: networks.iter().any(out), networks, servers, search: sandbox.record.dns.search.clone() }
     }
 }
 

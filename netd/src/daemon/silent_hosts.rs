@@ -1,13 +1,13 @@
 //! Asks hosts that are down on the data path, and lets go of those that have been silent for too long (see `silence`).
 
+use super::host::Host;
 use super::input::Input;
-use super::state::Daemon;
 use crate::kernel::answers;
 use netd_api::NodeId;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-impl Daemon {
+impl Host {
     /// Asks hosts that are down, and lets go of those that have been silent for too long.
     pub(super) fn ask_silent_hosts(&mut self, now: Instant) {
         let (Some(cluster), Some(identity)) = (&self.membership.cluster, &self.membership.identity) else { return };

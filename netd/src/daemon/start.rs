@@ -1,7 +1,11 @@
 //! The way from a process to a daemon that serves.
 
+use super::host::Host;
 use super::input::Input;
+use super::parts::{Encryption, Membership};
+use super::records::Networks;
 use super::server;
+use super::silence::Silence;
 use super::state::Daemon;
 use crate::dns::Dns;
 use crate::errors::{chain, why};
@@ -10,6 +14,8 @@ use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::store::Embedded;
 use netd_api::{ApiError, ErrorKind};
+use netd_core::model::Facts;
+use netd_core::ports::Registry;
 use nix::fcntl::Flock;
 use rcr_base::Config;
 use std::error::Error;
@@ -113,7 +119,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     {
         return Err((Some(ready), format!("leave the terminal: {}", why(&error))));
     }
-    server::accept_forever(listener, sender, daemon.cluster(), log.clone());
+    server::accept_forever(listener, sender, daemon.host.cluster(), log.clone());
     ready.say();
     daemon.work(&inbox, TICK);
     server::unbind(&options.run);
@@ -155,15 +161,23 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
         Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
     };
     end_on_signals(&runtime, sender.clone())?;
-    let mut daemon = Daemon::new(
-        options.config.clone(),
-        Ledger::new(Box::new(store), kernel, log.clone()),
-        stock,
+    let host = Host {
+        config: options.config.clone(),
+        ledger: Ledger::new(Box::new(store), kernel, log.clone()),
         dns,
         runtime,
         sender,
-        log.clone(),
-    );
+        log: log.clone(),
+        networks: Networks::default(),
+        ports: Registry::default(),
+        base: None,
+        facts: Facts::default(),
+        host_bits: 0,
+        membership: Membership::default(),
+        encryption: Encryption::default(),
+        silence: Silence::default(),
+    };
+    let mut daemon = Daemon::new(host, stock);
     daemon.adopt()?;
     daemon.join_cluster();
     Ok(daemon)

@@ -4,6 +4,7 @@
 //! are rewritten when all of it is done, in the transaction that deletes it.
 
 use super::failures::{ipam_failed, kernel_failed, ledger_failed, store_failed};
+use super::host::Host;
 use super::input::Designed;
 use super::records::{NetworkState, Sandbox, journal_key};
 use super::routes::{choose, choose_default_routes, gateways};
@@ -55,7 +56,7 @@ impl Daemon {
         wanted: &NetworkChange,
         dry_run: bool,
     ) -> Result<Reply, ApiError> {
-        let id = self.find_network(asked)?;
+        let id = self.host.networks.find_network(asked)?;
         let what = format!("cannot update network `{asked}`");
         let (next, parts) = self.plan_wanted(&id, wanted, &what)?;
         if dry_run {
@@ -71,15 +72,15 @@ impl Daemon {
         wanted: &NetworkChange,
         what: &str,
     ) -> Result<(NetworkState, Vec<Part>), ApiError> {
-        self.facts = self.look().map_err(|error| kernel_failed(what, &error))?;
-        let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
-        let next = self.design_update(id, wanted, &seen, what)?;
+        self.host.facts = self.host.look().map_err(|error| kernel_failed(what, &error))?;
+        let seen = self.host.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
+        let next = self.host.design_update(id, wanted, &seen, what)?;
         self.plan_update(next, None, &seen, what)
     }
 
     /// What a change would make of a network of the cluster. Nothing is touched.
     pub(super) fn design_change(&mut self, id: &NetworkId, wanted: &NetworkChange) -> Result<Designed, ApiError> {
-        let name = self.networks.get(id).map_or_else(|| id.short().to_owned(), |n| n.network.name.to_string());
+        let name = self.host.networks.get(id).map_or_else(|| id.short().to_owned(), |n| n.network.name.to_string());
         let (next, parts) = self.plan_wanted(id, wanted, &format!("cannot update network `{name}`"))?;
         let plan = self.update_text(&next.network, &parts);
         Ok(Designed { network: next.network, plan })
@@ -88,28 +89,157 @@ impl Daemon {
     /// A network of the cluster was changed, here or elsewhere: what has to be done for that here.
     pub(super) fn take_change(&mut self, network: Network) -> Result<(), ApiError> {
         let what = format!("cannot update network `{}`, as the cluster has it", network.name);
-        let Some(now) = self.networks.get(&network.id) else { return Ok(()) };
+        let Some(now) = self.host.networks.get(&network.id) else { return Ok(()) };
         if !network.is_changed(&now.network) {
             return Err(refused(&what, "more of it is another than can be changed"));
         }
         let (mut leases, up) = (now.leases.clone(), now.journal.is_some());
         let added = network.subnets.get(now.network.subnets.len()..).unwrap_or_default().to_vec();
         if up {
-            self.refuse_collision(&added, &what)?;
+            self.host.refuse_collision(&added, &what)?;
         }
         leases.resize(network.subnets.len(), Leases::default());
-        let mtu = drivers::overlay::mtu(&network, &self.facts);
+        let mtu = drivers::overlay::mtu(&network, &self.host.facts);
         self.turn_into(NetworkState::new(network, leases), mtu, &what)
     }
 
     /// Makes a network what it is to be, with all containers on it. `mtu` as in [`Self::plan_update`].
     pub(super) fn turn_into(&mut self, next: NetworkState, mtu: Option<u32>, what: &str) -> Result<(), ApiError> {
         let id = next.network.id.clone();
-        let seen = self.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
+        let seen = self.host.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;
         let (next, parts) = self.plan_update(next, mtu, &seen, what)?;
         self.carry_out(&id, &parts, what).and_then(|outcomes| self.settle(next, parts, outcomes, what))
     }
 
+    /// What is to be done: for the network while it is up, and for each container on it. `mtu`: what the way of its packets takes now, in bytes;
+    /// absent where that has not changed.
+    fn plan_update(
+        &self,
+        mut next: NetworkState,
+        mtu: Option<u32>,
+        seen: &Observed,
+        what: &str,
+    ) -> Result<(NetworkState, Vec<Part>), ApiError> {
+        let id = next.network.id.clone();
+        let mut parts = Vec::new();
+        let Some(now) = self.host.networks.get(&id) else {
+            return Ok((next, parts));
+        };
+        let driver = drivers::of(&next.network.driver);
+        let mtu = next.network.asked_mtu().or(mtu).or(now.mtu());
+        let mtu = mtu.or_else(|| driver.mtu(&next.network, &self.host.facts));
+        if let Some(journal) = &now.journal {
+            let mut whole = driver.network(&next.network, mtu, &self.host.facts);
+            if self.host.networks.shares_parent(&next.network) {
+                let parent = next.network.parent.as_ref().map(|parent| parent.name());
+                whole.steps.retain(|step| !lan::makes_parent(step, parent));
+            }
+            let plan = change(&journal.plan, &whole, seen);
+            parts.push(Part { container: None, plan, whole, attachment: None });
+        }
+        for sandbox in self.sandboxes.values() {
+            let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
+            let Some(at) = all.iter().position(|a| a.network == id) else {
+                continue;
+            };
+            extend(&mut all[at], now, &mut next).map_err(|error| ipam_failed(what, &error))?;
+            choose_default_routes(&mut all);
+            let attachment = all.swap_remove(at);
+            let whole = driver.attach(&next.network, &attachment, mtu, &self.host.facts);
+            let plan = change(&sandbox.attached[at].journal.plan, &whole, seen);
+            let container = Some(attachment.container.clone());
+            parts.push(Part { container, plan, whole, attachment: Some(attachment) });
+        }
+        Ok((next, parts))
+    }
+
+    fn update_text(&self, network: &Network, parts: &[Part]) -> String {
+        let mut text = String::new();
+        for part in parts.iter().filter(|part| !part.plan.steps.is_empty()) {
+            let title = match &part.container {
+                None => format!("update {} ({})", network.name, network.driver.name()),
+                Some(id) => {
+                    let name = self.sandboxes.get(id).map_or(id.short(), |s| s.record.name.as_str());
+                    format!("update {name} on {}", network.name)
+                }
+            };
+            text.push_str(&show(&title, &part.plan, None));
+        }
+        if text.is_empty() { format!("update {}: no kernel object changes\n", network.name) } else { text }
+    }
+
+    /// Writes the undertaking down and does it; all or nothing.
+    fn carry_out(&mut self, id: &NetworkId, parts: &[Part], what: &str) -> Result<Vec<Vec<Outcome>>, ApiError> {
+        let sandboxes = &self.sandboxes;
+        let done = self.host.ledger.undertake(&key(id), parts, |part| netns_of(sandboxes, part));
+        done.map_err(|error| ledger_failed(what, &error))
+    }
+
+    /// All is done: the network, its journals and its containers are what they were to be.
+    fn settle(
+        &mut self,
+        next: NetworkState,
+        parts: Vec<Part>,
+        outcomes: Vec<Vec<Outcome>>,
+        what: &str,
+    ) -> Result<(), ApiError> {
+        let id = next.network.id.clone();
+        let mut changes = vec![Ok(Change::Delete(key(&id)))];
+        if let Some(state) = self.host.networks.get_mut(&id) {
+            (state.network, state.leases) = (next.network, next.leases);
+            changes.push(Change::put(format!("network/{id}"), &state.network));
+            changes.push(Change::put(format!("leases/{id}"), &state.leases));
+        }
+        for (part, outcomes) in parts.into_iter().zip(outcomes) {
+            let Some(container) = &part.container else {
+                if let Some(journal) = self.host.networks.get_mut(&id).and_then(|state| state.journal.as_mut()) {
+                    take_over(journal, &part, outcomes);
+                    changes.push(Change::put(format!("journal/network/{id}"), &*journal));
+                }
+                continue;
+            };
+            let Some(sandbox) = self.sandboxes.get_mut(container) else { continue };
+            let Some(attached) = sandbox.attached.iter_mut().find(|a| a.attachment.network == id) else { continue };
+            take_over(&mut attached.journal, &part, outcomes);
+            changes.push(Change::put(journal_key(container, &id), &attached.journal));
+            attached.attachment = part.attachment.unwrap_or_else(|| attached.attachment.clone());
+            changes.push(Change::put(format!("sandbox/{container}"), &sandbox.record()));
+        }
+        let changes: Result<Vec<Change>, StoreError> = changes.into_iter().collect();
+        let written = changes.and_then(|c| self.host.ledger.record(&c, Durability::Durable));
+        self.refresh_names_on(&id);
+        written.map_err(|error| store_failed(what, &error))
+    }
+
+    fn refresh_names_on(&mut self, id: &NetworkId) {
+        for sandbox in self.sandboxes.values() {
+            for attached in sandbox.attached.iter().filter(|a| a.attachment.network == *id) {
+                self.host.announce_names(&sandbox.record, &attached.attachment);
+                if let Some(service) = &sandbox.service {
+                    service.set_view(self.host.networks.view(sandbox));
+                }
+            }
+        }
+        if let Some(state) = self.host.networks.get(id) {
+            self.announce_host_on(&state.network);
+        }
+    }
+
+    /// After a crash: what was begun is taken back.
+    pub(super) fn undo_unfinished_updates(&mut self) -> Result<(), StoreError> {
+        for (id, parts) in self.host.ledger.records::<Vec<Part>>("update/")? {
+            self.host.log.line(format!("undoing half an update of network `{}`", id.get(..12).unwrap_or(&id)));
+            let sandboxes = &self.sandboxes;
+            self.host.ledger.call_off(&format!("update/{id}"), &parts, |part| {
+                let netns = netns_of(sandboxes, part);
+                (part.container.is_none() || netns.is_some()).then_some(netns)
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Host {
     /// The network as it is to be, with the leases it has.
     fn design_update(
         &mut self,
@@ -188,133 +318,6 @@ impl Daemon {
         let chosen = self.choose_subnets(&spec, joined.as_ref(), what);
         network.subnets.extend(chosen.map_err(|error| error.hint("choose another `--subnet`"))?);
         network.ipv6 = network.subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
-        Ok(())
-    }
-
-    /// What is to be done: for the network while it is up, and for each container on it. `mtu`: what the way of its packets takes now, in bytes;
-    /// absent where that has not changed.
-    fn plan_update(
-        &self,
-        mut next: NetworkState,
-        mtu: Option<u32>,
-        seen: &Observed,
-        what: &str,
-    ) -> Result<(NetworkState, Vec<Part>), ApiError> {
-        let id = next.network.id.clone();
-        let mut parts = Vec::new();
-        let Some(now) = self.networks.get(&id) else {
-            return Ok((next, parts));
-        };
-        let driver = drivers::of(&next.network.driver);
-        let mtu = next.network.asked_mtu().or(mtu).or(now.mtu());
-        let mtu = mtu.or_else(|| driver.mtu(&next.network, &self.facts));
-        if let Some(journal) = &now.journal {
-            let mut whole = driver.network(&next.network, mtu, &self.facts);
-            if self.shares_parent(&next.network) {
-                let parent = next.network.parent.as_ref().map(|parent| parent.name());
-                whole.steps.retain(|step| !lan::makes_parent(step, parent));
-            }
-            let plan = change(&journal.plan, &whole, seen);
-            parts.push(Part { container: None, plan, whole, attachment: None });
-        }
-        for sandbox in self.sandboxes.values() {
-            let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
-            let Some(at) = all.iter().position(|a| a.network == id) else {
-                continue;
-            };
-            extend(&mut all[at], now, &mut next).map_err(|error| ipam_failed(what, &error))?;
-            choose_default_routes(&mut all);
-            let attachment = all.swap_remove(at);
-            let whole = driver.attach(&next.network, &attachment, mtu, &self.facts);
-            let plan = change(&sandbox.attached[at].journal.plan, &whole, seen);
-            let container = Some(attachment.container.clone());
-            parts.push(Part { container, plan, whole, attachment: Some(attachment) });
-        }
-        Ok((next, parts))
-    }
-
-    fn update_text(&self, network: &Network, parts: &[Part]) -> String {
-        let mut text = String::new();
-        for part in parts.iter().filter(|part| !part.plan.steps.is_empty()) {
-            let title = match &part.container {
-                None => format!("update {} ({})", network.name, network.driver.name()),
-                Some(id) => {
-                    let name = self.sandboxes.get(id).map_or(id.short(), |s| s.record.name.as_str());
-                    format!("update {name} on {}", network.name)
-                }
-            };
-            text.push_str(&show(&title, &part.plan, None));
-        }
-        if text.is_empty() { format!("update {}: no kernel object changes\n", network.name) } else { text }
-    }
-
-    /// Writes the undertaking down and does it; all or nothing.
-    fn carry_out(&mut self, id: &NetworkId, parts: &[Part], what: &str) -> Result<Vec<Vec<Outcome>>, ApiError> {
-        let sandboxes = &self.sandboxes;
-        let done = self.ledger.undertake(&key(id), parts, |part| netns_of(sandboxes, part));
-        done.map_err(|error| ledger_failed(what, &error))
-    }
-
-    /// All is done: the network, its journals and its containers are what they were to be.
-    fn settle(
-        &mut self,
-        next: NetworkState,
-        parts: Vec<Part>,
-        outcomes: Vec<Vec<Outcome>>,
-        what: &str,
-    ) -> Result<(), ApiError> {
-        let id = next.network.id.clone();
-        let mut changes = vec![Ok(Change::Delete(key(&id)))];
-        if let Some(state) = self.networks.get_mut(&id) {
-            (state.network, state.leases) = (next.network, next.leases);
-            changes.push(Change::put(format!("network/{id}"), &state.network));
-            changes.push(Change::put(format!("leases/{id}"), &state.leases));
-        }
-        for (part, outcomes) in parts.into_iter().zip(outcomes) {
-            let Some(container) = &part.container else {
-                if let Some(journal) = self.networks.get_mut(&id).and_then(|state| state.journal.as_mut()) {
-                    take_over(journal, &part, outcomes);
-                    changes.push(Change::put(format!("journal/network/{id}"), &*journal));
-                }
-                continue;
-            };
-            let Some(sandbox) = self.sandboxes.get_mut(container) else { continue };
-            let Some(attached) = sandbox.attached.iter_mut().find(|a| a.attachment.network == id) else { continue };
-            take_over(&mut attached.journal, &part, outcomes);
-            changes.push(Change::put(journal_key(container, &id), &attached.journal));
-            attached.attachment = part.attachment.unwrap_or_else(|| attached.attachment.clone());
-            changes.push(Change::put(format!("sandbox/{container}"), &sandbox.record()));
-        }
-        let changes: Result<Vec<Change>, StoreError> = changes.into_iter().collect();
-        let written = changes.and_then(|c| self.ledger.record(&c, Durability::Durable));
-        self.refresh_names_on(&id);
-        written.map_err(|error| store_failed(what, &error))
-    }
-
-    fn refresh_names_on(&mut self, id: &NetworkId) {
-        for sandbox in self.sandboxes.values() {
-            for attached in sandbox.attached.iter().filter(|a| a.attachment.network == *id) {
-                self.announce_names(&sandbox.record, &attached.attachment);
-                if let Some(service) = &sandbox.service {
-                    service.set_view(self.view(sandbox));
-                }
-            }
-        }
-        if let Some(state) = self.networks.get(id) {
-            self.announce_host_on(&state.network);
-        }
-    }
-
-    /// After a crash: what was begun is taken back.
-    pub(super) fn undo_unfinished_updates(&mut self) -> Result<(), StoreError> {
-        for (id, parts) in self.ledger.records::<Vec<Part>>("update/")? {
-            self.log.line(format!("undoing half an update of network `{}`", id.get(..12).unwrap_or(&id)));
-            let sandboxes = &self.sandboxes;
-            self.ledger.call_off(&format!("update/{id}"), &parts, |part| {
-                let netns = netns_of(sandboxes, part);
-                (part.container.is_none() || netns.is_some()).then_some(netns)
-            });
-        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The writer's loop: an input, what it changes, an answer; and what the clock brings.
 
-use super::failures::no_cluster;
+use super::failures::{no_cluster, no_sandbox};
 use super::input::{Input, Told, told};
 use super::shim_link::ShimLink;
 use super::state::Daemon;
@@ -24,8 +24,8 @@ impl Daemon {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        if let Err(error) = self.ledger.flush() {
-            self.log.line(error.to_string());
+        if let Err(error) = self.host.ledger.flush() {
+            self.host.log.line(error.to_string());
         }
     }
 
@@ -47,10 +47,10 @@ impl Daemon {
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
-            Input::Answered(id) => self.host_answered(&id),
+            Input::Answered(id) => self.host.host_answered(&id),
             Input::End => self.ending = true,
             Input::Cluster(snapshot) => self.cluster_changed(snapshot),
-            Input::Design(spec, answer) => drop(answer.send(self.design(*spec).map(Box::new))),
+            Input::Design(spec, answer) => drop(answer.send(self.host.design(*spec).map(Box::new))),
             Input::DesignChange(id, wanted, answer) => {
                 drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
             }
@@ -67,16 +67,16 @@ impl Daemon {
     ) -> Result<Told, ApiError> {
         match call {
             Call::Version => {
-                let mut version = self.version();
-                version.obstacles = self.obstacles_of(|_| true);
+                let mut version = self.host.version();
+                version.obstacles = self.host.obstacles_of(|_| true);
                 Ok(told(Reply::Version(version)))
             }
             Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(told),
             Call::NetworkList => Ok(told(Reply::Networks(self.network_list()))),
             Call::NetworkInspect { network } => {
-                let id = self.find_network(&network)?;
+                let id = self.host.networks.find_network(&network)?;
                 let mut info = self.network_info(&id)?;
-                info.obstacles = self.obstacles_of(|network| network.id == id);
+                info.obstacles = self.host.obstacles_of(|network| network.id == id);
                 Ok(told(Reply::Network(info)))
             }
             Call::NetworkRemove { network } => self.network_remove(&network).map(|()| told(Reply::Done)),
@@ -84,11 +84,11 @@ impl Daemon {
                 let ((mut reply, fds), waits) = self.sandbox_create(spec, dry_run, fds, connection)?;
                 if let Reply::Sandbox(info) = &mut reply {
                     let on: Vec<_> = info.attachments.iter().map(|a| a.network_id.clone()).collect();
-                    info.obstacles = self.obstacles_of(|network| on.contains(&network.id));
+                    info.obstacles = self.host.obstacles_of(|network| on.contains(&network.id));
                 }
                 Ok(((reply, fds), waits))
             }
-            Call::SandboxHold { id, .. } if shim.is_none() => Err(self.no_sandbox(&id)),
+            Call::SandboxHold { id, .. } if shim.is_none() => Err(no_sandbox(&id)),
             Call::SandboxHold { id, socket } => self.sandbox_hold(&id, socket, shim).map(|()| told(Reply::Done)),
             Call::SandboxRelease { id } => self.sandbox_release(&id).map(|()| told(Reply::Done)),
             Call::SandboxInspect { id } => Ok(told(Reply::Sandbox(self.sandbox_info(&id)?))),
@@ -99,7 +99,7 @@ impl Daemon {
                 Ok(((Reply::Sandbox(info), Vec::new()), waits))
             }
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| told(Reply::Sandbox(info))),
-            Call::NodeRekey => self.rekey().map(|key| told(Reply::Key(key))),
+            Call::NodeRekey => self.host.rekey().map(|key| told(Reply::Key(key))),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {
@@ -107,7 +107,7 @@ impl Daemon {
             }
             Call::Shutdown => {
                 self.ending = true;
-                self.log.line("asked to end; the data path stays");
+                self.host.log.line("asked to end; the data path stays");
                 Ok(told(Reply::Done))
             }
         }
@@ -115,14 +115,14 @@ impl Daemon {
 
     fn kernel_event(&mut self, event: Event) {
         match event {
-            Event::TableChanged(port) if port == self.ledger.table_port() || !self.ledger.table_wanted() => {}
+            Event::TableChanged(port) if port == self.host.ledger.table_port() || !self.host.ledger.table_wanted() => {}
             Event::TableChanged(port) => {
-                if port == 0 && self.ledger.table_exists().unwrap_or(false) {
+                if port == 0 && self.host.ledger.table_exists().unwrap_or(false) {
                     return;
                 }
-                self.log.line("somebody deleted from table `inet rcr`: writing it again");
-                if let Err(error) = self.ledger.restore_table() {
-                    self.log.line(format!("cannot write table `inet rcr` again: {error}"));
+                self.host.log.line("somebody deleted from table `inet rcr`: writing it again");
+                if let Err(error) = self.host.ledger.restore_table() {
+                    self.host.log.line(format!("cannot write table `inet rcr` again: {error}"));
                 }
             }
             Event::LinkGone(name) => self.link_gone(&name),
@@ -133,23 +133,23 @@ impl Daemon {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        self.ledger.bury_overdue_links(now);
+        self.host.ledger.bury_overdue_links(now);
         let sandboxes = &self.sandboxes;
-        self.ledger.pay_debts(now, |journal| {
+        self.host.ledger.pay_debts(now, |journal| {
             let of = sandboxes.values().find(|s| journal.split('/').any(|part| part == s.record.id.as_str()));
             of.and_then(|sandbox| sandbox.netns.as_ref()?.try_clone().ok())
         });
-        if self.ledger.table_wanted() && !self.ledger.table_exists().unwrap_or(true) {
+        if self.host.ledger.table_wanted() && !self.host.ledger.table_exists().unwrap_or(true) {
             self.kernel_event(Event::TableChanged(0));
         }
-        if let Ok(true) = self.ledger.settle_store() {
-            self.log.line("the store can be written again");
+        if let Ok(true) = self.host.ledger.settle_store() {
+            self.host.log.line("the store can be written again");
         }
         // Nobody asks for anything: the next netd, however this one ends, finds what is. A disk that is full has been told of.
-        let _ = self.ledger.flush();
-        self.rest_idle_networks(now);
-        self.retire_key(now);
-        self.ask_silent_hosts(now);
+        let _ = self.host.ledger.flush();
+        self.host.rest_idle_networks(now);
+        self.host.retire_key(now);
+        self.host.ask_silent_hosts(now);
         self.publish_own();
     }
 }

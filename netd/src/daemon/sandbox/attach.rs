@@ -1,6 +1,7 @@
 //! Attachments designed: networks found, names and addresses chosen, routes decided. Only leases are taken.
 
 use crate::daemon::failures::ipam_failed;
+use crate::daemon::records::Networks;
 use crate::daemon::routes::{choose_default_routes, gateways, lease_addresses};
 use crate::daemon::state::Daemon;
 use crate::random::{hex, no_random, random, random_mac};
@@ -26,23 +27,17 @@ impl Daemon {
             match self.design_attachment(&spec.id, &spec.name, spec.host_gateway, request, &all, &what) {
                 Ok(attachment) => all.push(attachment),
                 Err(error) => {
-                    all.iter().for_each(|a| self.free_addresses(a));
+                    all.iter().for_each(|a| self.host.networks.free_addresses(a));
                     return Err(error);
                 }
             }
         }
-        if let Err(why) = self.fits(spec.netns, &all) {
-            all.iter().for_each(|a| self.free_addresses(a));
+        if let Err(why) = self.host.networks.fits(spec.netns, &all) {
+            all.iter().for_each(|a| self.host.networks.free_addresses(a));
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         }
         choose_default_routes(&mut all);
         Ok(all)
-    }
-
-    /// Whether these networks go together with that namespace.
-    fn fits(&self, source: NetnsSource, all: &[Attachment]) -> Result<(), &'static str> {
-        let driver = |a: &Attachment| self.networks.get(&a.network).map(|n| &n.network.driver);
-        go_together(source, all.iter().filter_map(driver))
     }
 
     /// One attachment beside those that the container has or gets.
@@ -55,7 +50,7 @@ impl Daemon {
         beside: &[Attachment],
         what: &str,
     ) -> Result<Attachment, ApiError> {
-        let network = self.find_network(&request.network)?;
+        let network = self.host.networks.find_network(&request.network)?;
         let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         if beside.iter().any(|a| a.network == network) {
             return refuse(format!("it is on network `{}` already", request.network));
@@ -68,7 +63,8 @@ impl Daemon {
             Some(wanted) => wanted.clone(),
             None => free_ifname(beside)?,
         };
-        if self.membership.cluster.is_none() && self.networks.get(&network).is_some_and(|n| n.network.shared) {
+        if self.host.membership.cluster.is_none() && self.host.networks.get(&network).is_some_and(|n| n.network.shared)
+        {
             return Err(ApiError::new(ErrorKind::Invalid, what)
                 .caused_by("it is a network of a cluster, and this netd knows no store")
                 .hint("name the store: `[cluster] store = \"etcd://HOST:PORT\"` in /etc/rcr/config.toml"));
@@ -81,12 +77,12 @@ impl Daemon {
         let host_link: IfName = format!("ve{}", hex(&chance))
             .parse()
             .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
-        let Some(state) = self.networks.get_mut(&network) else {
+        let Some(state) = self.host.networks.get_mut(&network) else {
             return Err(ApiError::new(ErrorKind::NotFound, what)
                 .caused_by(format!("there is no network `{}`", request.network)));
         };
         let mut request = request.clone();
-        let had = self.last_addresses.get(id).into_iter().flatten();
+        let had = self.sandboxes.last_addresses.get(id).into_iter().flatten();
         request.prefer.extend(had.filter(|(on, _)| *on == network).map(|(_, address)| *address));
         let request = &request;
         let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
@@ -117,10 +113,18 @@ impl Daemon {
             ports: Vec::new(),
         })
     }
+}
+
+impl Networks {
+    /// Whether these networks go together with that namespace.
+    fn fits(&self, source: NetnsSource, all: &[Attachment]) -> Result<(), &'static str> {
+        let driver = |a: &Attachment| self.get(&a.network).map(|n| &n.network.driver);
+        go_together(source, all.iter().filter_map(driver))
+    }
 
     /// Which attachment publishes ports: the one with the default route, else the first that leads out.
     pub(super) fn carrier(&self, attachments: &[Attachment]) -> Option<usize> {
-        let open = |id: &NetworkId| self.networks.get(id).is_some_and(|n| n.network.filtered() && !n.network.internal);
+        let open = |id: &NetworkId| self.get(id).is_some_and(|n| n.network.filtered() && !n.network.internal);
         let default = attachments.iter().position(|a| !a.default_via.is_empty() && open(&a.network));
         default.or_else(|| attachments.iter().position(|a| open(&a.network)))
     }

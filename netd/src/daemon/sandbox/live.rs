@@ -1,6 +1,7 @@
 //! Changes of running containers: connect, disconnect, rename.
 
-use crate::daemon::failures::{Unattached, store_failed};
+use crate::daemon::failures::{Unattached, no_sandbox, store_failed};
+use crate::daemon::host::Host;
 use crate::daemon::records::{Attached, Kept, Sandbox, journal_key};
 use crate::daemon::routes::choose_default_routes;
 use crate::daemon::state::Daemon;
@@ -19,14 +20,14 @@ impl Daemon {
         request: AttachmentRequest,
     ) -> Result<(SandboxInfo, Vec<Wait>), ApiError> {
         let Some(sandbox) = self.sandboxes.get(id) else {
-            return Err(self.no_sandbox(id));
+            return Err(no_sandbox(id));
         };
         let what = format!("cannot connect `{}` to network `{}`", sandbox.record.name, request.network);
         let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
         let (name, access) = (sandbox.record.name.clone(), sandbox.record.host_gateway);
-        let target = self.find_network(&request.network)?;
-        let linked = |a: &Attachment| self.networks.get(&a.network).is_some_and(|n| n.network.linked());
-        let unfit = self.networks.get(&target).is_some_and(|n| !n.network.linked());
+        let target = self.host.networks.find_network(&request.network)?;
+        let linked = |a: &Attachment| self.host.networks.get(&a.network).is_some_and(|n| n.network.linked());
+        let unfit = self.host.networks.get(&target).is_some_and(|n| !n.network.linked());
         if unfit || sandbox.record.source == NetnsSource::Host {
             return Err(
                 ApiError::new(ErrorKind::Invalid, what).caused_by("networks `host` and `none` go with no other")
@@ -41,7 +42,7 @@ impl Daemon {
         if done.is_err()
             && let Some(attachment) = all.last()
         {
-            self.free_addresses(attachment);
+            self.host.networks.free_addresses(attachment);
             self.network_idle(&attachment.network);
         }
         let wait = done?;
@@ -57,17 +58,17 @@ impl Daemon {
         let Some(attachment) = all.pop() else {
             return Ok(None);
         };
-        self.network_up(&attachment.network.clone())?;
-        let plan = self.attach_plan(&attachment);
-        let Some(mut sandbox) = self.sandboxes.remove(id) else {
-            return Err(self.no_sandbox(id));
+        self.host.network_up(&attachment.network.clone())?;
+        let plan = self.host.attach_plan(&attachment);
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Err(no_sandbox(id));
         };
         let before = sandbox.attached.len();
-        let result = self.keep_answers(&mut sandbox, &all, what).and_then(|()| {
+        let result = self.host.keep_answers(sandbox, &all, what).and_then(|()| {
             sandbox.attached.push(Attached::planned(attachment));
-            self.apply_last(&mut sandbox, plan, what)?;
+            self.host.apply_last(sandbox, plan, what)?;
             let last = sandbox.attached.len() - 1;
-            Ok(self.lease_from_lan(&mut sandbox, last, false, what)?)
+            Ok(self.host.lease_from_lan(sandbox, last, false, what)?)
         });
         let result = result.map_err(ApiError::from);
         if result.is_ok() {
@@ -76,25 +77,85 @@ impl Daemon {
                     old.attachment.default_via = changed.default_via;
                 }
             }
-            self.refresh_names(&mut sandbox);
+            self.host.refresh_names(sandbox);
             if sandbox.attached.last().is_some_and(|a| !a.attachment.ports.is_empty()) {
-                sandbox.kept = self.keep_again(&sandbox.record());
+                sandbox.kept = self.host.keep_again(&sandbox.record());
             }
         }
-        let done = result.and_then(|wait| self.write_sandbox(&sandbox, Durability::Durable, what).map(|()| wait));
-        // Whoever asked hears that it failed: so it is not there.
-        let done = done.map_err(|error| match sandbox.attached.len() > before {
-            true => self.take_back(&mut sandbox, error, what),
-            false => error,
-        });
-        if done.is_err() {
+        let done = result.and_then(|wait| self.host.write_sandbox(sandbox, Durability::Durable, what).map(|()| wait));
+        done.map_err(|error| {
+            // Whoever asked hears that it failed: so it is not there.
+            let error = match sandbox.attached.len() > before {
+                true => self.host.take_back(sandbox, error, what),
+                false => error,
+            };
             // Durable or not: what the store says of it is undone by the next netd, and was not kept by anybody.
-            let _ = self.write_sandbox(&sandbox, Durability::Lazy, what);
-        }
-        self.sandboxes.insert(id.clone(), sandbox);
-        done
+            let _ = self.host.write_sandbox(sandbox, Durability::Lazy, what);
+            error
+        })
     }
 
+    /// Ports that nothing carries, since the network that did was left, come to the new one.
+    fn bring_ports(&mut self, id: &ContainerId, all: &mut [Attachment]) {
+        let Some(sandbox) = self.sandboxes.get(id) else { return };
+        if sandbox.record.ports.is_empty() || all.iter().any(|a| !a.ports.is_empty()) {
+            return;
+        }
+        if let Some(carrier) = self.host.networks.carrier(all).filter(|carrier| carrier + 1 == all.len()) {
+            all[carrier].ports.clone_from(&sandbox.record.ports);
+        }
+    }
+
+    pub(in crate::daemon) fn disconnect(&mut self, id: &ContainerId, asked: &str) -> Result<SandboxInfo, ApiError> {
+        let network = self.host.networks.find_network(asked)?;
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Err(no_sandbox(id));
+        };
+        let what = format!("cannot disconnect `{}` from network `{asked}`", sandbox.record.name);
+        let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
+        let linked = self.host.networks.get(&network).is_some_and(|n| n.network.linked());
+        let Some(at) = at.filter(|_| linked) else {
+            let why = if linked { "it is not on it" } else { "networks `host` and `none` can't be left" };
+            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
+        };
+        let mut leaving = sandbox.attached.remove(at);
+        crate::daemon::dhcp::release(&mut leaving);
+        let Attached { attachment, journal, .. } = leaving;
+        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
+        let left = self.host.ledger.undo(&journal_key(id, &network), journal, netns);
+        self.host.dns.remove_endpoint(&network, id);
+        self.host.networks.free_addresses(&attachment);
+        let rerouted = self.host.reroute(sandbox, &attachment, &what);
+        self.host.refresh_names(sandbox);
+        let written = self.host.write_sandbox(sandbox, Durability::Durable, &what);
+        self.network_idle(&network);
+        rerouted.and(written)?;
+        if !left.is_empty() {
+            let mut failed = ApiError::new(ErrorKind::System, what);
+            failed.left_behind = left.iter().map(ToString::to_string).collect();
+            return Err(failed);
+        }
+        self.sandbox_info(id)
+    }
+
+    pub(in crate::daemon) fn sandbox_rename(&mut self, id: &ContainerId, name: String) -> Result<(), ApiError> {
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Err(no_sandbox(id));
+        };
+        let what = format!("cannot rename `{}`", sandbox.record.name);
+        sandbox.record.name = name;
+        for attached in &mut sandbox.attached {
+            attached.attachment.container_name.clone_from(&sandbox.record.name);
+            self.host.announce_names(&sandbox.record, &attached.attachment);
+        }
+        self.host.announce_host_container(&sandbox.record);
+        self.host.ports.remove(id);
+        self.host.ports.insert(&sandbox.record.ports, id, &sandbox.record.name);
+        self.host.write_sandbox(sandbox, Durability::Durable, &what)
+    }
+}
+
+impl Host {
     /// Undoes the attachment that came last, since it can't be kept.
     fn take_back(&mut self, sandbox: &mut Sandbox, mut why: ApiError, what: &str) -> ApiError {
         let Some(mut last) = sandbox.attached.pop() else { return why };
@@ -147,7 +208,7 @@ impl Daemon {
         }
         let Attached { attachment, journal, .. } = &sandbox.attached[i];
         let entry = (journal_key(&sandbox.record.id, &attachment.network), journal.clone(), plan);
-        let intents = self.records_of(sandbox).and_then(|records| self.ledger.intend(records, vec![entry]));
+        let intents = self.networks.records_of(sandbox).and_then(|records| self.ledger.intend(records, vec![entry]));
         for intent in intents.map_err(|error| store_failed(what, &error))? {
             match self.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
                 Ok(journal) => sandbox.attached[i].journal = journal,
@@ -160,17 +221,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Ports that nothing carries, since the network that did was left, come to the new one.
-    fn bring_ports(&mut self, id: &ContainerId, all: &mut [Attachment]) {
-        let Some(sandbox) = self.sandboxes.get(id) else { return };
-        if sandbox.record.ports.is_empty() || all.iter().any(|a| !a.ports.is_empty()) {
-            return;
-        }
-        if let Some(carrier) = self.carrier(all).filter(|carrier| carrier + 1 == all.len()) {
-            all[carrier].ports.clone_from(&sandbox.record.ports);
-        }
-    }
-
     /// Does the plan of the attachment that came last; where that fails, it is gone again.
     fn apply_last(&mut self, sandbox: &mut Sandbox, plan: Plan, what: &str) -> Result<(), Unattached> {
         let last = sandbox.attached.len() - 1;
@@ -181,45 +231,11 @@ impl Daemon {
         done
     }
 
-    pub(in crate::daemon) fn disconnect(&mut self, id: &ContainerId, asked: &str) -> Result<SandboxInfo, ApiError> {
-        let network = self.find_network(asked)?;
-        let Some(mut sandbox) = self.sandboxes.remove(id) else {
-            return Err(self.no_sandbox(id));
-        };
-        let what = format!("cannot disconnect `{}` from network `{asked}`", sandbox.record.name);
-        let at = sandbox.attached.iter().position(|a| a.attachment.network == network);
-        let linked = self.networks.get(&network).is_some_and(|n| n.network.linked());
-        let Some(at) = at.filter(|_| linked) else {
-            let why = if linked { "it is not on it" } else { "networks `host` and `none` can't be left" };
-            self.sandboxes.insert(id.clone(), sandbox);
-            return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
-        };
-        let mut leaving = sandbox.attached.remove(at);
-        crate::daemon::dhcp::release(&mut leaving);
-        let Attached { attachment, journal, .. } = leaving;
-        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        let left = self.ledger.undo(&journal_key(id, &network), journal, netns);
-        self.dns.remove_endpoint(&network, id);
-        self.free_addresses(&attachment);
-        let rerouted = self.reroute(&mut sandbox, &attachment, &what);
-        self.refresh_names(&mut sandbox);
-        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
-        self.sandboxes.insert(id.clone(), sandbox);
-        self.network_idle(&network);
-        rerouted.and(written)?;
-        if !left.is_empty() {
-            let mut failed = ApiError::new(ErrorKind::System, what);
-            failed.left_behind = left.iter().map(ToString::to_string).collect();
-            return Err(failed);
-        }
-        self.sandbox_info(id)
-    }
-
     /// After an attachment went: its default routes and its ports go over to the next one that can carry them.
     fn reroute(&mut self, sandbox: &mut Sandbox, gone: &Attachment, what: &str) -> Result<(), ApiError> {
         let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
         choose_default_routes(&mut all);
-        let carrier = if gone.ports.is_empty() { None } else { self.carrier(&all) };
+        let carrier = if gone.ports.is_empty() { None } else { self.networks.carrier(&all) };
         if !gone.ports.is_empty() {
             // What keeps the ports names the old address.
             sandbox.kept = Kept::default();
@@ -263,30 +279,12 @@ impl Daemon {
 
     /// After a change of networks: the container sees other names and has other names.
     fn refresh_names(&mut self, sandbox: &mut Sandbox) {
-        match (&sandbox.service, self.view(sandbox)) {
+        match (&sandbox.service, self.networks.view(sandbox)) {
             (Some(service), view) => {
                 service.set_view(view);
                 sandbox.attached.iter().for_each(|a| self.announce_names(&sandbox.record, &a.attachment));
             }
             (None, _) => self.serve_names(sandbox, None),
         }
-    }
-
-    pub(in crate::daemon) fn sandbox_rename(&mut self, id: &ContainerId, name: String) -> Result<(), ApiError> {
-        let Some(mut sandbox) = self.sandboxes.remove(id) else {
-            return Err(self.no_sandbox(id));
-        };
-        let what = format!("cannot rename `{}`", sandbox.record.name);
-        sandbox.record.name = name;
-        for attached in &mut sandbox.attached {
-            attached.attachment.container_name.clone_from(&sandbox.record.name);
-            self.announce_names(&sandbox.record, &attached.attachment);
-        }
-        self.announce_host_container(&sandbox.record);
-        self.ports.remove(id);
-        self.ports.insert(&sandbox.record.ports, id, &sandbox.record.name);
-        let written = self.write_sandbox(&sandbox, Durability::Durable, &what);
-        self.sandboxes.insert(id.clone(), sandbox);
-        written
     }
 }

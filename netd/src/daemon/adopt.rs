@@ -25,7 +25,7 @@ impl Daemon {
         self.host.new_boot()?;
         self.host.host_bits = self.host.host_number()?;
         self.host.identify()?;
-        self.host.load_keys()?;
+        self.host.encryption.load(&mut self.host.ledger)?;
         self.host.facts = self.host.look()?;
         self.host.load_networks()?;
         self.host.ledger.load_debts()?;
@@ -83,7 +83,7 @@ impl Daemon {
                 self.host.finish_connects(&mut sandbox);
                 self.host.resume_leases(&mut sandbox);
                 self.host.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
-                self.host.serve_names(&mut sandbox, None);
+                self.host.names.serve(&self.host.networks, &mut sandbox, None);
                 let id = sandbox.record.id.clone();
                 self.host.follow(id.clone(), generation, shim);
                 self.sandboxes.insert(id, sandbox);

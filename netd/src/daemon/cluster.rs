@@ -63,7 +63,7 @@ impl Daemon {
 
     /// What this host has of the cluster's networks.
     fn own_now(&self) -> Own {
-        let (keys, knows) = (self.host.published_keys(), self.host.encryption.knows.clone());
+        let (keys, knows) = (self.host.encryption.published(&self.host.networks), self.host.encryption.knows.clone());
         let mut own = Own { keys, knows, ..Own::default() };
         let shared = |id: &NetworkId| self.host.networks.get(id).filter(|n| n.network.shared);
         for (id, _) in self.host.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some()) {
@@ -173,7 +173,7 @@ impl Daemon {
         for (network, container) in before.keys().filter(|key| !wanted.contains_key(*key)) {
             // It may have moved here meanwhile.
             if !self.sandboxes.contains_key(container) {
-                self.host.dns.remove_endpoint(network, container);
+                self.host.names.forget(network, container);
             }
         }
         for ((network, container), endpoint) in &wanted {
@@ -181,7 +181,7 @@ impl Daemon {
             if let Some(state) =
                 self.host.networks.get(network).filter(|_| !known && !self.sandboxes.contains_key(container))
             {
-                self.host.dns.set_endpoint(network, state.network.name.as_str(), endpoint.clone());
+                self.host.names.set(&state.network, endpoint.clone());
             }
         }
         self.host.membership.names = wanted;
@@ -242,7 +242,7 @@ impl Host {
     /// What a network of the cluster needs before its first frame: a firewall that knows the hosts, and WireGuard, if it is encrypted.
     pub(super) fn open_tunnels(&mut self, network: &Network, what: &str) -> Result<(), ApiError> {
         if network.encrypted() {
-            self.ready_keys()?;
+            self.encryption.ready(&mut self.ledger, self.config.cluster.wireguard_port())?;
         }
         let opened = self.settle_guard(Some(network)).and_then(|()| match network.encrypted() {
             true => self.settle_wireguard(Some(network)),
@@ -262,7 +262,7 @@ impl Host {
     /// Ports and hosts that frames may come in by and from. `also`: a network that is about to come up.
     pub(super) fn settle_guard(&mut self, also: Option<&Network>) -> Result<(), String> {
         let up = self.networks.values().filter(|n| n.journal.is_some()).map(|n| &n.network);
-        let mut guard = Guard { wireguard: self.wireguard_ports(also), ..Guard::default() };
+        let mut guard = Guard { wireguard: self.encryption.ports(&self.networks, also), ..Guard::default() };
         if self.base.is_some() {
             guard.cluster = self.cluster_ports();
         }
@@ -288,7 +288,7 @@ impl Host {
         let here = self.networks.values().map(|n| &n.network).filter(|network| network.shared);
         let tunnels = here.chain(snapshot.networks.values()).filter_map(Network::tunnel);
         let ports = tunnels.map(|tunnel| tunnel.port);
-        let own = self.published_keys();
+        let own = self.encryption.published(&self.networks);
         let keys = snapshot.nodes.values().flat_map(|node| &node.keys).chain(&own);
         ports.chain(keys.map(|key| key.port)).collect()
     }

@@ -48,7 +48,7 @@ impl Daemon {
                 if fresh { self.sandbox_release(&id) } else { self.disconnect(&id, network.as_str()).map(drop) };
             return Err(undone.err().map_or(error.clone(), |left| error.caused_by(left.message)));
         }
-        sandbox.attached.iter().for_each(|a| self.host.announce_names(&sandbox.record, &a.attachment));
+        self.host.names.announce_all(&self.host.networks, sandbox);
         let written = self.host.write_sandbox(sandbox, Durability::Durable, &what);
         let info = self.host.networks.describe_sandbox(sandbox);
         written.map(|()| Reply::Sandbox(info))
@@ -66,7 +66,9 @@ impl Daemon {
                 .line(format!("the LAN gives container `{}` the address `{}`", sandbox.record.name, lease.address));
             self.host.drop_lease(sandbox, i);
             match self.host.use_lease(sandbox, i, lease, &what) {
-                Ok(()) => self.host.announce_names(&sandbox.record, &sandbox.attached[i].attachment),
+                Ok(()) => {
+                    self.host.names.announce(&self.host.networks, &sandbox.record, &sandbox.attached[i].attachment)
+                }
                 Err(Unattached { error, .. }) => self.host.log.line(format!("{error}: {}", error.causes.join(": "))),
             }
             let _ = self.host.write_sandbox(sandbox, Durability::Durable, &what);

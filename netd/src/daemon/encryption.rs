@@ -7,9 +7,10 @@
 
 use super::failures::{kernel_failed, no_cluster, store_failed};
 use super::host::Host;
-use super::parts::LINKS;
+use super::parts::{Encryption, LINKS};
 use super::records::Networks;
 use crate::kernel::KernelError;
+use crate::ledger::Ledger;
 use crate::random::{no_random, random};
 use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId};
@@ -30,32 +31,61 @@ fn new_secret() -> Result<Secret, ApiError> {
     random().map(Secret::new).map_err(|error| no_random("cannot make a WireGuard key", &error))
 }
 
-impl Host {
+impl Encryption {
     /// Reads the keys of the last netd.
-    pub(super) fn load_keys(&mut self) -> Result<(), StoreError> {
-        let known: Vec<(String, Keyring)> = self.ledger.records(KEYS)?;
-        self.encryption.keys = known.into_iter().next().map(|(_, ring)| ring).unwrap_or_default();
-        self.hand_keys_over();
+    pub fn load(&mut self, ledger: &mut Ledger) -> Result<(), StoreError> {
+        let known: Vec<(String, Keyring)> = ledger.records(KEYS)?;
+        self.keys = known.into_iter().next().map(|(_, ring)| ring).unwrap_or_default();
+        self.hand_over(ledger);
         Ok(())
     }
 
     /// The applier has the private keys; plans have not.
-    fn hand_keys_over(&mut self) {
-        let keys = self.encryption.keys.keys.iter();
-        self.ledger.hand_over(keys.map(|key| (key.generation, key.secret.clone())).collect());
+    fn hand_over(&self, ledger: &mut Ledger) {
+        let keys = self.keys.keys.iter();
+        ledger.hand_over(keys.map(|key| (key.generation, key.secret.clone())).collect());
     }
 
     /// Writes the keys down before anything is done with them.
-    fn keep_keys(&mut self, ring: Keyring) -> Result<(), ApiError> {
+    fn keep(&mut self, ledger: &mut Ledger, ring: Keyring) -> Result<(), ApiError> {
         let change = Change::put(KEYS, &ring);
         change
-            .and_then(|change| self.ledger.record(&[change], Durability::Durable))
+            .and_then(|change| ledger.record(&[change], Durability::Durable))
             .map_err(|error| store_failed("cannot write this host's WireGuard keys down", &error))?;
-        self.encryption.keys = ring;
-        self.hand_keys_over();
+        self.keys = ring;
+        self.hand_over(ledger);
         Ok(())
     }
 
+    /// What the others are told.
+    pub fn published(&self, networks: &Networks) -> Vec<KeyInfo> {
+        let announced = self.able == Some(true) && networks.cluster_encrypts();
+        if announced || self.links.is_some() { self.keys.infos() } else { Vec::new() }
+    }
+
+    /// The ports that WireGuard has, or is about to have.
+    pub fn ports(&self, networks: &Networks, also: Option<&Network>) -> BTreeSet<u16> {
+        match networks.encrypted_here(also).is_empty() {
+            true => BTreeSet::new(),
+            false => self.keys.keys.iter().map(|key| key.port).collect(),
+        }
+    }
+
+    /// The first encrypted network is about to come: there is a key, on a port that the configuration says.
+    pub fn ready(&mut self, ledger: &mut Ledger, port: u16) -> Result<(), ApiError> {
+        let mut ring = self.keys.clone();
+        if ring.keys.is_empty() {
+            ring.renew(new_secret()?, port, crate::clock::unix_time());
+        }
+        if self.links.is_none() {
+            ring.settle();
+            ring.keys.iter_mut().for_each(|key| key.port = port);
+        }
+        if ring == self.keys { Ok(()) } else { self.keep(ledger, ring) }
+    }
+}
+
+impl Host {
     /// Whether this host can have an encrypted network. Nothing is touched.
     pub(super) fn can_encrypt(&mut self, what: &str) -> Result<(), ApiError> {
         self.ledger.can_wireguard().map_err(|error| kernel_failed(what, &error))?;
@@ -78,38 +108,10 @@ impl Host {
         let able = *self.encryption.able.get_or_insert_with(|| ipv6 && ledger.can_wireguard().is_ok());
         if able
             && !self.encryption.keys.is_renewing()
-            && let Err(error) = self.ready_keys()
+            && let Err(error) = self.encryption.ready(&mut self.ledger, self.config.cluster.wireguard_port())
         {
             self.log.line(error.to_string());
         }
-    }
-
-    /// What the others are told.
-    pub(super) fn published_keys(&self) -> Vec<KeyInfo> {
-        let announced = self.encryption.able == Some(true) && self.networks.cluster_encrypts();
-        if announced || self.encryption.links.is_some() { self.encryption.keys.infos() } else { Vec::new() }
-    }
-
-    /// The ports that WireGuard has, or is about to have.
-    pub(super) fn wireguard_ports(&self, also: Option<&Network>) -> BTreeSet<u16> {
-        match self.networks.encrypted_here(also).is_empty() {
-            true => BTreeSet::new(),
-            false => self.encryption.keys.keys.iter().map(|key| key.port).collect(),
-        }
-    }
-
-    /// The first encrypted network is about to come: there is a key, on a port that the configuration says.
-    pub(super) fn ready_keys(&mut self) -> Result<(), ApiError> {
-        let port = self.config.cluster.wireguard_port();
-        let mut ring = self.encryption.keys.clone();
-        if ring.keys.is_empty() {
-            ring.renew(new_secret()?, port, crate::clock::unix_time());
-        }
-        if self.encryption.links.is_none() {
-            ring.settle();
-            ring.keys.iter_mut().for_each(|key| key.port = port);
-        }
-        if ring == self.encryption.keys { Ok(()) } else { self.keep_keys(ring) }
     }
 
     /// Brings links and peers to what keys and hosts there are.
@@ -198,11 +200,11 @@ impl Host {
         if self.encryption.links.is_none() {
             ring.settle();
         }
-        self.keep_keys(ring)?;
+        self.encryption.keep(&mut self.ledger, ring)?;
         if self.encryption.links.is_some()
             && let Err(why) = self.settle_guard(None).and_then(|()| self.settle_wireguard(None))
         {
-            self.keep_keys(before)?;
+            self.encryption.keep(&mut self.ledger, before)?;
             let undone = self.settle_wireguard(None).and_then(|()| self.settle_guard(None));
             let failed = ApiError::new(ErrorKind::System, what).caused_by(why);
             return Err(undone.err().into_iter().fold(failed, ApiError::caused_by));
@@ -228,7 +230,7 @@ impl Host {
         }
         let mut ring = self.encryption.keys.clone();
         ring.settle();
-        let done = self.keep_keys(ring).map_err(|error| error.to_string());
+        let done = self.encryption.keep(&mut self.ledger, ring).map_err(|error| error.to_string());
         let done = done.and_then(|()| self.settle_wireguard(None)).and_then(|()| self.settle_guard(None));
         match done {
             Ok(()) => self.log.line("all hosts have taken this host's new WireGuard key over: the old one is gone"),

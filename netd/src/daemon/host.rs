@@ -1,10 +1,10 @@
 //! This host, as the writer has it, without the sandboxes: so that a sandbox can be worked on where it is, with everything at hand.
 
 use super::input::Input;
+use super::names::Names;
 use super::parts::{Encryption, Membership};
 use super::records::Networks;
 use super::silence::Silence;
-use crate::dns::Dns;
 use crate::kernel::Journal;
 use crate::ledger::Ledger;
 use crate::log::Log;
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 pub struct Host {
     pub config: Config,
     pub ledger: Ledger,
-    pub dns: Dns,
+    pub names: Names,
     pub runtime: Runtime,
     /// The writer's own inbox: what takes time elsewhere comes back by it.
     pub sender: Sender<Input>,

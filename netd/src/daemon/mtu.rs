@@ -1,9 +1,7 @@
 //! The MTU of the cluster's networks: what the routes to the other hosts take, less what the tunnel adds. It is followed while containers run.
 
-use super::host::Host;
 use super::records::NetworkState;
 use super::state::Daemon;
-use crate::kernel::Underlay;
 use netd_api::{ApiError, NetworkId};
 use netd_core::drivers::overlay;
 
@@ -15,7 +13,7 @@ impl Daemon {
         if up.is_empty() {
             return;
         }
-        let underlay = self.host.underlay();
+        let underlay = self.host.membership.underlay();
         match self.host.ledger.underlay_mtu(&underlay) {
             // With no way to anybody, the last one's is as good as any.
             Ok(None) => return,
@@ -49,14 +47,5 @@ impl Daemon {
             .log
             .line(format!("network `{name}` has the MTU {mtu} now{before}: the routes to the cluster's hosts changed"));
         Ok(())
-    }
-}
-
-impl Host {
-    /// This host's address among the cluster's, and the other hosts'.
-    pub(super) fn underlay(&self) -> Underlay {
-        let address = self.membership.identity.as_ref().map(|identity| identity.address);
-        let peers = self.membership.snapshot.nodes.values().map(|node| node.address);
-        Underlay { address, peers: peers.filter(|peer| Some(*peer) != address).collect() }
     }
 }

@@ -81,14 +81,14 @@ impl Daemon {
             .and_then(|change| self.host.ledger.record(&[change], Durability::Durable))
             .map_err(|error| store_failed(format!("cannot write network `{}` down", network.name), &error))?;
         let leases = network.subnets.iter().map(|_| Leases::default()).collect();
-        self.announce_host_on(&network);
+        self.sandboxes.values().for_each(|s| self.host.names.announce_host_on(&s.record, &network));
         self.host.networks.insert(id.clone(), NetworkState::new(network, leases));
         Ok(id)
     }
 
     pub(super) fn forget(&mut self, id: &NetworkId) -> Result<(), ApiError> {
         self.host.networks.remove(id);
-        self.forget_host_on(id);
+        self.sandboxes.keys().for_each(|container| self.host.names.forget(id, container));
         let changes = [Change::Delete(format!("network/{id}")), Change::Delete(format!("leases/{id}"))];
         self.host
             .ledger
@@ -272,7 +272,7 @@ impl Host {
 
     /// What the host looks like now.
     pub(super) fn look(&mut self) -> Result<Facts, KernelError> {
-        let underlay = self.underlay();
+        let underlay = self.membership.underlay();
         self.ledger.facts(&underlay)
     }
 

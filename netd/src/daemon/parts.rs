@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, Identity, Snapshot};
 use crate::dns::Endpoint;
-use crate::kernel::Journal;
+use crate::kernel::{Journal, Underlay};
 use netd_api::{ContainerId, NetworkId, NodeId};
 use netd_core::keys::Keyring;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,15 @@ pub struct Membership {
     pub guard: Option<Journal>,
     /// What was logged about networks that can't be taken over.
     pub strange: BTreeSet<NetworkId>,
+}
+
+impl Membership {
+    /// This host's address among the cluster's, and the other hosts'.
+    pub fn underlay(&self) -> Underlay {
+        let address = self.identity.as_ref().map(|identity| identity.address);
+        let peers = self.snapshot.nodes.values().map(|node| node.address);
+        Underlay { address, peers: peers.filter(|peer| Some(*peer) != address).collect() }
+    }
 }
 
 /// Where the guard's journal is kept.

@@ -12,10 +12,9 @@ use super::records::{Attached, Record, Sandbox, journal_key};
 use super::shim_link::ShimLink;
 use super::state::Daemon;
 use super::wait::Wait;
-use crate::dns::{Endpoint, View};
-use crate::kernel::{Journal, Netns, Resolver, replace_dns};
+use crate::kernel::{Journal, Netns, Resolver};
 use crate::store::{Change, Durability, StoreError};
-use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, NetworkId, PlanText, Reply, SandboxRequest};
+use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, PlanText, Reply, SandboxRequest};
 use netd_core::drivers;
 use netd_core::model::Attachment;
 use netd_core::plan::{Op, Plan, show};
@@ -156,7 +155,7 @@ impl Daemon {
         // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
         self.host.write_sandbox(&sandbox, Durability::Lazy, what)?;
         self.host.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
-        self.host.serve_names(&mut sandbox, resolver);
+        self.host.names.serve(&self.host.networks, &mut sandbox, resolver);
         let info = self.host.networks.describe_sandbox(&sandbox);
         self.sandboxes.insert(id, sandbox);
         Ok((Reply::Sandbox(info), waits))
@@ -249,13 +248,13 @@ impl Daemon {
         let Sandbox { attached, service, kept, netns, .. } = sandbox;
         drop((service, kept));
         self.host.ports.remove(&record.id);
-        self.host.forget_host_container(&record);
+        self.host.names.forget_host(&self.host.networks, &record);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
         let mut journals = Vec::new();
         for mut one in attached.into_iter().rev() {
             dhcp::release(&mut one);
             let Attached { attachment, mut journal, .. } = one;
-            self.host.dns.remove_endpoint(&attachment.network, &record.id);
+            self.host.names.forget(&attachment.network, &record.id);
             if netns.is_some() {
                 self.host.ledger.leave_to_namespace(&record.id, &mut journal);
             }
@@ -297,38 +296,6 @@ impl Host {
         let written =
             self.networks.records_of(sandbox).and_then(|records| self.ledger.keep(records, &journals, durability));
         written.map_err(|error| store_failed(what, &error))
-    }
-
-    /// Starts the container's resolver, if it is on a network with names.
-    pub(super) fn serve_names(&mut self, sandbox: &mut Sandbox, resolver: Option<Resolver>) {
-        for attached in &sandbox.attached {
-            self.announce_names(&sandbox.record, &attached.attachment);
-        }
-        self.announce_host_container(&sandbox.record);
-        let view = self.networks.view(sandbox);
-        let Some(netns) = sandbox.netns.as_ref().filter(|_| !view.networks.is_empty()) else {
-            return;
-        };
-        let resolver = match resolver.map_or_else(|| replace_dns(netns.as_fd()), Ok) {
-            Ok(resolver) => resolver,
-            Err(error) => {
-                self.log.line(format!("container `{}` has no names: {error}", sandbox.record.name));
-                return;
-            }
-        };
-        let _inside = self.runtime.enter();
-        sandbox.service = Some(self.dns.serve(resolver.udp, resolver.tcp, view));
-    }
-
-    pub(super) fn announce_names(&self, record: &Record, attachment: &Attachment) {
-        let Some(state) = self.networks.get(&attachment.network).filter(|n| n.network.linked()) else {
-            return;
-        };
-        let mut names = vec![record.name.clone(), record.id.short().to_owned()];
-        names.extend(attachment.aliases.iter().cloned());
-        let addresses = attachment.addresses.iter().map(|n| n.addr()).collect();
-        let endpoint = Endpoint { container: record.id.clone(), names, addresses };
-        self.dns.set_endpoint(&attachment.network, state.network.name.as_str(), endpoint);
     }
 
     /// Waits for a shim's end in the background.
@@ -381,19 +348,6 @@ impl Networks {
                     .for_each(|a| leases.free_address(a.addr()));
             }
         }
-    }
-
-    pub(super) fn view(&self, sandbox: &Sandbox) -> View {
-        let named = |a: &&Attached| self.get(&a.attachment.network).is_some_and(|n| n.network.linked());
-        let networks: Vec<NetworkId> =
-            sandbox.attached.iter().filter(named).map(|a| a.attachment.network.clone()).collect();
-        let out = |id: &NetworkId| self.get(id).is_some_and(|n| !n.network.internal);
-        let mut servers = sandbox.record.dns.servers.clone();
-        if servers.is_empty() {
-            let own = networks.iter().filter_map(|id| self.get(id)).flat_map(|n| &n.network.dns);
-            servers.extend(own.copied());
-        }
-        View { forward: networks.iter().any(out), networks, servers, search: sandbox.record.dns.search.clone() }
     }
 }
 

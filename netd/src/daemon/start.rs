@@ -2,6 +2,7 @@
 
 use super::host::Host;
 use super::input::Input;
+use super::names::Names;
 use super::parts::{Encryption, Membership};
 use super::records::Networks;
 use super::server;
@@ -164,7 +165,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
     let host = Host {
         config: options.config.clone(),
         ledger: Ledger::new(Box::new(store), kernel, log.clone()),
-        dns,
+        names: Names::new(dns, runtime.handle().clone(), log.clone()),
         runtime,
         sender,
         log: log.clone(),

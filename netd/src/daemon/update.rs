@@ -6,6 +6,7 @@
 use super::failures::{ipam_failed, kernel_failed, ledger_failed, store_failed};
 use super::host::Host;
 use super::input::Designed;
+use super::names::view;
 use super::records::{NetworkState, Sandbox, journal_key};
 use super::routes::{choose, choose_default_routes, gateways};
 use super::state::Daemon;
@@ -212,16 +213,15 @@ impl Daemon {
     }
 
     fn refresh_names_on(&mut self, id: &NetworkId) {
-        for sandbox in self.sandboxes.values() {
-            for attached in sandbox.attached.iter().filter(|a| a.attachment.network == *id) {
-                self.host.announce_names(&sandbox.record, &attached.attachment);
-                if let Some(service) = &sandbox.service {
-                    service.set_view(self.host.networks.view(sandbox));
-                }
+        let (networks, names) = (&self.host.networks, &self.host.names);
+        for sandbox in self.sandboxes.on(id) {
+            names.announce_all(networks, sandbox);
+            if let Some(service) = &sandbox.service {
+                service.set_view(view(networks, sandbox));
             }
         }
-        if let Some(state) = self.host.networks.get(id) {
-            self.announce_host_on(&state.network);
+        if let Some(state) = networks.get(id) {
+            self.sandboxes.values().for_each(|s| names.announce_host_on(&s.record, &state.network));
         }
     }
 

@@ -77,7 +77,7 @@ impl Daemon {
                     old.attachment.default_via = changed.default_via;
                 }
             }
-            self.host.refresh_names(sandbox);
+            self.host.names.refresh(&self.host.networks, sandbox);
             if sandbox.attached.last().is_some_and(|a| !a.attachment.ports.is_empty()) {
                 sandbox.kept = self.host.keep_again(&sandbox.record());
             }
@@ -123,10 +123,10 @@ impl Daemon {
         let Attached { attachment, journal, .. } = leaving;
         let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
         let left = self.host.ledger.undo(&journal_key(id, &network), journal, netns);
-        self.host.dns.remove_endpoint(&network, id);
+        self.host.names.forget(&network, id);
         self.host.networks.free_addresses(&attachment);
         let rerouted = self.host.reroute(sandbox, &attachment, &what);
-        self.host.refresh_names(sandbox);
+        self.host.names.refresh(&self.host.networks, sandbox);
         let written = self.host.write_sandbox(sandbox, Durability::Durable, &what);
         self.network_idle(&network);
         rerouted.and(written)?;
@@ -146,9 +146,9 @@ impl Daemon {
         sandbox.record.name = name;
         for attached in &mut sandbox.attached {
             attached.attachment.container_name.clone_from(&sandbox.record.name);
-            self.host.announce_names(&sandbox.record, &attached.attachment);
+            self.host.names.announce(&self.host.networks, &sandbox.record, &attached.attachment);
         }
-        self.host.announce_host_container(&sandbox.record);
+        self.host.names.announce_host(&self.host.networks, &sandbox.record);
         self.host.ports.remove(id);
         self.host.ports.insert(&sandbox.record.ports, id, &sandbox.record.name);
         self.host.write_sandbox(sandbox, Durability::Durable, &what)
@@ -165,11 +165,11 @@ impl Host {
         let key = journal_key(&sandbox.record.id, &attachment.network);
         let left = self.ledger.undo(&key, journal, netns);
         why.left_behind.extend(left.iter().map(ToString::to_string));
-        self.dns.remove_endpoint(&attachment.network, &sandbox.record.id);
+        self.names.forget(&attachment.network, &sandbox.record.id);
         if let Err(error) = self.reroute(sandbox, &attachment, what) {
             why.causes.extend(std::iter::once(error.message).chain(error.causes));
         }
-        self.refresh_names(sandbox);
+        self.names.refresh(&self.networks, sandbox);
         why
     }
 
@@ -275,16 +275,5 @@ impl Host {
             sandbox.kept = self.keep_again(&sandbox.record());
         }
         Ok(())
-    }
-
-    /// After a change of networks: the container sees other names and has other names.
-    fn refresh_names(&mut self, sandbox: &mut Sandbox) {
-        match (&sandbox.service, self.networks.view(sandbox)) {
-            (Some(service), view) => {
-                service.set_view(view);
-                sandbox.attached.iter().for_each(|a| self.announce_names(&sandbox.record, &a.attachment));
-            }
-            (None, _) => self.serve_names(sandbox, None),
-        }
     }
 }

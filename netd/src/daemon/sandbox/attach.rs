@@ -51,18 +51,10 @@ impl Daemon {
         what: &str,
     ) -> Result<Attachment, ApiError> {
         let network = self.host.networks.find_network(&request.network)?;
-        let refuse = |why: String| Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         if beside.iter().any(|a| a.network == network) {
-            return refuse(format!("it is on network `{}` already", request.network));
+            return Err(refused(what, format!("it is on network `{}` already", request.network)));
         }
-        let ifname = match &request.ifname {
-            Some(wanted) if beside.iter().any(|a| a.ifname == *wanted) => {
-                return refuse(format!("another of its interfaces is named `{wanted}`"));
-            }
-            Some(wanted) if wanted.as_str() == "lo" => return refuse("`lo` is the loopback's name".into()),
-            Some(wanted) => wanted.clone(),
-            None => free_ifname(beside)?,
-        };
+        let ifname = choose_ifname(request, beside).map_err(|why| refused(what, why))?;
         if self.host.membership.cluster.is_none() && self.host.networks.get(&network).is_some_and(|n| n.network.shared)
         {
             return Err(ApiError::new(ErrorKind::Invalid, what)
@@ -70,13 +62,8 @@ impl Daemon {
                 .hint("name the store: `[cluster] store = \"etcd://HOST:PORT\"` in /etc/rcr/config.toml"));
         }
         self.check_attachment(&network, request, what)?;
-        let sysctls =
-            endpoint_sysctls(request, &ifname).map_err(|why| ApiError::new(ErrorKind::Invalid, what).caused_by(why))?;
-        let chance = random::<5>().map_err(|error| no_random(what, &error))?;
-        let host_mac = random_mac().map_err(|error| no_random(what, &error))?;
-        let host_link: IfName = format!("ve{}", hex(&chance))
-            .parse()
-            .map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
+        let sysctls = endpoint_sysctls(request, &ifname).map_err(|why| refused(what, why))?;
+        let (host_link, host_mac) = host_end(what)?;
         let Some(state) = self.host.networks.get_mut(&network) else {
             return Err(ApiError::new(ErrorKind::NotFound, what)
                 .caused_by(format!("there is no network `{}`", request.network)));
@@ -153,8 +140,29 @@ fn endpoint_sysctls(request: &AttachmentRequest, ifname: &IfName) -> Result<BTre
     named.collect()
 }
 
-fn free_ifname(beside: &[Attachment]) -> Result<IfName, ApiError> {
-    let names = (0..=beside.len()).filter_map(|i| format!("eth{i}").parse::<IfName>().ok());
-    let free = names.into_iter().find(|name| !beside.iter().any(|a| a.ifname == *name));
-    free.ok_or_else(|| ApiError::new(ErrorKind::System, "no free interface name"))
+fn refused(what: &str, why: String) -> ApiError {
+    ApiError::new(ErrorKind::Invalid, what).caused_by(why)
+}
+
+/// The name of the container's end: the one that was asked for, else the first `eth…` that none of its links has.
+fn choose_ifname(request: &AttachmentRequest, beside: &[Attachment]) -> Result<IfName, String> {
+    let has = |name: &IfName| beside.iter().any(|a| a.ifname == *name);
+    match &request.ifname {
+        Some(wanted) if has(wanted) => Err(format!("another of its interfaces is named `{wanted}`")),
+        Some(wanted) if wanted.as_str() == "lo" => Err("`lo` is the loopback's name".into()),
+        Some(wanted) => Ok(wanted.clone()),
+        None => {
+            let mut names = (0..=beside.len()).filter_map(|i| format!("eth{i}").parse::<IfName>().ok());
+            names.find(|name| !has(name)).ok_or_else(|| "it has no free interface name".into())
+        }
+    }
+}
+
+/// The name and the MAC of the host's end.
+fn host_end(what: &str) -> Result<(IfName, Mac), ApiError> {
+    let chance = random::<5>().map_err(|error| no_random(what, &error))?;
+    let mac = random_mac().map_err(|error| no_random(what, &error))?;
+    let name = format!("ve{}", hex(&chance)).parse();
+    let name = name.map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
+    Ok((name, mac))
 }

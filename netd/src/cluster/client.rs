@@ -4,7 +4,7 @@ use super::between::{Ask, Identity, Own, Said, Shared, Work};
 use super::held::Held;
 use super::snapshot::Snapshot;
 use crate::clock::since_epoch;
-use crate::store::shared::{Condition, Connect, Shared as Store, SharedError, Watching, Write};
+use crate::store::shared::{Condition, Connect, Event, Shared as Store, SharedError, Watching, Write};
 use netd_core::schema::{Key, SCHEMA, key, parse_key};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -111,20 +111,7 @@ impl<C: Connect> Client<C> {
             tokio::select! {
                 events = watch.next() => {
                     for event in events? {
-                        if let Err(why) = self.snapshot.take(&event.key, event.value.as_deref()) {
-                            self.say(why);
-                        }
-                        ours |= self.is_ours(&event.key);
-                        match parse_key(&event.key) {
-                            Ok(Key::Node(id)) => self.held.heard(&id, self.snapshot.nodes.get(&id)),
-                            // Whoever took it away, we are there: the next sign of life says so anew.
-                            Ok(Key::Alive(id)) if event.value.is_none() && id == self.own.node => self.lease = None,
-                            Ok(Key::Alive(id)) if event.value.is_none() => {
-                                let last = since_epoch().saturating_sub(LEASE).as_secs() as i64;
-                                self.snapshot.seen.insert(id, last);
-                            }
-                            _ => {}
-                        }
+                        ours |= self.hear(&event);
                     }
                     // A single change is shown at once, many together.
                     news = true;
@@ -159,6 +146,24 @@ impl<C: Connect> Client<C> {
                 _ = beat.tick() => self.beat(store).await?,
             }
         }
+    }
+
+    /// Takes in a change of the store. Says whether it is one of what this host has written.
+    fn hear(&mut self, event: &Event) -> bool {
+        if let Err(why) = self.snapshot.take(&event.key, event.value.as_deref()) {
+            self.say(why);
+        }
+        match parse_key(&event.key) {
+            Ok(Key::Node(id)) => self.held.heard(&id, self.snapshot.nodes.get(&id)),
+            // Whoever took it away, we are there: the next sign of life says so anew.
+            Ok(Key::Alive(id)) if event.value.is_none() && id == self.own.node => self.lease = None,
+            Ok(Key::Alive(id)) if event.value.is_none() => {
+                let last = since_epoch().saturating_sub(LEASE).as_secs() as i64;
+                self.snapshot.seen.insert(id, last);
+            }
+            _ => {}
+        }
+        self.is_ours(&event.key)
     }
 
     /// Reads everything. A store that went back in time (a restored backup) gets what we have once more, as from every other host;

@@ -42,7 +42,7 @@ fn address_towards(endpoint: &str) -> Option<IpAddr> {
 }
 
 impl Daemon {
-    /// Starts the client, once everything of the last netd is adopted: what this host has is what the store is brought to.
+    /// Starts the client, once all of the last netd is adopted: the client makes the store say what this host has.
     pub fn join_cluster(&mut self) {
         let (Some(identity), Ok(config)) =
             (self.host.membership.identity.clone(), etcd_config(&self.host.config.cluster))
@@ -92,7 +92,7 @@ impl Daemon {
         }
     }
 
-    /// The cluster looks different. Of many pictures that wait only the newest counts.
+    /// The cluster has changed. Of several snapshots that wait only the newest counts.
     pub(super) fn cluster_changed(&mut self, snapshot: Arc<Snapshot>) {
         let snapshot = self.host.membership.cluster.as_ref().map_or(snapshot, Cluster::snapshot);
         if Arc::ptr_eq(&snapshot, &self.host.membership.snapshot) {
@@ -155,7 +155,7 @@ impl Daemon {
         }
     }
 
-    /// Names of other hosts' containers: of those that are there. What this host has itself is served anyhow.
+    /// Serves the names of containers on other hosts that are alive. Those of this host are served anyhow.
     fn settle_names(&mut self) {
         let Some(own) = self.host.membership.identity.as_ref().map(|identity| identity.node.clone()) else { return };
         let snapshot = self.host.membership.snapshot.clone();
@@ -251,7 +251,7 @@ impl Host {
         opened.map_err(|why| ApiError::new(ErrorKind::System, what).caused_by(why))
     }
 
-    /// What no network needs any more of it goes.
+    /// Removes what no network needs any more.
     pub(super) fn close_tunnels(&mut self) {
         let closed = self.settle_wireguard(None).and_then(|()| self.settle_guard(None));
         if let Err(why) = closed {

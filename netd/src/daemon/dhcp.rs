@@ -24,7 +24,7 @@ const NO_SERVER: &str = "is there one on the parent's LAN? `tcpdump -i PARENT po
     `--ipam-driver dhcp` needs none";
 
 impl Daemon {
-    /// The wait for an address is over. Without one a new container is released, and a running one leaves the network again.
+    /// The wait for an address is over. If there is none, a new container is released, and a running one is disconnected again.
     pub(super) fn settle_lease(&mut self, settled: WaitOver) -> Result<Reply, ApiError> {
         let WaitOver { id, network, fresh, lease } = settled;
         let Some(sandbox) = self.sandboxes.get_mut(&id) else {
@@ -77,7 +77,8 @@ impl Daemon {
 }
 
 impl Host {
-    /// Asks for an address for the attachment `i`, whose link is up. Who called waits for it, not the writer.
+    /// Asks for an address for the attachment `i`, whose link is up. The caller waits for the answer, the writer does
+    /// not.
     pub(super) fn lease_from_lan(
         &mut self,
         sandbox: &mut Sandbox,
@@ -130,14 +131,14 @@ impl Host {
         DhcpClient::start(netns, a.ifname.as_str(), who, known, tell)
     }
 
-    /// After a restart: who has a lease goes on keeping it. What comes is told.
+    /// After a restart: leases are kept up again. A change of address comes in as an input.
     pub(super) fn resume_leases(&self, sandbox: &mut Sandbox) {
         for i in 0..sandbox.attached.len() {
             let a = &sandbox.attached[i].attachment;
             if !self.networks.leases_from_lan(&a.network) {
                 continue;
             }
-            // Without one it was about to get its first.
+            // Without a lease it was waiting for its first one.
             match self.dhcp_client(sandbox, i, a.lease.clone()) {
                 Ok((client, _)) => sandbox.attached[i].client = Some(client),
                 Err(error) => {
@@ -147,7 +148,7 @@ impl Host {
         }
     }
 
-    /// Takes an address that is the LAN's again off its link, and out of the journal.
+    /// Removes an address that the LAN has taken back from its link and from the journal.
     fn drop_lease(&mut self, sandbox: &mut Sandbox, i: usize) {
         let netns = sandbox.netns.as_ref().map(OwnedFd::as_fd);
         let attached = &mut sandbox.attached[i];
@@ -170,7 +171,7 @@ impl Networks {
     }
 }
 
-/// What can't be chosen where the LAN's server chooses.
+/// Refuses an address of the user's choice where the LAN's server chooses.
 pub fn refuse_choice(request: &netd_api::AttachmentRequest, what: &str) -> Result<(), ApiError> {
     let chosen = request.ip.map(IpAddr::V4).or(request.ip6.map(IpAddr::V6));
     match chosen {
@@ -181,14 +182,14 @@ pub fn refuse_choice(request: &netd_api::AttachmentRequest, what: &str) -> Resul
     }
 }
 
-/// Drops the thought of a lease: the server may give the address to others.
+/// Gives a lease back: the server may hand the address to others.
 pub fn release(attached: &mut super::records::Attached) {
     if let Some(client) = attached.client.take() {
         client.release();
     }
 }
 
-/// What goes with the LAN's own addresses.
+/// Refuses options that don't go with addresses of the LAN's server.
 pub fn refuse_network(spec: &netd_api::NetworkCreate, joins: bool, own: bool, what: &str) -> Result<(), ApiError> {
     let refuse = |why: &str, hint: &str| {
         Err(ApiError::new(netd_api::ErrorKind::Invalid, what).caused_by(why.to_owned()).hint(hint.to_owned()))

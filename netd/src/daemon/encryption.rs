@@ -40,7 +40,7 @@ impl Encryption {
         Ok(())
     }
 
-    /// The applier has the private keys; plans have not.
+    /// The kernel's applier gets the private keys; plans never hold them.
     fn hand_over(&self, ledger: &mut Ledger) {
         let keys = self.keys.keys.iter();
         ledger.hand_over(keys.map(|key| (key.generation, key.secret.clone())).collect());
@@ -71,7 +71,7 @@ impl Encryption {
         }
     }
 
-    /// The first encrypted network is about to come: there is a key, on a port that the configuration says.
+    /// Makes sure that there is a key, on the configured port, before the first encrypted network comes up.
     pub fn ready(&mut self, ledger: &mut Ledger, port: u16) -> Result<(), ApiError> {
         let mut ring = self.keys.clone();
         if ring.keys.is_empty() {
@@ -98,8 +98,8 @@ impl Host {
         Ok(())
     }
 
-    /// Whoever could have an encrypted network of the cluster has a key, and tells it: a host that hears of a key only with the first datagram
-    /// drops that, and the other one asks again only after five seconds.
+    /// Publishes a key as soon as the cluster has an encrypted network, before this host needs it: a host that learns
+    /// of a key only with the first datagram drops that datagram, and the sender tries again only after five seconds.
     pub(super) fn announce_keys(&mut self) {
         if !self.networks.cluster_encrypts() {
             return;
@@ -122,7 +122,7 @@ impl Host {
         if !here.is_empty() {
             let Some(identity) = self.membership.identity.clone() else { return Ok(()) };
             if snapshot.nodes.is_empty() && self.encryption.links.is_some() {
-                // Nothing was heard of the cluster yet: what the last netd knew stays.
+                // The cluster's state is not known yet: keep what the last netd knew.
                 return Ok(());
             }
             let peers = snapshot.keyed(&identity.node, &self.silence.gone());
@@ -153,7 +153,7 @@ impl Host {
         if !journal.plan.steps.iter().any(|step| step.op.makes().is_some() && about(&step.op)) {
             return;
         }
-        // What was heard may be of a link of that name that had gone before this one came.
+        // The event may be about an older link of the same name.
         if self.ledger.observe(false).is_ok_and(|seen| seen.links.keys().any(|link| link.as_str() == name)) {
             return;
         }
@@ -169,7 +169,7 @@ impl Host {
         }
     }
 
-    /// WireGuard links that should be there and are not.
+    /// Makes WireGuard links again that should be there and are not.
     pub(super) fn restore_wireguard(&mut self) -> Result<(), KernelError> {
         let Some(journal) = &self.encryption.links else { return Ok(()) };
         let seen = self.ledger.observe(false)?;
@@ -214,7 +214,7 @@ impl Host {
         key.ok_or_else(|| ApiError::new(ErrorKind::System, what))
     }
 
-    /// An old key goes when nobody sends to it any more. Only what was heard from the store counts.
+    /// Removes the old key once no host sends to it any more. Only what the store says counts.
     pub(super) fn retire_key(&mut self, now: Instant) {
         let Some(identity) = self.membership.identity.as_ref().filter(|_| self.encryption.keys.is_renewing()) else {
             return;

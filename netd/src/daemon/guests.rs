@@ -1,8 +1,9 @@
-//! Who is connected: so many and no more, and who only sits there makes room.
+//! Who is connected. The number is limited, and an idle connection makes room for a new one.
 //!
-//! A connection has a thread. One that asks nothing costs it all the same, so that the oldest of these is closed for the next one that comes:
-//! whoever has something to ask is always let in. Root's are closed only for root's, and others never have more than a part of the places. A
-//! connection that waits for an answer, or has made a sandbox that no shim holds yet, stays.
+//! Each connection costs a thread, even an idle one. When all places are taken, the oldest idle connection is closed
+//! for the new one, so that nobody with a question is kept out. Root's connections are closed only for root's, and
+//! other users have a small part of the places. A connection that waits for an answer, or that has made a sandbox that
+//! no shim holds yet, is never closed.
 
 use nix::sys::socket::{getsockopt, sockopt};
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use std::sync::mpsc::SyncSender;
 
 /// A reply with its descriptors.
 pub type Answer = (Reply, Vec<OwnedFd>);
-/// An answer, and what is to be waited for before it holds.
+/// An answer, and what the caller waits for before it is true.
 pub type Told = (Answer, Vec<Wait>);
 
 /// A reply that waits for nothing.
@@ -35,7 +35,7 @@ pub enum Input {
     Kernel(Event),
     /// The cluster looks like this.
     Cluster(std::sync::Arc<crate::cluster::Snapshot>),
-    /// Checks a network of the cluster and chooses what is not said, before it is claimed.
+    /// Checks a network of the cluster and fills in what the user left open, before it is claimed.
     Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
     /// What a change would make of a network of the cluster, and what it would do here, before it is written into the store.
     DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),

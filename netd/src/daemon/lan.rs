@@ -24,7 +24,7 @@ const HOST: &str = "host";
 const SHIM: &str = "shim";
 
 impl Daemon {
-    /// What a driver can't give to an attachment.
+    /// Refuses what the network's driver can't give.
     pub(super) fn check_attachment(
         &self,
         id: &NetworkId,
@@ -62,7 +62,7 @@ impl Host {
             reserve_host_addresses(&mut spec, name, &seen);
         }
         if kind_is_routed(kind) {
-            // Nobody carries a gateway: it would only take an address.
+            // No host carries the gateway's address: it would only be wasted.
             spec.subnets.iter_mut().for_each(|s| s.no_gateway = s.gateway.is_none());
         }
         let access = spec.driver.lan().is_some_and(|o| o.host_access);
@@ -155,7 +155,8 @@ impl Host {
         Ok(())
     }
 
-    /// Before a network goes down: a VLAN link that others sit on goes over to one of them, with its place in the journal.
+    /// Before a network goes down: another network takes over the VLAN link that both sit on, and its steps in the
+    /// journal.
     pub(super) fn bequeath(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
         let makes = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Vlan { .. }));
         let heir = self.networks.get(id).and_then(|state| self.networks.heir(&state.network));

@@ -15,7 +15,7 @@ impl Daemon {
         }
         let underlay = self.host.membership.underlay();
         match self.host.ledger.underlay_mtu(&underlay) {
-            // With no way to anybody, the last one's is as good as any.
+            // Without a route to any host the last MTU is as good as any.
             Ok(None) => return,
             Ok(Some(mtu)) => self.host.facts.underlay_mtu = Some(mtu),
             Err(error) => {

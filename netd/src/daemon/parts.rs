@@ -17,7 +17,7 @@ pub const LINKS: &str = "journal/wireguard";
 pub struct Membership {
     /// This host; absent without a store.
     pub identity: Option<Identity>,
-    /// The client; absent until the last netd's things are adopted.
+    /// The client; absent until what the last netd left is adopted.
     pub cluster: Option<Cluster>,
     pub snapshot: Arc<Snapshot>,
     /// Names of other hosts' containers that are served here.
@@ -53,8 +53,8 @@ pub struct Encryption {
     pub links: Option<Journal>,
     /// Of hosts that have several keys: the newest that is a peer here.
     pub knows: BTreeMap<NodeId, u32>,
-    /// Whether the kernel has WireGuard, once that was asked.
+    /// Whether the kernel has WireGuard; absent until somebody asks.
     pub able: Option<bool>,
-    /// Since when no host is behind with our newest key.
+    /// When the last host took over our newest key.
     pub taken_over: Option<Instant>,
 }

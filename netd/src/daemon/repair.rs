@@ -44,7 +44,7 @@ impl Daemon {
         }
     }
 
-    /// Does again what of an up network the kernel lacks; returns how many steps that took.
+    /// Makes again what the kernel lacks of a network that is up; returns the number of steps.
     pub(super) fn repair(&mut self, id: &NetworkId) -> Result<usize, ApiError> {
         let Some(state) = self.host.networks.get(id) else { return Ok(0) };
         let Some(journal) = state.journal.as_ref() else { return Ok(0) };

@@ -152,7 +152,7 @@ impl Daemon {
                 }
             }
         }
-        // Lost in a crash, it would be undone at the next start: rightly, since no shim holds it yet.
+        // If a crash loses this record, the next start undoes the sandbox. That is right: no shim holds it yet.
         self.host.write_sandbox(&sandbox, Durability::Lazy, what)?;
         self.host.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
         self.host.names.serve(&self.host.networks, &mut sandbox, resolver);
@@ -182,7 +182,7 @@ impl Daemon {
         Ok(text)
     }
 
-    /// Gives the addresses of a design that came to nothing back.
+    /// Frees the addresses of attachments that were not made.
     fn give_back(&mut self, design: &[Attachment]) {
         for attachment in design {
             self.host.networks.free_addresses(attachment);
@@ -358,8 +358,8 @@ fn asks_for(spec: &SandboxRequest, address: std::net::IpAddr) -> bool {
     spec.attachments.iter().any(named)
 }
 
-/// The namespace, where a link in it must be deleted now: one on a parent has nothing on the host to be silenced by, and would
-/// answer for its address until the namespace has gone.
+/// The namespace, if a link in it must be deleted now. A link on a parent has no end on the host that could be shut: it
+/// would answer for its address until the namespace is gone.
 fn lan_netns<'a>(journal: &Journal, netns: Option<&'a OwnedFd>) -> Option<BorrowedFd<'a>> {
     let child = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Child { .. }));
     netns.filter(|_| child).map(AsFd::as_fd)

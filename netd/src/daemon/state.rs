@@ -27,7 +27,7 @@ impl Daemon {
     pub(super) fn ready_netns(&mut self) -> Result<Netns, KernelError> {
         match self.stock.recv() {
             Ok(netns) => netns,
-            // The thread that refills has gone, which it does only with netd.
+            // The thread that fills the stock ends only with netd.
             Err(_) => Netns::new(),
         }
     }

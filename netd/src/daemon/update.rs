@@ -1,7 +1,7 @@
 //! Changes of networks in use: planned as the difference of two plans, journalled as one undertaking, undone when a part fails.
 //!
-//! The record under `update/<id>` is there only while it goes on: whoever finds it after a crash undoes it. Networks and journals
-//! are rewritten when all of it is done, in the transaction that deletes it.
+//! The record `update/<id>` exists only while the change is under way: a netd that finds it after a crash undoes the
+//! change. Networks and journals are rewritten when all of it is done, in the transaction that deletes it.
 
 use super::failures::{ipam_failed, kernel_failed, ledger_failed, store_failed};
 use super::host::Host;
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
-/// What is done for the network itself, or for one container on it.
+/// The steps for the network itself, or for one container on it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Part {
     container: Option<ContainerId>,
@@ -87,7 +87,7 @@ impl Daemon {
         Ok(Designed { network: next.network, plan })
     }
 
-    /// A network of the cluster was changed, here or elsewhere: what has to be done for that here.
+    /// Carries out on this host what changed in a network of the cluster.
     pub(super) fn take_change(&mut self, network: Network) -> Result<(), ApiError> {
         let what = format!("cannot update network `{}`, as the cluster has it", network.name);
         let Some(now) = self.host.networks.get(&network.id) else { return Ok(()) };
@@ -104,7 +104,7 @@ impl Daemon {
         self.turn_into(NetworkState::new(network, leases), mtu, &what)
     }
 
-    /// Makes a network what it is to be, with all containers on it. `mtu` as in [`Self::plan_update`].
+    /// Changes a network, and all containers on it, into its next state. `mtu` as in [`Self::plan_update`].
     pub(super) fn turn_into(&mut self, next: NetworkState, mtu: Option<u32>, what: &str) -> Result<(), ApiError> {
         let id = next.network.id.clone();
         let seen = self.host.ledger.observe(false).map_err(|error| kernel_failed(what, &error))?;

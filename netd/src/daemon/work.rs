@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 impl Daemon {
-    /// Works the queue off until a `Shutdown` or a signal. What is lazy is on the disk then.
+    /// Works through the queue until a `Shutdown` or a signal, then flushes lazy writes.
     pub fn work(&mut self, inbox: &Receiver<Input>, tick: Duration) {
         let mut next = Instant::now() + tick;
         while !self.ending {
@@ -34,7 +34,7 @@ impl Daemon {
             Input::Call { call, fds, shim, connection, answer } => {
                 let reply = self.call(*call, fds, shim, connection);
                 let reply = reply.unwrap_or_else(|error| told(Reply::Error(error)));
-                // Before the answer: whoever asked gives up the claims that no container has.
+                // Before the answer: after it the caller gives up claims that no container has.
                 self.publish_own();
                 // The caller may have gone; its connection's end follows.
                 let _ = answer.send(reply);
@@ -145,7 +145,8 @@ impl Daemon {
         if let Ok(true) = self.host.ledger.settle_store() {
             self.host.log.line("the store can be written again");
         }
-        // Nobody asks for anything: the next netd, however this one ends, finds what is. A disk that is full has been told of.
+        // Nobody is asking for anything: whatever happens now, the next netd finds everything. A full disk was reported
+        // already.
         let _ = self.host.ledger.flush();
         self.host.rest_idle_networks(now);
         self.host.retire_key(now);

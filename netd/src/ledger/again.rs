@@ -20,14 +20,14 @@ pub enum RepairError {
 }
 
 impl Ledger {
-    /// Does those steps of journals that are up again which the kernel lacks, a bridge's ports put onto it again, too; says how many.
-    /// `others`: what stands on the network's own links.
+    /// Applies again the steps of standing journals that the kernel lacks, and puts a bridge's ports back onto it;
+    /// returns how many steps that took. `others`: what stands on the network's own links.
     pub fn repair(&mut self, network: &Journal, others: &[&Journal]) -> Result<usize, RepairError> {
         let table = self.table_exists().unwrap_or(false);
         let seen = self.observe(table)?;
         let mut whole = network.plan.clone();
         whole.steps.extend(others.iter().flat_map(|journal| journal.plan.steps.iter().cloned()));
-        // A pair whose namespace is going away is not made again.
+        // Leave out pairs whose namespace is going away.
         whole.steps.retain(|s| !matches!(&s.op, Op::Veth { host, .. } if !seen.links.contains_key(host)));
         let mut plan = missing(&whole, &seen);
         plan.steps.retain(|s| s.op.link().is_none_or(|link| seen.links.contains_key(link) || network.plan.makes(link)));

@@ -17,7 +17,7 @@ fn text(op: &Op) -> String {
 /// What stays, what goes, and what is new.
 fn compare(was: Done, wanted: Plan) -> (Done, Done, Vec<Step>) {
     let asked: HashSet<String> = wanted.steps.iter().map(|step| text(&step.op)).collect();
-    // What was only intended when the last netd ended may be there or not: it is made anew.
+    // A step that was only intended when the last netd ended may be there or not: it is made again.
     let (stay, go): (Done, Done) = was.into_iter().partition(|(step, outcome)| {
         !matches!(outcome, Outcome::Intended | Outcome::Skipped) && asked.contains(&text(&step.op))
     });

@@ -1,4 +1,5 @@
-//! What could not be undone: it stays in the store, below `debt/`, and is tried again, more and more seldom, until it is gone.
+//! What could not be undone. A debt stays in the store below `debt/`, and is tried again at growing intervals until it
+//! is paid.
 
 use netd_core::plan::{Op, Outcome, Plan, Step, is_same_object};
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ impl Debts {
         self.owed.insert(number, Owed { debt, due: Instant::now() + SOON, wait: SOON });
     }
 
-    /// Objects that a plan makes its own are owed no more: they go with its journal.
+    /// Objects that a plan takes over are no debts any more: they go with its journal.
     pub(super) fn taken_over(&mut self, plan: &Plan) {
         if self.owed.is_empty() {
             return;

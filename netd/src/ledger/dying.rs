@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// How long a namespace that goes away may take to take its links along.
 pub const GRACE: Duration = Duration::from_secs(2);
 
-/// A veth whose namespace is going away and takes it along; if it doesn't, it is deleted. After a crash it belongs to nothing that is
-/// known, and goes with `Ledger::sweep`.
+/// A veth whose namespace is going away and takes it along; if it doesn't, it is deleted. After a crash `Ledger::sweep`
+/// finds it, since no journal names it.
 pub struct Dying {
     pub link: IfName,
     pub alias: String,

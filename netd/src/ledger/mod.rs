@@ -108,7 +108,7 @@ impl Ledger {
         self.store.txn(&with, Durability::Durable)
     }
 
-    /// Tries whether a disk that failed takes what is owed to it; says whether it does again.
+    /// After a disk error: tries to write again, and says whether that works now.
     pub fn settle_store(&mut self) -> Result<bool, StoreError> {
         self.store.settle()
     }
@@ -142,7 +142,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Does what is written down. The journal says then what came of it; whoever keeps it has it written.
+    /// Applies an intent. The returned journal says what came of each step; the caller has it written.
     pub fn carry_out(&mut self, intent: Intent, netns: Option<BorrowedFd<'_>>) -> Result<Journal, Box<Unmade>> {
         let Intent { key, mut journal, from } = intent;
         let fresh = Plan { steps: journal.plan.steps[from..].to_vec() };
@@ -160,7 +160,7 @@ impl Ledger {
                     0 => Ok(Change::Delete(key.clone())),
                     _ => Change::put(&key, &journal),
                 };
-                // Lost in a crash, it is undone once more: then it touches nothing.
+                // If a crash loses this write, the undo runs once more and finds nothing to do.
                 let noted =
                     stands.and_then(|change| self.note_undone(&key, vec![change], &error.left, Durability::Lazy));
                 self.log_failed(noted);
@@ -181,7 +181,7 @@ impl Ledger {
     /// Undoes a journal, and deletes it. What is left is logged, and owed.
     pub fn undo(&mut self, key: &str, mut journal: Journal, netns: Option<BorrowedFd<'_>>) -> Vec<LeftBehind> {
         journal.state = JournalState::Releasing;
-        // Where it can't be written the old entry says the same to the next netd, but for how far this one came.
+        // If this can't be written, the next netd reads the old entry and undoes it from the start.
         let noted = self.keep(Vec::new(), &[(key.to_owned(), &journal)], Durability::Durable);
         self.log_failed(noted);
         let left = self.take_back(&journal, netns);
@@ -209,8 +209,8 @@ impl Ledger {
         all
     }
 
-    /// Undoes those steps of a journal that stands which `which` names; the caller writes it with what else changes. Until then the entry says
-    /// more than there is, which is undone as nothing.
+    /// Undoes the steps of a standing journal that `which` selects; the caller writes the journal. Until then the entry
+    /// on the disk says too much, which does no harm: undoing what is not there does nothing.
     pub fn undo_steps(
         &mut self,
         key: &str,
@@ -263,7 +263,8 @@ impl Ledger {
         Ok(done)
     }
 
-    /// Takes back an undertaking that a crash cut short. Parts whose owner is gone went with it: for them `netns_of` says nothing.
+    /// Undoes an undertaking that a crash cut short. `netns_of` returns nothing for parts whose owner is gone: they
+    /// went with it.
     pub fn call_off<P: Part>(&mut self, key: &str, parts: &[P], netns_of: impl Fn(&P) -> Option<Option<OwnedFd>>) {
         let mut all = Vec::new();
         for part in parts.iter().rev() {
@@ -281,7 +282,7 @@ impl Ledger {
         left
     }
 
-    /// Writes what became of an undoing, with what is owed of it.
+    /// Writes the result of an undo, and the debts that remain.
     fn note_undone(
         &mut self,
         key: &str,

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 impl Ledger {
-    /// Takes what is left of a journal over; the changes write it down.
+    /// Makes a debt of what is left of a journal; the returned changes write it down.
     pub(super) fn owe(&mut self, of: &str, left: &[LeftBehind]) -> Vec<Change> {
         let mut changes: Vec<Change> = std::mem::take(&mut self.debts.over).into_iter().map(Change::Delete).collect();
         if left.is_empty() {
@@ -35,8 +35,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Tries again what is due. `netns_of`: the namespace of whoever a journal's key names, while it lives; what was in one that is gone
-    /// went with it.
+    /// Tries the due debts again. `netns_of`: the namespace of the container that a journal's key names, while it
+    /// lives; what was in a namespace that is gone went with it.
     pub fn pay_debts(&mut self, now: Instant, netns_of: impl Fn(&str) -> Option<OwnedFd>) {
         let due: Vec<u64> = self.debts.owed.iter().filter(|(_, owed)| owed.due <= now).map(|(n, _)| *n).collect();
         for number in due {

@@ -73,7 +73,8 @@ impl Daemon {
         request.prefer.extend(had.filter(|(on, _)| *on == network).map(|(_, address)| *address));
         let request = &request;
         let leases = lease_addresses(state, request).map_err(|error| ipam_failed(what, &error))?;
-        // The same one when the container, or another one, has the address again: what neighbours know stays right.
+        // It follows from the address: whoever has the address next has the same MAC, and neighbours' tables stay
+        // right.
         let derived = leases.first().map_or_else(|| mac_of(id), |lease| overlay::container_mac(lease.address));
         let mac = request.mac.unwrap_or(derived);
         let prefix = |address: IpAddr| {

@@ -84,18 +84,18 @@ impl Daemon {
         }
         let done = result.and_then(|wait| self.host.write_sandbox(sandbox, Durability::Durable, what).map(|()| wait));
         done.map_err(|error| {
-            // Whoever asked hears that it failed: so it is not there.
+            // The caller hears that it failed, so nothing of it may stay.
             let error = match sandbox.attached.len() > before {
                 true => self.host.take_back(sandbox, error, what),
                 false => error,
             };
-            // Durable or not: what the store says of it is undone by the next netd, and was not kept by anybody.
+            // Lazy is enough: whatever the store still says, the next netd undoes it.
             let _ = self.host.write_sandbox(sandbox, Durability::Lazy, what);
             error
         })
     }
 
-    /// Ports that nothing carries, since the network that did was left, come to the new one.
+    /// Ports whose network was left are published by the new one.
     fn bring_ports(&mut self, id: &ContainerId, all: &mut [Attachment]) {
         let Some(sandbox) = self.sandboxes.get(id) else { return };
         if sandbox.record.ports.is_empty() || all.iter().any(|a| !a.ports.is_empty()) {
@@ -156,7 +156,7 @@ impl Daemon {
 }
 
 impl Host {
-    /// Undoes the attachment that came last, since it can't be kept.
+    /// Undoes the newest attachment after a failure.
     fn take_back(&mut self, sandbox: &mut Sandbox, mut why: ApiError, what: &str) -> ApiError {
         let Some(mut last) = sandbox.attached.pop() else { return why };
         crate::daemon::dhcp::release(&mut last);
@@ -173,7 +173,8 @@ impl Host {
         why
     }
 
-    /// The new attachment may take the default routes over. Answers of published ports go on leaving as they came.
+    /// The new attachment may take over the default routes. Answers of published ports still leave the way the question
+    /// came.
     pub(in crate::daemon) fn keep_answers(
         &mut self,
         sandbox: &mut Sandbox,
@@ -195,7 +196,7 @@ impl Host {
         Ok(())
     }
 
-    /// Does more for an attachment that stands, and writes it into its journal, before as ever.
+    /// Applies further steps to an attachment, and notes them in its journal first.
     pub(in crate::daemon) fn apply_more(
         &mut self,
         sandbox: &mut Sandbox,
@@ -221,7 +222,7 @@ impl Host {
         Ok(())
     }
 
-    /// Does the plan of the attachment that came last; where that fails, it is gone again.
+    /// Applies the plan of the newest attachment; if that fails, the attachment is removed.
     fn apply_last(&mut self, sandbox: &mut Sandbox, plan: Plan, what: &str) -> Result<(), Unattached> {
         let last = sandbox.attached.len() - 1;
         let done = self.apply_more(sandbox, last, plan, what);
@@ -231,13 +232,13 @@ impl Host {
         done
     }
 
-    /// After an attachment went: its default routes and its ports go over to the next one that can carry them.
+    /// After an attachment is gone: the next one that can takes over its default routes and its ports.
     fn reroute(&mut self, sandbox: &mut Sandbox, gone: &Attachment, what: &str) -> Result<(), ApiError> {
         let mut all: Vec<Attachment> = sandbox.attached.iter().map(|a| a.attachment.clone()).collect();
         choose_default_routes(&mut all);
         let carrier = if gone.ports.is_empty() { None } else { self.networks.carrier(&all) };
         if !gone.ports.is_empty() {
-            // What keeps the ports names the old address.
+            // The listeners and relays of the ports name the old address.
             sandbox.kept = Kept::default();
         }
         for (i, new) in all.into_iter().enumerate() {

@@ -1,7 +1,8 @@
 //! The host's firewall as data: one table, `inet rcr`, that never changes but in the elements of its sets and maps.
 //!
-//! Every network and every published port is an element, so that a packet costs the same few look-ups however many there
-//! are, and a change is one element. `docs/networking.md` walks through it. No I/O here: `kernel::nft` speaks to the kernel.
+//! Every network and every published port is an element, so that a packet costs the same few look-ups however many
+//! there are, and a change is one element. `docs/networking.md` walks through it. No I/O here: `kernel::nft` speaks to
+//! the kernel.
 
 use ipnet::IpNet;
 use netd_api::{IfName, Vni};
@@ -78,8 +79,8 @@ pub enum Set {
     Outbound,
     /// `bridge . bridge`: containers of it reach each other.
     Icc,
-    /// `subnet . bridge`: a published port reached from its own network is masqueraded, so that the answer comes back. By
-    /// address: where br_netfilter turns the frame round on the bridge, the incoming link is not known any more.
+    /// `subnet . bridge`: a published port reached from its own network is masqueraded, so that the answer comes back.
+    /// By address: where br_netfilter turns the frame round on the bridge, the incoming link is not known any more.
     Home4,
     Home6,
     /// Bridges that are masqueraded.
@@ -99,19 +100,20 @@ pub enum Set {
     /// `container address . protocol . container port`, reachable as it is (routed networks).
     Open4,
     Open6,
-    /// `host address . protocol . host port` of published ports that netd itself takes, and brings to a container that lacks the family.
+    /// `host address . protocol . host port` of published ports that netd itself takes, and brings to a container that
+    /// lacks the family.
     Relayed4,
     Relayed6,
     /// Bridges of overlay networks.
     Overlays,
-    /// `bridge . address` of this host's own containers on them: the others are not for the host itself to reach, since its gateway
-    /// address is on every host.
+    /// `bridge . address` of this host's own containers on them: the others are not for the host itself to reach, since
+    /// its gateway address is on every host.
     Local4,
     Local6,
     /// Links by which containers of internal networks speak to the host.
     Internal,
-    /// All UDP ports that hosts of the cluster take tunnelled frames by, also those of networks that this host has not: containers don't
-    /// send there.
+    /// All UDP ports that hosts of the cluster take tunnelled frames by, also those of networks that this host has not:
+    /// containers don't send there.
     ClusterPorts,
     /// UDP ports that VXLAN frames come in by.
     Tunnels,

@@ -1,7 +1,7 @@
 //! Addresses: which subnet a network gets, which address a container gets. Pure; both families in one code path.
 //!
-//! An address that was never used comes first; then the one that was freed longest ago. Resting is a preference, never a
-//! refusal: a full subnet hands out an address that was freed a moment ago.
+//! An address that was never used comes first; then the one that was freed longest ago. Resting is a preference, never
+//! a refusal: a full subnet hands out an address that was freed a moment ago.
 
 use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,8 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.prefix_len() > 0 && b.prefix_len() > 0 && (a.contains(b) || b.contains(a))
 }
 
-/// Checks a subnet and fills its gateway in: the first address of it (of the range, when a range is given and the first is taken).
+/// Checks a subnet and fills its gateway in: the first address of it (of the range, when a range is given and the first
+/// is taken).
 pub fn complete_subnet(mut subnet: Subnet) -> Result<Subnet, IpamError> {
     let net = subnet.subnet;
     if net.addr() != net.network() {

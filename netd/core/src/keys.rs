@@ -1,7 +1,8 @@
 //! This host's WireGuard keys. Pure: randomness and the time come in.
 //!
-//! A host has one key, or two while the others take a new one over: it takes frames by both, each on a port and a link of its own,
-//! and sends by the new one to whoever has said that it knows it. So at no moment does anybody send what nobody takes.
+//! A host has one key, or two while the others take a new one over: it takes frames by both, each on a port and a link
+//! of its own, and sends by the new one to whoever has said that it knows it. So at no moment does anybody send what
+//! nobody takes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -89,7 +90,7 @@ impl Keyring {
         self.keys.len() > 1
     }
 
-    /// Adds a key, on the one of the two ports from `port` on that the last key has not.
+    /// Adds a key. Of the ports `port` and `port + 1` it gets the one that the last key does not use.
     pub fn renew(&mut self, secret: Secret, port: u16, made: i64) {
         let last = self.keys.last();
         let generation = last.map_or(1, |key| key.generation.saturating_add(1));
@@ -103,7 +104,7 @@ impl Keyring {
     }
 }
 
-/// By which of its keys a host sends to one that knows them up to `known`: the newest of these. A host that has just one sends by that one.
+/// The key that a host sends by, to a host that knows its keys up to `known`: the newest of these, or its only one.
 pub fn by_which(own: &[KeyInfo], known: Option<u32>) -> Option<&KeyInfo> {
     let known = known.unwrap_or(0);
     own.iter().rev().find(|key| key.generation <= known).or(own.first())

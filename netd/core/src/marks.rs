@@ -11,7 +11,8 @@ pub fn vlan_alias(name: &IfName) -> String {
     format!("rcr:vlan:{name}")
 }
 
-/// The group that a VLAN link of ours is in from its creation until it has its alias, which the kernel takes only in a message of its own.
+/// The group that a VLAN link of ours is in from its creation until it has its alias, which the kernel takes only in a
+/// message of its own.
 pub const UNFINISHED: u32 = 0x0072_6372;
 
 /// Whether a VLAN link is one that we made.

@@ -140,11 +140,13 @@ pub struct Attachment {
     pub mac: Mac,
     /// With their subnets' prefix lengths.
     pub addresses: Vec<IpNet>,
-    /// Gateways by family; empty where there is no way out. The unspecified address stands for the link itself, as in the kernel.
+    /// Gateways by family; empty where there is no way out. The unspecified address stands for the link itself, as in
+    /// the kernel.
     pub gateways: Vec<IpAddr>,
     pub aliases: Vec<String>,
     pub gw_priority: i32,
-    /// The gateways that carry the container's default routes: those of the attachment with the highest priority, per family.
+    /// The gateways that carry the container's default routes: those of the attachment with the highest priority, per
+    /// family.
     pub default_via: Vec<IpAddr>,
     /// An address that was another container's a while ago: its old flows are forgotten.
     pub reused: Vec<IpAddr>,

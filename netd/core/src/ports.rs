@@ -54,8 +54,8 @@ impl Registry {
         Some(PortError::Published { proto: want.proto, address: want.host_ip, port: first, owner: owner.clone() })
     }
 
-    /// Chooses the host's ports for the requests, all or none. `addresses` are the host addresses that a request without
-    /// one means: the same port on each of them.
+    /// Chooses the host's ports for the requests, all or none. `addresses` are the host addresses that a request
+    /// without one means: the same port on each of them.
     pub fn allocate(
         &self,
         requests: &[PublishRequest],

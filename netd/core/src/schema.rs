@@ -2,18 +2,16 @@
 //!
 //! ```text
 //! /rcr/v1/schema                                the version of all this; a newer one is refused
-//! /rcr/v1/epoch                                 changed with every network made or removed: subnets are compared under it
-//! /rcr/v1/node/<node>                           Node: name, address, when it came, how often it has said something
-//! /rcr/v1/nodename/<name>                       the node that has the name
-//! /rcr/v1/nodeaddress/<address>                 the node that has the address
-//! /rcr/v1/alive/<node>                          under the node's lease
-//! /rcr/v1/network/<network>                     model::Network
-//! /rcr/v1/name/<network name>                   the network that has the name
-//! /rcr/v1/vni/<number>                          the network that has the VNI
+//! /rcr/v1/epoch                                 changed with every network made or removed: subnets are compared under
+//! it /rcr/v1/node/<node>                           Node: name, address, when it came, how often it has said something
+//! /rcr/v1/nodename/<name>                       the node that has the name /rcr/v1/nodeaddress/<address>
+//! the node that has the address /rcr/v1/alive/<node>                          under the node's lease
+//! /rcr/v1/network/<network>                     model::Network /rcr/v1/name/<network name>                   the
+//! network that has the name /rcr/v1/vni/<number>                          the network that has the VNI
 //! /rcr/v1/uses/<network>                        changed with every address claimed: a network in use isn't removed
 //! /rcr/v1/at/<network>/<node>                   the node has the network's kernel objects
-//! /rcr/v1/address/<network>/<address>           Claim: node, container
-//! /rcr/v1/endpoint/<network>/<node>/<container> Endpoint: names, addresses, MAC
+//! /rcr/v1/address/<network>/<address>           Claim: node, container /rcr/v1/endpoint/<network>/<node>/<container>
+//! Endpoint: names, addresses, MAC
 //! ```
 
 use crate::model::Network;
@@ -26,7 +24,7 @@ use std::net::IpAddr;
 pub const PREFIX: &str = "/rcr/v1/";
 /// The version that this netd writes.
 pub const SCHEMA: u32 = 1;
-/// Bytes of a value beyond which nobody of ours has written it.
+/// The longest value, in bytes. rcr writes none that is longer.
 const LONGEST: usize = 256 << 10;
 
 /// A host.
@@ -36,10 +34,11 @@ pub struct Node {
     pub address: IpAddr,
     /// Seconds since the epoch, by its own clock, when it last came.
     pub since: i64,
-    /// Grows with everything that the host writes, over restarts too: a store that went back in time is seen by it.
+    /// Grows with everything that the host writes, across restarts: it gives a restored backup away.
     #[serde(default)]
     pub said: u64,
-    /// The WireGuard keys that it takes frames by, while there are encrypted networks that it could have: it is sent to by the last one.
+    /// The WireGuard keys that it accepts frames by, while the cluster has encrypted networks. Others send to it by the
+    /// last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyInfo>,
     /// Of hosts that have several keys: the newest one that this host takes frames by, and sends to.
@@ -163,7 +162,7 @@ fn is_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// Whether a host's record can be what one of ours wrote.
+/// Checks that a netd could have written this record of a host.
 fn usable(node: &Node) -> Result<(), String> {
     let rising = node.keys.windows(2).all(|pair| pair[0].generation < pair[1].generation);
     match () {
@@ -179,10 +178,10 @@ fn usable(node: &Node) -> Result<(), String> {
 
 /// A network has no more subnets than this.
 const MOST_SUBNETS: usize = 16;
-/// Nobody changes a network more often; whoever counts on from less does not overflow.
+/// No network is changed more often; counting on from less can't overflow.
 const MOST_CHANGES: u64 = 1 << 40;
 
-/// Whether a network's record can be what one of ours wrote: it is turned into kernel objects here.
+/// Checks that a netd could have written this record of a network: kernel objects are made from it.
 pub fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
     let Some(options) = network.driver.overlay() else {
         return Err(format!("a {} network is nobody else's business", network.driver.name()));

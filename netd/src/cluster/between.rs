@@ -41,7 +41,7 @@ impl Own {
     }
 }
 
-/// What somebody waits for.
+/// A question to the store that somebody waits for.
 pub struct Ask {
     pub work: Work,
     /// Nobody waits any more after this.
@@ -86,7 +86,7 @@ impl Shared {
         *unpoisoned!(self.problem.write()) = problem;
     }
 
-    /// A new picture of the cluster.
+    /// Sets a new snapshot of the cluster.
     pub fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
         *unpoisoned!(self.snapshot.write()) = snapshot;
     }

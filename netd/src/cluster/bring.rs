@@ -14,8 +14,9 @@ use std::net::IpAddr;
 const BATCH: usize = 100;
 
 impl<C: Connect> Client<C> {
-    /// Brings the store to what this host has: everything below this node that differs. After all else comes the host's own record, so
-    /// that who sees it knows that everything was said, and at last, the first time, that it is there.
+    /// Brings the store to what this host has: everything below this node that differs. The host's own record comes
+    /// after all else: whoever sees it knows that everything is written. Last comes, the first time, that the host is
+    /// alive.
     pub(super) async fn bring(&mut self, store: &mut impl Store, own: &Own, first: bool) -> Result<(), SharedError> {
         for network in own.networks.values() {
             match self.snapshot.networks.get(&network.id) {
@@ -55,7 +56,7 @@ impl<C: Connect> Client<C> {
         Ok(())
     }
 
-    /// What was just written is known at once: the next comparison may come before the store tells of it.
+    /// Notes what was just written: the next comparison may come before the watch reports it.
     fn remember(&mut self, writes: &[Write]) {
         for write in writes {
             let (key, value) = match write {
@@ -80,7 +81,7 @@ impl<C: Connect> Client<C> {
         }
     }
 
-    /// This host's own record, with one more thing said.
+    /// This host's own record, with its counter raised by one.
     fn word(&mut self, own: &Own) -> Result<Write, SharedError> {
         self.said_up_to += 1;
         let since = self.snapshot.nodes.get(&self.own.node).filter(|_| self.lease.is_some()).map(|node| node.since);
@@ -138,7 +139,8 @@ impl<C: Connect> Client<C> {
         writes
     }
 
-    /// Addresses that containers here have and the store has forgotten. One that somebody else got meanwhile is told.
+    /// Writes addresses of containers here that the store has forgotten. An address that somebody else got meanwhile is
+    /// logged.
     async fn claim_again(&mut self, store: &mut impl Store, own: &Own) -> Result<(), SharedError> {
         let node = self.own.node.clone();
         for ((network, container), endpoint) in &own.endpoints {

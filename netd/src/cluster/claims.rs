@@ -1,6 +1,7 @@
-//! What is taken by compare-and-swap before the writer is asked: a network's name, VNI and subnets; a container's addresses.
+//! What is taken by compare-and-swap before the writer is asked: a network's name, VNI and subnets; a container's
+//! addresses.
 //!
-//! All of this blocks for the store's answer, and so is done by whoever asked netd, in the connection's own thread.
+//! All of this waits for the store's answer, so it runs in the thread of the connection that asks.
 
 use super::between::unpoisoned;
 use super::handle::Cluster;
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 
 /// How often another one is tried where somebody was faster.
 const TRIES: usize = 32;
-/// VNIs that are chosen by themselves: below are those that people choose.
+/// The VNIs that netd chooses from. Those below are left to people.
 const FIRST_VNI: u32 = 4097;
 
 /// A network of the cluster that has an address which this one would have, too.
@@ -37,7 +38,7 @@ pub struct Claimed {
 }
 
 impl Drop for Claimed {
-    /// By now the writer has published the container, or there is none: the client frees what is nobody's.
+    /// By now the writer has published the container, or there is none and the client frees the address.
     fn drop(&mut self) {
         let mut pending = unpoisoned!(self.cluster.shared.pending.lock());
         pending.retain(|one| !self.taken.contains(one));
@@ -90,8 +91,8 @@ impl Cluster {
         for _ in 0..TRIES {
             let snapshot = self.snapshot();
             let holder = |a: &IpAddr| snapshot.addresses.get(&(network.id.clone(), *a));
-            // One that this very container has, from a start that was cut off, is its own.
-            // What a restored store has forgotten is taken all the same.
+            // An address that this container has from an interrupted start is its own. An address that a restored store
+            // has forgotten is taken all the same.
             let taken = |a: &IpAddr| {
                 lost.contains(a)
                     || holder(a).is_some_and(|c| c.node != *node || c.container != *container)
@@ -121,7 +122,7 @@ impl Cluster {
         Err(ApiError::new(ErrorKind::Exhausted, what).caused_by("others were faster with every address that was tried"))
     }
 
-    /// Who has an address, as the store has it now: what the snapshot says may be about to be deleted.
+    /// The owner of an address according to the store: the snapshot may be a moment old.
     fn claimant(&self, network: &NetworkId, address: IpAddr, what: &str) -> Result<Option<Claim>, ApiError> {
         let at = key(format_args!("address/{network}/{address}"));
         let records = self.read(&at, what)?;
@@ -196,8 +197,8 @@ impl Cluster {
         refuse(ErrorKind::System, "other hosts made networks all the while".into(), "try again")
     }
 
-    /// Writes what a network is to be, if the store has it as that was made from, and no other network has a subnet that it would have.
-    /// Says whether it was so.
+    /// Writes a changed network if nobody else changed it meanwhile and no other network has one of its subnets.
+    /// Returns whether it was written.
     pub fn change_network(&self, next: &Network) -> Result<bool, ApiError> {
         let what = format!("cannot update network `{}`", next.name);
         let (snapshot, records) = self.fresh(&what)?;
@@ -222,7 +223,7 @@ impl Cluster {
         self.ask(when, then, &what)
     }
 
-    /// The cluster as the store has it now, not as it was told.
+    /// The cluster as the store has it now, not as the watch last told.
     fn fresh(&self, what: &str) -> Result<(Snapshot, Vec<Record>), ApiError> {
         let records = self.read(PREFIX, what)?;
         let mut snapshot = Snapshot::default();

@@ -1,4 +1,5 @@
-//! The task that keeps the connection to the store: it registers this host, watches, and answers. `bring` is the other half of it.
+//! The task that keeps the connection to the store: it registers this host, watches, and answers. `bring` is the other
+//! half of it.
 
 use super::between::{Ask, Identity, Own, Said, Shared, Work};
 use super::held::Held;
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 /// A host that says nothing for so long has no names any more.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// How long entries of a host are kept that a restored store has forgotten and that does not say them again.
+/// How long the entries of a host are kept that a restored store has forgotten and the host does not write again.
 pub const GRACE: Duration = Duration::from_secs(900);
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ const BEAT: Duration = Duration::from_secs(5);
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
 /// Changes that come within this time are shown as one.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// A picture of a large cluster takes time to make: of the time that there is, one part in so many goes into it.
+/// Making a snapshot of a large cluster takes time: at most one part in so many of all time goes into it.
 const SHARE: u32 = 10;
 /// But changes don't wait for longer than this.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -37,13 +38,13 @@ pub struct Client<C> {
     log: Log,
     /// What the store says.
     pub(super) snapshot: Snapshot,
-    /// What it has forgotten, and since when that is known.
+    /// What a restored store has forgotten, and when that was noticed.
     held: Held,
     held_since: Instant,
     /// See [`Node::said`].
     pub(super) said_up_to: u64,
     pub(super) lease: Option<i64>,
-    /// What was logged last: a store that is away for a day is one line.
+    /// The last line that was logged: a store that is away for a day is one line.
     said: Option<String>,
 }
 
@@ -68,7 +69,7 @@ impl<C: Connect> Client<C> {
             self.shared.set_problem(Some(why.clone()));
             self.say(format!("the cluster's store ({}): {why}", self.place.place()));
             pause = if since.elapsed() > PAUSES[1] { PAUSES[0] } else { (pause * 2).min(PAUSES[1]) };
-            // Meanwhile whoever asks hears at once.
+            // Meanwhile callers get an answer at once.
             let over = tokio::time::sleep(pause);
             tokio::pin!(over);
             loop {
@@ -125,7 +126,7 @@ impl<C: Connect> Client<C> {
                 () = tokio::time::sleep_until(due.into()), if news || ours => {
                     due = if news { self.show() } else { Instant::now() + TOGETHER };
                     if ours {
-                        // Somebody else changed it, or a claim came to nothing before it was seen.
+                        // Somebody else changed a record of ours, or a claim was given up before we saw it.
                         let own = wanted.borrow().clone();
                         self.bring(store, &own, false).await?;
                     }
@@ -148,14 +149,14 @@ impl<C: Connect> Client<C> {
         }
     }
 
-    /// Takes in a change of the store. Says whether it is one of what this host has written.
+    /// Takes in a change of the store. Returns whether it concerns a record of this host.
     fn hear(&mut self, event: &Event) -> bool {
         if let Err(why) = self.snapshot.take(&event.key, event.value.as_deref()) {
             self.say(why);
         }
         match parse_key(&event.key) {
             Ok(Key::Node(id)) => self.held.heard(&id, self.snapshot.nodes.get(&id)),
-            // Whoever took it away, we are there: the next sign of life says so anew.
+            // Whoever deleted it, we are alive: the next sign of life writes it again.
             Ok(Key::Alive(id)) if event.value.is_none() && id == self.own.node => self.lease = None,
             Ok(Key::Alive(id)) if event.value.is_none() => {
                 let last = since_epoch().saturating_sub(LEASE).as_secs() as i64;
@@ -166,8 +167,8 @@ impl<C: Connect> Client<C> {
         self.is_ours(&event.key)
     }
 
-    /// Reads everything. A store that went back in time (a restored backup) gets what we have once more, as from every other host;
-    /// until then nothing of them is taken down here.
+    /// Reads everything. A restored backup gets what we have once more, as from every other host; until the others have
+    /// written again nothing of theirs is taken down here.
     async fn look(&mut self, store: &mut impl Store) -> Result<i64, SharedError> {
         let (records, revision) = store.range(netd_core::schema::PREFIX).await?;
         let mut snapshot = Snapshot { seen: std::mem::take(&mut self.snapshot.seen), ..Snapshot::default() };
@@ -204,7 +205,7 @@ impl<C: Connect> Client<C> {
         self.show();
     }
 
-    /// Shows the cluster as it is now. Says when it may be shown next.
+    /// Publishes a snapshot of the cluster. Returns when the next one may come.
     fn show(&self) -> Instant {
         let begin = Instant::now();
         let snapshot =
@@ -284,7 +285,7 @@ impl<C: Connect> Client<C> {
     }
 }
 
-/// Does what somebody waits for. A failure is told, and ends the connection.
+/// Does what a caller waits for. A failure goes to the caller, and ends the connection.
 async fn answer(store: &mut impl Store, ask: Ask) -> Result<(), SharedError> {
     let said = match ask.work {
         Work::Txn(when, then) => store.txn(when, then).await.map(Said::Done),

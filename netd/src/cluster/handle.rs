@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
-/// How long whoever needs the store waits for it.
+/// How long callers wait for the store.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The writer's and the connections' way to the client.
@@ -24,7 +24,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the client in the runtime. `known`: the networks that were known before, and what this host has. `tell` gets every new picture of the cluster; `log` gets lines.
+    /// Starts the client in the runtime. `known`: the networks that were known before, and what this host has. `tell`
+    /// gets every new picture of the cluster; `log` gets lines.
     pub fn start(
         runtime: &tokio::runtime::Runtime,
         place: impl Connect,
@@ -64,7 +65,7 @@ impl Cluster {
         });
     }
 
-    /// Looks at what this host has once more, where a claim came to nothing.
+    /// Makes the client compare once more, after a claim was given up.
     pub(super) fn look_again(&self) {
         self.publish.send_modify(|_| {});
     }

@@ -1,11 +1,11 @@
-//! What a store has forgotten that went back in time (a restored backup), until the hosts have said it again. Pure.
+//! What a restored backup has forgotten, until the hosts write it again. Pure.
 
 use super::snapshot::Snapshot;
 use netd_api::{ContainerId, NetworkId, NodeId};
 use netd_core::schema::{Endpoint, Node};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Hosts that have said more than the store knows, with what they had.
+/// Hosts that had written more than the store knows, with what they had.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Held(BTreeMap<NodeId, Kept>);
 
@@ -24,8 +24,9 @@ impl Kept {
 }
 
 impl Held {
-    /// `before`: what was known; `now`: what the store says. A host's own word is needed for what it has no more. Where only its
-    /// lease has ended it may have lost the store as this host did, and comes back as this one does: it keeps its names for a while.
+    /// `before`: what was known; `now`: what the store says. Only a host itself can say that it no longer has
+    /// something. If just its lease has ended, it may have lost the store as this host did: it keeps its names for a
+    /// while.
     pub fn new(before: &Snapshot, now: &Snapshot, own: &NodeId) -> Self {
         let said = |id: &NodeId| now.nodes.get(id).map_or(0, |node| node.said);
         let others = before.nodes.iter().filter(|(id, _)| *id != own);
@@ -48,14 +49,14 @@ impl Held {
         self.0.is_empty()
     }
 
-    /// A host has spoken, or was removed: what the store says of it is true again.
+    /// A host has written again, or was removed: what the store says of it is true.
     pub fn heard(&mut self, id: &NodeId, node: Option<&Node>) {
         if node.is_none_or(|node| self.0.get(id).is_some_and(|kept| kept.node.said <= node.said)) {
             self.0.remove(id);
         }
     }
 
-    /// Nobody has heard of them for as long as a lease lasts: no names any more.
+    /// They were silent for as long as a lease lasts: their names go.
     pub fn fall_silent(&mut self) {
         self.0.values_mut().for_each(|kept| kept.alive = false);
     }

@@ -10,9 +10,10 @@
 //! | `writes` | PURE: what is written for addresses and networks, and under which conditions |
 //! | [`claims`] | what is taken by compare-and-swap before the writer is asked: names, VNIs, subnets, addresses |
 //!
-//! What others have comes in as a [`Snapshot`]; what this host has goes out as an [`Own`], whole, and the client brings the store to
-//! it: after an outage, a lost lease, a restored backup or a restart there is nothing else to do. Only addresses, names and
-//! numbers that two could want are claimed one by one, by who waits for them, never by the writer.
+//! What others have comes in as a [`Snapshot`]; what this host has goes out as an [`Own`], whole, and the client brings
+//! the store to it: after an outage, a lost lease, a restored backup or a restart there is nothing else to do. Only
+//! addresses, names and numbers that two hosts could want are claimed one by one, by the connection that needs them,
+//! never by the writer.
 
 mod between;
 mod bring;

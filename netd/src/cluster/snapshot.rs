@@ -1,4 +1,4 @@
-//! What the cluster looks like, as far as this host was told: a fold over records and deletions. Pure.
+//! What this host knows of the cluster: a fold over records and deletions. Pure.
 
 use netd_api::{ContainerId, KeyInfo, NetworkId, NodeId, NodeInfo, NodeState};
 use netd_core::drivers::wireguard;
@@ -8,8 +8,8 @@ use rpds::RedBlackTreeMapSync as SharedMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// Who is there, what networks there are, who is on them. A copy is made for every batch of changes: the two maps that can be large share what
-/// did not change.
+/// Who is there, what networks there are, who is on them. A copy is made for every batch of changes: the two maps that
+/// can be large share what did not change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
     pub schema: Option<u32>,
@@ -26,7 +26,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes a change in. What is not understood changes nothing and is told.
+    /// Takes in a change. A record that is not understood changes nothing and is an error.
     pub fn take(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), String> {
         let unclear = |why: String| format!("record `{key}` of the cluster's store is not understood: {why}");
         match value {
@@ -40,7 +40,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// A key is one host's: who has it sends from its address.
+    /// A key belongs to one host: whoever has it may send from the host's address.
     fn belongs(&self, fact: &Fact) -> Result<(), String> {
         let Fact::Node(id, node) = fact else { return Ok(()) };
         let address = |key: &KeyInfo| wireguard::inner(&key.public);
@@ -101,7 +101,8 @@ impl Snapshot {
         Peers { vteps: vteps.collect(), remotes: remotes.collect() }
     }
 
-    /// The other hosts that have keys: also those that have no encrypted network yet, so that they are known when they come.
+    /// The other hosts that have keys: also those that have no encrypted network yet, so that they are known when they
+    /// come.
     pub fn keyed(&self, own: &NodeId, silent: &BTreeSet<NodeId>) -> BTreeMap<NodeId, wireguard::Peer> {
         let others = self.nodes.iter().filter(|(id, node)| *id != own && !silent.contains(id) && !node.keys.is_empty());
         let peer = |node: &Node| {
@@ -111,12 +112,13 @@ impl Snapshot {
         others.map(|(id, node)| (id.clone(), peer(node))).collect()
     }
 
-    /// Hosts that have not taken the newest of this host's keys over, by name. `silent`: hosts that have not talked for so long that they are not waited for.
+    /// Hosts that have not taken the newest of this host's keys over, by name. `silent`: hosts that have not talked for
+    /// so long that they are not waited for.
     pub fn behind(&self, own: &NodeId, silent: &BTreeSet<NodeId>) -> Vec<String> {
         let newest = self.nodes.get(own).filter(|node| node.keys.len() > 1).and_then(|node| node.keys.last());
         let Some(newest) = newest else { return Vec::new() };
         let encrypted = |id: &NetworkId| self.networks.get(id).is_some_and(Network::encrypted);
-        // Who has no such network sends nothing by any key.
+        // A host without an encrypted network sends nothing by any key.
         let sends = |node: &NodeId| self.at.iter().any(|(id, at)| at == node && encrypted(id));
         let behind = |peer: &wireguard::Peer| peer.knows.unwrap_or(0) < newest.generation;
         let nodes = self.keyed(own, silent).into_iter().filter(|(id, peer)| behind(peer) && sends(id));
@@ -167,8 +169,8 @@ impl Snapshot {
     }
 }
 
-/// An address of a subnet that nobody has: one that the container had before, if it is free, else the first free one behind a place
-/// chosen by chance, so that hosts that choose at once choose differently.
+/// An address of a subnet that nobody has: one that the container had before, if it is free, else the first free one
+/// behind a place chosen by chance, so that hosts that choose at once choose differently.
 pub fn choose(
     subnet: &netd_core::model::Subnet,
     taken: impl Fn(&IpAddr) -> bool,

@@ -55,7 +55,7 @@ impl Daemon {
         let mut attached = Vec::new();
         for attachment in &record.attachments {
             let key = journal_key(&record.id, &attachment.network);
-            // Without a journal it was undone: netd ended before it wrote the sandbox without it.
+            // No journal: it was undone, and netd ended before it could write that into the sandbox's record.
             let Some(journal) = key.strip_prefix("journal/").and_then(|key| journals.get(key)).cloned() else {
                 self.host.networks.free_addresses(attachment);
                 continue;
@@ -214,7 +214,7 @@ impl Host {
         }
     }
 
-    /// What encrypted networks need comes back where it is lacking; what a crash on the way down has left goes.
+    /// Restores what encrypted networks need, or removes what a crash on the way down has left.
     fn settle_tunnels(&mut self) -> Result<(), KernelError> {
         if self.networks.values().any(|n| n.journal.is_some() && n.network.shared) {
             return self.restore_wireguard();
@@ -223,7 +223,8 @@ impl Host {
         Ok(())
     }
 
-    /// Networks that an older netd set up lack the elements that close them: the table is about to be written with these.
+    /// Adds the elements that close internal networks where an older netd did not make them. The table is written with
+    /// them next.
     fn close_internal_networks(&mut self) {
         for state in self.networks.values_mut().filter(|state| state.network.internal) {
             let links = state.network.interface.iter().chain(state.network.shim.as_ref().map(|shim| &shim.name));

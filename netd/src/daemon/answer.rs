@@ -1,4 +1,4 @@
-//! Listings on their way out.
+//! Listings, as netd's socket gives them.
 
 use super::failures::no_sandbox;
 use super::host::Host;

@@ -1,7 +1,7 @@
 //! One netd per network namespace: two would take each other's links for leftovers and remove them.
 //!
-//! The claim is a socket with an abstract name, which belongs to a network namespace and goes with its process (unix(7)).
-//! Anybody may bind such a name: only a claim of root's, from our own pid namespace, counts.
+//! The claim is a socket with an abstract name, which belongs to a network namespace and goes with its process
+//! (unix(7)). Anybody may bind such a name: only a claim of root's, from our own pid namespace, counts.
 
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
@@ -13,7 +13,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 const NAME: &[u8] = b"rcr/netd";
-/// How long a netd that was just killed may take to let go.
+/// How long a killed netd may take to release its claim.
 const TRIES: usize = 80;
 const BETWEEN_TRIES: Duration = Duration::from_millis(25);
 

@@ -1,5 +1,5 @@
-//! The cluster as the writer sees it: networks that come and go, other hosts' containers as kernel entries and names, and what this
-//! host has, published whole after every change.
+//! The cluster as the writer sees it: networks that come and go, other hosts' containers as kernel entries and names,
+//! and what this host has, published whole after every change.
 
 use super::host::Host;
 use super::parts::{GUARD, peers_key};
@@ -143,7 +143,8 @@ impl Daemon {
         }
     }
 
-    /// A network that the store has no more. Where containers are on it, the store gets it back (see `cluster::client`).
+    /// A network that the store has no more. Where containers are on it, the store gets it back (see
+    /// `cluster::client`).
     fn lose_network(&mut self, id: &NetworkId) {
         if self.sandboxes.on(id).next().is_some() {
             return;
@@ -239,7 +240,8 @@ impl Host {
         }
     }
 
-    /// What a network of the cluster needs before its first frame: a firewall that knows the hosts, and WireGuard, if it is encrypted.
+    /// What a network of the cluster needs before its first frame: a firewall that knows the hosts, and WireGuard, if
+    /// it is encrypted.
     pub(super) fn open_tunnels(&mut self, network: &Network, what: &str) -> Result<(), ApiError> {
         if network.encrypted() {
             self.encryption.ready(&mut self.ledger, self.config.cluster.wireguard_port())?;

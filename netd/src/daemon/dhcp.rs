@@ -1,5 +1,6 @@
-//! Addresses from the LAN's own DHCP server (`--ipam-driver dhcp`): a first plan makes the link, the server gives an address, a second
-//! plan uses it. Leases are kept by threads of their own, resumed after a restart, and given back at the end.
+//! Addresses from the LAN's own DHCP server (`--ipam-driver dhcp`): a first plan makes the link, the server gives an
+//! address, a second plan uses it. Leases are kept by threads of their own, resumed after a restart, and given back at
+//! the end.
 
 use super::failures::{Unattached, kernel_failed, no_sandbox};
 use super::host::Host;
@@ -24,7 +25,8 @@ const NO_SERVER: &str = "is there one on the parent's LAN? `tcpdump -i PARENT po
     `--ipam-driver dhcp` needs none";
 
 impl Daemon {
-    /// The wait for an address is over. If there is none, a new container is released, and a running one is disconnected again.
+    /// The wait for an address is over. If there is none, a new container is released, and a running one is
+    /// disconnected again.
     pub(super) fn settle_lease(&mut self, settled: WaitOver) -> Result<Reply, ApiError> {
         let WaitOver { id, network, fresh, lease } = settled;
         let Some(sandbox) = self.sandboxes.get_mut(&id) else {

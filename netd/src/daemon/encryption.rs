@@ -1,9 +1,11 @@
-//! What encrypted networks need of the host: its WireGuard keys, links and peers, while it has such a network; and how a new key takes over.
+//! What encrypted networks need of the host: its WireGuard keys, links and peers, while it has such a network; and how
+//! a new key takes over.
 //!
-//! A key's life: it is written down, it is published as soon as the cluster has encrypted networks, and gets a link with all peers with the first
-//! one here; a new one gets its link first. Another host that sees it adds it as a peer, sends to
-//! it, and says so; whoever has said so is sent to by it. When all have, the old key goes with its link. Each step is brought
-//! about from what is written down and what the others say, so that a netd that was killed goes on where it was.
+//! A key's life: it is written down, it is published as soon as the cluster has encrypted networks, and gets a link
+//! with all peers with the first one here; a new one gets its link first. Another host that sees it adds it as a peer,
+//! sends to it, and says so; whoever has said so is sent to by it. When all have, the old key goes with its link. Each
+//! step is brought about from what is written down and what the others say, so that a netd that was killed goes on
+//! where it was.
 
 use super::failures::{kernel_failed, no_cluster, store_failed};
 use super::host::Host;
@@ -23,7 +25,8 @@ use std::time::{Duration, Instant};
 
 /// Where the keys are kept.
 const KEYS: &str = "keys";
-/// How long an old key's link stays after the last host has said that it sends to the new one: for frames that are on their way.
+/// How long an old key's link stays after the last host has said that it sends to the new one: for frames that are on
+/// their way.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
 
 /// A private key. Without good random bytes there is none.

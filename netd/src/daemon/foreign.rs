@@ -1,4 +1,4 @@
-//! Firewalls of others that cut networks of ours off: found whenever somebody could want to know.
+//! Other programs' firewalls that block our networks. They are looked for whenever the answer may interest the user.
 
 use super::host::Host;
 use netd_api::Obstacle;
@@ -6,7 +6,8 @@ use netd_core::firewall::foreign::{self, Probe};
 use netd_core::model::Network;
 
 impl Host {
-    /// The chains of others that stop packets of these networks. What can't be read is no obstacle: it is only told about.
+    /// The chains of others that stop packets of these networks. A chain that can't be read is logged, and is no
+    /// obstacle.
     pub(super) fn obstacles_of(&mut self, which: impl Fn(&Network) -> bool) -> Vec<Obstacle> {
         let all = self.networks.values().map(|state| &state.network);
         let networks: Vec<&Network> = all.filter(|n| n.filtered() && !n.internal && which(n)).collect();

@@ -1,4 +1,5 @@
-//! This host, as the writer has it, without the sandboxes: so that a sandbox can be worked on where it is, with everything at hand.
+//! The writer's state without the sandboxes: a method of [`Host`] can change a sandbox in place and use everything
+//! else.
 
 use super::input::Input;
 use super::names::Names;
@@ -14,13 +15,13 @@ use rcr_base::Config;
 use std::sync::mpsc::Sender;
 use tokio::runtime::Runtime;
 
-/// Networks, and what they are made and told with.
+/// The networks of this host, and what is needed to change and serve them.
 pub struct Host {
     pub config: Config,
     pub ledger: Ledger,
     pub names: Names,
     pub runtime: Runtime,
-    /// The writer's own inbox: what takes time elsewhere comes back by it.
+    /// The writer's own inbox, for threads and tasks that report back.
     pub sender: Sender<Input>,
     pub log: Log,
     pub networks: Networks,

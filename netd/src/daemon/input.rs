@@ -37,7 +37,8 @@ pub enum Input {
     Cluster(std::sync::Arc<crate::cluster::Snapshot>),
     /// Checks a network of the cluster and fills in what the user left open, before it is claimed.
     Design(Box<NetworkCreate>, SyncSender<Result<Box<Network>, ApiError>>),
-    /// What a change would make of a network of the cluster, and what it would do here, before it is written into the store.
+    /// What a change would make of a network of the cluster, and what it would do here, before it is written into the
+    /// store.
     DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),
     /// A LAN's DHCP server gave a running container another address.
     Leased(ContainerId, NetworkId, LanLease),

@@ -1,4 +1,5 @@
-//! The single writer: requests, kernel events, the ends of shims and the clock meet in one queue, one thread works it off.
+//! The single writer: requests, kernel events, the ends of shims and the clock meet in one queue, one thread works it
+//! off.
 //!
 //! Connections have a thread each, which only frames and waits; names and relays live in a small async runtime; neither
 //! touches state. So there is no lock on anything that matters.

@@ -1,4 +1,5 @@
-//! The MTU of the cluster's networks: what the routes to the other hosts take, less what the tunnel adds. It is followed while containers run.
+//! The MTU of the cluster's networks: what the routes to the other hosts take, less what the tunnel adds. It is
+//! followed while containers run.
 
 use super::records::NetworkState;
 use super::state::Daemon;
@@ -6,7 +7,8 @@ use netd_api::{ApiError, NetworkId};
 use netd_core::drivers::overlay;
 
 impl Daemon {
-    /// Routes, links or hosts have changed: the cluster's networks get the MTU that the ways to the other hosts take now.
+    /// Routes, links or hosts have changed: the cluster's networks get the MTU that the ways to the other hosts take
+    /// now.
     pub(super) fn follow_mtu(&mut self) {
         let up = self.host.networks.iter().filter(|(_, n)| n.network.shared && n.journal.is_some());
         let up: Vec<NetworkId> = up.map(|(id, _)| id.clone()).collect();

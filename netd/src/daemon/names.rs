@@ -1,7 +1,8 @@
-//! Names of containers, as this host's containers get them told.
+//! Names of containers, as this host's containers see them.
 //!
-//! Containers on the host's network have names, too: on every other network they stand for the host, as it is reached from there. A name
-//! opens nothing: whether the host answers is the network's `host_access`, or the container's `host-gateway`.
+//! Containers on the host's network have names, too: on every other network they stand for the host, as it is reached
+//! from there. A name opens nothing: whether the host answers is the network's `host_access`, or the container's
+//! `host-gateway`.
 
 use super::records::{Attached, Networks, Record, Sandbox};
 use crate::dns::{Dns, Endpoint, View};
@@ -31,7 +32,7 @@ impl Names {
         self.dns.set_endpoint(&network.id, network.name.as_str(), endpoint);
     }
 
-    /// A container is on a network no more.
+    /// Forgets a container on a network.
     pub fn forget(&self, network: &NetworkId, container: &ContainerId) {
         self.dns.remove_endpoint(network, container);
     }

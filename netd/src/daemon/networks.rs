@@ -202,7 +202,7 @@ impl Host {
         })
     }
 
-    /// Networks that the host's routes lead to, and which those are. `lan`: a link whose routes don't count.
+    /// The networks that the host's routes lead to, and the words for each. `lan`: a link whose routes don't count.
     fn routed_networks(&mut self, lan: Option<&IfName>, what: &str) -> Result<Vec<(IpNet, String)>, ApiError> {
         let mut routes = self.ledger.host_networks().map_err(|error| kernel_failed(what, &error))?;
         routes.retain(|(_, link)| lan.is_none_or(|lan| lan.as_str() != link));
@@ -362,7 +362,7 @@ impl Host {
         self.base_down()
     }
 
-    /// Takes down what all networks share. What the firewall knows of the cluster lies in its table and goes before it.
+    /// Takes down what all networks share. The cluster's elements lie in its table, so they go first.
     pub(super) fn base_down(&mut self) -> Vec<String> {
         let Some(journal) = self.base.take() else { return Vec::new() };
         if let Err(why) = self.settle_guard(None) {
@@ -391,7 +391,7 @@ impl Host {
     }
 }
 
-/// Refuses a subnet that overlaps one that is taken. `taken`: each with whose it is.
+/// Refuses a subnet that overlaps a taken one. `taken`: each with the words for its owner.
 fn free_of(taken: &[(IpNet, String)], subnet: &IpNet, what: &str) -> Result<(), ApiError> {
     match taken.iter().find(|(net, _)| ipam::overlap(net, subnet)) {
         None => Ok(()),
@@ -402,7 +402,8 @@ fn free_of(taken: &[(IpNet, String)], subnet: &IpNet, what: &str) -> Result<(), 
 }
 
 fn complete(asked: &SubnetRequest) -> Result<Subnet, ipam::IpamError> {
-    // A router of the LAN may lie elsewhere; a bridge carries its gateway and is refused one outside before.
+    // A router of the LAN may lie outside the subnet. For a bridge, which carries its gateway, the driver has refused
+    // that.
     let outside = asked.gateway.filter(|gateway| !asked.subnet.contains(gateway));
     let mut subnet = ipam::complete_subnet(Subnet {
         subnet: asked.subnet,

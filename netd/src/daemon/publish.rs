@@ -11,9 +11,10 @@ use netd_core::ports::{Busy, PortError, any_address};
 use nix::errno::Errno;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Ports of one container that are held by sockets; of more, sock_diag alone keeps the order. 2,000 binds would take 23 ms.
+/// How many ports of one container are held by sockets. For the rest the look at sock_diag has to do: 2,000 binds would
+/// take 23 ms.
 const HELD: usize = 64;
-/// Ephemeral ports that are tried when another program is faster.
+/// How many ephemeral ports are tried when other programs are faster.
 const TRIES: usize = 8;
 
 /// Who brings a port's packets to the container.
@@ -56,7 +57,7 @@ impl Host {
         Err(port_failed(what, &error))
     }
 
-    /// Holds and relays ports, as many as are held at all.
+    /// Holds and relays ports, up to the limit.
     pub(super) fn keep(&self, ports: &[PublishedPort], carrier: &Attachment) -> Result<Kept, PortError> {
         let mut kept = Kept::default();
         let mut left = HELD;

@@ -32,7 +32,7 @@ pub struct NetworkState {
     pub journal: Option<Journal>,
     /// Entries for other hosts' containers, while there are any.
     pub peers: Option<Journal>,
-    /// Since when nothing is attached, for networks that don't keep their kernel objects.
+    /// When the last container left, for networks that don't keep their kernel objects.
     pub idle: Option<Instant>,
 }
 
@@ -100,7 +100,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// One of which nothing is done yet.
+    /// An attachment of which nothing is done yet.
     pub fn planned(attachment: Attachment) -> Self {
         Self { attachment, journal: Journal::intend(Plan::default()), client: None }
     }
@@ -159,7 +159,7 @@ impl Sandboxes {
         self.all.values().filter(move |s| s.attached.iter().any(|a| a.attachment.network == *network))
     }
 
-    /// For the container's next start, however it ended. With very many that never come back, some are forgotten.
+    /// Remembers addresses for the container's next start. If very many never come back, some are forgotten.
     pub fn remember_addresses(&mut self, record: &Record) {
         const MOST: usize = 8192;
         let had = record.attachments.iter().flat_map(|a| a.addresses.iter().map(|net| (a.network.clone(), net.addr())));

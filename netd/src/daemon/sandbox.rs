@@ -241,7 +241,8 @@ impl Daemon {
         Err(failed)
     }
 
-    /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting them.
+    /// Undoes a sandbox. The namespace takes the links along when its last holder ends, which is faster than deleting
+    /// them.
     pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
         let record = sandbox.record();
         self.sandboxes.remember_addresses(&record);

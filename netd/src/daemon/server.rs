@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// Whether a netd answers below `run`. A connection alone says nothing: the socket of one that is dying still takes some.
+/// Whether a netd answers below `run`. A connection alone proves nothing: the socket of a dying netd still accepts
+/// some.
 pub fn answers(run: &Path) -> bool {
     let socket = run.join(netd_api::SOCKET_NAME);
     let ask = || -> Result<Reply, FrameError> {
@@ -30,7 +31,7 @@ pub fn answers(run: &Path) -> bool {
     matches!(ask(), Ok(Reply::Version(_)))
 }
 
-/// Binds the socket. Whoever holds the pid file's lock may replace a socket that was left.
+/// Binds the socket. The holder of the pid file's lock may replace a socket that was left behind.
 pub fn bind(run: &Path) -> Result<UnixListener, String> {
     let path = run.join(netd_api::SOCKET_NAME);
     let _ = std::fs::remove_file(&path);
@@ -58,7 +59,7 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Opt
         let guests = Arc::new(Guests::default());
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
-                // Out of descriptors: what is open may close.
+                // Out of descriptors: some may be closed soon.
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
             };
@@ -83,7 +84,7 @@ struct Connection {
 impl Connection {
     fn serve(self) {
         let (root, stream) = (self.guest.root(), self.guest.stream());
-        // Whether something goes with this connection that no shim holds yet.
+        // Whether this connection has made a sandbox that no shim holds yet.
         let mut keeps = false;
         loop {
             let received = recv_frame::<Request>(stream);
@@ -113,7 +114,7 @@ impl Connection {
         let _ = self.calls.writer.inbox.send(Input::ConnectionClosed(self.guest.number()));
     }
 
-    /// What the cluster has a say in is settled with it first; the rest, and everything without one, is the writer's.
+    /// Settles the cluster's part of a call first, where there is a cluster; the writer does the rest.
     fn ask(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
         match self.calls.settle(&mut call) {
             Ok(Verdict::Answer(reply)) => (reply, Vec::new()),

@@ -1,4 +1,5 @@
-//! Calls that the cluster has a say in: settled by the connection's own thread, which may wait for the store, before the writer is asked.
+//! Calls that concern the cluster. The connection's own thread, which may wait for the store, settles that part before
+//! it asks the writer.
 
 use super::input::{Designed, Input};
 use super::writer::Writer;
@@ -15,11 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What came of it.
 pub enum Verdict {
     Answer(Reply),
-    /// The writer goes on; the claims are held until it has.
+    /// Ask the writer; hold the claims until it has answered.
     GoOn(Option<Claimed>),
 }
 
-/// Calls of one connection, as its host is in a cluster or is not.
+/// The calls of one connection.
 pub struct SharedCalls {
     pub writer: Writer,
     pub cluster: Option<Cluster>,
@@ -83,7 +84,8 @@ impl SharedCalls {
         designed.recv().map_err(|_| ending())?.map(|one| *one)
     }
 
-    /// The writer says what the network would be, the store takes it if nobody else changed it meanwhile, and every host does what it has to.
+    /// The writer designs the changed network, the store takes it if nobody else changed it meanwhile, and every host
+    /// carries it out.
     fn update_network(
         &self,
         cluster: &Cluster,

@@ -1,5 +1,6 @@
-//! Hosts that say nothing in the store any more: as long as they answer on the data path, or have been silent there for a short time only, their
-//! entries stay. A host that has lost just the store goes on talking; one that is switched off does not fill the kernel for ever.
+//! Hosts that have gone silent in the store. Their forwarding entries stay while they answer on the data path, and for
+//! a grace time after that. So a host that lost only the store keeps talking, and one that is switched off does not
+//! fill the kernel for ever.
 
 use netd_api::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,7 @@ impl Silence {
         self.0.iter().filter(|(_, down)| down.gone).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Takes in which hosts are down. Says whether entries come back.
+    /// Learns which hosts are down. Returns whether entries have to come back.
     pub fn know(&mut self, down: &BTreeSet<NodeId>, now: Instant) -> bool {
         let back = self.0.iter().any(|(id, host)| host.gone && !down.contains(id));
         self.0.retain(|id, _| down.contains(id));
@@ -38,7 +39,7 @@ impl Silence {
         back
     }
 
-    /// Who is to be asked now. Says, too, whether somebody's time is over.
+    /// Returns the hosts to ask now, and whether the grace time of one has ended.
     pub fn due(&mut self, grace: Duration, now: Instant) -> (Vec<NodeId>, bool) {
         let pause = (grace / TIMES).max(SHORTEST);
         let (mut ask, mut over) = (Vec::new(), false);
@@ -61,7 +62,7 @@ impl Silence {
         std::mem::take(&mut host.gone)
     }
 
-    /// While this host itself hears nothing of the store, nobody's time runs.
+    /// While this host itself is cut off from the store, no grace time runs.
     pub fn pause(&mut self, now: Instant) {
         self.0.values_mut().filter(|host| !host.gone).for_each(|host| host.since = now);
     }

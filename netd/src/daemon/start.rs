@@ -1,4 +1,4 @@
-//! The way from a process to a daemon that serves.
+//! From a process to a daemon that serves.
 
 use super::host::Host;
 use super::input::Input;
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// Between two looks at what is due.
+/// How often the writer looks for what is due.
 const TICK: Duration = Duration::from_millis(500);
 /// How long another netd may take to answer, or to end.
 const TRIES: usize = 200;
@@ -48,7 +48,8 @@ fn cannot_start(why: &str) -> ApiError {
     ApiError { hint, ..ApiError::new(ErrorKind::System, "cannot start netd").caused_by(why) }
 }
 
-/// Serves until it is told to end. `told`: an error for whoever waits, in words; it comes back where nobody does.
+/// Serves until it is told to end. `told` puts an error into words for the process that waits for the start; if none
+/// waits, the words are returned.
 pub fn serve(options: &Options, ready: Ready, told: impl Fn(&ApiError) -> String) -> Result<(), Option<String>> {
     let (ready, error) = match open_folders(options) {
         Err(error) => (Some(ready), error),
@@ -94,7 +95,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     let lock = match lock_or_find(options) {
         Ok(Some(lock)) => lock,
         Ok(None) => {
-            // Somebody else was faster; what was wanted is there.
+            // Another netd was faster, and serves.
             ready.say();
             return Ok(());
         }
@@ -129,7 +130,8 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Locks the pid file; nothing, if another netd has it and answers. One that is just ending, or just starting, gets time.
+/// Locks the pid file; returns nothing if another netd has it and answers. One that is just starting or ending gets
+/// some time.
 fn lock_or_find(options: &Options) -> Result<Option<Flock<File>>, String> {
     let path = options.run.join(netd_api::PID_NAME);
     for _ in 0..TRIES {
@@ -184,7 +186,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
     Ok(daemon)
 }
 
-/// SIGTERM and SIGINT end netd between two of its undertakings; a second one ends it at once.
+/// SIGTERM and SIGINT end netd after the input that it works on; a second signal ends it at once.
 fn end_on_signals(runtime: &tokio::runtime::Runtime, sender: std::sync::mpsc::Sender<Input>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let _inside = runtime.enter();
@@ -193,7 +195,7 @@ fn end_on_signals(runtime: &tokio::runtime::Runtime, sender: std::sync::mpsc::Se
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         // The writer may have ended by itself.
         let _ = sender.send(Input::End);
-        // Whoever asks again does not want to wait for the kernel; the journals hold what is under way.
+        // A second signal means now. The journals hold what is under way.
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         std::process::exit(128 + nix::sys::signal::Signal::SIGTERM as i32);
     });

@@ -1,4 +1,5 @@
-//! Changes of networks in use: planned as the difference of two plans, journalled as one undertaking, undone when a part fails.
+//! Changes of networks in use: planned as the difference of two plans, journalled as one undertaking, undone when a
+//! part fails.
 //!
 //! The record `update/<id>` exists only while the change is under way: a netd that finds it after a crash undoes the
 //! change. Networks and journals are rewritten when all of it is done, in the transaction that deletes it.
@@ -112,8 +113,8 @@ impl Daemon {
         self.carry_out(&id, &parts, what).and_then(|outcomes| self.settle(next, parts, outcomes, what))
     }
 
-    /// What is to be done: for the network while it is up, and for each container on it. `mtu`: what the way of its packets takes now, in bytes;
-    /// absent where that has not changed.
+    /// What is to be done: for the network while it is up, and for each container on it. `mtu`: what the way of its
+    /// packets takes now, in bytes; absent where that has not changed.
     fn plan_update(
         &self,
         mut next: NetworkState,

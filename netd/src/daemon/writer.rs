@@ -1,4 +1,4 @@
-//! A connection's way to the writer: what is asked, and what has to be waited for before the answer holds.
+//! A connection's way to the writer: it asks, and waits where an answer is true only later.
 
 use super::input::{Answer, Input};
 use super::shim_link::reach_shim;
@@ -32,7 +32,7 @@ impl Writer {
             return gone();
         };
         for wait in waits {
-            // Here, so that the writer goes on with everybody else's.
+            // Wait here, so that the writer can serve everybody else.
             let (sender, settled) = sync_channel(1);
             if self.inbox.send(Input::WaitOver(Box::new(wait.settle()), sender)).is_err() {
                 return gone();

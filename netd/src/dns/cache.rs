@@ -1,4 +1,4 @@
-//! What was asked outside, for as long as it may be kept. Pure but for the clock that is handed in.
+//! Answers from outside, for as long as they may be kept. Pure: the time is an argument.
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
@@ -13,7 +13,7 @@ const MAX_ENTRIES: usize = 4096;
 const MAX_TTL: Duration = Duration::from_secs(300);
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(30);
 
-/// Who was asked for what: containers with resolvers of their own must not see each other's answers.
+/// Which servers were asked for what. Containers with resolvers of their own must not see each other's answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     pub name: String,

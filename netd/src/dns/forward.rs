@@ -12,17 +12,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-/// All attempts together; the first two servers get their share of it.
+/// The limit for all attempts together; each of the first two servers gets a share.
 const OVERALL: Duration = Duration::from_millis(4_800);
 const PER_SERVER: Duration = Duration::from_millis(1_600);
 
 /// As resolv.conf(5): more are ignored.
 const MAX_SERVERS: usize = 3;
-/// As glibc before 2.26; more cost who mistypes a name seconds.
+/// As glibc before 2.26. With more, a mistyped name costs seconds.
 const MAX_DOMAINS: usize = 6;
 const PORT: u16 = 53;
 
-/// Where names outside are asked for.
+/// Where to ask for names outside.
 #[derive(Debug, Clone, Default)]
 pub struct DnsConfig {
     /// Servers of the configuration file; empty: those of `resolv_conf`.
@@ -47,7 +47,7 @@ struct Host {
     search: Vec<String>,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug, PartialEq)]
 pub enum Found {
     /// A search domain has it, under its whole name.
@@ -62,7 +62,7 @@ pub enum Found {
 pub struct NoAnswer;
 
 impl Forwarder {
-    /// Asks whom the configuration names, or else the host's resolvers.
+    /// A forwarder to the configured servers, or else to the host's resolvers.
     pub fn new(config: DnsConfig) -> Self {
         Self { config, cache: Mutex::default(), host: Mutex::default() }
     }
@@ -88,8 +88,9 @@ impl Forwarder {
         Ok(message)
     }
 
-    /// A single label, where a resolver would look for it: in the search domains (`own`, or else the host's), and bare where the container
-    /// was given servers of its own, which may know it. The host's are not told which names are asked for in here.
+    /// A single label, where a resolver would look for it: in the search domains (`own`, or else the host's), and bare
+    /// where the container was given servers of its own, which may know it. The host's are not told which names are
+    /// asked for in here.
     pub async fn search(&self, request: &Message, own: &[String], servers: &[IpAddr]) -> Result<Found, NoAnswer> {
         let query = request.queries.first().ok_or(NoAnswer)?;
         let (mut empty, mut failed) = (None, false);
@@ -184,7 +185,7 @@ fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
     addresses.map(|address| SocketAddr::new(address, PORT)).collect()
 }
 
-/// One after the other: a server that fails, refuses or stays silent is followed by the next.
+/// Asks one server after the other: the next one is asked if one fails, refuses or stays silent.
 async fn ask_all(query: &Query, bits: Bits, servers: &[SocketAddr]) -> Result<Message, NoAnswer> {
     let mut last = Err(NoAnswer);
     for server in servers {
@@ -254,7 +255,7 @@ async fn ask_by_tcp(query: &Query, bits: Bits, server: SocketAddr) -> std::io::R
     let mut buffer = vec![0u8; len.into()];
     stream.read_exact(&mut buffer).await?;
     let message = Message::from_vec(&buffer).map_err(std::io::Error::other)?;
-    // Cut where there is room for all of it: it is no answer, and least of all that there is none.
+    // Cut off, though TCP has room for all of it: that is no answer, and no proof that a name does not exist.
     let whole = matches(&message, &asked) && !message.metadata.truncation;
     if whole { Ok(message) } else { Err(std::io::ErrorKind::InvalidData.into()) }
 }

@@ -7,8 +7,8 @@
 //! | [`server`] | UDP and TCP loops, one service per container |
 //! | [`forward`] | asking the host's resolvers, with a cache |
 //!
-//! netd opens the sockets inside the container's network namespace and hands them over; questions for the world outside are asked
-//! from the host's. A container sees the names of the networks it is on, no others.
+//! netd opens the sockets inside the container's network namespace and hands them over; questions for the world outside
+//! are asked from the host's. A container sees the names of the networks it is on, no others.
 
 mod cache;
 pub mod forward;

@@ -1,4 +1,4 @@
-//! A query's bytes → an answer from memory, or the news that it has to be asked outside. Pure, and safe with any bytes.
+//! A query's bytes → an answer from memory, or the decision to ask outside. Pure, and safe with any bytes.
 
 use super::zone::{Known, View, Zone};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -31,7 +31,8 @@ pub enum Response {
     Answer(Vec<u8>),
     /// Ask outside, then send what comes, by [`finish`].
     Forward(Box<Message>),
-    /// A name of one label, which is none of ours: a resolver would look for it in its search domains. Its answer comes by [`found`].
+    /// A name of one label, which is none of ours: a resolver would look for it in its search domains. Its answer comes
+    /// by [`found`].
     Search(Box<Message>),
     /// Not a query: an answer would only be noise.
     Drop,
@@ -63,7 +64,7 @@ pub fn respond(bytes: &[u8], zone: &Zone, view: &View, transport: Transport, tur
     send(&request, answer, transport)
 }
 
-/// The header is enough to say that the rest is nonsense; less is not answered.
+/// A whole header gets an answer (FORMERR), even if the rest is nonsense. Less gets none.
 fn malformed(bytes: &[u8]) -> Response {
     match bytes {
         // The QR bit (RFC 1035, 4.1.1) marks answers.
@@ -76,7 +77,8 @@ fn malformed(bytes: &[u8]) -> Response {
     }
 }
 
-/// The address of one label: to a resolver not yet a whole name. What else is asked of one (`com. NS`, `org. DS`) means the domain.
+/// The address of one label: to a resolver not yet a whole name. What else is asked of one (`com. NS`, `org. DS`) means
+/// the domain.
 fn is_host_name(query: &Query) -> bool {
     query.name().num_labels() == 1 && matches!(query.query_type(), RecordType::A | RecordType::AAAA)
 }
@@ -154,7 +156,8 @@ pub fn fail(request: &Message, code: ResponseCode, transport: Transport) -> Resp
 /// What came from outside, as an answer to `request`.
 pub fn finish(request: &Message, outside: &Message, transport: Transport) -> Response {
     let mut message = reply(request, outside.metadata.response_code);
-    // Whoever asked trusts the resolver outside, or doesn't: its word about signatures is passed on (RFC 6840, 5.7 and 5.8).
+    // The asker decides whether it trusts the resolver outside, so what that says about signatures is passed on (RFC
+    // 6840, 5.7 and 5.8).
     message.metadata.authentic_data = outside.metadata.authentic_data;
     message.metadata.authoritative = outside.metadata.authoritative;
     if let (Some(ours), Some(theirs)) = (&mut message.edns, &outside.edns) {
@@ -169,7 +172,7 @@ pub fn finish(request: &Message, outside: &Message, transport: Transport) -> Res
     send(request, message, transport)
 }
 
-/// What a search domain has of a single label, as an answer to who asked for the bare one: it is an alias.
+/// Turns the answer of a search domain into an answer for the bare label: an alias.
 pub fn found(request: &Message, outside: &Message, transport: Transport) -> Response {
     let mut message = outside.clone();
     let names = (request.queries.first().map(Query::name), outside.queries.first().map(Query::name));
@@ -183,7 +186,7 @@ pub fn found(request: &Message, outside: &Message, transport: Transport) -> Resp
     finish(request, &message, transport)
 }
 
-/// Encodes; what is too long for a datagram is cut and marked, so that the asker comes again by TCP.
+/// Encodes. An answer too long for a datagram is cut and marked, so that the asker tries TCP.
 fn send(request: &Message, message: Message, transport: Transport) -> Response {
     let limit = match transport {
         Transport::Tcp => usize::from(u16::MAX),

@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
-/// Questions of one container that may be under way outside: more are refused, so that one can't starve the others.
+/// How many questions of one container may be under way outside. More are refused, so that one container can't starve
+/// the others.
 const MAX_FORWARDED: usize = 128;
 /// TCP connections of one container, and how long one may be silent.
 const MAX_CONNECTIONS: usize = 32;
@@ -95,7 +96,7 @@ impl Context {
         self.turn.fetch_add(1, Ordering::Relaxed) as u64
     }
 
-    /// Whether there is room for one more connection: the one that has been silent for longest goes.
+    /// Whether there is room for one more connection. If not, the connection that has been silent longest is closed.
     fn make_room(&self) -> bool {
         let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|slot| !slot.task.is_finished());
@@ -123,7 +124,7 @@ impl Context {
         }
     }
 
-    /// What has to be asked outside, asked.
+    /// Asks outside what has to be asked there.
     async fn outside(&self, response: Response, transport: Transport) -> Response {
         match response {
             Response::Forward(request) => self.forward(&request, transport).await,
@@ -147,7 +148,7 @@ async fn serve_udp(context: Arc<Context>, socket: Arc<UdpSocket>) {
     loop {
         let (got, from) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
-            // An ICMP error of an earlier answer (ECONNREFUSED) is nobody's business here.
+            // An ICMP error about an earlier answer (ECONNREFUSED) does not matter here.
             Err(_) => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 continue;

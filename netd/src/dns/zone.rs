@@ -89,7 +89,8 @@ impl Zone {
         for zone in seen() {
             zone.collect(name, &mut addresses);
         }
-        // `name.network`: a network's name may itself hold dots, and may be that of a domain of the world outside. Only what is found is ours.
+        // `name.network`: a network's name may itself hold dots, and may be that of a domain of the world outside. Only
+        // what is found is ours.
         for zone in seen() {
             if let Some(host) = name.strip_suffix(&zone.name).and_then(|rest| rest.strip_suffix('.')) {
                 zone.collect(host, &mut addresses);
@@ -98,7 +99,7 @@ impl Zone {
         if addresses.is_empty() { Known::Foreign } else { Known::Addresses(addresses) }
     }
 
-    /// The name of who has an address, as `name.network`.
+    /// The name of the container that has an address, as `name.network`.
     pub fn reverse(&self, view: &View, address: IpAddr) -> Option<String> {
         view.networks.iter().filter_map(|id| self.networks.get(id)).find_map(|zone| {
             let endpoint = zone.endpoints.get(zone.by_address.get(&address)?)?;

@@ -1,5 +1,5 @@
-//! Effects without an entry of their own. Each of them does again what an entry says is there, or takes away what bears our mark and stands in no
-//! entry, as the next start does, too: a crash in between leaves nothing that is not found.
+//! Effects without an entry of their own. Each of them does again what an entry says is there, or takes away what bears
+//! our mark and stands in no entry, as the next start does, too: a crash in between leaves nothing that is not found.
 
 use super::Ledger;
 use super::dying::{Dying, GRACE};
@@ -61,8 +61,9 @@ impl Ledger {
         self.kernel.secrets = secrets;
     }
 
-    /// A container has ended, and its namespace takes its links along, which is faster than deleting them: its ports are closed at once, since
-    /// its address may be another's in a moment. The journal leaves the links to the namespace then.
+    /// A container has ended, and its namespace takes its links along, which is faster than deleting them: its ports
+    /// are closed at once, since its address may be another's in a moment. The journal leaves the links to the
+    /// namespace then.
     pub fn leave_to_namespace(&mut self, of: &ContainerId, journal: &mut Journal) {
         for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
             let Op::Veth { host, alias, .. } = &step.op else { continue };

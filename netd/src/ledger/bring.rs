@@ -41,8 +41,9 @@ impl Places {
 }
 
 impl Ledger {
-    /// Brings what a journal says is there to what a plan wants: first what is new, which may take the place of what was, then what has
-    /// to go. So nobody is without it for a moment. What fails is tried again with the next change. Returns what stands.
+    /// Brings what a journal says is there to what a plan wants: first what is new, which may take the place of what
+    /// was, then what has to go. So nobody is without it for a moment. What fails is tried again with the next change.
+    /// Returns what stands.
     pub fn bring(&mut self, key: &str, before: Option<Journal>, wanted: Plan) -> (Option<Journal>, Result<(), String>) {
         let mut was: Done = before.map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
         if let Err(why) = self.retune(key, &mut was, &wanted) {

@@ -1,8 +1,8 @@
 //! The ledger: the only place that writes a journal, and the only one that applies or undoes what stands in it.
 //!
-//! Before an effect its step is on the disk; what came of it is written after. An [`Intent`] is the proof of the first half: there is no
-//! other way to one than [`Ledger::intend`], and nothing is applied without one. What could not be undone stays in the store as a
-//! debt, and is tried again until it is gone.
+//! Before an effect its step is on the disk; what came of it is written after. An [`Intent`] is the proof of the first
+//! half: there is no other way to one than [`Ledger::intend`], and nothing is applied without one. What could not be
+//! undone stays in the store as a debt, and is tried again until it is gone.
 //!
 //! | room | what |
 //! |---|---|
@@ -190,8 +190,8 @@ impl Ledger {
         left
     }
 
-    /// Undoes the journals of an owner that is gone, the last one first, and deletes its records with them. A netd that is killed in between
-    /// leaves the entries as they are, and the next one finds that the owner is gone.
+    /// Undoes the journals of an owner that is gone, the last one first, and deletes its records with them. A netd that
+    /// is killed in between leaves the entries as they are, and the next one finds that the owner is gone.
     pub fn release(
         &mut self,
         journals: Vec<(String, Journal, Option<BorrowedFd<'_>>)>,
@@ -228,8 +228,9 @@ impl Ledger {
         left
     }
 
-    /// Does the parts of an undertaking one after the other, all or nothing. The record under `key` is there from before the first effect
-    /// until the caller deletes it, with what it writes of the outcome; after a failure, or in the next netd, it is [`Self::call_off`].
+    /// Does the parts of an undertaking one after the other, all or nothing. The record under `key` is there from
+    /// before the first effect until the caller deletes it, with what it writes of the outcome; after a failure, or in
+    /// the next netd, it is [`Self::call_off`].
     pub fn undertake<P: Part + Serialize>(
         &mut self,
         key: &str,

@@ -1,8 +1,8 @@
 //! The embedded engine: one redb file, locked by the one netd that uses it.
 //!
-//! All records are in memory, too: they are some MB at most, and reading them goes on while the disk is full or broken. redb refuses everything
-//! after one failure until it is opened again. That is done with the next transaction, and with [`Store::settle`]; what the file says then is
-//! brought to what memory says, so that nothing lazy is lost, and nothing of a transaction that was reported as failed stays.
+//! All records are in memory, too. They are some MB at most, and can be read while the disk is full or broken. After
+//! one failure redb refuses everything until it is opened again. The next transaction, or [`Store::settle`], does that,
+//! and makes the file say what memory says: no lazy record is lost, and nothing of a failed transaction stays.
 
 use super::{Change, Durability, SCHEMA, Store, StoreError};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -129,7 +129,8 @@ impl Store for Embedded {
         Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    /// What is lazy may be lost in a crash: while the disk takes nothing it waits in memory, and is no failure.
+    /// A crash may lose lazy records anyway. So while the disk takes nothing they wait in memory, and that is no
+    /// failure.
     fn txn(&mut self, changes: &[Change], durability: Durability) -> Result<(), StoreError> {
         let written = self.database().and_then(|db| write(db, changes, durability));
         if written.is_err() {

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Keys in one answer: a message of more than 4 MiB is refused by gRPC, and a value of ours seldom has more than 1 KiB.
 const PAGE: i64 = 500;
 
-/// Where etcd is, and how it is spoken to.
+/// Where etcd is, and how to connect to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EtcdConfig {
     /// `host:port` each.
@@ -63,7 +63,7 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, SharedError> {
 impl Connect for EtcdConfig {
     type Store = Etcd;
 
-    /// An endpoint that does not answer is not waited for if another one does.
+    /// An endpoint that does not answer delays nothing if another one does.
     async fn connect(&self) -> Result<Etcd, SharedError> {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(PATIENCE)

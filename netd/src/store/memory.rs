@@ -1,7 +1,7 @@
 //! The shared store in memory: as long as this process, for all that hold a clone.
 //!
-//! An engine beside etcd that needs no server, so that what is built on the shared store is tried against everything that a store can do
-//! to it, in microseconds and at any moment: it can be away, forget its history, and go back in time. One suite holds both engines to the same
+//! An engine that needs no server, for tests of what is built on the shared store. In microseconds it can do everything
+//! that a real store may do: be away, forget its history, go back in time. One suite holds it and etcd to the same
 //! behaviour (`tests/suites/shared_store.rs`).
 
 use super::shared::{Condition, Connect, Event, Record, Shared, SharedError, Watching, Write};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub struct Memory {
     inner: Arc<Mutex<Inner>>,
-    /// The newest revision, for who waits for the next one.
+    /// The newest revision, for watchers that wait for the next one.
     newest: Arc<watch::Sender<i64>>,
 }
 
@@ -64,7 +64,7 @@ impl Memory {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody answers. Who watches is told at once.
+    /// Makes the store unreachable, or reachable again. Watchers are told at once.
     pub fn set_away(&self, away: bool) {
         self.lock().away = away;
         self.newest.send_modify(|_| {});

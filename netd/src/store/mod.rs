@@ -72,9 +72,9 @@ pub trait Store: Send {
     fn range(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
     /// All changes or none.
     fn txn(&mut self, changes: &[Change], durability: Durability) -> Result<(), StoreError>;
-    /// After a failure: tries whether the disk takes what is owed to it. Says whether it was owed, and is there now.
+    /// After a failure: tries to write what the disk lacks. Returns whether there was something, and it is written now.
     fn settle(&mut self) -> Result<bool, StoreError>;
-    /// Puts what is lazy on the disk. Nothing is written where nothing is owed.
+    /// Writes lazy records to the disk, if there are any.
     fn flush(&mut self) -> Result<(), StoreError>;
     /// Where the data is, for `rcr version`.
     fn describe(&self) -> String;

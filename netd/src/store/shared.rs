@@ -1,7 +1,9 @@
-//! What the hosts of a cluster share: text keys with JSON values, changed by compare-and-swap, watched, and bound to leases.
+//! What the hosts of a cluster share: text keys with JSON values, changed by compare-and-swap, watched, and bound to
+//! leases.
 //!
-//! A trait with two engines: `etcd` for several hosts, and `memory`, in which what is built on it is tried without a server. What one host
-//! alone knows is kept by [`super::Store`], which is always there, blocks nobody, and promises durability instead of agreement.
+//! A trait with two engines: `etcd` for several hosts, and `memory`, in which what is built on it is tried without a
+//! server. What one host alone knows is kept by [`super::Store`], which is always there, blocks nobody, and promises
+//! durability instead of agreement.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,7 +14,7 @@ pub enum SharedError {
     /// No answer, or a broken connection: it is tried again.
     #[error("{0}")]
     Unreachable(String),
-    /// The events since the wanted revision are not kept any more: everything has to be read again.
+    /// The store no longer has the events since the wanted revision: read everything again.
     #[error("the store has compacted the events since revision {0}")]
     Compacted(i64),
     /// The lease has run out.
@@ -79,14 +81,14 @@ pub trait Shared: Send + Sync {
 
     /// All keys that begin with `prefix`, in order, with the revision that this was true at.
     fn range(&mut self, prefix: &str) -> impl Future<Output = Result<(Vec<Record>, i64), SharedError>> + Send;
-    /// All writes, if all conditions hold; else none. Says which.
+    /// Makes all writes if all conditions hold, else none. Returns whether they held.
     fn txn(&mut self, when: Vec<Condition>, then: Vec<Write>)
     -> impl Future<Output = Result<bool, SharedError>> + Send;
     /// What happens below `prefix` from this revision on.
     fn watch(&mut self, prefix: &str, from: i64) -> impl Future<Output = Result<Self::Watch, SharedError>> + Send;
-    /// A new lease: keys put with it go when it isn't kept for so long.
+    /// A new lease. Its keys go when it is not renewed in this time.
     fn grant(&mut self, ttl: Duration) -> impl Future<Output = Result<i64, SharedError>> + Send;
-    /// Keeps a lease for another while.
+    /// Renews a lease.
     fn keep(&mut self, lease: i64) -> impl Future<Output = Result<(), SharedError>> + Send;
     /// Ends a lease, with its keys.
     fn revoke(&mut self, lease: i64) -> impl Future<Output = Result<(), SharedError>> + Send;

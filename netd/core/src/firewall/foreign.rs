@@ -1,7 +1,7 @@
 //! Other people's firewalls: would a chain of theirs let a container's packets through? Pure.
 //!
-//! Every table's chain at a hook has a say: one that drops is final, whatever ours accept. Their rules are read as far as they can be understood
-//! without the packet: by which link it comes and goes, and its family. What depends on more is taken not to match.
+//! Every chain at a hook can drop a packet, whatever the others accept. Rules are followed as far as links and families
+//! decide. A rule that depends on more is taken not to match.
 
 use std::collections::BTreeMap;
 

@@ -115,7 +115,8 @@ pub enum Verdict {
     DnatMap(&'static [Load], Set),
     /// Translate to this.
     Dnat(SocketAddrV4),
-    /// Lower the maximum segment size that a SYN names to what the packet's route takes (`tcp option maxseg size set rt mtu`), and go on.
+    /// Lower the maximum segment size that a SYN names to what the packet's route takes (`tcp option maxseg size set rt
+    /// mtu`), and go on.
     ClampMss,
 }
 
@@ -295,7 +296,8 @@ fn tunnels() -> Vec<Rule> {
     ]
 }
 
-/// In a chain of its own: neither an established flow nor the administrator's mark takes a container's datagram past it.
+/// In a chain of its own: neither an established flow nor the administrator's mark takes a container's datagram past
+/// it.
 fn no_tunnel() -> Vec<Rule> {
     use Load::{Dport, Iif, Oif};
     let out = [Match::In(&[Iif], Set::Bridges), Match::NotIn(&[Oif], Set::Bridges), Match::Proto(17)];
@@ -344,8 +346,8 @@ pub fn user_table() -> Table {
     }
 }
 
-/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, so that the container
-/// may run a DNS server of its own on port 53. Conntrack turns the answers back.
+/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, so that the
+/// container may run a DNS server of its own on port 53. Conntrack turns the answers back.
 pub fn dns_table(udp: u16, tcp: u16) -> Table {
     let resolver = Ipv4Addr::new(127, 0, 0, 11);
     let bring = |proto, port| {

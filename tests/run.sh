@@ -25,6 +25,9 @@ else
   stage tests cargo test --release --locked --workspace --no-fail-fast -- --test-threads 2
 fi
 stage compatibility "$RCR_BIN/compatibility" check
+# Every row of the bench once: a figure can't fail, a row that does not run can.
+stage bench "$RCR_BIN/bench" smoke
+stage doc-tests cargo test --release --locked --workspace --doc --quiet
 stage demo tests/demo.sh
 stage demo-overlay tests/demo-overlay.sh
 stage vm tests/vm/run

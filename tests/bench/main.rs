@@ -30,14 +30,16 @@ struct Candidate {
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        None => run(),
+        None => run(ROUNDS),
+        Some("smoke") => run(1),
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
-        Some(other) => panic!("`{other}` is no bench: `images`, `overlay`, or nothing"),
+        Some(other) => panic!("`{other}` is no bench: `images`, `overlay`, `smoke`, or nothing"),
     }
 }
 
-fn run() {
+/// Fails where the floor or rcr itself does not run; never because of a figure.
+fn run(rounds: usize) {
     let host = Host::new();
     host.ok(&["network", "create", "bench"]);
     let mut candidates = vec![
@@ -54,7 +56,7 @@ fn run() {
         run: peer.run,
         took: Vec::new(),
     }));
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         for candidate in candidates.iter_mut().filter(|c| round < c.rounds) {
             let begin = Instant::now();
             if (candidate.run)() {
@@ -64,6 +66,9 @@ fn run() {
     }
     report(&candidates);
     memory(&host);
+    let ours = |name: &str| name.starts_with("floor") || name.starts_with("rcr");
+    let failed: Vec<&str> = candidates.iter().filter(|c| ours(c.name) && c.took.is_empty()).map(|c| c.name).collect();
+    assert!(failed.is_empty(), "did not run: {failed:?}");
 }
 
 fn floor_candidate(name: &'static str, network: bool) -> Candidate {

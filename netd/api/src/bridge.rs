@@ -19,6 +19,7 @@ pub struct BridgeOptions {
     /// `gateway_mode`, for both families unless the family's own is set.
     #[serde(default)]
     pub gateway_mode_ipv4: GatewayMode,
+    /// How IPv6 packets leave; see `gateway_mode_ipv4`.
     #[serde(default)]
     pub gateway_mode_ipv6: GatewayMode,
     /// `host_access`: containers may open connections to the host's own ports.

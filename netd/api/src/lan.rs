@@ -40,6 +40,7 @@ impl Default for LanOptions {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MacvlanOptions {
+    /// What macvlan and ipvlan have in common.
     #[serde(default)]
     pub lan: LanOptions,
     /// `mode`, `macvlan_mode`.
@@ -51,6 +52,7 @@ pub struct MacvlanOptions {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IpvlanOptions {
+    /// What macvlan and ipvlan have in common.
     #[serde(default)]
     pub lan: LanOptions,
     /// `mode`, `ipvlan_mode`.
@@ -93,9 +95,12 @@ pub enum IpvlanMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IpvlanFlag {
+    /// Containers reach each other through the parent.
     #[default]
     Bridge,
+    /// Containers never reach each other.
     Private,
+    /// Containers reach each other only by way of a switch that sends frames back (802.1Qbg).
     Vepa,
 }
 

@@ -6,6 +6,7 @@
 //!
 //! The types are parsed at the edge: whoever holds a [`IfName`] holds a valid one.
 
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bridge;

@@ -12,7 +12,9 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkCreate {
+    /// Unique on this host, and in the cluster for overlay networks.
     pub name: NetworkName,
+    /// The driver with its options.
     pub driver: DriverSpec,
     /// One per `--subnet`; empty: netd chooses from its pools.
     #[serde(default)]
@@ -26,6 +28,7 @@ pub struct NetworkCreate {
     /// `--internal`: no way out of this network.
     #[serde(default)]
     pub internal: bool,
+    /// Labels of the user.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
@@ -38,7 +41,9 @@ fn yes() -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetRequest {
+    /// The subnet; bits behind its prefix are zero.
     pub subnet: IpNet,
+    /// The gateway; if absent, netd chooses the subnet's first address.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
     /// `--gateway none`: containers get no default route (macvlan and ipvlan).
@@ -56,11 +61,17 @@ pub struct SubnetRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "driver", rename_all = "lowercase")]
 pub enum DriverSpec {
+    /// A bridge on the host, a veth pair per container.
     Bridge(BridgeOptions),
+    /// Links with MAC addresses of their own on one of the host's links.
     Macvlan(MacvlanOptions),
+    /// Links that share the MAC address of one of the host's links.
     Ipvlan(IpvlanOptions),
+    /// A bridge per host, joined by VXLAN.
     Overlay(OverlayOptions),
+    /// The host's own network namespace.
     Host,
+    /// Loopback only.
     None,
 }
 
@@ -127,26 +138,37 @@ impl DriverSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
+    /// On this host.
     Local,
+    /// On all hosts of the cluster.
     Global,
 }
 
 /// A network as `network ls` and `network inspect` show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkInfo {
+    /// 64 hexadecimal digits.
     pub id: NetworkId,
+    /// The name that the user gave.
     pub name: NetworkName,
+    /// The driver with its options.
     pub driver: DriverSpec,
+    /// Where the network exists.
     pub scope: Scope,
+    /// Containers reach nothing outside of it.
     pub internal: bool,
+    /// It has an IPv6 subnet.
     pub ipv6: bool,
+    /// Its subnets, of both families.
     pub subnets: Vec<SubnetInfo>,
     /// The host's interface of this network, while it exists.
     pub interface: Option<IfName>,
+    /// The MTU of its links, in bytes; absent while it has none.
     pub mtu: Option<u32>,
     /// Servers for names outside, of the network's own.
     #[serde(default)]
     pub dns: Vec<IpAddr>,
+    /// Labels of the user.
     pub labels: BTreeMap<String, String>,
     /// Seconds since the epoch.
     pub created: i64,
@@ -165,9 +187,13 @@ pub struct NetworkInfo {
 /// A subnet of a network, with its counters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubnetInfo {
+    /// The subnet.
     pub subnet: IpNet,
+    /// The gateway, if there is one.
     pub gateway: Option<IpAddr>,
+    /// The part of the subnet that containers get addresses of.
     pub ip_range: Option<IpNet>,
+    /// Addresses that are kept free, by name.
     pub aux_addresses: BTreeMap<String, IpAddr>,
     /// Addresses in use by containers.
     pub used: u64,

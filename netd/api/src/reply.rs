@@ -7,24 +7,36 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", content = "body", rename_all = "snake_case")]
 pub enum Reply {
+    /// To `Version`.
     Version(VersionInfo),
+    /// To calls about one network.
     Network(NetworkInfo),
+    /// To `NetworkList`.
     Networks(Vec<NetworkInfo>),
+    /// To calls about one sandbox.
     Sandbox(SandboxInfo),
+    /// To `SandboxList`.
     Sandboxes(Vec<SandboxInfo>),
+    /// To a dry run.
     Plan(PlanText),
+    /// To `NodeList`.
     Nodes(Vec<NodeInfo>),
     /// The key that is in use from now on.
     Key(KeyInfo),
+    /// Done, with nothing to say.
     Done,
+    /// Not done, and why.
     Error(ApiError),
 }
 
 /// Who answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VersionInfo {
+    /// The version of netd.
     pub version: String,
+    /// The version of these wire types.
     pub api: u16,
+    /// netd's process id.
     pub pid: u32,
     /// `embedded` or the endpoints of a shared store.
     pub store: String,
@@ -36,5 +48,6 @@ pub struct VersionInfo {
 /// A plan as text, the same that golden files hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanText {
+    /// The plan as text, one step per line.
     pub text: String,
 }

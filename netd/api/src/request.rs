@@ -9,6 +9,7 @@ use std::path::PathBuf;
 pub struct Request {
     /// [`crate::API_VERSION`] of the caller.
     pub v: u16,
+    /// What is asked.
     #[serde(flatten)]
     pub call: Call,
 }
@@ -23,6 +24,7 @@ impl Request {
 /// What netd can be asked. Beside each: the [`crate::Reply`] it answers with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "call", content = "args", rename_all = "snake_case")]
+#[allow(missing_docs)] // Each call's own text speaks of its fields.
 pub enum Call {
     /// → `Version`.
     Version,

@@ -8,14 +8,18 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SandboxRequest {
+    /// The container.
     pub id: ContainerId,
     /// The container's name; it resolves on each attached network, as do the id's first 12 digits and the aliases.
     pub name: String,
+    /// Where its network namespace comes from.
     pub netns: NetnsSource,
     /// In the order of the command line; the first with a gateway gives the default route.
     pub attachments: Vec<AttachmentRequest>,
+    /// Ports to publish.
     #[serde(default)]
     pub publish: Vec<PublishRequest>,
+    /// How names are resolved.
     #[serde(default)]
     pub dns: DnsRequest,
     /// The container may open connections to the host (`--add-host NAME:host-gateway`).
@@ -41,6 +45,7 @@ pub enum NetnsSource {
 pub struct AttachmentRequest {
     /// A name, an id, or an unambiguous prefix of an id.
     pub network: String,
+    /// Further names on this network.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// A static IPv4 address: refused when taken.
@@ -49,6 +54,7 @@ pub struct AttachmentRequest {
     /// A static IPv6 address.
     #[serde(default)]
     pub ip6: Option<std::net::Ipv6Addr>,
+    /// The MAC address; if absent, it follows from the address.
     #[serde(default)]
     pub mac: Option<Mac>,
     /// The interface's name in the container; absent: `eth0`, `eth1`, …
@@ -99,8 +105,11 @@ pub struct DnsRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proto {
+    /// RFC 9293.
     Tcp,
+    /// RFC 768.
     Udp,
+    /// RFC 9260.
     Sctp,
 }
 
@@ -133,30 +142,41 @@ pub struct PublishRequest {
     /// Absent: all addresses of both families (or the configured publish address).
     #[serde(default)]
     pub host_ip: Option<IpAddr>,
+    /// The port on the host.
     pub host_port: HostPort,
+    /// The first port in the container.
     pub container_port: u16,
     /// 1 or more.
     pub count: u16,
+    /// The transport protocol.
     pub proto: Proto,
 }
 
 /// A port as it was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {
+    /// The address on the host; unspecified: all of its family.
     pub host_ip: IpAddr,
+    /// The first port on the host.
     pub host_port: u16,
+    /// The first port in the container.
     pub container_port: u16,
     /// Consecutive ports: 1 for a single one.
     pub count: u16,
+    /// The transport protocol.
     pub proto: Proto,
 }
 
 /// A sandbox as netd made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SandboxInfo {
+    /// The container.
     pub id: ContainerId,
+    /// The container's name.
     pub name: String,
+    /// Its networks.
     pub attachments: Vec<AttachmentInfo>,
+    /// Its published ports.
     pub ports: Vec<PublishedPort>,
     /// What `/etc/resolv.conf` should name: `127.0.0.11`, or nothing where the host's own file is to be used.
     pub nameserver: Option<IpAddr>,
@@ -170,16 +190,22 @@ pub struct SandboxInfo {
 /// One attachment as it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttachmentInfo {
+    /// The network's name.
     pub network: NetworkName,
+    /// The network's id.
     pub network_id: NetworkId,
     /// The container this belongs to, for listings by network.
     pub container: ContainerId,
+    /// The container's name.
     pub container_name: String,
     /// Absent on `host` and `none`.
     pub ifname: Option<IfName>,
+    /// The MAC address; absent where it is the parent's.
     pub mac: Option<Mac>,
     /// With the subnet's prefix length.
     pub addresses: Vec<ipnet::IpNet>,
+    /// The gateways of this network, by family.
     pub gateways: Vec<IpAddr>,
+    /// Further names on this network.
     pub aliases: Vec<String>,
 }

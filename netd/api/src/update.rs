@@ -12,8 +12,10 @@ pub struct NetworkChange {
     /// In bytes.
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// Labels to set.
     #[serde(default)]
     pub add_labels: BTreeMap<String, String>,
+    /// Keys of labels to remove.
     #[serde(default)]
     pub remove_labels: Vec<String>,
     /// Servers for names outside; an empty list takes them away.

@@ -194,7 +194,7 @@ impl<C: Connect> Client<C> {
     }
 
     /// What is held does not last for ever.
-    fn tire(&mut self) {
+    fn expire_held(&mut self) {
         if self.held.is_empty() || self.held_since.elapsed() < LEASE {
             return;
         }
@@ -265,7 +265,7 @@ impl<C: Connect> Client<C> {
 
     /// A sign of life. A lease that ran out while we were suspended is taken anew.
     async fn beat(&mut self, store: &mut impl Store) -> Result<(), SharedError> {
-        self.tire();
+        self.expire_held();
         let Some(lease) = self.lease else { return self.live(store).await };
         match store.keep(lease).await {
             Err(SharedError::LeaseGone) => {

@@ -21,7 +21,7 @@ const READING: Duration = Duration::from_secs(10);
 /// What a connection does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing, since this number of [`Ledger::clock`].
+    /// Nothing, since this number of [`Places::clock`].
     Idle(u64),
     Busy,
     /// It has made something that goes with it.
@@ -35,14 +35,14 @@ struct Entry {
 }
 
 #[derive(Default)]
-struct Ledger {
+struct Places {
     clock: u64,
     entries: BTreeMap<u64, Entry>,
 }
 
 /// All connections.
 #[derive(Default)]
-pub struct Guests(Mutex<Ledger>);
+pub struct Guests(Mutex<Places>);
 
 /// One of them; the drop takes it off the list.
 pub struct Guest {
@@ -53,7 +53,7 @@ pub struct Guest {
 }
 
 impl Guests {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,21 +62,21 @@ impl Guests {
         let root = getsockopt(&stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0);
         stream.set_write_timeout(Some(READING)).ok()?;
         let stream = Arc::new(stream);
-        let mut ledger = self.ledger();
-        if ledger.entries.values().filter(|e| e.root == root).count() >= if root { ROOTS } else { READERS } {
+        let mut places = self.places();
+        if places.entries.values().filter(|e| e.root == root).count() >= if root { ROOTS } else { READERS } {
             let since = |entry: &Entry| match entry.state {
                 State::Idle(since) if entry.root == root => Some(since),
                 _ => None,
             };
-            let oldest = ledger.entries.iter().filter_map(|(n, e)| Some((since(e)?, *n))).min();
+            let oldest = places.entries.iter().filter_map(|(n, e)| Some((since(e)?, *n))).min();
             // Its thread reads the end and leaves.
-            let entry = ledger.entries.remove(&oldest?.1)?;
+            let entry = places.entries.remove(&oldest?.1)?;
             let _ = entry.stream.shutdown(Shutdown::Both);
         }
-        ledger.clock += 1;
-        let number = ledger.clock;
-        ledger.entries.insert(number, Entry { stream: stream.clone(), root, state: State::Idle(number) });
-        drop(ledger);
+        places.clock += 1;
+        let number = places.clock;
+        places.entries.insert(number, Entry { stream: stream.clone(), root, state: State::Idle(number) });
+        drop(places);
         Some(Guest { number, root, stream, all: self.clone() })
     }
 }
@@ -101,16 +101,16 @@ impl Guest {
 
     /// It has its answer. `keeps`: with it something that is released when the connection ends.
     pub fn idle(&self, keeps: bool) {
-        let mut ledger = self.all.ledger();
-        ledger.clock += 1;
-        let state = if keeps { State::Keeps } else { State::Idle(ledger.clock) };
-        if let Some(entry) = ledger.entries.get_mut(&self.number) {
+        let mut places = self.all.places();
+        places.clock += 1;
+        let state = if keeps { State::Keeps } else { State::Idle(places.clock) };
+        if let Some(entry) = places.entries.get_mut(&self.number) {
             entry.state = state;
         }
     }
 
     fn set(&self, state: State) {
-        if let Some(entry) = self.all.ledger().entries.get_mut(&self.number) {
+        if let Some(entry) = self.all.places().entries.get_mut(&self.number) {
             entry.state = state;
         }
     }
@@ -118,7 +118,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.all.ledger().entries.remove(&self.number);
+        self.all.places().entries.remove(&self.number);
     }
 }
 

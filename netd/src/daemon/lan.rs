@@ -157,7 +157,7 @@ impl Host {
 
     /// Before a network goes down: another network takes over the VLAN link that both sit on, and its steps in the
     /// journal.
-    pub(super) fn bequeath(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
+    pub(super) fn hand_parent_over(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
         let makes = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Vlan { .. }));
         let heir = self.networks.get(id).and_then(|state| self.networks.heir(&state.network));
         let Some((heir, state)) = heir.filter(|_| makes).and_then(|h| Some((h.clone(), self.networks.get_mut(&h)?)))

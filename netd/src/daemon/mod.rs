@@ -6,7 +6,6 @@
 
 mod adopt;
 mod answer;
-mod claim;
 mod cluster;
 mod dhcp;
 mod encryption;
@@ -18,6 +17,7 @@ mod input;
 mod lan;
 mod mtu;
 mod names;
+mod netns_lock;
 mod networks;
 mod parts;
 mod publish;

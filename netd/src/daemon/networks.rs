@@ -347,7 +347,7 @@ impl Host {
         let Some(journal) = self.networks.get_mut(id).and_then(|state| state.journal.take()) else {
             return Ok(Vec::new());
         };
-        let journal = self.bequeath(id, journal)?;
+        let journal = self.hand_parent_over(id, journal)?;
         let left = self.undo(&network_key(id), journal);
         if self.networks.get(id).is_some_and(|state| state.network.shared) {
             self.close_tunnels();

@@ -101,8 +101,8 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
         }
         Err(why) => return Err((Some(ready), why)),
     };
-    let claim = match super::claim::claim() {
-        Ok(claim) => claim,
+    let lock_of_netns = match super::netns_lock::lock_netns() {
+        Ok(held) => held,
         Err(why) => return Err((Some(ready), why)),
     };
     let (sender, inbox) = channel();
@@ -126,7 +126,7 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     daemon.work(&inbox, TICK);
     server::unbind(&options.run);
     drop(daemon);
-    drop((claim, lock));
+    drop((lock_of_netns, lock));
     Ok(())
 }
 

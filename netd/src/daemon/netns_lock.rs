@@ -1,7 +1,7 @@
 //! One netd per network namespace: two would take each other's links for leftovers and remove them.
 //!
-//! The claim is a socket with an abstract name, which belongs to a network namespace and goes with its process
-//! (unix(7)). Anybody may bind such a name: only a claim of root's, from our own pid namespace, counts.
+//! The lock is a socket with an abstract name, which belongs to a network namespace and goes with its process
+//! (unix(7)). Anybody may bind such a name: only a lock of root's, from our own pid namespace, counts.
 
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
@@ -13,27 +13,27 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
 const NAME: &[u8] = b"rcr/netd";
-/// How long a killed netd may take to release its claim.
+/// How long a killed netd may take to release its lock.
 const TRIES: usize = 80;
 const BETWEEN_TRIES: Duration = Duration::from_millis(25);
 
 /// Held as long as netd lives; absent where a stranger sits on the name.
-pub struct Claim {
+pub struct NetnsLock {
     _socket: Option<UnixListener>,
 }
 
-/// Claims this thread's network namespace.
-pub fn claim() -> Result<Claim, String> {
+/// Locks this thread's network namespace.
+pub fn lock_netns() -> Result<NetnsLock, String> {
     let address = SocketAddr::from_abstract_name(NAME).map_err(|error| error.to_string())?;
     for _ in 0..TRIES {
         match UnixListener::bind_addr(&address) {
-            Ok(socket) => return Ok(Claim { _socket: Some(socket) }),
+            Ok(socket) => return Ok(NetnsLock { _socket: Some(socket) }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(format!("claim this network namespace: {}", crate::errors::why(&error))),
+            Err(error) => return Err(format!("lock this network namespace: {}", crate::errors::why(&error))),
         }
         match holder() {
             Some((0, pid)) if is_neighbour(pid) => {}
-            Some(_) => return Ok(Claim { _socket: None }),
+            Some(_) => return Ok(NetnsLock { _socket: None }),
             None => continue,
         }
         std::thread::sleep(BETWEEN_TRIES);

@@ -3,9 +3,8 @@
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use rcr::cli::Cli;
-use rcr::cli::argv::{self, Refused};
+use rcr::cli::{argv, usage};
 use rcr::report::{self, EXIT_RCR, watch_stdout};
-use rcr_base::{Error, Kind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -29,7 +28,7 @@ fn parse() -> Result<Cli, i32> {
     let mut command = Cli::command();
     command.build();
     let args = argv::normalize(&command, &args.collect::<Vec<_>>()).map_err(|why| {
-        report::print(&refused(why));
+        report::print(&usage::refused(why));
         EXIT_RCR
     })?;
     Cli::try_parse_from(std::iter::once(program).chain(args)).map_err(|error| match error.kind() {
@@ -42,41 +41,8 @@ fn parse() -> Result<Cli, i32> {
             EXIT_RCR
         }
         _ => {
-            report::print(&usage(&error));
+            report::print(&usage::usage(&error));
             EXIT_RCR
         }
     })
-}
-
-fn refused(why: Refused) -> Error {
-    match why {
-        Refused::OneDash(written, meant) => Error::new(Kind::Invalid, format!("unknown flag `{written}`"))
-            .hint(format!("did you mean `{meant}`? long flags have two dashes")),
-        Refused::NotABoolean(flag, value) => Error::new(Kind::Invalid, format!("cannot understand `{flag}={value}`"))
-            .caused_by("it is neither true nor false"),
-    }
-}
-
-/// A usage error in our form: the first line is what is wrong, a tip becomes the hint.
-fn usage(error: &clap::Error) -> Error {
-    let text = error.to_string();
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or("cannot understand the command line");
-    let first = first.trim_start_matches("error: ").replace('\'', "`");
-    let (mut missing, mut hint) = (Vec::new(), None);
-    for line in lines {
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            hint.get_or_insert_with(|| tip.replace('\'', "`"));
-        } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            let verb: Vec<&str> = usage.split(' ').take_while(|word| word.starts_with(char::is_alphabetic)).collect();
-            hint.get_or_insert_with(|| format!("`{} --help` shows how it is used", verb.join(" ")));
-        } else if !line.starts_with("For more information") {
-            missing.push(line.to_owned());
-        }
-    }
-    let failure = missing.into_iter().fold(Error::new(Kind::Invalid, first), Error::caused_by);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
 }

@@ -2,8 +2,8 @@
 //! `<root>/containers/<id>/config.json`. A start reads it; nothing of it is decided again.
 
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
-use rcr_shim::config::RestartPolicy;
-use rcr_shim::init::plan::RlimitPlan;
+pub use rcr_shim::config::RestartPolicy;
+pub use rcr_shim::init::plan::RlimitPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -156,7 +156,7 @@ pub struct Security {
 }
 
 /// cgroup limits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
     /// Bytes.
     pub memory: Option<i64>,

@@ -11,6 +11,9 @@ pub trait Reporter: Sync {
     /// How far a pull or a push is.
     fn transfer(&self, event: Event);
 
+    /// How many bytes of an archive were read, or of a root file system unpacked, so far.
+    fn bytes(&self, _so_far: u64) {}
+
     /// The transfer has ended, well or not.
     fn transfer_ended(&self);
 }

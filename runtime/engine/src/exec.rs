@@ -13,7 +13,9 @@ use rcr_base::{Doing, Error, FrameError, Kind, Outcome, recv_frame, send_frame};
 use rcr_shim::config::{Answer, ExecConfig};
 use rcr_shim::init::plan::{ProcessPlan, UserPlan};
 use rcr_shim::launch::Pipes;
+use rcr_shim::process::ProcessId;
 use rcr_shim::state::Status;
+use rustix::termios::Winsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -56,6 +58,26 @@ pub struct Process {
 }
 
 impl Process {
+    /// Sends it a signal; one that has ended hears nothing.
+    pub fn signal(&self, signal: i32) {
+        if let Some(pidfd) = ProcessId::of(self.pid).and_then(|process| process.open()) {
+            let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), signal);
+        }
+    }
+
+    /// Tells its terminal how large the user's is.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        if let Some(terminal) = &self.terminal {
+            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            let _ = rustix::termios::tcsetwinsize(terminal, size);
+        }
+    }
+
+    /// The terminal's other side, for the time in which no program has it open: held open, the terminal does not hang up.
+    pub fn hold_terminal(&self) -> Option<OwnedFd> {
+        self.terminal.as_ref().and_then(|terminal| rcr_shim::terminal::hold(terminal.as_fd()).ok())
+    }
+
     /// Its exit code, once [`Process::control`] is readable.
     pub fn end(&self) -> Outcome<i32> {
         match recv_frame::<Answer>(&self.control) {

@@ -3,8 +3,8 @@
 use crate::dirs::Dirs;
 use crate::net::Netd;
 use crate::store::Containers;
-use rcr_base::{Config, Outcome};
-use std::path::PathBuf;
+use rcr_base::{Config, Doing, Outcome};
+use std::path::{Path, PathBuf};
 
 /// What every verb works on.
 #[derive(Debug, Clone)]
@@ -15,7 +15,25 @@ pub struct Instance {
     pub config: Config,
 }
 
+/// Where the configuration is looked for.
+const CONFIG_FILE: &str = "/etc/rcr/config.toml";
+
 impl Instance {
+    /// The instance whose state lies in these folders. `config`: the configuration's file; absent: `/etc/rcr/config.toml`
+    /// if it is there, else the defaults. Relative paths start from the current folder.
+    pub fn open(root: &Path, run: &Path, config: Option<&Path>) -> Outcome<Self> {
+        let absolute =
+            |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
+        let dirs = Dirs { root: absolute(root)?, run: absolute(run)? };
+        let config_file = match config {
+            Some(path) => Some(absolute(path)?),
+            None => Some(PathBuf::from(CONFIG_FILE)).filter(|path| path.exists()),
+        };
+        let config = config_file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+        Ok(Self { dirs, config_file, config })
+    }
+
+    /// The containers of this instance.
     pub fn containers(&self) -> Containers<'_> {
         Containers { dirs: &self.dirs }
     }

@@ -7,11 +7,12 @@
 //! | [`instance`], [`dirs`], [`store`] | what every verb works on: folders, configuration, netd; containers as they are kept |
 //! | [`config`] | what a container was asked to be, resolved once |
 //! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`] | a container's life, one request each |
-//! | [`list`], [`logs`], [`monitor`] | looking at containers, and talking to the shim of one that runs |
+//! | [`list`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
 //! | [`cgroup`], [`files`], [`net`], [`spawn`] | cgroups; `/etc/hosts` and its kin; netd's client; starting the shim |
-//! | [`boot`], [`limits`], [`many`], [`names`], [`words`] | what comes up with the machine; small help |
+//! | [`parse`] | options' texts → values (pure) |
+//! | [`boot`], [`limits`], [`many`], [`names`] | what comes up with the machine; small help |
 //! | [`events`] | what a front hears on the way |
 //! | `undo`, `force`, `sys` | undoing a start; the last resort; this crate's `unsafe` |
 
@@ -29,6 +30,7 @@ pub mod files;
 mod force;
 pub mod images;
 pub mod info;
+pub mod inspect;
 pub mod instance;
 pub mod limits;
 pub mod list;
@@ -39,6 +41,7 @@ pub mod names;
 pub mod net;
 pub mod networks;
 pub mod nodes;
+pub mod parse;
 pub mod remove;
 pub mod rename;
 pub mod spawn;
@@ -49,4 +52,3 @@ mod sys;
 pub mod system;
 mod undo;
 pub mod volumes;
-pub mod words;

@@ -3,15 +3,15 @@
 use crate::config::{Config, NetworkMode};
 use crate::instance::Instance;
 use crate::net::Netd;
+use crate::parse::filter::ContainerFilter;
 use crate::store::Container;
-use crate::words::nearest;
 use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
-use rcr_base::{Error, Kind, Outcome};
+use rcr_base::Outcome;
 use std::collections::HashMap;
 
 /// All containers that fit, oldest first. `all`: those that do not run, too; a filter by status asks for them itself.
-pub fn list(instance: &Instance, all: bool, filters: &[Filter]) -> Outcome<Vec<Container>> {
-    let by_status = filters.iter().any(|filter| matches!(filter, Filter::Status(_)));
+pub fn list(instance: &Instance, all: bool, filters: &[ContainerFilter]) -> Outcome<Vec<Container>> {
+    let by_status = filters.iter().any(|filter| matches!(filter, ContainerFilter::Status(_)));
     let mut list = instance.containers().list()?;
     list.retain(|c| (all || by_status || c.state.status.is_alive()) && matches_all(c, filters));
     Ok(list)
@@ -31,57 +31,19 @@ pub fn sandbox(instance: &Instance, container: &Container) -> Option<SandboxInfo
     sandbox.map(|(sandbox, _)| sandbox).filter(|_| container.state.status.is_alive())
 }
 
-/// One `--filter`. Several of one kind are alternatives, but for labels, which must all be there, as with Docker.
-#[derive(Debug, Clone)]
-pub enum Filter {
-    /// A regular expression, found in the name with or without a slash before it.
-    Name(regex_lite::Regex),
-    Id(String),
-    Status(String),
-    Network(String),
-    Label {
-        key: String,
-        value: Option<String>,
-        wanted: bool,
-    },
-}
-
-/// Reads a filter, `key=value`.
-pub fn parse_filter(text: &str) -> Outcome<Filter> {
-    const KNOWN: [&str; 5] = ["name", "id", "label", "status", "network"];
-    const STATES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
-    let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    let value = value.to_owned();
-    match key {
-        "name" => regex_lite::Regex::new(&value).map(Filter::Name).map_err(|error| {
-            Error::new(Kind::Invalid, format!("cannot understand the filter `{text}`")).caused_by(error.to_string())
-        }),
-        "id" => Ok(Filter::Id(value)),
-        "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
-        "status" => Err(Error::new(Kind::Invalid, format!("unknown status `{value}`{}", nearest(&value, &STATES)))),
-        "network" => Ok(Filter::Network(value)),
-        "label" | "label!" => {
-            let (name, wanted_value) = match value.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (value, None),
-            };
-            Ok(Filter::Label { key: name, value: wanted_value, wanted: key == "label" })
-        }
-        _ => Err(Error::new(Kind::Invalid, format!("unknown filter `{key}`{}", nearest(key, &KNOWN)))),
-    }
-}
-
-fn matches_all(container: &Container, filters: &[Filter]) -> bool {
+fn matches_all(container: &Container, filters: &[ContainerFilter]) -> bool {
     let config = &container.config;
     // For each kind but labels: whether one was asked for, and whether one fits.
     let mut kinds = [(false, false); 4];
     for filter in filters {
         let (kind, fits) = match filter {
-            Filter::Name(name) => (0, name.is_match(&config.name) || name.is_match(&format!("/{}", config.name))),
-            Filter::Id(id) => (1, config.id.as_str().starts_with(id)),
-            Filter::Status(status) => (2, container.state.status.name() == status),
-            Filter::Network(network) => (3, networks(config).contains(network)),
-            Filter::Label { key, value, wanted } => {
+            ContainerFilter::Name(name) => {
+                (0, name.is_match(&config.name) || name.is_match(&format!("/{}", config.name)))
+            }
+            ContainerFilter::Id(id) => (1, config.id.as_str().starts_with(id)),
+            ContainerFilter::Status(status) => (2, container.state.status.name() == status),
+            ContainerFilter::Network(network) => (3, networks(config).contains(network)),
+            ContainerFilter::Label { key, value, wanted } => {
                 let has = config.labels.get(key).is_some_and(|v| value.as_ref().is_none_or(|wanted| wanted == v));
                 if has != *wanted {
                     return false;

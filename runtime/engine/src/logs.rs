@@ -1,7 +1,8 @@
 //! A container's log, read and followed.
 
 use crate::instance::Instance;
-use jiff::{SignedDuration, Timestamp};
+use crate::parse::time::Tail;
+use jiff::Timestamp;
 use netd_api::ContainerId;
 use rcr_base::{Doing, Outcome};
 pub use rcr_shim::log::Entry;
@@ -23,8 +24,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 pub struct Wanted {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    /// At most so many from the end.
-    pub tail: Option<usize>,
+    /// How many from the end.
+    pub tail: Tail,
     /// Those to come, too, until the container has ended.
     pub follow: bool,
 }
@@ -49,7 +50,10 @@ pub fn logs(
 ) -> Outcome<()> {
     let container = instance.containers().find(name)?;
     let path = instance.dirs.log(&container.config.id);
-    let tail = wanted.tail.unwrap_or(usize::MAX);
+    let tail = match wanted.tail {
+        Tail::All => usize::MAX,
+        Tail::Last(lines) => lines,
+    };
     // The newest file is opened before the older ones are listed: a rotation in between can't hide lines.
     let mut current = Current::open(&path).doing(|| format!("cannot read the log of `{}`", container.config.name))?;
     let mut last: VecDeque<String> = VecDeque::new();
@@ -148,68 +152,5 @@ fn older(path: &Path) -> Vec<PathBuf> {
 fn read_whole(path: &Path, each: &mut dyn FnMut(String)) {
     if let Ok(mut file) = Current::open(path) {
         file.read(each);
-    }
-}
-
-/// What Docker documents: RFC 3339, or parts of it from the left (`2026-01-31`, `2026-01-31T12`, …) with a zone or in
-/// the local one; seconds since the epoch; a span back from now (`10m`, `1h30m`).
-pub fn time(text: &str) -> Option<Timestamp> {
-    text.parse::<Timestamp>().ok().or_else(|| seconds(text)).or_else(|| date(text)).or_else(|| ago(text))
-}
-
-fn seconds(text: &str) -> Option<Timestamp> {
-    let since = SignedDuration::try_from_secs_f64(text.parse::<f64>().ok()?).ok()?;
-    Timestamp::UNIX_EPOCH.checked_add(since).ok()
-}
-
-fn ago(text: &str) -> Option<Timestamp> {
-    Timestamp::now().checked_sub(text.parse::<SignedDuration>().ok()?).ok()
-}
-
-fn date(text: &str) -> Option<Timestamp> {
-    // A zone stands at the end: `Z`, or `+01:00`; a date's own hyphens end with its tenth character.
-    let sign = text.get(10..).and_then(|rest| rest.rfind(['+', '-'])).map(|at| at + 10);
-    let (civil, zone) = match (text.strip_suffix('Z'), sign) {
-        (Some(civil), _) => (civil, Some("+00:00")),
-        (None, Some(at)) => (&text[..at], Some(&text[at..])),
-        (None, None) => (text, None),
-    };
-    let (day, clock) = civil.split_once('T').unwrap_or((civil, "00:00:00"));
-    let clock = match clock.matches(':').count() {
-        0 => format!("{clock}:00:00"),
-        1 => format!("{clock}:00"),
-        _ => clock.to_owned(),
-    };
-    match zone {
-        Some(zone) => format!("{day}T{clock}{zone}").parse().ok(),
-        None => {
-            let local = format!("{day}T{clock}").parse::<jiff::civil::DateTime>().ok()?;
-            local.to_zoned(jiff::tz::TimeZone::system()).ok().map(|zoned| zoned.timestamp())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_in_every_form() {
-        let at = |text: &str| time(text).map_or(-1, |t| t.as_second());
-        assert_eq!(at("2026-01-31T12:00:00Z"), at("2026-01-31T13:00:00+01:00"));
-        assert_eq!(at("2026-01-31T12:00:00.5Z"), at("2026-01-31T12:00Z"));
-        assert_eq!(at("2026-01-31T12Z"), at("2026-01-31T11:00:00-01:00"));
-        assert_eq!(at("2026-01-31Z"), at("2026-01-31T00:00:00Z"));
-        assert_eq!((at("1136073600"), at("1136073600.000000001")), (1136073600, 1136073600));
-        // In whatever zone this runs, a day is a day.
-        assert_eq!(at("2026-02-02") - at("2026-02-01"), 86_400);
-        assert_eq!(at("2026-02-01T10:30") - at("2026-02-01T10"), 1800);
-        let now = Timestamp::now().as_second();
-        for (span, seconds) in [("10m", 600), ("1h30m", 5400), ("1m30s", 90), ("3h", 10_800)] {
-            assert!((now - at(span) - seconds).abs() <= 1, "{span}");
-        }
-        for bad in ["", "yesterday", "2026-13-01", "10 parsecs", "T12"] {
-            assert_eq!(at(bad), -1, "{bad}");
-        }
     }
 }

@@ -1,16 +1,37 @@
 //! Talking to the shim of a running container.
 
+use crate::config::Process;
 use crate::instance::Instance;
 use crate::store::Container;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_shim::protocol::{self, Request, Response, SOCKET_NAME};
+pub use rcr_shim::protocol;
+use rcr_shim::protocol::{Request, Response, SOCKET_NAME};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Connects to a running container's streams: frames of [`rcr_shim::protocol`] from now on.
-pub fn attach(instance: &Instance, container: &Container, stdin: bool) -> Outcome<UnixStream> {
-    ask(instance, container, &Request::Attach { stdin })
+/// A connection with a container's streams.
+pub struct Attached {
+    /// Frames of [`rcr_shim::protocol`] both ways.
+    pub stream: UnixStream,
+    /// The container takes input from it.
+    pub stdin: bool,
+    /// Its streams are one terminal.
+    pub terminal: bool,
+}
+
+impl Attached {
+    pub(crate) fn new(stream: UnixStream, process: &Process, stdin: bool) -> Self {
+        Self { stream, stdin: stdin && process.stdin, terminal: process.terminal }
+    }
+}
+
+/// Connects with the streams of a container that runs; `stdin`: with its input, too, if it has one.
+pub fn attach(instance: &Instance, name: &str, stdin: bool) -> Outcome<Attached> {
+    let container = instance.containers().find(name)?;
+    let process = &container.config.process;
+    let stream = ask(instance, &container, &Request::Attach { stdin: stdin && process.stdin })?;
+    Ok(Attached::new(stream, process, stdin))
 }
 
 /// Sends one request to a container's shim.

@@ -235,6 +235,8 @@ fn absent(error: &io::Error) -> bool {
 
 /// Starts netd and waits until its socket answers.
 fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
+    // Who is not root hears from netd itself why it can't be started.
+    dirs.ensure().or_else(|failure| if rustix::process::geteuid().is_root() { Err(failure) } else { Ok(()) })?;
     let program = sibling("netd");
     let mut command = Command::new(&program);
     command.args(["--daemon", "--errors=json"]).arg("--root").arg(&dirs.root).arg("--run").arg(&dirs.run);

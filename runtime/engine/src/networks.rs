@@ -3,8 +3,10 @@
 use crate::config::{Config, NetworkMode};
 use crate::instance::Instance;
 use crate::net::{Netd, unexpected};
+use crate::parse::filter::NetworkFilter;
 use netd_api::{
-    AttachmentRequest, Call, NetworkChange, NetworkCreate, NetworkInfo, NetworkName, Reply, SandboxRequest,
+    AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
+    NetworkName, PublishRequest, Reply, SandboxRequest,
 };
 use rcr_base::{Error, Kind, Outcome};
 
@@ -41,19 +43,42 @@ pub fn update(
     changed(netd.call(Call::NetworkUpdate { network: network.to_owned(), change, dry_run })?)
 }
 
-/// What attaching one more container would do, as text.
-pub fn plan(instance: &Instance, spec: SandboxRequest) -> Outcome<String> {
+/// What attaching one more container to a network would do, with these ports published, as text.
+pub fn plan(instance: &Instance, network: &str, publish: Vec<PublishRequest>) -> Outcome<String> {
+    let id = "0".repeat(64).parse().map_err(|e: NameError| Error::new(Kind::System, e.to_string()))?;
+    let spec = SandboxRequest {
+        id,
+        name: "example".into(),
+        netns: NetnsSource::New,
+        attachments: vec![AttachmentRequest::to(network)],
+        publish,
+        dns: DnsRequest::default(),
+        host_gateway: false,
+    };
     match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
         Reply::Plan(plan) => Ok(plan.text),
         other => Err(unexpected(&other)),
     }
 }
 
-/// All networks, sorted by name.
-pub fn list(instance: &Instance) -> Outcome<Vec<NetworkInfo>> {
+/// All networks that fit every filter, sorted by name.
+pub fn list(instance: &Instance, filters: &[NetworkFilter]) -> Outcome<Vec<NetworkInfo>> {
     match instance.netd()?.call(Call::NetworkList)? {
-        Reply::Networks(list) => Ok(list),
+        Reply::Networks(mut list) => {
+            list.retain(|info| filters.iter().all(|filter| fits(info, filter)));
+            Ok(list)
+        }
         other => Err(unexpected(&other)),
+    }
+}
+
+fn fits(info: &NetworkInfo, filter: &NetworkFilter) -> bool {
+    match filter {
+        NetworkFilter::Name(part) => info.name.as_str().contains(part),
+        NetworkFilter::Id(beginning) => info.id.as_str().starts_with(beginning),
+        NetworkFilter::Driver(name) => info.driver.name() == name,
+        NetworkFilter::Label(key, None) => info.labels.contains_key(key),
+        NetworkFilter::Label(key, Some(value)) => info.labels.get(key) == Some(value),
     }
 }
 
@@ -62,9 +87,12 @@ pub fn inspect(instance: &Instance, name: &str) -> Outcome<NetworkInfo> {
     resolve(&mut instance.netd()?, name)
 }
 
-/// Removes a network that no container is on.
-pub fn remove(instance: &Instance, name: &str) -> Outcome<()> {
-    instance.netd()?.call(Call::NetworkRemove { network: name.to_owned() }).map(drop)
+/// Removes a network that no container is on. `force`: one that is not there is fine.
+pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
+    match instance.netd()?.call(Call::NetworkRemove { network: name.to_owned() }) {
+        Err(failure) if force && failure.kind == Kind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Removes all networks that no container is on or wants; `removed` hears of each.
@@ -79,7 +107,7 @@ pub fn prune(instance: &Instance, mut removed: impl FnMut(&NetworkName)) -> Outc
         })
         .collect();
     let mut netd = instance.netd()?;
-    for info in list(instance)? {
+    for info in list(instance, &[])? {
         let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
         if !info.predefined && info.attachments.is_empty() && !named {
             netd.call(Call::NetworkRemove { network: info.id.to_string() })?;

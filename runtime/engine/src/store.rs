@@ -6,7 +6,7 @@ use netd_api::ContainerId;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::cleanup::remove_folder;
 use rcr_shim::process::ProcessId;
-use rcr_shim::state::State;
+pub use rcr_shim::state::{State, Status};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;

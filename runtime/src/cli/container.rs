@@ -2,7 +2,17 @@
 
 use super::FormatArgs;
 use super::run::{CreateArgs, RunArgs};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use jiff::{Timestamp, Zoned};
+use rcr_engine::config::Exposed;
+use rcr_engine::inspect::ObjectKind;
+use rcr_engine::parse::Parsed;
+use rcr_engine::parse::filter::{ContainerFilter, container_filter};
+use rcr_engine::parse::keys::{Keys, detach_keys};
+use rcr_engine::parse::ports;
+use rcr_engine::parse::signal::signal;
+use rcr_engine::parse::time::{self, Tail};
 use std::path::PathBuf;
 
 /// Verbs that stand alone (`rcr run`) and below `rcr container`.
@@ -84,8 +94,8 @@ pub struct StartArgs {
     #[arg(short, long)]
     pub interactive: bool,
     /// Keys that detach a terminal
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    pub detach_keys: String,
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
+    pub detach_keys: Keys,
     /// Containers, by name or id
     #[arg(required = true, value_name = "CONTAINER")]
     pub names: Vec<String>,
@@ -103,8 +113,8 @@ pub struct StopArgs {
     )]
     pub time: Option<i64>,
     /// Signal (default: the container's)
-    #[arg(short, long, value_name = "SIGNAL")]
-    pub signal: Option<String>,
+    #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]
+    pub signal: Option<i32>,
     /// Containers, by name or id
     #[arg(required = true, value_name = "CONTAINER")]
     pub names: Vec<String>,
@@ -113,8 +123,8 @@ pub struct StopArgs {
 #[derive(Debug, Args)]
 pub struct KillArgs {
     /// Signal, by name or number
-    #[arg(short, long, default_value = "KILL")]
-    pub signal: String,
+    #[arg(short, long, default_value = "KILL", value_parser = signal)]
+    pub signal: i32,
     /// Containers, by name or id
     #[arg(required = true, value_name = "CONTAINER")]
     pub names: Vec<String>,
@@ -145,8 +155,8 @@ pub struct PsArgs {
     #[arg(long)]
     pub no_trunc: bool,
     /// name=… (a regular expression), id=…, label=…, status=…, network=…
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    pub filter: Vec<String>,
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = container_filter)]
+    pub filter: Vec<ContainerFilter>,
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -157,20 +167,25 @@ pub struct LogsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Only so many lines from the end (`all`)
-    #[arg(short = 'n', long, value_name = "LINES", default_value = "all")]
-    pub tail: String,
+    #[arg(short = 'n', long, value_name = "LINES", default_value = "all", value_parser = time::tail)]
+    pub tail: Tail,
     /// Only since a time: RFC 3339, seconds since the epoch, or a span such as 10m
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = point)]
+    pub since: Option<Timestamp>,
     /// Only until a time
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = point)]
+    pub until: Option<Timestamp>,
     /// Print the time of each line
     #[arg(short, long)]
     pub timestamps: bool,
     /// Container, by name or id
     #[arg(value_name = "CONTAINER")]
     pub name: String,
+}
+
+/// A point in time, seen from now and from here.
+fn point(text: &str) -> Parsed<Timestamp> {
+    time::time(text, &Zoned::now())
 }
 
 #[derive(Debug, Args)]
@@ -200,8 +215,8 @@ pub struct ExecArgs {
     #[arg(long)]
     pub privileged: bool,
     /// Keys that detach a terminal
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    pub detach_keys: String,
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
+    pub detach_keys: Keys,
     /// Container, by name or id
     #[arg(value_name = "CONTAINER")]
     pub name: String,
@@ -216,8 +231,8 @@ pub struct AttachArgs {
     #[arg(long)]
     pub no_stdin: bool,
     /// Keys that detach a terminal
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    pub detach_keys: String,
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
+    pub detach_keys: Keys,
     /// Hand signals on to the container
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sig_proxy: bool,
@@ -232,8 +247,8 @@ pub struct PortArgs {
     #[arg(value_name = "CONTAINER")]
     pub name: String,
     /// Only this port of the container
-    #[arg(value_name = "PORT[/PROTO]")]
-    pub port: Option<String>,
+    #[arg(value_name = "PORT[/PROTO]", value_parser = ports::exposed)]
+    pub port: Option<Exposed>,
 }
 
 #[derive(Debug, Args)]
@@ -255,8 +270,12 @@ pub struct PruneArgs {
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// container, image, network or volume (default: whatever has the name)
-    #[arg(long = "type", value_parser = ["container", "image", "network", "volume"])]
-    pub kind: Option<String>,
+    #[arg(
+        long = "type",
+        value_parser = PossibleValuesParser::new(["container", "image", "network", "volume"])
+            .try_map(|text| text.parse::<ObjectKind>())
+    )]
+    pub kind: Option<ObjectKind>,
     /// json: one object per line instead of a list
     #[command(flatten)]
     pub format: FormatArgs,

@@ -2,6 +2,8 @@
 
 use super::FormatArgs;
 use clap::{Args, Subcommand};
+use rcr_engine::images::Platform;
+use rcr_engine::parse::instruction::{Instruction, instruction};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +63,7 @@ pub struct LoadArgs {
     pub quiet: bool,
     /// Out of several, the image for another platform than this machine's
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
 }
 
 #[derive(Debug, Args)]
@@ -118,7 +120,7 @@ pub struct PullArgs {
     pub quiet: bool,
     /// For another platform than this machine's
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Image: [REGISTRY/]PATH[:TAG][@DIGEST]
     #[arg(value_name = "IMAGE")]
     pub name: String,
@@ -165,8 +167,8 @@ pub struct ImportArgs {
     #[arg(value_name = "NAME[:TAG]")]
     pub name: Option<String>,
     /// Set one thing: `CMD …`, `ENTRYPOINT …`, `ENV k=v`, `EXPOSE port`, `USER name`, `WORKDIR dir`
-    #[arg(short, long, value_name = "INSTRUCTION")]
-    pub change: Vec<String>,
+    #[arg(short, long, value_name = "INSTRUCTION", value_parser = instruction)]
+    pub change: Vec<Instruction>,
     /// A message for the history
     #[arg(short, long, default_value = "")]
     pub message: String,

@@ -1,17 +1,14 @@
 //! The command line's grammar: what can be said, nothing about what it does.
 
 pub mod argv;
-pub mod attachment;
 pub mod container;
-pub mod devices;
 mod format;
 pub mod image;
-pub mod mounts;
 pub mod network;
 pub mod node;
 pub mod run;
 pub mod system;
-pub mod value;
+pub mod usage;
 pub mod volume;
 
 use clap::{Args, Parser, Subcommand};

@@ -2,6 +2,14 @@
 
 use super::FormatArgs;
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
+use netd_api::{IfName, Mac, PublishRequest};
+use rcr_engine::parse::attachment::{self, DriverOption};
+use rcr_engine::parse::driver;
+use rcr_engine::parse::filter::{NetworkFilter, network_filter};
+use rcr_engine::parse::{ports, words};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 #[derive(Debug, Subcommand)]
 pub enum NetworkCommand {
@@ -53,8 +61,8 @@ pub struct CreateArgs {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ipv4: bool,
     /// Label
-    #[arg(long, value_name = "KEY[=VALUE]")]
-    pub label: Vec<String>,
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = words::label)]
+    pub label: Vec<(String, String)>,
     /// Who gives addresses: default, or dhcp, the LAN's own server (macvlan, ipvlan)
     #[arg(long, default_value = "default", value_parser = ["default", "dhcp"])]
     pub ipam_driver: String,
@@ -74,20 +82,34 @@ pub struct CreateArgs {
     pub name: String,
 }
 
+/// An address, or that there is to be none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressOrNone {
+    Address(IpAddr),
+    None,
+}
+
+impl FromStr for AddressOrNone {
+    type Err = AddrParseError;
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Address) }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct SubnetArgs {
     /// Subnet; repeat for more, IPv4 or IPv6
-    #[arg(long, value_name = "CIDR")]
-    pub subnet: Vec<String>,
+    #[arg(long, value_name = "CIDR", value_parser = driver::subnet)]
+    pub subnet: Vec<IpNet>,
     /// Gateway of a subnet; `none`: containers get no default route
     #[arg(long, value_name = "ADDRESS")]
-    pub gateway: Vec<String>,
+    pub gateway: Vec<AddressOrNone>,
     /// Part of a subnet that addresses are chosen from
     #[arg(long, value_name = "CIDR")]
-    pub ip_range: Vec<String>,
+    pub ip_range: Vec<IpNet>,
     /// Address that somebody else uses
-    #[arg(long, value_name = "NAME=ADDRESS")]
-    pub aux_address: Vec<String>,
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = driver::aux_address)]
+    pub aux_address: Vec<(String, IpAddr)>,
 }
 
 #[derive(Debug, Args)]
@@ -96,14 +118,14 @@ pub struct UpdateArgs {
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub opt: Vec<String>,
     /// Label to add or to change
-    #[arg(long, visible_alias = "label", value_name = "KEY[=VALUE]")]
-    pub label_add: Vec<String>,
+    #[arg(long, visible_alias = "label", value_name = "KEY[=VALUE]", value_parser = words::label)]
+    pub label_add: Vec<(String, String)>,
     /// Label to remove
     #[arg(long, value_name = "KEY")]
     pub label_rm: Vec<String>,
     /// DNS servers for names outside, in place of those it has; `none`: the host's again
     #[arg(long, value_name = "ADDRESS")]
-    pub dns: Vec<String>,
+    pub dns: Vec<AddressOrNone>,
     #[command(flatten)]
     pub subnets: SubnetArgs,
     /// Print the plan instead of carrying it out
@@ -122,8 +144,8 @@ pub struct ListArgs {
     #[arg(long)]
     pub no_trunc: bool,
     /// name=…, id=…, driver=…, label=…
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    pub filter: Vec<String>,
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = network_filter)]
+    pub filter: Vec<NetworkFilter>,
     #[command(flatten)]
     pub format: FormatArgs,
 }
@@ -154,25 +176,25 @@ pub struct ConnectArgs {
     pub alias: Vec<String>,
     /// IPv4 address
     #[arg(long, value_name = "ADDRESS")]
-    pub ip: Option<String>,
+    pub ip: Option<Ipv4Addr>,
     /// IPv6 address
     #[arg(long, value_name = "ADDRESS")]
-    pub ip6: Option<String>,
+    pub ip6: Option<Ipv6Addr>,
     /// MAC address
     #[arg(long, value_name = "MAC")]
-    pub mac_address: Option<String>,
+    pub mac_address: Option<Mac>,
     /// The highest one gives the default route
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
     pub gw_priority: i32,
     /// The interface's name in the container (default: eth0, eth1, …)
     #[arg(long, value_name = "NAME")]
-    pub interface_name: Option<String>,
+    pub interface_name: Option<IfName>,
     /// Sysctl of the interface, whose name IFNAME stands for
-    #[arg(long, value_name = "net.….IFNAME.…=VALUE")]
-    pub sysctl: Vec<String>,
+    #[arg(long, value_name = "net.….IFNAME.…=VALUE", value_parser = attachment::sysctl)]
+    pub sysctl: Vec<(String, String)>,
     /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub driver_opt: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attachment::driver_option)]
+    pub driver_opt: Vec<DriverOption>,
     /// Network, by name or id
     pub network: String,
     /// Container, by name or id
@@ -195,6 +217,6 @@ pub struct PlanArgs {
     /// Network, by name or id
     pub network: String,
     /// Publish a port, as with `rcr run`
-    #[arg(short, long, value_name = "[IP:][HOST:]CONTAINER[/PROTO]")]
-    pub publish: Vec<String>,
+    #[arg(short, long, value_name = "[IP:][HOST:]CONTAINER[/PROTO]", value_parser = ports::publish)]
+    pub publish: Vec<PublishRequest>,
 }

@@ -1,6 +1,17 @@
 //! What `run` and `create` take.
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use netd_api::{AttachmentRequest, Mac, PublishRequest};
+use rcr_engine::config::{DeviceRule, DeviceUse, Exposed, HostTarget, Mount, RestartPolicy, RlimitPlan};
+use rcr_engine::create::VolumeUse;
+use rcr_engine::images::{Platform, Policy};
+use rcr_engine::parse::keys::{Keys, detach_keys};
+use rcr_engine::parse::mounts::{self, MountText};
+use rcr_engine::parse::security::{SecurityOption, security_option};
+use rcr_engine::parse::signal::signal;
+use rcr_engine::parse::{attachment, devices, hosts, limits, ports, words};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -9,8 +20,8 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub detach: bool,
     /// Keys that detach a terminal
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    pub detach_keys: String,
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
+    pub detach_keys: Keys,
     /// Hand signals on to the container
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sig_proxy: bool,
@@ -57,8 +68,8 @@ pub struct CreateArgs {
     #[arg(long)]
     pub domainname: Option<String>,
     /// Label
-    #[arg(short, long, value_name = "KEY[=VALUE]")]
-    pub label: Vec<String>,
+    #[arg(short, long, value_name = "KEY[=VALUE]", value_parser = words::label)]
+    pub label: Vec<(String, String)>,
     #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
@@ -68,8 +79,8 @@ pub struct CreateArgs {
     #[command(flatten)]
     pub resources: ResourceArgs,
     /// Signal that stops it (default: the image's, else TERM)
-    #[arg(long, value_name = "SIGNAL")]
-    pub stop_signal: Option<String>,
+    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    pub stop_signal: Option<i32>,
     /// Seconds until it is killed after the stop signal; -1: never
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 10)]
     pub stop_timeout: i64,
@@ -81,13 +92,17 @@ pub struct CreateArgs {
     pub cidfile: Option<PathBuf>,
     /// When to restart: no, on-failure[:n], always, unless-stopped
     #[arg(long, value_name = "POLICY", default_value = "no")]
-    pub restart: String,
+    pub restart: RestartPolicy,
     /// When to pull the image: always, missing, never
-    #[arg(long, default_value = "missing", value_parser = ["always", "missing", "never"])]
-    pub pull: String,
+    #[arg(
+        long,
+        default_value = "missing",
+        value_parser = PossibleValuesParser::new(["always", "missing", "never"]).try_map(|text| text.parse::<Policy>())
+    )]
+    pub pull: Policy,
     /// The image for another platform than this machine's
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Print help
     // `-h` is the host name, as with Docker.
     #[arg(long, action = clap::ArgAction::Help)]
@@ -104,23 +119,23 @@ pub struct CreateArgs {
 pub struct NetworkArgs {
     /// Network: a name, `host`, `none`, `container:NAME`, `ns:/PATH`, or
     /// name=…,alias=…,ip=…,ip6=…,mac-address=…,gw-priority=…,interface-name=…,sysctl=…
-    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
-    pub network: Vec<String>,
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = attachment::network)]
+    pub network: Vec<AttachmentRequest>,
     /// Further name on its networks
     #[arg(long, visible_alias = "net-alias", value_name = "NAME")]
     pub network_alias: Vec<String>,
     /// IPv4 address
     #[arg(long, value_name = "ADDRESS")]
-    pub ip: Option<String>,
+    pub ip: Option<Ipv4Addr>,
     /// IPv6 address
     #[arg(long, value_name = "ADDRESS")]
-    pub ip6: Option<String>,
+    pub ip6: Option<Ipv6Addr>,
     /// MAC address
     #[arg(long, value_name = "MAC")]
-    pub mac_address: Option<String>,
+    pub mac_address: Option<Mac>,
     /// DNS server for names outside
     #[arg(long, value_name = "ADDRESS")]
-    pub dns: Vec<String>,
+    pub dns: Vec<IpAddr>,
     /// DNS search domain (`.`: none)
     #[arg(long, value_name = "DOMAIN")]
     pub dns_search: Vec<String>,
@@ -128,40 +143,40 @@ pub struct NetworkArgs {
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
     pub dns_option: Vec<String>,
     /// Line for /etc/hosts; `host-gateway` stands for the host
-    #[arg(long, value_name = "NAME:ADDRESS")]
-    pub add_host: Vec<String>,
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = hosts::add_host)]
+    pub add_host: Vec<(String, HostTarget)>,
     /// A name here for another container on the same network
-    #[arg(long, value_name = "CONTAINER[:NAME]")]
-    pub link: Vec<String>,
+    #[arg(long, value_name = "CONTAINER[:NAME]", value_parser = hosts::link)]
+    pub link: Vec<(String, String)>,
     /// Publish a port
-    #[arg(short, long, value_name = "[[IP:]HOST:]CONTAINER[/PROTO]")]
-    pub publish: Vec<String>,
+    #[arg(short, long, value_name = "[[IP:]HOST:]CONTAINER[/PROTO]", value_parser = ports::publish)]
+    pub publish: Vec<PublishRequest>,
     /// Publish all exposed ports on ports of the host's choice
     #[arg(short = 'P', long)]
     pub publish_all: bool,
     /// Expose a port (for -P)
-    #[arg(long, value_name = "PORT[/PROTO]")]
-    pub expose: Vec<String>,
+    #[arg(long, value_name = "PORT[/PROTO]", value_parser = ports::exposed)]
+    pub expose: Vec<Exposed>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageArgs {
     /// Bind a folder or file of the host, or a volume
-    #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]")]
-    pub volume: Vec<String>,
+    #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]", value_parser = mounts::volume)]
+    pub volume: Vec<VolumeUse>,
     /// The same, spelled out: type=bind|volume|tmpfs,source=…,target=…,readonly
-    #[arg(long, value_name = "MOUNT")]
-    pub mount: Vec<String>,
+    #[arg(long, value_name = "MOUNT", value_parser = mounts::mount)]
+    pub mount: Vec<MountText>,
     /// Mount a tmpfs
-    #[arg(long, value_name = "TARGET[:OPTIONS]")]
-    pub tmpfs: Vec<String>,
+    #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = mounts::tmpfs)]
+    pub tmpfs: Vec<Mount>,
     /// Make the root file system read-only
     #[arg(long)]
     pub read_only: bool,
     /// Size of /dev/shm
-    #[arg(long, value_name = "BYTES", default_value = "64m")]
-    pub shm_size: String,
+    #[arg(long, value_name = "BYTES", default_value = "64m", value_parser = limits::bytes)]
+    pub shm_size: i64,
 }
 
 #[derive(Debug, Args)]
@@ -177,43 +192,43 @@ pub struct SecurityArgs {
     #[arg(long)]
     pub privileged: bool,
     /// no-new-privileges[=true|false], seccomp=unconfined
-    #[arg(long, value_name = "OPTION")]
-    pub security_opt: Vec<String>,
+    #[arg(long, value_name = "OPTION", value_parser = security_option)]
+    pub security_opt: Vec<SecurityOption>,
     /// A device of the host
-    #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]")]
-    pub device: Vec<String>,
+    #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]", value_parser = devices::device)]
+    pub device: Vec<DeviceUse>,
     /// Access to device numbers, such as `c 189:* rmw`
-    #[arg(long, value_name = "RULE")]
-    pub device_cgroup_rule: Vec<String>,
+    #[arg(long, value_name = "RULE", value_parser = devices::device_rule)]
+    pub device_cgroup_rule: Vec<DeviceRule>,
     /// Set a namespaced sysctl
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub sysctl: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = words::pair)]
+    pub sysctl: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Resources")]
 pub struct ResourceArgs {
     /// Memory limit
-    #[arg(short, long, value_name = "BYTES")]
-    pub memory: Option<String>,
+    #[arg(short, long, value_name = "BYTES", value_parser = limits::bytes)]
+    pub memory: Option<i64>,
     /// Limit of memory and swap together; -1: unlimited
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
-    pub memory_swap: Option<String>,
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = limits::memory_swap)]
+    pub memory_swap: Option<i64>,
     /// Processors it may use, e.g. 1.5
-    #[arg(long, value_name = "NUMBER")]
-    pub cpus: Option<String>,
+    #[arg(long, value_name = "NUMBER", value_parser = limits::nano_cpus)]
+    pub cpus: Option<u64>,
     /// Processors it may run on, e.g. 0-2,4
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = limits::cpuset)]
     pub cpuset_cpus: Option<String>,
     /// Memory nodes it may use, e.g. 0,1
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = limits::cpuset)]
     pub cpuset_mems: Option<String>,
     /// Processes it may have; -1: unlimited
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 2048)]
     pub pids_limit: i64,
     /// Resource limit
-    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
-    pub ulimit: Vec<String>,
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = limits::ulimit)]
+    pub ulimit: Vec<RlimitPlan>,
     /// How gladly the kernel kills it when memory is short (-1000 to 1000)
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub oom_score_adj: Option<i32>,

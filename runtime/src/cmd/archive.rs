@@ -1,52 +1,28 @@
-//! `load`, `save`, `history`.
+//! `load`, `save`, `import`, `history`.
 
-use crate::cli::image::{HistoryArgs, LoadArgs, SaveArgs};
+use crate::cli::image::{HistoryArgs, ImportArgs, LoadArgs, SaveArgs};
+use crate::term::progress::Count;
 use crate::term::table;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::images::{self, store};
+use rcr_engine::images::{self, Import, Input, Output, Step};
 use rcr_engine::instance::Instance;
-use rcr_images::archive::{self, Format, Target};
+use rcr_engine::parse::instruction::import_options;
 use serde_json::json;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-
-/// Bytes written at a time.
-const BUFFER: usize = 256 << 10;
 
 /// `rcr load`.
 pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
     let shown = args.input.as_ref().map_or_else(|| "stdin".to_owned(), |path| format!("`{}`", path.display()));
     let doing = || format!("cannot load {shown}");
-    let platform = crate::flags::text::platform(args.platform.as_deref())?;
-    let threads = instance.config.images.parallel;
-    let store = store(instance)?;
-    let loaded = match &args.input {
-        Some(folder) if folder.is_dir() => archive::load_folder(&store, folder, platform.as_ref(), threads),
-        input => {
-            let source = source(input.as_deref()).doing(doing)?;
-            let bar = io::stderr().is_terminal() && !args.quiet;
-            let mut progress = |bytes: u64| {
-                if bar {
-                    let _ = write!(io::stderr(), "\rreading {}   ", table::size(bytes));
-                }
-            };
-            let loaded = archive::load(&store, source, platform.as_ref(), threads, &mut progress);
-            if bar {
-                let _ = write!(io::stderr(), "\r\x1b[K");
-            }
-            loaded
-        }
+    let input = match &args.input {
+        Some(folder) if folder.is_dir() => Input::Folder(folder.clone()),
+        other => Input::Stream(source(other.as_deref()).doing(doing)?),
     };
-    let loaded = loaded.map_err(|error| {
-        images::collect(instance, &store);
-        Error::from(error).during(doing())
-    });
-    for image in loaded? {
-        for field in &image.image.strange {
-            crate::report::warn(format!("image `{}`: {field}", image.image.id));
-        }
+    let count = Count::new("reading", args.quiet);
+    for image in images::load(instance, input, args.platform.as_ref(), &count).doing(doing)? {
         if image.names.is_empty() {
             println!("Loaded image ID: {}", image.image.id);
         }
@@ -55,6 +31,7 @@ pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
     Ok(0)
 }
 
+/// A file, or stdin where there is none, or it is `-`.
 fn source(path: Option<&Path>) -> Outcome<OwnedFd> {
     match path {
         Some(path) if path.as_os_str() != "-" => {
@@ -70,90 +47,61 @@ fn source(path: Option<&Path>) -> Outcome<OwnedFd> {
 
 /// `rcr save`.
 pub fn save(instance: &Instance, args: &SaveArgs) -> Outcome<i32> {
-    let parsed = args.format.parse::<Format>();
-    let format =
-        parsed.map_err(|why| Error::new(Kind::Invalid, format!("cannot save as `{}`", args.format)).caused_by(why))?;
-    let store = store(instance)?;
-    let output = args.output.as_deref().filter(|path| path.as_os_str() != "-");
     let doing = || format!("cannot save {}", args.images.join(", "));
-    let saved = match output {
-        Some(path) if args.format.ends_with("-dir") => {
-            archive::save(&store, &args.images, format, Target::Folder(path.to_owned()))
+    let refused = |why: &str, hint: &str| Err(Error::new(Kind::Invalid, doing()).caused_by(why).hint(hint));
+    let path = args.output.clone().filter(|path| path.as_os_str() != "-");
+    let mut stdout = io::stdout();
+    let output = match path {
+        Some(folder) if args.format.ends_with("-dir") => Output::Folder(folder),
+        Some(file) => Output::File(file),
+        None if args.format.ends_with("-dir") => return refused("a folder needs a name", "name it with `-o FOLDER`"),
+        None if stdout.is_terminal() => {
+            return refused("stdout is a terminal", "name a file with `-o FILE`, or send it on through a pipe");
         }
-        None if args.format.ends_with("-dir") => {
-            return Err(Error::new(Kind::Invalid, doing())
-                .caused_by("a folder needs a name")
-                .hint("name it with `-o FOLDER`"));
-        }
-        None if io::stdout().is_terminal() => {
-            return Err(Error::new(Kind::Invalid, doing())
-                .caused_by("stdout is a terminal")
-                .hint("name a file with `-o FILE`, or send it on through a pipe"));
-        }
-        None => {
-            let mut stream = BufWriter::with_capacity(BUFFER, io::stdout().lock());
-            archive::save(&store, &args.images, format, Target::Stream(&mut stream))
-        }
-        Some(path) => {
-            return to_file(path, &mut |stream| archive::save(&store, &args.images, format, Target::Stream(stream)))
-                .doing(doing)
-                .map(|()| 0);
-        }
+        None => Output::Stream(&mut stdout),
     };
-    saved.map_err(|error| Error::from(error).during(doing()))?;
+    let format = args.format.parse().map_err(|why: &str| Error::new(Kind::Invalid, doing()).caused_by(why))?;
+    images::save(instance, &args.images, format, output).doing(doing)?;
     Ok(0)
 }
 
-/// Writes beside the file and renames: a failure leaves what was there. A device or a FIFO is written to as it is.
-fn to_file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<(), rcr_images::Error>) -> Outcome<()> {
-    let cannot = || format!("cannot write `{}`", path.display());
-    let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file());
-    if special {
-        let file = OpenOptions::new().write(true).open(path).doing(cannot)?;
-        return Ok(write(&mut BufWriter::with_capacity(BUFFER, file))?);
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let file = File::create_new(&beside).doing(cannot)?;
-    let written = write(&mut BufWriter::with_capacity(BUFFER, file)).map_err(Error::from);
-    let written = written.and_then(|()| fs::rename(&beside, path).doing(cannot));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+/// `rcr import`.
+pub fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
+    let tar = if args.file.as_os_str() == "-" {
+        io::stdin().as_fd().try_clone_to_owned()
+    } else {
+        File::open(&args.file).map(OwnedFd::from)
+    };
+    let tar = tar.doing(|| format!("cannot read `{}`", args.file.display()))?;
+    let options = import_options(args.change.clone(), args.message.clone());
+    let image =
+        images::import(instance, Import { tar, name: args.name.clone(), options }, &Count::new("unpacking", false))?;
+    println!("{}", image.id);
+    Ok(0)
 }
 
 /// `rcr history`: sizes are those of the packed layers.
 pub fn history(instance: &Instance, args: &HistoryArgs) -> Outcome<i32> {
-    let store = store(instance)?;
-    let image = store.resolve(&args.image)?;
-    let mut sizes = store.manifest(&image)?.layers().iter().map(|layer| layer.size()).collect::<Vec<_>>().into_iter();
-    let mut rows = Vec::new();
-    for step in image.config.history().as_deref().unwrap_or_default() {
-        let size = if step.empty_layer() == Some(true) { 0 } else { sizes.next().unwrap_or(0) };
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        rows.push((text(step.created()), text(step.created_by()), size, text(step.comment())));
-    }
-    rows.reverse();
-    let id = image.id.to_string();
-    let id = if args.no_trunc { id } else { id.trim_start_matches("sha256:").chars().take(12).collect() };
-    // Steps before the last have no image of their own.
-    let ids = [id].into_iter().chain(std::iter::repeat("<missing>".to_owned()));
+    let short = |id: String| match args.no_trunc {
+        true => id,
+        false => id.trim_start_matches("sha256:").chars().take(12).collect(),
+    };
     let cut = |text: String| match args.no_trunc || text.chars().count() <= 45 {
         true => text,
         false => text.chars().take(44).chain(['…']).collect(),
     };
     let mut cells = Vec::new();
-    for (id, (created, by, size, comment)) in ids.zip(rows) {
+    for Step { id, created, created_by, size, comment } in images::history(instance, &args.image)? {
+        let id = id.map_or_else(|| "<missing>".to_owned(), short);
         if args.quiet {
             println!("{id}");
         } else if args.format.is_json() {
             let size = table::size(size);
             table::print_json(
-                &json!({ "ID": id, "CreatedAt": created, "CreatedBy": by, "Size": size, "Comment": comment }),
+                &json!({ "ID": id, "CreatedAt": created, "CreatedBy": created_by, "Size": size, "Comment": comment }),
             );
         } else {
-            cells.push(vec![id, format!("{} ago", table::age(&created)), cut(by), table::size(size), comment]);
+            cells.push(vec![id, format!("{} ago", table::age(&created)), cut(created_by), table::size(size), comment]);
         }
     }
     if !args.quiet && !args.format.is_json() {

@@ -3,7 +3,7 @@
 use crate::report;
 use crate::term::table;
 use rcr_base::Outcome;
-use serde_json::Value;
+use serde::Serialize;
 
 /// Does something to each of several objects; prints the name of each that it was done to, reports each that it was
 /// not.
@@ -22,7 +22,7 @@ pub fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
 }
 
 /// Prints what could be found as one list, and reports the rest.
-pub fn print_found(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<Value>) -> Outcome<i32> {
+pub fn print_found<T: Serialize>(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<T>) -> Outcome<i32> {
     let mut code = 0;
     let mut found = Vec::new();
     for name in names {

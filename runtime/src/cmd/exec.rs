@@ -1,7 +1,6 @@
 //! `exec`: connects our standard streams to the program's.
 
 use crate::cli::container::ExecArgs;
-use crate::cli::value;
 use crate::flags::container::user_environment;
 use crate::term::signal::{self, Insistence, Signals};
 use crate::term::sink::{CHUNK, Sink, unwritten};
@@ -9,9 +8,9 @@ use crate::term::terminal::{self, DetachKeys, RawMode};
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::exec::{self, Exec, Executed, Process};
 use rcr_engine::instance::Instance;
+use rcr_engine::parse::keys::Keys;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::termios::Winsize;
 use std::io::stdin;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -21,8 +20,6 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         return Err(Error::new(Kind::Invalid, "cannot attach a terminal: the input is not one")
             .hint("leave `-t` out when stdin is a pipe or a file"));
     }
-    let keys = value::detach_keys(&args.detach_keys)
-        .map_err(|why| Error::new(Kind::Invalid, "cannot understand `--detach-keys`").caused_by(why))?;
     let wanted = Exec {
         command: args.command.clone(),
         env: user_environment(&args.env, &args.env_file)?,
@@ -40,7 +37,7 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         (Executed::Ended(code), _) => Ok(code),
         (Executed::Running(_), None) => Ok(0),
         (Executed::Running(process), Some(signals)) => {
-            let keys = DetachKeys::new(if args.tty { keys } else { Vec::new() });
+            let keys = DetachKeys::new(if args.tty { args.detach_keys.clone() } else { Keys::default() });
             relay(process, signals, keys, args.interactive)
         }
     }
@@ -182,19 +179,15 @@ impl Relay {
     fn on_signals(&mut self) -> Outcome<()> {
         while let Some(signal) = self.signals.next() {
             match (signal, &self.process.terminal) {
-                (libc::SIGWINCH, Some(terminal)) => {
+                (libc::SIGWINCH, _) => {
                     if let Some((rows, columns)) = terminal::size() {
-                        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-                        let _ = rustix::termios::tcsetwinsize(terminal, size);
+                        self.process.resize(rows, columns);
                     }
                 }
-                (libc::SIGWINCH, None) => {}
                 (signal, Some(_)) if signal::ENDING.contains(&signal) => return Err(signal::interrupted(signal)),
                 (libc::SIGHUP, None) if terminal::is_hung_up() => return Err(signal::interrupted(libc::SIGHUP)),
                 (signal, _) => {
-                    if let Some(pidfd) = rcr_shim::process::ProcessId::of(self.process.pid).and_then(|p| p.open()) {
-                        let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), signal);
-                    }
+                    self.process.signal(signal);
                     self.insistence.check(signal)?;
                 }
             }
@@ -206,8 +199,7 @@ impl Relay {
         let Some(output) = &self.outputs[n] else { return Ok(()) };
         match self.sinks[n].fill_from(output.as_fd(), self.limits[n]).map_err(unwritten)? {
             None => {
-                let held = self.process.terminal.as_ref().filter(|_| self.code.is_none());
-                self.held = held.and_then(|terminal| rcr_shim::terminal::hold(terminal.as_fd()).ok());
+                self.held = if self.code.is_none() { self.process.hold_terminal() } else { None };
                 if self.held.is_none() {
                     self.outputs[n] = None;
                 }

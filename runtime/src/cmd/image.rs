@@ -2,25 +2,21 @@
 
 use super::each::print_found;
 use super::{archive, registry};
-use crate::cli::image::{CheckArgs, ImageCommand, ImportArgs, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
-use crate::cli::value;
+use crate::cli::image::{CheckArgs, ImageCommand, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
 use crate::term::progress::Progress;
 use crate::term::table;
-use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::images::{self, Containers, store};
+use rcr_base::Outcome;
+use rcr_engine::images::{self, NameFilter, Removed};
+use rcr_engine::inspect;
 use rcr_engine::instance::Instance;
-use rcr_images::{ImportOptions, Reference, Removed};
-use serde_json::{Value, json};
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use serde_json::json;
 
 /// `rcr image …`.
 pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
     match command {
         ImageCommand::Transfer(command) => transfer(instance, command),
         ImageCommand::Ls(args) => list(instance, &args),
-        ImageCommand::Inspect(args) => print_found(&args.images, false, |name| describe(instance, name)),
+        ImageCommand::Inspect(args) => print_found(&args.images, false, |name| inspect::image(instance, name)),
         ImageCommand::Rm(args) => remove(instance, &args),
         ImageCommand::Prune(args) => prune(instance, &args),
         ImageCommand::Check(args) => check(instance, &args),
@@ -34,77 +30,13 @@ pub fn transfer(instance: &Instance, command: TransferCommand) -> Outcome<i32> {
         TransferCommand::Push(args) => registry::push(instance, &args),
         TransferCommand::Load(args) => archive::load(instance, &args),
         TransferCommand::Save(args) => archive::save(instance, &args),
-        TransferCommand::Import(args) => import(instance, &args),
+        TransferCommand::Import(args) => archive::import(instance, &args),
         TransferCommand::Tag(args) => {
-            store(instance)?.tag(&args.source, &args.target)?;
+            images::tag(instance, &args.source, &args.target)?;
             Ok(0)
         }
         TransferCommand::History(args) => archive::history(instance, &args),
     }
-}
-
-fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
-    let store = store(instance)?;
-    let options = import_options(args)?;
-    let source = if args.file.as_os_str() == "-" {
-        io::stdin().as_fd().try_clone_to_owned()
-    } else {
-        File::open(&args.file).map(OwnedFd::from)
-    };
-    let source = source.doing(|| format!("cannot read `{}`", args.file.display()))?;
-    let terminal = io::stderr().is_terminal();
-    let mut progress = |bytes: u64| {
-        if terminal {
-            let _ = write!(io::stderr(), "\runpacking {}   ", table::size(bytes));
-        }
-    };
-    let result = store.import(source, args.name.as_deref(), &options, &mut progress);
-    if terminal {
-        let _ = write!(io::stderr(), "\r\x1b[K");
-    }
-    println!("{}", result?.id);
-    Ok(0)
-}
-
-/// `--change`, as instructions of a Dockerfile.
-fn import_options(args: &ImportArgs) -> Outcome<ImportOptions> {
-    let mut options = ImportOptions { message: args.message.clone(), ..ImportOptions::default() };
-    for change in &args.change {
-        let (word, rest) = change.split_once(char::is_whitespace).unwrap_or((change, ""));
-        let rest = rest.trim();
-        match word.to_ascii_uppercase().as_str() {
-            "CMD" => options.cmd = Some(command_line(rest)),
-            "ENTRYPOINT" => options.entrypoint = Some(command_line(rest)),
-            "ENV" => options.env.push(rest.to_owned()),
-            "WORKDIR" => options.workdir = Some(rest.to_owned()),
-            "USER" => options.user = Some(rest.to_owned()),
-            "EXPOSE" => {
-                for port in rest.split_whitespace() {
-                    let exposed = value::exposed(port).map_err(|why| {
-                        Error::new(Kind::Invalid, format!("cannot understand `--change {change}`")).caused_by(why)
-                    })?;
-                    options.exposed.push(if port.contains('/') {
-                        port.to_owned()
-                    } else {
-                        format!("{port}/{}", exposed.proto)
-                    });
-                }
-            }
-            _ => {
-                let known = ["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "USER", "WORKDIR"];
-                return Err(Error::new(
-                    Kind::Invalid,
-                    format!("unknown instruction `{word}`{}", value::nearest(word, &known)),
-                ));
-            }
-        }
-    }
-    Ok(options)
-}
-
-/// A JSON list, or a line for the shell.
-fn command_line(text: &str) -> Vec<String> {
-    serde_json::from_str(text).unwrap_or_else(|_| vec!["/bin/sh".into(), "-c".into(), text.into()])
 }
 
 fn split_name(name: &str) -> (&str, &str) {
@@ -117,39 +49,11 @@ fn split_name(name: &str) -> (&str, &str) {
     }
 }
 
-/// Names that a listing is about.
-struct Wanted {
-    name: Reference,
-    any_tag: bool,
-}
-
-impl Wanted {
-    fn parse(text: &str) -> Outcome<Self> {
-        let name: Reference = text.parse()?;
-        // A colon in the last part is a tag's, one before it a port's.
-        let any_tag = name.digest.is_none() && !text.rsplit('/').next().is_some_and(|last| last.contains(':'));
-        Ok(Self { name, any_tag })
-    }
-
-    fn fits(&self, name: &str) -> bool {
-        match self.any_tag {
-            true => name.parse::<Reference>().is_ok_and(|name| name.repository == self.name.repository),
-            false => name == self.name.to_string(),
-        }
-    }
-}
-
 /// `rcr images`.
 pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     let mut rows = Vec::new();
-    let wanted = args.name.as_deref().map(Wanted::parse).transpose()?;
-    for mut image in store(instance)?.list()? {
-        if let Some(wanted) = &wanted {
-            image.names.retain(|name| wanted.fits(name));
-            if image.names.is_empty() {
-                continue;
-            }
-        }
+    let filter = args.name.as_deref().map(str::parse::<NameFilter>).transpose()?;
+    for image in images::list(instance, filter.as_ref())? {
         let hex = image.id.to_string();
         let hex = hex.strip_prefix("sha256:").unwrap_or(&hex).to_owned();
         let id = if args.no_trunc { image.id.to_string() } else { hex[..12.min(hex.len())].to_owned() };
@@ -179,20 +83,6 @@ pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
     Ok(0)
 }
 
-/// For `inspect`.
-pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
-    let image = store(instance)?.resolve(name)?;
-    Ok(json!({
-        "Id": image.id.to_string(),
-        "RepoTags": image.names,
-        "Created": image.config.created(),
-        "Architecture": image.config.architecture(),
-        "Os": image.config.os(),
-        "Config": image.config.config(),
-        "RootFS": { "Type": "layers", "Layers": image.config.rootfs().diff_ids() },
-    }))
-}
-
 fn say(removed: Removed) {
     match removed {
         Removed::Untagged(name) => println!("Untagged: {name}"),
@@ -200,16 +90,14 @@ fn say(removed: Removed) {
     }
 }
 
-/// `rcr image rm`. Without `-f` an image stays while any container stands on it; with `-f` only while one runs.
+/// `rcr image rm`.
 pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
-    let store = store(instance)?;
-    let users = Containers::of(instance, args.force)?;
     let mut code = 0;
-    for name in &args.images {
-        match store.remove(name, args.force, &users) {
+    for removed in images::remove(instance, &args.images, args.force)? {
+        match removed {
             Ok(removed) => removed.into_iter().for_each(say),
-            Err(error) => {
-                crate::report::print(&error.into());
+            Err(failure) => {
+                crate::report::print(&failure);
                 code = 1;
             }
         }
@@ -223,7 +111,7 @@ fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
     if !args.force && !crate::term::ask::confirm(&format!("this will remove all {which}"))? {
         return Ok(0);
     }
-    let pruned = store(instance)?.prune(args.all, &Containers::of(instance, false)?)?;
+    let pruned = images::prune(instance, args.all)?;
     pruned.removed.into_iter().for_each(say);
     println!("Total reclaimed space: {}", table::size(pruned.bytes));
     Ok(0)

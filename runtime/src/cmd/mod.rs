@@ -8,7 +8,6 @@ mod info;
 mod inspect;
 mod logs;
 mod network;
-mod network_update;
 mod node;
 mod ps;
 mod registry;
@@ -18,18 +17,14 @@ mod system;
 mod volume;
 
 use crate::cli::container::{ContainerCommand, ContainerGroup};
-use crate::cli::{Cli, Command};
-use rcr_base::{Doing, Outcome};
-use rcr_engine::dirs::Dirs;
+use crate::cli::{Cli, Command, InstanceArgs};
+use rcr_base::Outcome;
 use rcr_engine::instance::Instance;
-use std::path::Path;
-
-/// Where the configuration is looked for.
-const CONFIG_FILE: &str = "/etc/rcr/config.toml";
 
 /// Runs one command; the exit code.
 pub fn run(cli: Cli) -> Outcome<i32> {
-    let instance = instance(&cli)?;
+    let InstanceArgs { root, run, config } = &cli.instance;
+    let instance = Instance::open(root, run, config.as_deref())?;
     match cli.command {
         Command::Container(command) => container(&instance, command),
         Command::ContainerGroup(group) => match group {
@@ -71,19 +66,4 @@ fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
         ContainerCommand::Port(args) => ps::port(instance, &args),
         ContainerCommand::Rename(args) => stop::rename(instance, &args),
     }
-}
-
-fn instance(cli: &Cli) -> Outcome<Instance> {
-    let absolute =
-        |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
-    let dirs = Dirs { root: absolute(&cli.instance.root)?, run: absolute(&cli.instance.run)? };
-    let config_file = match &cli.instance.config {
-        Some(path) => Some(absolute(path)?),
-        None => Some(CONFIG_FILE.into()).filter(|path: &std::path::PathBuf| path.exists()),
-    };
-    let config = match &config_file {
-        Some(path) => rcr_base::Config::read(path)?,
-        None => rcr_base::Config::default(),
-    };
-    Ok(Instance { dirs, config_file, config })
 }

@@ -1,14 +1,12 @@
 //! `ps`, `port`.
 
 use crate::cli::container::{PortArgs, PsArgs};
-use crate::cli::value;
 use crate::term::table;
 use netd_api::{ContainerId, PublishedPort, SandboxInfo};
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;
 use rcr_engine::list;
-use rcr_engine::store::Container;
-use rcr_shim::state::{State, Status};
+use rcr_engine::store::{Container, State, Status};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -32,8 +30,7 @@ struct Row {
 
 /// `rcr ps`.
 pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
-    let filters = args.filter.iter().map(|text| list::parse_filter(text)).collect::<Outcome<Vec<_>>>()?;
-    let shown = list::list(instance, args.all, &filters)?;
+    let shown = list::list(instance, args.all, &args.filter)?;
     if args.quiet {
         for container in shown.iter().rev() {
             println!("{}", id(&container.config.id, args.no_trunc));
@@ -119,8 +116,6 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
         }
         return Ok(0);
     };
-    let wanted = value::exposed(wanted)
-        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand the port `{wanted}`")).caused_by(why))?;
     let mut found = false;
     for p in published.iter().filter(|p| p.proto == wanted.proto) {
         if let Some(offset) = wanted.port.checked_sub(p.container_port).filter(|offset| *offset < p.count) {

@@ -1,15 +1,12 @@
 //! `pull`, `push`, `login`, `logout`.
 
 use crate::cli::image::{LoginArgs, LogoutArgs, PullArgs, PushArgs};
-use crate::flags::text;
 use crate::report;
 use crate::term::progress::Progress;
 use crate::term::terminal::RawMode;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::images::{self, Fetch};
+use rcr_engine::images::{self, Fetch, Login, Reference};
 use rcr_engine::instance::Instance;
-use rcr_images::Reference;
-use rcr_images::remote::{self};
 use std::io::{self, IsTerminal, Read, Write};
 
 /// What keys send that mean something else than themselves.
@@ -24,12 +21,11 @@ mod key {
 /// `rcr pull`.
 pub fn pull(instance: &Instance, args: &PullArgs) -> Outcome<i32> {
     let name: Reference = args.name.parse()?;
-    let platform = text::platform(args.platform.as_deref())?;
     if !args.quiet {
         println!("{}: Pulling from {}", name.target(), shown_path(&name));
     }
     let progress = Progress::new(args.quiet, "pulled");
-    let pulled = images::pull(instance, &name, &Fetch { platform, verify: true }, &progress)?;
+    let pulled = images::pull(instance, &name, &Fetch { platform: args.platform.clone(), verify: true }, &progress)?;
     if !args.quiet {
         println!("Digest: {}", pulled.digest);
         match pulled.known {
@@ -44,7 +40,7 @@ pub fn pull(instance: &Instance, args: &PullArgs) -> Outcome<i32> {
 
 fn shown_path(name: &Reference) -> String {
     match name.host() {
-        rcr_images::reference::DOCKER_HUB => name.path(),
+        images::DOCKER_HUB => name.path(),
         host => format!("{host}/{}", name.path()),
     }
 }
@@ -65,7 +61,6 @@ pub fn push(instance: &Instance, args: &PushArgs) -> Outcome<i32> {
 
 /// `rcr login`.
 pub fn login(instance: &Instance, args: &LoginArgs) -> Outcome<i32> {
-    let server = args.server.as_deref().unwrap_or(rcr_images::reference::DOCKER_HUB);
     let user = match &args.username {
         Some(user) => user.clone(),
         None => ask("Username: ")?,
@@ -80,11 +75,7 @@ pub fn login(instance: &Instance, args: &LoginArgs) -> Outcome<i32> {
     } else {
         secret("Password: ")?
     };
-    if user.is_empty() || password.is_empty() {
-        return Err(Error::new(Kind::Invalid, "cannot log in without user and password"));
-    }
-    remote::login(server, &user, &password, &instance.config.images)
-        .map_err(|error| Error::from(error).during(format!("cannot log in at `{server}`")))?;
+    images::login(instance, &Login { registry: args.server.clone(), user, password })?;
     println!("Login Succeeded");
     Ok(0)
 }
@@ -129,12 +120,9 @@ fn secret(what: &str) -> Outcome<String> {
 
 /// `rcr logout`.
 pub fn logout(instance: &Instance, args: &LogoutArgs) -> Outcome<i32> {
-    let server = args.server.as_deref().unwrap_or(rcr_images::reference::DOCKER_HUB);
-    let there = remote::logout(server, &instance.config.images)
-        .map_err(|error| Error::from(error).during(format!("cannot log out of `{server}`")))?;
-    match there {
-        true => println!("Removing login credentials for {server}"),
-        false => println!("Not logged in to {server}"),
+    match images::logout(instance, args.server.as_deref())? {
+        (registry, true) => println!("Removing login credentials for {registry}"),
+        (registry, false) => println!("Not logged in to {registry}"),
     }
     Ok(0)
 }

@@ -2,11 +2,10 @@
 
 use crate::cli::container::{AttachArgs, StartArgs};
 use crate::cli::run::{CreateArgs, RunArgs};
-use crate::cli::value;
 use crate::flags::container as flags;
 use crate::report::{self, warn};
 use crate::term::progress::Progress;
-use crate::term::relay::{self, Attachment};
+use crate::term::relay::{self, Relayed};
 use crate::term::signal;
 use crate::term::terminal;
 use rcr_base::{Doing, Error, Kind, Outcome};
@@ -22,7 +21,6 @@ use std::path::Path;
 
 /// `rcr create`: everything but the start.
 pub fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
-    instance.dirs.ensure()?;
     let config = make(instance, &args, false)?;
     println!("{}", config.id);
     Ok(0)
@@ -36,24 +34,11 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
             .caused_by("the file exists; another container may still use it")
             .hint("remove it, or name another"));
     }
-    warn_of(args);
-    let request = flags::request(instance, args, attached)?;
+    let request = flags::request(args, attached)?;
     let config = create::create(instance, request, &Progress::new(false, "pulled"))?;
     match args.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &config)) {
         Ok(()) => Ok(config),
         Err(failure) => Err(create::undo(instance, &config, failure)),
-    }
-}
-
-/// What is legal but probably not what was meant.
-fn warn_of(args: &CreateArgs) {
-    if args.network.network.iter().any(|n| n == "host")
-        && (!args.network.publish.is_empty() || args.network.publish_all)
-    {
-        warn("published ports are discarded with `--network host`: the container's ports are the host's own");
-    }
-    if args.security.privileged {
-        warn("a privileged container is root on this host");
     }
 }
 
@@ -78,8 +63,6 @@ fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
 
 /// `rcr run`.
 pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
-    instance.dirs.ensure()?;
-    let keys = detach_keys(&args.detach_keys)?;
     let config = make(instance, &args.create, !args.detach)?;
     let failed = |failure: Error| {
         if let Some(path) = &args.create.cidfile {
@@ -91,33 +74,21 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
     let started = start::start(instance, &config, here(!args.detach)).map_err(&failed)?;
     warn_obstacles(&started);
-    let (Some(stream), Some(signals)) = (started.attached, signals) else {
+    let (Some(container), Some(signals)) = (started.attached, signals) else {
         println!("{}", config.id);
         return Ok(0);
     };
-    let code = relay::relay(Attachment {
-        stream,
-        signals,
-        stdin: config.process.stdin,
-        terminal: config.process.terminal,
-        detach_keys: keys,
-        sig_proxy: args.sig_proxy && !config.process.terminal,
-    })?;
-    if let (relay::End::Exited(_), true) = (&code, config.network.mode != NetworkMode::Host) {
+    let end = relay::relay(Relayed { container, signals, detach_keys: args.detach_keys, sig_proxy: args.sig_proxy })?;
+    if let (relay::End::Exited(_), true) = (&end, config.network.mode != NetworkMode::Host) {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
         network::release_own(instance, &config)?;
     }
-    Ok(code.code())
+    Ok(end.code())
 }
 
 /// Connected to this terminal, if at all.
 fn here(wanted: bool) -> Attach {
     Attach { wanted, terminal_size: if wanted { terminal::size() } else { None } }
-}
-
-fn detach_keys(text: &str) -> Outcome<Vec<u8>> {
-    value::detach_keys(text)
-        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--detach-keys {text}`")).caused_by(why))
 }
 
 /// `rcr start`.
@@ -128,22 +99,13 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     let [name] = args.names.as_slice() else {
         return Err(Error::new(Kind::Invalid, "only one container can be started attached"));
     };
-    let keys = detach_keys(&args.detach_keys)?;
-    let mut container = instance.containers().find(name)?;
     let signals = signal::Signals::block()?;
-    let started = start::start_attached(instance, &mut container, here(true), args.interactive)?;
+    let (config, started) = start::start_attached(instance, name, terminal::size(), args.interactive)?;
     warn_obstacles(&started);
-    let Some(stream) = started.attached else { return Ok(0) };
-    let end = relay::relay(Attachment {
-        stream,
-        signals,
-        stdin: args.interactive && container.config.process.stdin,
-        terminal: container.config.process.terminal,
-        detach_keys: keys,
-        sig_proxy: !container.config.process.terminal,
-    })?;
+    let Some(container) = started.attached else { return Ok(0) };
+    let end = relay::relay(Relayed { container, signals, detach_keys: args.detach_keys.clone(), sig_proxy: true })?;
     if let relay::End::Exited(_) = end {
-        network::release_own(instance, &container.config)?;
+        network::release_own(instance, &config)?;
     }
     Ok(end.code())
 }
@@ -155,19 +117,8 @@ pub fn start_one(instance: &Instance, name: &str) -> Outcome<()> {
 
 /// `rcr attach`.
 pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
-    let keys = detach_keys(&args.detach_keys)?;
-    let container = instance.containers().find(&args.name)?;
-    let process = &container.config.process;
-    let stdin = process.stdin && !args.no_stdin;
     let signals = signal::Signals::block()?;
-    let stream = monitor::attach(instance, &container, stdin)?;
-    let end = relay::relay(Attachment {
-        stream,
-        signals,
-        stdin,
-        terminal: process.terminal,
-        detach_keys: keys,
-        sig_proxy: args.sig_proxy && !process.terminal,
-    })?;
-    Ok(end.code())
+    let container = monitor::attach(instance, &args.name, !args.no_stdin)?;
+    let detach_keys = args.detach_keys.clone();
+    relay::relay(Relayed { container, signals, detach_keys, sig_proxy: args.sig_proxy }).map(|end| end.code())
 }

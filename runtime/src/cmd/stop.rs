@@ -3,22 +3,16 @@
 use super::each::each;
 use super::run;
 use crate::cli::container::{KillArgs, NamesArgs, PruneArgs, RenameArgs, RmArgs, StopArgs};
-use crate::cli::value;
 use crate::report;
-use rcr_base::{Error, Kind, Outcome};
+use rcr_base::{Kind, Outcome};
 use rcr_engine::instance::Instance;
 use rcr_engine::many::at_once;
 use rcr_engine::remove::{self, Remove};
 use rcr_engine::rename;
 use rcr_engine::stop::{self, Stop};
 
-fn signal_of(text: &str) -> Outcome<i32> {
-    value::signal(text)
-        .map_err(|why| Error::new(Kind::Invalid, format!("cannot understand `--signal {text}`")).caused_by(why))
-}
-
-fn how(args: &StopArgs) -> Outcome<Stop> {
-    Ok(Stop { signal: args.signal.as_deref().map(signal_of).transpose()?, timeout: args.time })
+fn how(args: &StopArgs) -> Stop {
+    Stop { signal: args.signal, timeout: args.time }
 }
 
 /// [`at_once`] with each name printed that something was done to (`true`), and each failure reported.
@@ -39,13 +33,13 @@ fn side_by_side(names: &[String], act: impl Fn(&str) -> Outcome<bool> + Sync) ->
 
 /// `rcr stop`.
 pub fn stop(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
-    let how = how(args)?;
+    let how = how(args);
     Ok(side_by_side(&args.names, |name| stop::stop(instance, name, how).map(|()| true)))
 }
 
 /// `rcr restart`.
 pub fn restart(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
-    let how = how(args)?;
+    let how = how(args);
     let stopped = at_once(&args.names, |name| stop::stop_to_restart(instance, name, how));
     // Starting forks, which takes a process of one thread.
     let mut stopped = stopped.into_iter();
@@ -57,8 +51,7 @@ pub fn restart(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
 
 /// `rcr kill`.
 pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
-    let signal = signal_of(&args.signal)?;
-    Ok(each(&args.names, |name| stop::kill(instance, name, signal)))
+    Ok(each(&args.names, |name| stop::kill(instance, name, args.signal)))
 }
 
 /// `rcr rm`.

@@ -4,9 +4,10 @@ use super::each::{each, print_found};
 use crate::cli::volume::{ListArgs, VolumeCommand};
 use crate::term::table;
 use rcr_base::Outcome;
+use rcr_engine::inspect;
 use rcr_engine::instance::Instance;
 use rcr_engine::volumes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// `rcr volume …`.
 pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
@@ -17,7 +18,7 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
             Ok(0)
         }
         VolumeCommand::Ls(args) => list(instance, &args),
-        VolumeCommand::Inspect { names } => print_found(&names, false, |name| describe(instance, name)),
+        VolumeCommand::Inspect { names } => print_found(&names, false, |name| inspect::volume(instance, name)),
         VolumeCommand::Rm { names } => Ok(each(&names, |name| volumes::remove(instance, name))),
     }
 }
@@ -33,10 +34,4 @@ fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
         table::print(&["DRIVER", "VOLUME NAME"], &rows);
     }
     Ok(0)
-}
-
-/// For `inspect`.
-pub fn describe(instance: &Instance, name: &str) -> Outcome<Value> {
-    let data = volumes::find(instance, name)?;
-    Ok(json!({ "Name": name, "Driver": "local", "Mountpoint": data, "Scope": "local" }))
 }

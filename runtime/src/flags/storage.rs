@@ -1,26 +1,24 @@
 //! `-v`, `--mount` and `--tmpfs` → what a container's files stand on.
 
-use super::text::flags;
-use crate::cli::mounts::{self, MountFlag};
 use crate::cli::run::StorageArgs;
-use rcr_base::{Error, Kind, Outcome};
+use rcr_base::{Doing, Outcome};
 use rcr_engine::config::Mount;
-use rcr_engine::volumes::VolumeUse;
+use rcr_engine::create::{Source, VolumeUse};
+use rcr_engine::parse::mounts::MountText;
 
+/// Volumes and folders, and tmpfs. A path that begins with a dot starts from the current folder.
 pub fn storage(args: &StorageArgs) -> Outcome<(Vec<VolumeUse>, Vec<Mount>)> {
-    let mut volumes = flags("--volume", &args.volume, mounts::volume)?;
-    let mut tmpfs = flags("--tmpfs", &args.tmpfs, mounts::tmpfs)?;
-    for mount in flags("--mount", &args.mount, mounts::mount)? {
+    let (mut volumes, mut tmpfs) = (args.volume.clone(), args.tmpfs.clone());
+    for mount in args.mount.clone() {
         match mount {
-            MountFlag::Volume(volume) => volumes.push(volume),
-            MountFlag::Tmpfs(mount) => tmpfs.push(mount),
+            MountText::Volume(volume) => volumes.push(volume),
+            MountText::Tmpfs(mount) => tmpfs.push(mount),
         }
     }
-    let mut targets: Vec<&str> =
-        volumes.iter().map(|v| v.target.as_str()).chain(tmpfs.iter().map(|t| t.target.as_str())).collect();
-    targets.sort_unstable();
-    if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::new(Kind::Invalid, format!("cannot mount twice on `{}`", twice[0])));
+    for volume in &mut volumes {
+        if let Source::Path(path) = &mut volume.source {
+            *path = std::path::absolute(&*path).doing(|| format!("cannot use the source `{}`", path.display()))?;
+        }
     }
     Ok((volumes, tmpfs))
 }

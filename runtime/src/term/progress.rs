@@ -3,8 +3,7 @@
 use super::table;
 use crate::report;
 use rcr_engine::events::Reporter;
-use rcr_images::Digest;
-use rcr_images::remote::Event;
+use rcr_engine::images::{Digest, Event};
 use rustix::termios::tcgetwinsize;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
@@ -115,6 +114,39 @@ impl Reporter for Progress {
 
     fn transfer_ended(&self) {
         self.end();
+    }
+}
+
+/// Counts the bytes of an archive on a terminal.
+pub struct Count {
+    doing: &'static str,
+    shown: bool,
+}
+
+impl Count {
+    /// `doing`: `reading` or `unpacking`.
+    pub fn new(doing: &'static str, quiet: bool) -> Self {
+        Self { doing, shown: io::stderr().is_terminal() && !quiet }
+    }
+}
+
+impl Reporter for Count {
+    fn warning(&self, text: &str) {
+        report::warn(text);
+    }
+
+    fn transfer(&self, _: Event) {}
+
+    fn bytes(&self, so_far: u64) {
+        if self.shown {
+            report::to_stderr(&format!("\r{} {}   ", self.doing, table::size(so_far)));
+        }
+    }
+
+    fn transfer_ended(&self) {
+        if self.shown {
+            report::to_stderr("\r\x1b[K");
+        }
     }
 }
 

@@ -4,21 +4,21 @@ use super::signal::{Insistence, Signals};
 use super::sink::{Sink, unwritten};
 use super::terminal::{self, DetachKeys, RawMode};
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_shim::protocol::{self, kind, push_frame};
+use rcr_engine::monitor::Attached;
+use rcr_engine::monitor::protocol::{self, kind, push_frame};
+use rcr_engine::parse::keys::Keys;
 use rustix::event::{PollFd, PollFlags, poll};
-use std::io::{self, Read, Write, stdin};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// What to relay, and how.
-pub struct Attachment {
-    pub stream: UnixStream,
+pub struct Relayed {
+    /// The container's end.
+    pub container: Attached,
     pub signals: Signals,
-    /// Whether our stdin goes to the container.
-    pub stdin: bool,
-    pub terminal: bool,
-    pub detach_keys: Vec<u8>,
-    /// Whether signals are the container's, too. With a terminal they are not: keys are, and whoever ends us or closes
+    pub detach_keys: Keys,
+    /// Whether signals are the container's, too. With a terminal they never are: its keys are, and who ends us or closes
     /// the window leaves the container alone.
     pub sig_proxy: bool,
 }
@@ -40,20 +40,17 @@ impl End {
 }
 
 /// Relays until the container ends, or the user detaches.
-pub fn relay(attachment: Attachment) -> Outcome<End> {
-    let _raw = if attachment.terminal && attachment.stdin { RawMode::enter()? } else { None };
+pub fn relay(what: Relayed) -> Outcome<End> {
+    let Attached { stream, stdin, terminal } = what.container;
+    let _raw = if terminal && stdin { RawMode::enter()? } else { None };
     let sink = |fd| Sink::new(fd).doing(|| "cannot use the standard streams");
     let mut relay = Relay {
-        keys: DetachKeys::new(if attachment.terminal { attachment.detach_keys } else { Vec::new() }),
-        stream: attachment.stream,
-        signals: attachment.signals,
-        stdin: attachment
-            .stdin
-            .then(|| stdin().as_fd().try_clone_to_owned())
-            .transpose()
-            .doing(|| "cannot read the input")?,
-        terminal: attachment.terminal,
-        sig_proxy: attachment.sig_proxy,
+        keys: DetachKeys::new(if terminal { what.detach_keys } else { Keys::default() }),
+        stream,
+        signals: what.signals,
+        stdin: stdin.then(|| io::stdin().as_fd().try_clone_to_owned()).transpose().doing(|| "cannot read the input")?,
+        terminal,
+        sig_proxy: what.sig_proxy && !terminal,
         received: Vec::new(),
         outgoing: Vec::new(),
         sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],

@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use rcr_base::{Doing, Outcome};
+use rcr_engine::parse::keys::Keys;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::stdin;
 
@@ -57,8 +58,8 @@ pub struct DetachKeys {
 }
 
 impl DetachKeys {
-    pub fn new(keys: Vec<u8>) -> Self {
-        Self { keys, seen: 0 }
+    pub fn new(keys: Keys) -> Self {
+        Self { keys: keys.0, seen: 0 }
     }
 
     /// What to pass on of `typed`, and whether the keys are complete. A beginning is held back until it is clear.
@@ -92,11 +93,11 @@ mod tests {
 
     #[test]
     fn detach_keys_are_found_across_reads_and_beginnings_are_passed_on() {
-        let mut keys = DetachKeys::new(vec![16, 17]);
+        let mut keys = DetachKeys::new(Keys(vec![16, 17]));
         assert_eq!(keys.filter(b"ab\x10"), (b"ab".to_vec(), false));
         assert_eq!(keys.filter(b"c"), (b"\x10c".to_vec(), false));
         assert_eq!(keys.filter(b"\x10\x10"), (b"\x10".to_vec(), false));
         assert_eq!(keys.filter(b"\x11zzz"), (Vec::new(), true));
-        assert_eq!(DetachKeys::new(Vec::new()).filter(b"\x10\x11"), (vec![16, 17], false));
+        assert_eq!(DetachKeys::new(Keys::default()).filter(b"\x10\x11"), (vec![16, 17], false));
     }
 }

@@ -1,6 +1,6 @@
 //! What an image says about running it, as far as it can be honoured: what can't is named, and stops nothing.
 
-use crate::words;
+use crate::parse::{ports, signal};
 use oci_spec::image::Config;
 use rcr_shim::init::plan::UserPlan;
 
@@ -20,7 +20,7 @@ fn ports(defaults: &mut Config, strange: &mut Vec<String>) {
     let Some(ports) = defaults.exposed_ports().clone() else { return };
     let usable = ports.into_iter().filter_map(|port| {
         let low = port.trim().to_ascii_lowercase();
-        match words::exposed(&low) {
+        match ports::exposed(&low) {
             Ok(_) => Some(low),
             Err(why) => {
                 strange.push(format!("ExposedPorts `{}` is left out: {why}", port.escape_default()));
@@ -35,7 +35,7 @@ fn ports(defaults: &mut Config, strange: &mut Vec<String>) {
 fn signal(defaults: &mut Config, strange: &mut Vec<String>) {
     let Some(text) = defaults.stop_signal().clone() else { return };
     let trimmed = text.trim();
-    let usable = match words::signal(trimmed) {
+    let usable = match signal::signal(trimmed) {
         Ok(_) => Some(trimmed.to_owned()),
         Err(_) if trimmed.is_empty() => None,
         Err(why) => {

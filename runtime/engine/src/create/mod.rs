@@ -1,84 +1,33 @@
 //! Making a container: what was asked for and what its image says, resolved to one config. All that can be refused is
 //! refused here.
 
+mod checks;
 mod defaults;
 pub mod env;
+mod network;
+pub mod request;
 
-use crate::bundle::caps;
-use crate::config::{
-    CONFIG_VERSION, Config, DeviceRule, DeviceUse, Dns, Exposed, HostTarget, ImageUse, Mount, Network, NetworkMode,
-    Process, Resources, Security,
-};
+pub use request::{Create, Mode, NetworkRequest, SecurityRequest, Source, VolumeUse};
+
+use crate::config::{CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Network, NetworkMode, Process};
 use crate::events::Reporter;
-use crate::images::{self, Policy};
+use crate::images;
 use crate::instance::Instance;
 use crate::names;
+use crate::parse::{ports, signal};
 use crate::remove::{forget_anonymous_volumes, remove};
 use crate::rename::check_name;
 use crate::start::network::owner;
 use crate::store::Container;
 use crate::system::sweep;
-use crate::volumes::{self, VolumeUse};
-use crate::words;
+use crate::volumes;
 use netd_api::ContainerId;
 use oci_spec::image::Config as ImageConfig;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_images::remote::Platform;
-use rcr_shim::config::RestartPolicy;
-use rcr_shim::init::plan::{RlimitPlan, UserPlan};
+use rcr_shim::init::plan::RlimitPlan;
 use rcr_shim::state::State;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// A container that is wanted. What is absent is as the image has it, else the default.
-#[derive(Debug, Clone)]
-pub struct Create {
-    pub name: Option<String>,
-    pub image: String,
-    pub pull: Policy,
-    pub platform: Option<Platform>,
-    /// Empty: the image's.
-    pub command: Vec<String>,
-    /// An empty one: none.
-    pub entrypoint: Option<String>,
-    /// `NAME=value`, over what the image has.
-    pub env: Vec<String>,
-    pub workdir: Option<String>,
-    /// `user[:group]`.
-    pub user: Option<String>,
-    /// Further groups, by number or by name.
-    pub groups: Vec<String>,
-    pub hostname: Option<String>,
-    pub domainname: Option<String>,
-    pub labels: BTreeMap<String, String>,
-    pub terminal: bool,
-    /// Its stdin stays open.
-    pub stdin: bool,
-    /// Its stdin ends with the first client.
-    pub stdin_once: bool,
-    pub volumes: Vec<VolumeUse>,
-    pub tmpfs: Vec<Mount>,
-    pub read_only: bool,
-    pub security: Security,
-    /// A small first process that buries orphans.
-    pub init: bool,
-    pub stop_signal: Option<i32>,
-    /// Seconds; -1: wait for ever.
-    pub stop_timeout: i64,
-    pub resources: Resources,
-    pub rlimits: Vec<RlimitPlan>,
-    pub sysctls: BTreeMap<String, String>,
-    pub restart: RestartPolicy,
-    /// It is removed when it ends.
-    pub auto_remove: bool,
-    pub network: Network,
-    pub dns: Dns,
-    pub extra_hosts: Vec<(String, HostTarget)>,
-    /// Other containers, by name or id, and the names that they have here.
-    pub links: Vec<(String, String)>,
-    pub devices: Vec<DeviceUse>,
-    pub device_rules: Vec<DeviceRule>,
-}
 
 /// What every container's processes may have, unless the request says otherwise: no core files on the host's disk, and
 /// as many descriptors as systemd gives a service.
@@ -89,6 +38,7 @@ const DEFAULT_LIMITS: [RlimitPlan; 2] = [
 
 /// Makes a container and writes it down; nothing is left of one that could not be made.
 pub fn create(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
+    instance.dirs.ensure()?;
     sweep(instance)?;
     // Nothing is collected from the store between finding the image and writing down who uses it.
     let _busy = images::store(instance)?.begin()?;
@@ -112,9 +62,11 @@ pub fn undo(instance: &Instance, config: &Config, failure: Error) -> Error {
 /// The container's config, with its name taken. What is made on the way (volumes) stays, as volumes do; the name is
 /// given back on failure by the caller, who owns the container from here on.
 fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
-    refuse_early(&wanted)?;
+    checks::check(&wanted)?;
+    checks::warn(&wanted, reporter);
+    let mode = network::mode(instance, &wanted)?;
     let links = links(instance, &wanted)?;
-    let shared = shared(instance, &wanted.network.mode)?;
+    let shared = shared(instance, &mode)?;
     let platform = wanted.platform.as_ref();
     let image = images::image_for(instance, &wanted.image, wanted.pull, platform, reporter)?;
     let images = images::store(instance)?;
@@ -130,10 +82,12 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     }
     let hostname = match &shared {
         Some(other) => other.config.hostname.clone(),
-        None => hostname(wanted.hostname.as_deref(), &id, wanted.network.mode == NetworkMode::Host)?,
+        None => hostname(wanted.hostname.as_deref(), &id, mode == NetworkMode::Host)?,
     };
     let image = ImageUse { reference: wanted.image.clone(), id: image.id.to_string(), layers };
-    let (mut config, volumes) = resolve(id, wanted, links, image, &defaults, hostname)?;
+    let network = network::network(mode, &wanted.network, image_ports(&defaults));
+    let found = Found { id, network, links, image, hostname, settings: &instance.config };
+    let (mut config, volumes) = resolve(wanted, found, &defaults)?;
     config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
     if let Err(failure) = volumes::add_volumes(instance, &mut config, volumes, &image_volumes) {
@@ -144,23 +98,23 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     Ok(config)
 }
 
-/// Request and image together, without a look at the disk.
-fn resolve(
+/// What was looked up on the host for a request.
+struct Found<'a> {
     id: ContainerId,
-    wanted: Create,
+    network: Network,
     links: Vec<(String, String)>,
     image: ImageUse,
-    defaults: &ImageConfig,
     hostname: Option<String>,
-) -> Outcome<(Config, Vec<VolumeUse>)> {
+    settings: &'a rcr_base::Config,
+}
+
+/// Request and image together, without a look at the disk.
+fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Config, Vec<VolumeUse>)> {
+    let Found { id, network, links, image, hostname, settings } = found;
     let process = process(&wanted, defaults, hostname.as_deref())?;
     let mut labels: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
     labels.extend(wanted.labels);
-    let mut network = wanted.network;
-    network.exposed.extend(image_ports(defaults));
-    network.exposed.sort();
-    network.exposed.dedup();
-    let image_signal = defaults.stop_signal().as_deref().and_then(|text| words::signal(text).ok());
+    let image_signal = defaults.stop_signal().as_deref().and_then(|text| signal::signal(text).ok());
     let config = Config {
         version: CONFIG_VERSION,
         id,
@@ -173,7 +127,7 @@ fn resolve(
         labels,
         mounts: wanted.tmpfs,
         read_only: wanted.read_only,
-        security: wanted.security,
+        security: checks::security(&wanted.security, &settings.security),
         init: wanted.init,
         stop_signal: wanted.stop_signal.or(image_signal).unwrap_or(libc::SIGTERM),
         stop_timeout: wanted.stop_timeout,
@@ -183,7 +137,7 @@ fn resolve(
         restart: wanted.restart,
         auto_remove: wanted.auto_remove,
         network,
-        dns: wanted.dns,
+        dns: dns(wanted.dns, &settings.dns),
         extra_hosts: wanted.extra_hosts,
         links,
         devices: wanted.devices,
@@ -201,16 +155,14 @@ fn has_healthcheck(config: &Path) -> bool {
     first.and_then(|test| test.as_str()).is_some_and(|test| !test.is_empty() && test != "NONE")
 }
 
-/// What can be refused without the image is refused before it is pulled.
-fn refuse_early(wanted: &Create) -> Outcome<()> {
-    if let Some(user) = &wanted.user {
-        UserPlan::parse(user).map_err(|why| Error::new(Kind::Invalid, why))?;
+/// The configuration's search domains and options, where the request has none; its servers are netd's.
+fn dns(wanted: Dns, configured: &rcr_base::DnsConfig) -> Dns {
+    let or = |given: Vec<String>, configured: &[String]| if given.is_empty() { configured.to_vec() } else { given };
+    Dns {
+        servers: wanted.servers,
+        search: or(wanted.search, &configured.search),
+        options: or(wanted.options, &configured.options),
     }
-    let Security { cap_add, cap_drop, .. } = &wanted.security;
-    for name in cap_add.iter().chain(cap_drop).filter(|name| !name.eq_ignore_ascii_case("all")) {
-        caps::parse(name).map_err(|error| Error::new(Kind::Invalid, error.to_string()))?;
-    }
-    Ok(())
 }
 
 /// The containers that this one is linked to must be there, as with Docker; their addresses are looked up at every
@@ -318,5 +270,5 @@ fn with_default_limits(mut all: Vec<RlimitPlan>) -> Vec<RlimitPlan> {
 
 fn image_ports(defaults: &ImageConfig) -> Vec<Exposed> {
     let ports = defaults.exposed_ports().clone().unwrap_or_default();
-    ports.iter().filter_map(|text| words::exposed(text).ok()).collect()
+    ports.iter().filter_map(|text| ports::exposed(text).ok()).collect()
 }

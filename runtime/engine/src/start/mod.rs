@@ -8,10 +8,10 @@ use crate::bundle;
 use crate::config::Config;
 use crate::dirs::{Dirs, private_folder, shared_folder};
 use crate::instance::Instance;
+use crate::monitor::Attached;
 use crate::net::release;
 use crate::remove::removal;
 use crate::spawn;
-use crate::store::Container;
 use crate::undo::Undo;
 use crate::{cgroup, files};
 use netd_api::{Call, SandboxInfo};
@@ -40,7 +40,7 @@ pub struct Attach {
 #[derive(Default)]
 pub struct Started {
     /// The attached connection, if one was asked for.
-    pub attached: Option<UnixStream>,
+    pub attached: Option<Attached>,
     /// Firewalls of others that cut its networks off.
     pub obstacles: Vec<netd_api::Obstacle>,
 }
@@ -66,15 +66,27 @@ pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
     start(instance, &container.config, Attach::default())
 }
 
-/// Starts a container to be connected with: one that runs is refused. `stdin`: its input is ours.
-pub fn start_attached(instance: &Instance, container: &mut Container, attach: Attach, stdin: bool) -> Outcome<Started> {
+/// Starts a container by name and connects with it: one that runs is refused. `stdin`: its input is ours. The config is
+/// for [`network::release_own`] at its end.
+pub fn start_attached(
+    instance: &Instance,
+    name: &str,
+    size: Option<(u16, u16)>,
+    stdin: bool,
+) -> Outcome<(Config, Started)> {
+    let mut container = instance.containers().find(name)?;
     if container.state.status.is_alive() {
         let name = &container.config.name;
         return Err(Error::new(Kind::Conflict, format!("container `{name}` runs already"))
             .hint(format!("connect to it with `rcr attach {name}`")));
     }
     container.config.process.stdin_once &= stdin;
-    start(instance, &container.config, attach)
+    let attach = Attach { wanted: true, terminal_size: size };
+    let mut started = start(instance, &container.config, attach)?;
+    if let Some(attached) = &mut started.attached {
+        attached.stdin &= stdin;
+    }
+    Ok((container.config, started))
 }
 
 fn start_steps<'a>(
@@ -128,7 +140,8 @@ fn start_steps<'a>(
         return Err(failure);
     }
     let obstacles = network.sandbox.take().map(|sandbox| sandbox.obstacles).unwrap_or_default();
-    Ok(Started { attached: attach.wanted.then_some(control), obstacles })
+    let attached = attach.wanted.then(|| Attached::new(control, &config.process, true));
+    Ok(Started { attached, obstacles })
 }
 
 /// What the shim is told.

@@ -3,7 +3,8 @@
 mod copy;
 pub mod seed;
 
-use crate::config::{Config, Mount, MountKind, Propagation};
+use crate::config::{Config, Mount, MountKind};
+use crate::create::request::{Source, VolumeUse};
 use crate::dirs::private_folder;
 use crate::instance::Instance;
 use crate::names;
@@ -11,31 +12,6 @@ use netd_api::NetworkName;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::cleanup::remove_folder;
 use std::path::{Path, PathBuf};
-
-/// Where a volume's content comes from, before names are turned into folders.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Source {
-    Path(PathBuf),
-    Volume(String),
-    Anonymous,
-}
-
-/// A folder or a volume that a container is to have, before its source is looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VolumeUse {
-    pub source: Source,
-    pub target: String,
-    pub read_only: bool,
-    pub recursive: bool,
-    pub propagation: Propagation,
-    /// Makes a missing source folder.
-    pub create_source: bool,
-    /// A new volume begins with what the image has there.
-    pub copy: bool,
-    /// Device files and setuid programs below it work.
-    pub dev: bool,
-    pub suid: bool,
-}
 
 /// Adds what was asked for, then what the image wants and nobody gave.
 pub(crate) fn add_volumes(

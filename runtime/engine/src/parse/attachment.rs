@@ -1,7 +1,9 @@
-//! One attachment to a network, as `--network` and `network connect` say it. Pure.
+//! A container's places on networks.
 
-use super::value::{Parsed, nearest};
-use netd_api::{AttachmentRequest, NameError};
+use super::Parsed;
+use super::words::nearest;
+use crate::create::request::Mode;
+use netd_api::{AttachmentRequest, IfName, NameError};
 
 const KEYS: [&str; 9] =
     ["name", "alias", "ip", "ip6", "mac-address", "gw-priority", "interface-name", "sysctl", "driver-opt"];
@@ -25,9 +27,11 @@ pub fn network(text: &str) -> Parsed<AttachmentRequest> {
             "ip6" => request.ip6 = Some(value.parse().map_err(|_| address("an IPv6 address"))?),
             "mac-address" => request.mac = Some(value.parse().map_err(|e: NameError| e.to_string())?),
             "gw-priority" => request.gw_priority = value.parse().map_err(|_| address("a number"))?,
-            "interface-name" | "interface" => interface_name(&mut request, value)?,
-            "sysctl" => sysctl(&mut request, value)?,
-            "driver-opt" => driver_opt(&mut request, value)?,
+            "interface-name" | "interface" => {
+                request.ifname = Some(value.parse().map_err(|e: NameError| e.to_string())?);
+            }
+            "sysctl" => request.sysctls.extend([sysctl(value)?]),
+            "driver-opt" => driver_option(value)?.apply(&mut request),
             _ => return Err(format!("unknown key `{key}`{}", nearest(key, &KEYS))),
         }
     }
@@ -35,6 +39,42 @@ pub fn network(text: &str) -> Parsed<AttachmentRequest> {
         return Err(format!("`{text}` has no name="));
     }
     Ok(request)
+}
+
+/// The network of a container that names none.
+pub fn default_network() -> AttachmentRequest {
+    AttachmentRequest::to("bridge")
+}
+
+/// The network of a container out of all that was named: networks, or `host`, `none`, `container:NAME` or `ns:PATH`
+/// alone; the default network where nothing is named.
+pub fn mode(mut attachments: Vec<AttachmentRequest>) -> Parsed<Mode> {
+    if attachments.is_empty() {
+        attachments.push(default_network());
+    }
+    let Some((at, mode)) = attachments.iter().enumerate().find_map(|(at, a)| Some((at, alone(&a.network)?))) else {
+        return Ok(Mode::Networks(attachments));
+    };
+    let lone = &attachments[at];
+    if attachments.len() > 1 {
+        return Err(format!("network `{}` can't be combined with other networks", lone.network));
+    }
+    let own = lone.ip.is_some() || lone.ip6.is_some() || lone.mac.is_some() || !lone.aliases.is_empty();
+    match own {
+        true => Err(format!("network `{}` takes no addresses and no aliases", lone.network)),
+        false => Ok(mode),
+    }
+}
+
+/// What stands alone: no other network beside it.
+fn alone(name: &str) -> Option<Mode> {
+    match name.split_once(':') {
+        Some(("container", other)) => Some(Mode::Container(other.to_owned())),
+        Some(("ns", path)) => Some(Mode::Path(path.into())),
+        None if name == "host" => Some(Mode::Host),
+        None if name == "none" => Some(Mode::None),
+        _ => None,
+    }
 }
 
 /// `a,"b,c",d` → `a`, `b,c`, `d`.
@@ -50,22 +90,14 @@ fn parts(text: &str) -> Parsed<Vec<String>> {
     if quoted { Err(format!("`{text}` lacks a quotation mark")) } else { Ok(all) }
 }
 
-/// The interface's name in the container.
-pub fn interface_name(request: &mut AttachmentRequest, name: &str) -> Parsed<()> {
-    request.ifname = Some(name.parse().map_err(|e: NameError| e.to_string())?);
-    Ok(())
-}
-
-/// `net.ipv4.conf.IFNAME.log_martians=1`: a sysctl of the interface, where `IFNAME` stands for its name.
-pub fn sysctl(request: &mut AttachmentRequest, text: &str) -> Parsed<()> {
+/// A sysctl of an interface, `net.ipv4.conf.IFNAME.log_martians=1`, where `IFNAME` stands for its name: the path below
+/// `/proc/sys`, and the value.
+pub fn sysctl(text: &str) -> Parsed<(String, String)> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form name=value"))?;
     let path = key.replace('.', "/");
     let parts: Vec<&str> = path.split('/').collect();
     match parts.as_slice() {
-        ["net", _, "conf" | "neigh", "IFNAME", name] if !name.is_empty() => {
-            request.sysctls.insert(path, value.to_owned());
-            Ok(())
-        }
+        ["net", _, "conf" | "neigh", "IFNAME", name] if !name.is_empty() => Ok((path, value.to_owned())),
         _ => Err(format!(
             "`{key}` is no sysctl of an interface, such as net.ipv4.conf.IFNAME.log_martians (IFNAME stands for its name)"
         )),
@@ -73,10 +105,29 @@ pub fn sysctl(request: &mut AttachmentRequest, text: &str) -> Parsed<()> {
 }
 
 /// Docker's options of an attachment.
-pub fn driver_opt(request: &mut AttachmentRequest, text: &str) -> Parsed<()> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverOption {
+    /// The interface's name in the container.
+    Interface(IfName),
+    /// Sysctls of the interface, as from [`sysctl`].
+    Sysctls(Vec<(String, String)>),
+}
+
+impl DriverOption {
+    /// Puts it into a request.
+    pub fn apply(self, request: &mut AttachmentRequest) {
+        match self {
+            Self::Interface(name) => request.ifname = Some(name),
+            Self::Sysctls(list) => request.sysctls.extend(list),
+        }
+    }
+}
+
+/// `com.docker.network.endpoint.ifname=…`, `com.docker.network.endpoint.sysctls=…,…`.
+pub fn driver_option(text: &str) -> Parsed<DriverOption> {
     match text.split_once('=') {
-        Some((DOCKER_IFNAME, name)) => interface_name(request, name),
-        Some((DOCKER_SYSCTLS, list)) => list.split(',').try_for_each(|one| sysctl(request, one)),
+        Some((DOCKER_IFNAME, name)) => name.parse().map(DriverOption::Interface).map_err(|e: NameError| e.to_string()),
+        Some((DOCKER_SYSCTLS, list)) => list.split(',').map(sysctl).collect::<Parsed<_>>().map(DriverOption::Sysctls),
         Some((other, _)) => {
             Err(format!("unknown option `{other}`{}", nearest(other, &[DOCKER_IFNAME, DOCKER_SYSCTLS])))
         }
@@ -99,6 +150,17 @@ mod tests {
         assert!(network("name=blue,allias=x").unwrap_err().contains("did you mean `alias`"));
         assert!(network("alias=x").is_err());
         assert!(network("name=b,ip=fd00::1").is_err());
+    }
+
+    #[test]
+    fn some_networks_stand_alone() {
+        let of = |names: &[&str]| mode(names.iter().map(|name| network(name).unwrap()).collect());
+        assert_eq!(of(&[]), Ok(Mode::Networks(vec![AttachmentRequest::to("bridge")])));
+        assert_eq!(of(&["host"]), Ok(Mode::Host));
+        assert_eq!(of(&["container:db"]), Ok(Mode::Container("db".into())));
+        assert_eq!(of(&["ns:/run/netns/a=b"]), Ok(Mode::Path("/run/netns/a=b".into())));
+        assert!(of(&["blue", "none"]).unwrap_err().contains("can't be combined with other networks"));
+        assert!(of(&["name=host,ip=10.0.0.2"]).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! `--device` and `--device-cgroup-rule`: text to types. Pure.
+//! Devices, and rules about their numbers.
 
-use super::value::Parsed;
-use rcr_engine::config::{DeviceRule, DeviceUse};
+use super::Parsed;
+use crate::config::{DeviceRule, DeviceUse};
 
 fn access(text: &str) -> Option<String> {
     let valid = !text.is_empty() && text.len() <= 3 && text.chars().all(|c| "rwm".contains(c));

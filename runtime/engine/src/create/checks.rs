@@ -1,0 +1,141 @@
+//! What can be said of a request without a look at the host: what is refused before an image is pulled, what is
+//! probably not meant, and the security that comes of it.
+
+use super::request::{Create, Mode, SecurityRequest, Source};
+use crate::bundle::caps;
+use crate::config::{Resources, Security};
+use crate::events::Reporter;
+use crate::limits;
+use crate::parse::limits::RLIMITS;
+use crate::parse::security::SecurityOption;
+use rcr_base::{Error, Kind, Outcome, SecurityConfig};
+use rcr_shim::config::RestartPolicy;
+use rcr_shim::init::plan::UserPlan;
+
+/// Below this a process can't even start (Docker's lower bound).
+const LEAST_MEMORY: i64 = 6 << 20;
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Kind::Invalid, message)
+}
+
+/// Refuses what can't be.
+pub(super) fn check(wanted: &Create) -> Outcome<()> {
+    if let Some(user) = &wanted.user {
+        UserPlan::parse(user).map_err(|why| invalid(format!("cannot use `{user}` as the user")).caused_by(why))?;
+    }
+    let SecurityRequest { cap_add, cap_drop, .. } = &wanted.security;
+    for name in cap_add.iter().chain(cap_drop).filter(|name| !name.eq_ignore_ascii_case("all")) {
+        caps::parse(name).map_err(|error| invalid(error.to_string()))?;
+    }
+    if wanted.auto_remove && wanted.restart != RestartPolicy::No {
+        return Err(invalid("a container that is removed when it ends can't be restarted")
+            .caused_by("`--rm` and `--restart` exclude each other")
+            .hint("leave one of them out"));
+    }
+    check_resources(&wanted.resources)?;
+    check_mounts(wanted)
+}
+
+fn check_resources(wanted: &Resources) -> Outcome<()> {
+    if wanted.memory.is_some_and(|bytes| bytes < LEAST_MEMORY) {
+        return Err(invalid("cannot limit memory to less than 6m"));
+    }
+    match (wanted.memory, wanted.memory_swap) {
+        (None, Some(_)) => return Err(invalid("`--memory-swap` needs `--memory`")),
+        (Some(memory), Some(both)) if both != -1 && both < memory => {
+            return Err(invalid("`--memory-swap` counts memory and swap together: it can't be less than `--memory`"));
+        }
+        _ => {}
+    }
+    match wanted.oom_score_adj {
+        Some(value) if !(-1000..=1000).contains(&value) => {
+            Err(invalid(format!("cannot use {value} as the OOM score's adjustment"))
+                .caused_by("it is not between -1000 and 1000"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_mounts(wanted: &Create) -> Outcome<()> {
+    for volume in &wanted.volumes {
+        if let Source::Path(path) = &volume.source
+            && !path.is_absolute()
+        {
+            return Err(invalid(format!("cannot bind `{}`", path.display())).caused_by("it is not an absolute path"));
+        }
+    }
+    let volumes = wanted.volumes.iter().map(|volume| volume.target.as_str());
+    let mut targets: Vec<&str> = volumes.chain(wanted.tmpfs.iter().map(|mount| mount.target.as_str())).collect();
+    targets.sort_unstable();
+    match targets.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(twice) => Err(invalid(format!("cannot mount twice on `{}`", twice[0]))),
+        None => Ok(()),
+    }
+}
+
+/// What is legal but probably not what was meant.
+pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
+    let publishes = !wanted.network.publish.is_empty() || wanted.network.publish_all;
+    if wanted.network.mode == Mode::Host && publishes {
+        reporter
+            .warning("published ports are discarded on the host's network: the container's ports are the host's own");
+    }
+    if wanted.security.privileged {
+        reporter.warning("a privileged container is root on this host");
+    }
+    for limit in &wanted.rlimits {
+        if let Some(most) = limits::most(limit.resource).filter(|most| limit.hard > *most) {
+            let name = RLIMITS.iter().find(|(_, number)| *number == limit.resource).map_or("?", |(name, _)| *name);
+            reporter.warning(&format!("the limit `{name}` can't be given: this process may raise it to {most} only"));
+        }
+    }
+}
+
+/// The request's security, with the configuration's defaults.
+pub(super) fn security(wanted: &SecurityRequest, defaults: &SecurityConfig) -> Security {
+    let upper = |names: &[String]| names.iter().map(|name| name.to_uppercase()).collect();
+    let mut all = Security {
+        privileged: wanted.privileged,
+        cap_add: upper(&wanted.cap_add),
+        cap_drop: upper(&wanted.cap_drop),
+        no_new_privs: defaults.no_new_privileges && !wanted.privileged,
+        seccomp: true,
+    };
+    for option in &wanted.options {
+        match option {
+            SecurityOption::NoNewPrivileges(on) => all.no_new_privs = *on,
+            SecurityOption::Unconfined => all.seccomp = false,
+            SecurityOption::Nothing => {}
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        let of = |memory, memory_swap, oom_score_adj| {
+            check_resources(&Resources { memory, memory_swap, oom_score_adj, ..Resources::default() })
+        };
+        assert!(of(Some(64 << 20), Some(-1), Some(-1000)).is_ok() && of(None, None, None).is_ok());
+        assert!(of(Some(1 << 20), None, None).is_err());
+        assert!(of(Some(64 << 20), Some(32 << 20), None).is_err());
+        assert!(of(None, Some(-1), None).is_err() && of(None, None, Some(1001)).is_err());
+    }
+
+    #[test]
+    fn options_of_security_come_over_the_configuration() {
+        let defaults = SecurityConfig { no_new_privileges: true };
+        let of = |privileged, options: &[SecurityOption]| {
+            let wanted = SecurityRequest { privileged, options: options.to_vec(), ..SecurityRequest::default() };
+            security(&wanted, &defaults)
+        };
+        assert!(of(false, &[]).no_new_privs && of(false, &[]).seccomp && !of(true, &[]).no_new_privs);
+        let open = of(false, &[SecurityOption::NoNewPrivileges(false), SecurityOption::Unconfined]);
+        assert!(!open.no_new_privs && !open.seccomp);
+    }
+}

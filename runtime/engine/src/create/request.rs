@@ -1,0 +1,137 @@
+//! The request for a container.
+
+use crate::config::{DeviceRule, DeviceUse, Dns, Exposed, HostTarget, Mount, Propagation, Resources};
+use crate::images::Policy;
+use crate::parse::security::SecurityOption;
+use netd_api::{AttachmentRequest, PublishRequest};
+use rcr_images::remote::Platform;
+use rcr_shim::config::RestartPolicy;
+use rcr_shim::init::plan::RlimitPlan;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A container that is wanted. What is absent is as the image has it, else the default.
+#[derive(Debug, Clone)]
+pub struct Create {
+    pub name: Option<String>,
+    pub image: String,
+    pub pull: Policy,
+    pub platform: Option<Platform>,
+    /// Empty: the image's.
+    pub command: Vec<String>,
+    /// An empty one: none.
+    pub entrypoint: Option<String>,
+    /// `NAME=value`, over what the image has.
+    pub env: Vec<String>,
+    pub workdir: Option<String>,
+    /// `user[:group]`.
+    pub user: Option<String>,
+    /// Further groups, by number or by name.
+    pub groups: Vec<String>,
+    pub hostname: Option<String>,
+    pub domainname: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub terminal: bool,
+    /// Its stdin stays open.
+    pub stdin: bool,
+    /// Its stdin ends with the first client.
+    pub stdin_once: bool,
+    pub volumes: Vec<VolumeUse>,
+    pub tmpfs: Vec<Mount>,
+    pub read_only: bool,
+    pub security: SecurityRequest,
+    /// A small first process that buries orphans.
+    pub init: bool,
+    pub stop_signal: Option<i32>,
+    /// Seconds; -1: wait for ever.
+    pub stop_timeout: i64,
+    pub resources: Resources,
+    pub rlimits: Vec<RlimitPlan>,
+    pub sysctls: BTreeMap<String, String>,
+    pub restart: RestartPolicy,
+    /// It is removed when it ends.
+    pub auto_remove: bool,
+    pub network: NetworkRequest,
+    /// Search domains and options that are absent are the configuration's, else the host's.
+    pub dns: Dns,
+    pub extra_hosts: Vec<(String, HostTarget)>,
+    /// Other containers, by name or id, and the names that they have here.
+    pub links: Vec<(String, String)>,
+    pub devices: Vec<DeviceUse>,
+    pub device_rules: Vec<DeviceRule>,
+}
+
+/// Which network namespace a container is to run in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mode {
+    /// The host's.
+    Host,
+    /// One of its own with loopback only.
+    None,
+    /// One of its own, on these networks.
+    Networks(Vec<AttachmentRequest>),
+    /// Another container's, by name or id.
+    Container(String),
+    /// The user's own, by its absolute path.
+    Path(PathBuf),
+}
+
+/// A container's network, and what it publishes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkRequest {
+    /// Where it runs.
+    pub mode: Mode,
+    /// Ports of the host that lead to it.
+    pub publish: Vec<PublishRequest>,
+    /// Every exposed port gets a port of the host's choice.
+    pub publish_all: bool,
+    /// Ports beside those of the image.
+    pub exposed: Vec<Exposed>,
+}
+
+/// What a container may do to the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecurityRequest {
+    /// As root on the host.
+    pub privileged: bool,
+    /// Capabilities by name, with or without `CAP_`, in any case; `ALL`.
+    pub cap_add: Vec<String>,
+    /// The same, taken away.
+    pub cap_drop: Vec<String>,
+    /// In order: the last one about a thing counts.
+    pub options: Vec<SecurityOption>,
+}
+
+/// Where a volume's content comes from, before names are turned into folders.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// A folder or file of the host, by its absolute path.
+    Path(PathBuf),
+    /// A volume by name, made if it is new.
+    Volume(String),
+    /// A volume that is removed with the container.
+    Anonymous,
+}
+
+/// A folder or a volume that a container is to have, before its source is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VolumeUse {
+    /// What is mounted.
+    pub source: Source,
+    /// Absolute path in the container.
+    pub target: String,
+    /// The container can't write to it.
+    pub read_only: bool,
+    /// With the mounts below the source.
+    pub recursive: bool,
+    /// Whether later mounts below it are seen on the other side.
+    pub propagation: Propagation,
+    /// Makes a missing source folder.
+    pub create_source: bool,
+    /// A new volume begins with what the image has there.
+    pub copy: bool,
+    /// Device files below it work.
+    pub dev: bool,
+    /// Setuid programs below it work.
+    pub suid: bool,
+}

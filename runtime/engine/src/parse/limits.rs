@@ -1,0 +1,116 @@
+//! Sizes, processors, and resource limits.
+
+use super::Parsed;
+use rcr_shim::init::plan::RlimitPlan;
+
+/// Bytes: a number with an optional unit `b k m g t`, as powers of 1024.
+pub fn bytes(text: &str) -> Parsed<i64> {
+    let refuse = || format!("`{text}` is not a size such as 512m");
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches("ib").trim_end_matches('b');
+    let (number, power) = match digits.chars().last() {
+        Some(unit @ ('k' | 'm' | 'g' | 't')) => {
+            (&digits[..digits.len() - 1], 1 + "kmgt".find(unit).unwrap_or(0) as u32)
+        }
+        _ => (digits, 0),
+    };
+    let number: f64 = number.parse().map_err(|_| refuse())?;
+    let value = number * 1024f64.powi(power as i32);
+    if !value.is_finite() || value < 0.0 || value > i64::MAX as f64 / 2.0 {
+        return Err(refuse());
+    }
+    Ok(value as i64)
+}
+
+/// Memory and swap together, in bytes; `-1`: unlimited.
+pub fn memory_swap(text: &str) -> Parsed<i64> {
+    if text == "-1" { Ok(-1) } else { bytes(text) }
+}
+
+/// Processors as a number, `1.5`; in billionths of one.
+pub fn nano_cpus(text: &str) -> Parsed<u64> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of processors"))?;
+    if !(0.01..=100_000.0).contains(&number) {
+        return Err(format!("`{text}` is not between 0.01 and 100000"));
+    }
+    Ok((number * 1e9).round() as u64)
+}
+
+/// A list of processors or memory nodes such as `0-2,4` (cpuset(7), "List format"); an empty one is allowed.
+pub fn cpuset(text: &str) -> Parsed<String> {
+    let number = |text: &str| text.parse::<u16>().is_ok();
+    let part = |part: &str| part.split_once('-').map_or_else(|| number(part), |(a, b)| number(a) && number(b));
+    match text.is_empty() || text.split(',').all(part) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a list such as 0-2,4".into()),
+    }
+}
+
+/// A resource limit, `name=soft[:hard]`.
+pub fn ulimit(text: &str) -> Parsed<RlimitPlan> {
+    let (name, limits) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form name=soft[:hard]"))?;
+    let resource = RLIMITS.iter().find(|(known, _)| *known == name).map(|(_, resource)| *resource);
+    let resource = resource
+        .ok_or_else(|| format!("unknown limit `{name}`; known are {}", RLIMITS.map(|(known, _)| known).join(", ")))?;
+    let one = |text: &str| match text {
+        "unlimited" | "-1" => Ok(libc::RLIM64_INFINITY),
+        number => number.parse::<u64>().map_err(|_| format!("`{number}` is not a number")),
+    };
+    let (soft, hard) = match limits.split_once(':') {
+        Some((soft, hard)) => (one(soft)?, one(hard)?),
+        None => (one(limits)?, one(limits)?),
+    };
+    if soft > hard {
+        return Err(format!("the soft limit of `{text}` is above the hard one"));
+    }
+    Ok(RlimitPlan { resource, soft, hard })
+}
+
+/// Names of resource limits as Docker has them (getrlimit(2)).
+pub(crate) const RLIMITS: [(&str, u32); 15] = [
+    ("core", libc::RLIMIT_CORE),
+    ("cpu", libc::RLIMIT_CPU),
+    ("data", libc::RLIMIT_DATA),
+    ("fsize", libc::RLIMIT_FSIZE),
+    ("locks", libc::RLIMIT_LOCKS),
+    ("memlock", libc::RLIMIT_MEMLOCK),
+    ("msgqueue", libc::RLIMIT_MSGQUEUE),
+    ("nice", libc::RLIMIT_NICE),
+    ("nofile", libc::RLIMIT_NOFILE),
+    ("nproc", libc::RLIMIT_NPROC),
+    ("rss", libc::RLIMIT_RSS),
+    ("rtprio", libc::RLIMIT_RTPRIO),
+    ("rttime", libc::RLIMIT_RTTIME),
+    ("sigpending", libc::RLIMIT_SIGPENDING),
+    ("stack", libc::RLIMIT_STACK),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_processors() {
+        assert_eq!(bytes("64m"), Ok(64 << 20));
+        assert_eq!(bytes("1.5g"), Ok(3 << 29));
+        assert_eq!(bytes("1GiB"), Ok(1 << 30));
+        assert_eq!(bytes("4096"), Ok(4096));
+        for bad in ["", "m", "-1m", "1x", "nan", "1e400"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+        assert_eq!((memory_swap("-1"), memory_swap("1k")), (Ok(-1), Ok(1024)));
+        assert_eq!(nano_cpus("1.5"), Ok(1_500_000_000));
+        assert!(nano_cpus("0").is_err());
+        assert!(cpuset("0-2,4").is_ok() && cpuset("").is_ok());
+        assert!(cpuset("0-").is_err() && cpuset("a").is_err() && cpuset("1,,2").is_err());
+    }
+
+    #[test]
+    fn ulimits_have_a_soft_and_a_hard_value() {
+        assert_eq!(
+            ulimit("nofile=1024:2048").unwrap(),
+            RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 2048 }
+        );
+        assert!(ulimit("nofile=2:1").is_err() && ulimit("x=1").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! Points in time.
+
+use super::Parsed;
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+/// What Docker documents: RFC 3339, or parts of it from the left (`2026-01-31`, `2026-01-31T12`, …) with a zone or in
+/// the zone of `now`; seconds since the epoch; a span back from `now` (`10m`, `1h30m`).
+pub fn time(text: &str, now: &Zoned) -> Parsed<Timestamp> {
+    let exact = text.parse::<Timestamp>().ok();
+    exact.or_else(|| seconds(text)).or_else(|| date(text, now)).or_else(|| ago(text, now)).ok_or_else(|| {
+        "expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m".into()
+    })
+}
+
+/// How many lines from the end of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tail {
+    /// The whole log.
+    #[default]
+    All,
+    /// At most so many.
+    Last(usize),
+}
+
+/// A number, or `all`.
+pub fn tail(text: &str) -> Parsed<Tail> {
+    match text {
+        "all" => Ok(Tail::All),
+        number => number.parse().map(Tail::Last).map_err(|_| "expected a number of lines, or `all`".into()),
+    }
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    let since = SignedDuration::try_from_secs_f64(text.parse::<f64>().ok()?).ok()?;
+    Timestamp::UNIX_EPOCH.checked_add(since).ok()
+}
+
+fn ago(text: &str, now: &Zoned) -> Option<Timestamp> {
+    now.timestamp().checked_sub(text.parse::<SignedDuration>().ok()?).ok()
+}
+
+fn date(text: &str, now: &Zoned) -> Option<Timestamp> {
+    // A zone stands at the end: `Z`, or `+01:00`; a date's own hyphens end with its tenth character.
+    let sign = text.get(10..).and_then(|rest| rest.rfind(['+', '-'])).map(|at| at + 10);
+    let (civil, zone) = match (text.strip_suffix('Z'), sign) {
+        (Some(civil), _) => (civil, Some("+00:00")),
+        (None, Some(at)) => (&text[..at], Some(&text[at..])),
+        (None, None) => (text, None),
+    };
+    let (day, clock) = civil.split_once('T').unwrap_or((civil, "00:00:00"));
+    let clock = match clock.matches(':').count() {
+        0 => format!("{clock}:00:00"),
+        1 => format!("{clock}:00"),
+        _ => clock.to_owned(),
+    };
+    match zone {
+        Some(zone) => format!("{day}T{clock}{zone}").parse().ok(),
+        None => {
+            let local = format!("{day}T{clock}").parse::<jiff::civil::DateTime>().ok()?;
+            local.to_zoned(now.time_zone().clone()).ok().map(|zoned| zoned.timestamp())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_every_form() {
+        let now: Zoned = "2026-06-15T12:00:00+02:00[+02:00]".parse().unwrap();
+        let at = |text: &str| time(text, &now).map_or(-1, |t| t.as_second());
+        assert_eq!(at("2026-01-31T12:00:00Z"), at("2026-01-31T13:00:00+01:00"));
+        assert_eq!(at("2026-01-31T12:00:00.5Z"), at("2026-01-31T12:00Z"));
+        assert_eq!(at("2026-01-31T12Z"), at("2026-01-31T11:00:00-01:00"));
+        assert_eq!(at("2026-01-31Z"), at("2026-01-31T00:00:00Z"));
+        assert_eq!((at("1136073600"), at("1136073600.000000001")), (1136073600, 1136073600));
+        assert_eq!(at("2026-02-01T10:30"), at("2026-02-01T08:30Z"));
+        assert_eq!(at("2026-02-02") - at("2026-02-01"), 86_400);
+        for (span, seconds) in [("10m", 600), ("1h30m", 5400), ("1m30s", 90), ("3h", 10_800)] {
+            assert_eq!(now.timestamp().as_second() - at(span), seconds, "{span}");
+        }
+        for bad in ["", "yesterday", "2026-13-01", "10 parsecs", "T12"] {
+            assert_eq!(at(bad), -1, "{bad}");
+        }
+        assert_eq!((tail("all"), tail("3")), (Ok(Tail::All), Ok(Tail::Last(3))));
+        assert!(tail("-1").is_err());
+    }
+}

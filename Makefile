@@ -8,7 +8,10 @@ TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-.PHONY: help build setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images real-images compatibility
+# The packages of what is installed; those of the tests are not among them.
+PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
+
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +29,9 @@ setup-overlay:
 	@tests/setup.sh overlay
 
 build: ## Build rcr and its helpers
+	$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS)) --bins
+
+build-test: ## Build all programs, those of the tests too
 	$(CARGO) build --release --locked --workspace --bins
 
 images: ## Make the root file systems of the demo's and the tests' images
@@ -35,14 +41,17 @@ images: ## Make the root file systems of the demo's and the tests' images
 real-images: ## Build images of real programs out of Debian's packages, for the tests
 	@tests/real/build
 
-compatibility: setup-test build images real-images ## Run the tests of real programs, and write docs/compatibility.md
+compatibility: setup-test build-test images real-images ## Run the tests of real programs, and write docs/compatibility.md
 	@$(RCR_BIN)/compatibility begin
 	$(CARGO) nextest run --release --locked --workspace --no-fail-fast -E 'binary(/^real_/)'
 	@$(RCR_BIN)/compatibility write
 
-demo: setup build images ## Run the main job: two containers find each other by name, a published port answers
-	@tests/real/build redis
+demo: setup ## Run the main job: two containers find each other by name, a published port answers
+	@$(MAKE) --no-print-directory -j3 build images demo-image
 	@tests/demo.sh
+
+demo-image:
+	@tests/real/build redis
 
 demo-overlay: setup-overlay build images ## Show an overlay network over two hosts (namespaces on this kernel) with a real etcd
 	@tests/demo-overlay.sh

@@ -13,7 +13,7 @@ stage() {
   summary+=("$name: $((SECONDS - start)) s, $([ $status = 0 ] && echo ok || echo FAILED)")
   [ $status = 0 ] || failed+=("$name")
 }
-stage build make --no-print-directory build
+stage build make --no-print-directory build-test
 [ ${#failed[@]} = 0 ] || { echo "the build failed" >&2; exit 1; }
 stage images make --no-print-directory images
 stage real-images tests/real/build

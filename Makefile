@@ -29,7 +29,8 @@ setup-overlay:
 	@tests/setup.sh overlay
 
 build: ## Build rcr and its helpers
-	$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS)) --bins
+	@# cargo counts the processors itself, whatever -j make has.
+	MAKEFLAGS= $(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS)) --bins
 
 build-test: ## Build all programs, those of the tests too
 	$(CARGO) build --release --locked --workspace --bins

@@ -1,20 +1,25 @@
 //! What can go wrong with images.
 
 use crate::remote::wire::{Refusal, RefusalKind};
-use rcr_base::{Kind, io_text};
+use rcr_base::{Kind, command, io_text};
 use std::io;
 
-/// How to do without a registry.
-pub const OFFLINE: &str = "without a registry: `rcr load -i FILE` takes an image that was saved elsewhere, `rcr image import FILE NAME` \
-                       makes one of a root file system (images/mkalpine builds such a file)";
+/// The hint when no registry answers.
+pub fn offline() -> String {
+    format!(
+        "without a registry: {} loads an image that was saved elsewhere, {} makes one from a root file system \
+         (images/mkalpine builds such a file)",
+        command::load("-i FILE"),
+        command::import("FILE NAME")
+    )
+}
 
 const REACH: &str = "check the registry's name, the network, and HTTPS_PROXY where there is a proxy";
 const UNTRUSTED: &str = "/etc/docker/certs.d/REGISTRY/ca.crt is trusted for a registry, SSL_CERT_FILE=FILE instead of this machine's own; `insecure` in [images] of the \
-                         configuration lists registries that are spoken to without TLS";
-const PLAIN: &str = "`insecure` in [images] of the configuration lists registries that are spoken to without TLS";
-const FULL: &str = "`rcr image prune -a` removes images that no container stands on";
+                         configuration lists registries to use without TLS";
+const PLAIN: &str = "`insecure` in [images] of the configuration lists registries to use without TLS";
 
-/// No room is left, or none for us.
+/// The disk is full, or our quota is.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -24,7 +29,7 @@ fn is_full(error: &io::Error) -> bool {
 pub enum Error {
     #[error("no such image: `{name}`")]
     NotFound { name: String, near: Vec<String> },
-    #[error("`{0}` is the beginning of several image ids")]
+    #[error("`{0}` matches several image ids")]
     Ambiguous(String),
     #[error("cannot understand the image name `{name}`: {why}")]
     Name { name: String, why: &'static str },
@@ -32,8 +37,8 @@ pub enum Error {
     InUse { name: String, users: Vec<String> },
     #[error("cannot unpack the image: {0}")]
     Hostile(String),
-    /// Something else than an archive of images.
-    #[error("it is no image: it has neither an `index.json` (OCI) nor a `manifest.json` (Docker)")]
+    /// Not an archive of images.
+    #[error("it is not an image archive: it has neither an `index.json` (OCI) nor a `manifest.json` (Docker)")]
     NoImage,
     #[error("cannot unpack the image: {why}")]
     Limit {
@@ -41,10 +46,10 @@ pub enum Error {
         /// The key of `[images.limits]`.
         key: String,
     },
-    #[error("the image is not made for {wanted}")]
+    #[error("the image does not support {wanted}")]
     Platform { wanted: String, known: Vec<String> },
-    /// Other bytes came than were asked for.
-    #[error("layer {wanted} came damaged: {got_size} bytes with the digest {got}, not {wanted_size} with its own")]
+    /// The bytes that arrived are not those that were asked for.
+    #[error("layer {wanted} arrived damaged: {got_size} bytes with the digest {got}, expected {wanted_size} bytes")]
     Wrong { wanted: String, wanted_size: u64, got: String, got_size: u64 },
     #[error("{}", .0.message)]
     Registry(Refusal),
@@ -59,12 +64,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Over a limit that the configuration sets.
+    /// A limit of the configuration is exceeded.
     pub fn limit(key: &str, why: String) -> Self {
         Error::Limit { why, key: key.to_owned() }
     }
 
-    /// The same, about a certain image: a registry's refusal names it.
+    /// The same with the image's name, which a registry's refusal leaves open.
     pub fn about(self, image: &str) -> Self {
         match self {
             Error::Registry(refusal) => {
@@ -74,12 +79,12 @@ impl Error {
         }
     }
 
-    /// Did nobody answer?
+    /// Whether nobody answered.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Error::Registry(refusal) if refusal.kind == RefusalKind::Unreachable)
     }
 
-    /// What a registry's refusal was caused by; other errors have sources.
+    /// The causes of a registry's refusal; other errors have sources.
     pub fn causes(&self) -> &[String] {
         match self {
             Error::Registry(refusal) => &refusal.causes,
@@ -90,12 +95,17 @@ impl Error {
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::NotFound { near, .. } if near.is_empty() => Some(
-                "`rcr pull` fetches images, `rcr load` and `rcr image import` take files; `rcr images` lists what is there"
-                    .into(),
-            ),
+            Error::NotFound { near, .. } if near.is_empty() => Some(format!(
+                "{} fetches images, {} and {} read files; {} lists all images",
+                command::pull(),
+                command::load(""),
+                command::import(""),
+                command::list_images()
+            )),
             Error::NotFound { near, .. } => Some(format!("known are {}", near.join(", "))),
-            Error::InUse { users, .. } => Some(format!("remove the containers first: `rcr rm {}`", users.join(" "))),
+            Error::InUse { users, .. } => {
+                Some(format!("remove the containers first: {}", command::rm(&users.join(" "))))
+            }
             Error::Ambiguous(_) => Some("give more digits".into()),
             Error::Damaged { .. } => Some("pull, load or import the image again".into()),
             Error::Limit { key, .. } => {
@@ -103,17 +113,21 @@ impl Error {
             }
             Error::Platform { known, .. } if known.is_empty() => None,
             Error::Platform { known, .. } => Some(format!("`--platform` takes one of {}", known.join(", "))),
-            Error::Wrong { .. } => Some("pull again; if it stays, the image is broken at the registry".into()),
+            Error::Wrong { .. } => Some("pull again; if that fails, too, the image is broken at the registry".into()),
             Error::Registry(Refusal { kind, .. }) => match kind {
                 RefusalKind::Unreachable => Some(REACH.into()),
-                RefusalKind::Denied => Some("`rcr login REGISTRY` keeps credentials; the name may also be wrong".into()),
+                RefusalKind::Denied => {
+                    Some(format!("log in with {}; the name may also be wrong", command::login("REGISTRY")))
+                }
                 RefusalKind::NotFound => Some("check the name and the tag".into()),
                 RefusalKind::Untrusted => Some(UNTRUSTED.into()),
                 RefusalKind::Plain => Some(PLAIN.into()),
                 RefusalKind::Unread | RefusalKind::Other => None,
             },
-            Error::NoImage => Some("`rcr image import FILE NAME` makes an image of a root file system".into()),
-            Error::Io { source, .. } if is_full(source) => Some(FULL.into()),
+            Error::NoImage => Some(format!("{} makes an image from a root file system", command::import("FILE NAME"))),
+            Error::Io { source, .. } if is_full(source) => {
+                Some(format!("{} removes images that no container uses", command::prune_images()))
+            }
             Error::Name { .. } | Error::Hostile(_) | Error::Io { .. } => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Folders that are root's alone.
+//! Folders that only root may enter.
 
 use std::fs::DirBuilder;
 use std::io;

@@ -1,4 +1,4 @@
-//! One layer into the store: the side of `rcr-unpack` that has powers, and trusts nothing it is told.
+//! One layer into the store: the side of `rcr-unpack` that has privileges, and trusts nothing it reports.
 
 use crate::folder::private_folder;
 use crate::unpack::wire::{Digests, Job, Report, Trouble};
@@ -12,10 +12,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// The longest line of a report, in bytes.
 const MAX_LINE: u64 = 64 << 10;
-/// Of what is no report, as much as is kept, in bytes: a few lines.
+/// How much other output is kept, in bytes: a few lines.
 const MAX_NOISE: usize = 200;
 
-/// A layer that came through.
+/// An unpacked layer.
 #[derive(Debug, Clone)]
 pub struct Passed {
     /// Of the packed bytes.
@@ -28,7 +28,7 @@ pub struct Passed {
     opaque: Vec<Vec<u8>>,
 }
 
-/// Why one did not.
+/// Why a layer could not be unpacked.
 #[derive(Debug)]
 pub struct Stopped {
     pub error: Error,
@@ -42,9 +42,9 @@ impl From<Error> for Stopped {
     }
 }
 
-/// Sends a layer through a process of its own, which writes files into `fs` below `folder`.
+/// Unpacks a layer in a process of its own, which writes the files to `fs` below `folder`.
 ///
-/// `input` has the packed bytes; `kept` is the file that keeps them, whose present content comes before `input`.
+/// `input` has the packed bytes; `kept` is the file that keeps them; what it already holds comes before `input`.
 pub fn pass(
     folder: &Path,
     input: OwnedFd,
@@ -55,7 +55,7 @@ pub fn pass(
     let mut child = start(folder, input, kept, job)?;
     let told = child.stderr.take().map(|stderr| listen(stderr, progress)).transpose();
     let status = child.wait().doing(|| "cannot wait for rcr-unpack".into())?;
-    let told = told.doing(|| "cannot hear what rcr-unpack says".into())?.unwrap_or_default();
+    let told = told.doing(|| "cannot read the report of rcr-unpack".into())?.unwrap_or_default();
     match told.last {
         Some(Report::Done(digests)) if status.success() => Ok(passed(digests, told.opaque)?),
         Some(Report::Failed(trouble)) => Err(stopped(trouble)),
@@ -83,12 +83,12 @@ fn start(folder: &Path, input: OwnedFd, kept: Option<File>, job: &Job) -> Result
     command.spawn().doing(|| format!("cannot start `{}`", program.display()))
 }
 
-/// All that a report said.
+/// A whole report.
 #[derive(Default)]
 struct Told {
     last: Option<Report>,
     opaque: Vec<Vec<u8>>,
-    /// The first lines that were no report: a panic's.
+    /// The first lines that were not a report: those of a panic.
     noise: String,
 }
 
@@ -135,7 +135,7 @@ fn stopped(trouble: Trouble) -> Stopped {
     Stopped { error, packed }
 }
 
-/// One line of printable text: names out of an archive may hold what would move a terminal's cursor.
+/// One line of printable text: names from an archive may contain control characters.
 pub(crate) fn clean(text: &str) -> String {
     const MOST: usize = 400;
     let escaped = text.chars().flat_map(|c| match c.is_control() {
@@ -145,7 +145,7 @@ pub(crate) fn clean(text: &str) -> String {
     escaped.take(MOST).collect()
 }
 
-/// It ended without a word of its own.
+/// It ended without an error of its own.
 fn ended(status: ExitStatus, noise: &str, job: &Job) -> Error {
     if out_of_memory(noise) {
         let memory = job.limits.memory;
@@ -154,19 +154,19 @@ fn ended(status: ExitStatus, noise: &str, job: &Job) -> Error {
     Error::Hostile(format!("rcr-unpack {}", end(status, noise)))
 }
 
-/// Is this what a program says whose memory limit was reached?
+/// Whether this is the message of a program that has reached its memory limit.
 pub(crate) fn out_of_memory(noise: &str) -> bool {
     ["memory allocation of", "failed to spawn thread", "cannot start a thread"]
         .iter()
         .any(|words| noise.contains(words))
 }
 
-/// How a program of ours ended before its time, on one line.
+/// How one of our programs ended early, on one line.
 fn end(status: ExitStatus, noise: &str) -> String {
     use std::os::unix::process::ExitStatusExt;
     let said = if noise.is_empty() { String::new() } else { format!(": {}", clean(noise)) };
     match status.signal() {
-        Some(signal) => format!("was ended by signal {signal}{said}"),
+        Some(signal) => format!("was killed by signal {signal}{said}"),
         None => format!("ended with code {}{said}", status.code().unwrap_or(-1)),
     }
 }
@@ -185,7 +185,7 @@ impl Store {
             mark(folder, passed)?;
             rustix::fs::syncfs(File::open(folder)?)?;
             match fs::rename(folder, target) {
-                // The same layer is there already; one copy is enough.
+                // The same layer exists already; one copy is enough.
                 Err(_) if target.join("fs").is_dir() => Ok(()),
                 other => other,
             }?;
@@ -194,7 +194,7 @@ impl Store {
         commit().doing(|| "cannot put the layer into the store".into())
     }
 
-    /// Makes a packed layer visible. It was synced by whoever wrote it.
+    /// Makes a packed layer visible. Its writer has synced it.
     pub(crate) fn commit_blob(&self, file: &Path, digest: &Digest) -> Result<(), Error> {
         let blob = self.blob(digest);
         let commit = || {

@@ -1,14 +1,16 @@
-//! Images of rcr: a content-addressed OCI layout, layers unpacked once per diff id, and an unpacker that hostile bytes cannot hurt.
+//! Images of rcr: a content-addressed OCI layout, layers unpacked once per diff id, and an unpacker that hostile bytes
+//! cannot harm.
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`reference`], [`digest`] | names and digests, checked when they are made |
+//! | [`reference`], [`digest`] | names and digests, checked on creation |
 //! | [`store`] | the layout on disk: blobs, index, unpacked layers |
-//! | [`layer`] | one layer into the store, by way of a process that can do nothing else |
+//! | [`layer`] | one layer into the store, through a process that can do nothing else |
 //! | [`import`] | an image from a root file system |
 //! | [`archive`] | load and save: archives and folders of OCI and of Docker |
-//! | [`remote`] | pull and push, by way of a process that has the network and nothing else |
+//! | [`remote`] | pull and push, through a process that has the network and nothing else |
 //! | [`unpack`] | bytes of a tar → file operations (pure) → a folder (by descriptor) |
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
@@ -25,7 +27,7 @@ pub mod store;
 pub mod unpack;
 
 pub use digest::Digest;
-pub use error::{Doing, Error, OFFLINE};
+pub use error::{Doing, Error, offline};
 pub use import::ImportOptions;
 pub use reference::Reference;
 pub use store::{Check, Fault, Image, ImageSummary, Pruned, Removed, Store, Users};

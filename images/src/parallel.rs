@@ -4,8 +4,8 @@ use crate::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Does something to each item, on at most `threads` threads; the results are in the order of the items. After the first error
-/// nothing more is begun, `stop` is called once to end what is under way, and that error is returned.
+/// Does something to each item, on at most `threads` threads; the results are in the order of the items. After the
+/// first error nothing new is started, `stop` is called once to end the work in progress, and that error is returned.
 pub fn each<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -26,7 +26,7 @@ pub fn each<T: Sync, R: Send>(
                         done.push((at, result));
                     }
                 }
-                // The first error is the one that counts: those of the others are its consequences.
+                // The first error counts: the others are its consequences.
                 Err(error) => {
                     if !stopped.swap(true, Ordering::Relaxed) {
                         if let Ok(mut failed) = failed.lock() {

@@ -1,5 +1,5 @@
-//! Image names: `[host[:port]/]path[:tag][@digest]`, as the distribution spec has them, in the short form that Docker shows:
-//! `docker.io/library/alpine` is `alpine`, `docker.io/someone/thing` is `someone/thing`.
+//! Image names: `[host[:port]/]path[:tag][@digest]`, as the distribution spec has them, in the short form that Docker
+//! shows: `docker.io/library/alpine` is `alpine`, `docker.io/someone/thing` is `someone/thing`.
 
 use crate::{Digest, Error};
 use std::fmt;
@@ -13,9 +13,9 @@ pub const DOCKER_HUB: &str = "docker.io";
 pub struct Reference {
     /// Host and path, in the short form.
     pub repository: String,
-    /// `latest` where none was written.
+    /// `latest` if none was written.
     pub tag: String,
-    /// Where there is one, the tag says nothing.
+    /// If there is one, the tag is ignored.
     pub digest: Option<Digest>,
 }
 
@@ -53,8 +53,8 @@ fn has_upper(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_uppercase())
 }
 
-/// `docker.io/library/x` and `docker.io/x/y` without what goes without saying. `docker.io/x.y/z` stays: without its host it would
-/// be something at a registry `x.y`.
+/// Shortens `docker.io/library/x` and `docker.io/x/y`. `docker.io/x.y/z` stays: without its host it would mean a
+/// registry `x.y`.
 fn shorten(repository: &str) -> String {
     let hub = ["docker.io/", "index.docker.io/", "registry-1.docker.io/"];
     let Some(path) = hub.iter().find_map(|hub| repository.strip_prefix(hub)) else { return repository.to_owned() };
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(parsed("docker.io/library/alpine:3"), Some("alpine:3".into()));
         assert_eq!(parsed("docker.io/a/b"), Some("a/b:latest".into()));
         assert_eq!(parsed("[::1]:5000/a"), Some("[::1]:5000/a:latest".into()));
-        // Found by fuzzing: it must not become something at a registry `evil.example`.
+        // Found by fuzzing: it must not become a name at a registry `evil.example`.
         assert_eq!(parsed("docker.io/evil.example/x"), Some("docker.io/evil.example/x:latest".into()));
         let digest = Digest::of(b"");
         assert_eq!(parsed(&format!("a:1@{digest}")), Some(format!("a@{digest}")));

@@ -1,5 +1,5 @@
-//! Layers of few kinds of legal entries, in numbers and orders that a careless unpacker would be busy with for hours, or keep a note of each.
-//! Needs root, as setting owners does.
+//! Layers of a few kinds of legal entries, in numbers and orders that would keep a careless unpacker busy for hours, or
+//! fill its memory. Needs root, since it sets owners.
 #![allow(clippy::unwrap_used)]
 
 use rcr_images::unpack::{Limits, unpack};
@@ -51,7 +51,7 @@ fn ends(entries: impl Iterator<Item = [u8; 512]>) -> tempfile::TempDir {
 
 #[test]
 fn a_folder_that_is_replaced_takes_what_was_in_it_along_and_nothing_else() {
-    // Beside `a` lie names that sort between `a` and what is in it, and right after.
+    // Beside `a` there are names that sort between `a` and its content, and right after.
     let folders = ["a", "a/b", "a/b/c", "a-b", "a0", "b"].map(|name| header(name, b'5', ""));
     let replaced = [header("a", b'2', "b"), header("a", b'2', "a0"), header("a", b'5', ""), header("a/d", b'5', "")];
     let root = ends(folders.into_iter().chain(replaced));
@@ -67,8 +67,8 @@ fn a_folder_that_is_replaced_takes_what_was_in_it_along_and_nothing_else() {
 
 #[test]
 fn many_folders_do_not_make_replacing_dear() {
-    // Ten thousand folders wait for their times while one name is taken over and over: each time once through all of them was
-    // hours for a layer of a few megabytes.
+    // Ten thousand folders wait for their times while one name is replaced over and over: walking all of them each time
+    // took hours for a layer of a few megabytes.
     let folders = (0..10_000).map(|n| header(&format!("{}/{n}", n / 1000), b'5', ""));
     let replaced = (0..20_000).map(|n| header("same", b'2', if n % 2 == 0 { "one" } else { "two" }));
     let root = ends(folders.chain(replaced));

@@ -1,5 +1,5 @@
-//! Whatever an archive says, unpacking changes nothing outside its folder. The checks alone are tried here, without the sandbox that
-//! `rcr-unpack` puts around them. Needs root, as making devices and setting owners does.
+//! Whatever an archive says, unpacking changes nothing outside its folder. This tests the checks alone, without the
+//! sandbox that `rcr-unpack` puts around them. Needs root, since it makes devices and sets owners.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -69,11 +69,11 @@ fn archive(entries: &[Entry], victim: &str) -> Vec<u8> {
     bytes
 }
 
-/// All that lies outside the root, with times: nothing was even touched.
+/// Everything outside the root, with times: nothing may be touched.
 fn outside(folder: &Path) -> String {
     let script = "find . -path ./root/fs -prune -o -printf '%p %y %m %U %G %s %T@ %C@ %n %l\\n' | sort; cat victim/file; getfattr -d -m - victim victim/file 2>/dev/null";
     let output = std::process::Command::new("sh").args(["-c", script]).current_dir(folder).output().unwrap();
-    // The folder that holds the root is not the root's own, but its time is the root's to change by being made.
+    // The folder above the root changes its time when the root is made.
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`cli`] | the command line's grammar |
 //! | [`flags`] | flags → requests |
-//! | [`cmd`] | one file per verb, or per family of verbs: a request, and what came of it as text |
+//! | [`cmd`] | one file per verb, or per family of verbs: makes the request, prints the result |
 //! | [`term`] | the terminal: relays, progress, tables, questions |
 //! | [`report`] | the only printer of errors |
 
-// An error that can't be told must not become a crash: `report` writes to stderr, nobody else.
+// An error that can't be printed must not become a crash: only `report` writes to stderr.
 #![deny(clippy::print_stderr)]
 
 pub mod cli;

@@ -4,7 +4,7 @@ use rcr_base::{Error, Kind, errno_text};
 use std::fmt::Write as _;
 use std::io;
 
-/// The way out for everybody else.
+/// The hint for users other than root.
 const FOR_ROOT: &str = "containers and networks are root's: run it with sudo; members of the group `rcr` may list";
 
 /// rcr itself failed.
@@ -51,7 +51,7 @@ pub fn print(error: &Error) {
     to_stderr(&text);
 }
 
-/// A program whose output nobody reads any more ends as SIGPIPE would end it: without a word.
+/// A program whose output nobody reads any more ends as by SIGPIPE: without a word.
 pub fn broken_pipe() -> Error {
     Error::new(Kind::Interrupted(libc::SIGPIPE), "")
 }
@@ -61,8 +61,8 @@ pub fn warn(text: impl AsRef<str>) {
     to_stderr(&format!("warning: {}\n", printable(text.as_ref())));
 }
 
-/// An error that can't be told (a closed or hung-up terminal, a full disk) must not become a crash: the exit code still
-/// says it.
+/// An error that can't be printed (a closed or hung-up terminal, a full disk) must not become a crash: the exit code
+/// still tells.
 pub fn to_stderr(text: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }
@@ -71,8 +71,8 @@ pub fn to_stderr(text: &str) {
 const UNWRITTEN: &str = "failed printing to stdout";
 
 /// A standard output that nobody reads any more ends the program as SIGPIPE would, without a word; one that can't be
-/// written is an error like others. SIGPIPE itself stays ignored: at a socket of netd's or of a shim's it would end us
-/// before we can say what happened.
+/// written is an ordinary error. SIGPIPE itself stays ignored: on a socket of netd or of a shim it would end us before
+/// we can say what happened.
 pub fn watch_stdout() {
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -89,8 +89,8 @@ pub fn watch_stdout() {
     }));
 }
 
-/// Text without what would steer a terminal: names, histories and error messages come out of images and from
-/// registries, too.
+/// Text without control characters that would steer a terminal: names, histories and error messages come from images
+/// and registries, too.
 pub fn printable(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     let mut out = String::with_capacity(text.len());

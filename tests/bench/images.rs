@@ -1,4 +1,5 @@
-//! `make bench-images`: one layer of many files, unpacked by `tar`, by us, and by the peers; fresh state for each, rounds interleaved.
+//! `make bench-images`: one layer of many files, unpacked by `tar`, by us, and by the peers; fresh state for each,
+//! rounds interleaved.
 
 use crate::peers::{Peers, works};
 use flate2::Compression;
@@ -168,7 +169,8 @@ fn measure(mut command: Command) -> Option<Took> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begin = Instant::now();
     let child = command.spawn().ok()?;
-    // SAFETY: zeroes are a valid rusage; wait4 writes into the two places it is given, and nobody else waits for this child.
+    // SAFETY: zeroes are a valid rusage; wait4 writes into the two places it is given, and nobody else waits for this
+    // child.
     let (status, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         let mut status = 0;

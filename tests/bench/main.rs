@@ -1,7 +1,9 @@
-//! `make bench`: `rcr run` beside the floor and the peers, interleaved in one run. Figures are for people: nothing asserts them.
+//! `make bench`: `rcr run` beside the floor and the peers, interleaved in one run. Figures are for people: nothing
+//! asserts them.
 //!
-//! The floor is the same kernel work by bare system calls: a child in new namespaces, in five cgroups, on an overlay that it pivots
-//! into, with a veth on a bridge, an address and a route. What is missing is everything a runtime is for.
+//! The floor is the same kernel work by bare system calls: a child in new namespaces, in five cgroups, on an overlay
+//! that it pivots into, with a veth on a bridge, an address and a route. What is missing is everything a runtime is
+//! for.
 
 // Measures bare system calls, too.
 #![allow(unsafe_code)]

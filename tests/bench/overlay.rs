@@ -1,5 +1,5 @@
-//! `make bench-overlay`: how fast frames travel beside a bare VXLAN link, how soon a name is known on another host, and a cluster of
-//! simulated hosts that write to a real etcd.
+//! `make bench-overlay`: how fast frames travel beside a bare VXLAN link, how soon a name is known on another host, and
+//! a cluster of simulated hosts that write to a real etcd.
 
 use netd::cluster::{Cluster as Client, Identity, Own, Snapshot};
 use netd::store::etcd::EtcdConfig;
@@ -18,8 +18,9 @@ const ROUNDS: usize = 7;
 /// Claims that took longer than a command waits, and were made again.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
-/// `bench overlay [HOSTS CONTAINERS]`: so many simulated hosts with so many containers each; 100 and 50 by default. All of them live in
-/// this one process: the figures say something about etcd only as long as the machine has cores for both.
+/// `bench overlay [HOSTS CONTAINERS]`: so many simulated hosts with so many containers each; 100 and 50 by default. All
+/// of them live in this one process: the figures say something about etcd only as long as the machine has cores for
+/// both.
 pub fn main() {
     let number = |at, default| std::env::args().nth(at).map_or(default, |text| text.parse().expect("a number"));
     travel();
@@ -116,7 +117,8 @@ fn transfer(to: &Netns, from: &Netns, address: IpAddr) -> (f64, f64) {
     (server.join().unwrap(), trips[trips.len() / 2])
 }
 
-/// From the moment `rcr run` is typed on one host until its name is answered on another, and how long the `run` itself took.
+/// From the moment `rcr run` is typed on one host until its name is answered on another, and how long the `run` itself
+/// took.
 fn names(cluster: &Cluster) {
     let asker = cluster.hosts[1].container_netns("c2");
     let mut took: Vec<(Duration, Duration)> = Vec::new();

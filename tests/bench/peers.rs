@@ -1,5 +1,6 @@
-//! crun, podman and docker where they are installed: in a network and a mount namespace of their own, with state of their own,
-//! because they change forwarding, rules and mounts of wherever they run. The machine's own podman and docker see nothing of it.
+//! crun, podman and docker where they are installed: in a network and a mount namespace of their own, with state of
+//! their own, because they change forwarding, rules and mounts of wherever they run. The machine's own podman and
+//! docker see nothing of it.
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};

@@ -71,7 +71,8 @@ fn chromium_headless() {
     real.row.end();
 }
 
-/// An engine in a privileged container, with a container of its own whose port is published twice. `ENGINE` stands for the engine's command.
+/// An engine in a privileged container, with a container of its own whose port is published twice. `ENGINE` stands for
+/// the engine's command.
 fn nested(real: &Real, start: &str, import: &str, engine: &str, more: &str) {
     let alpine = tests::rootfs("alpine");
     let inner = "sh -c 'echo the inner page > /tmp/index.html; exec httpd -f -h /tmp'";

@@ -243,9 +243,8 @@ fn go_compiled_inside() {
     let real = Real::new("Go", &["golang"]);
     let main = r#"package main
 import ("fmt"; "net"; "net/http"; "os"; "os/exec"; "os/signal"; "os/user"; "runtime"; "sync"; "syscall")
-// #include <pthread.h>
-// static void *one(void *x) { return x; }
-// static int threads(void) { pthread_t t; int n = 0; for (int i = 0; i < 16; i++) n += pthread_create(&t, 0, one, 0) == 0 && pthread_join(t, 0) == 0; return n; }
+// #include <pthread.h> static void *one(void *x) { return x; } static int threads(void) { pthread_t t; int n = 0; for
+// (int i = 0; i < 16; i++) n += pthread_create(&t, 0, one, 0) == 0 && pthread_join(t, 0) == 0; return n; }
 import "C"
 func main() {
 	var wait sync.WaitGroup
@@ -289,7 +288,8 @@ func main() {
     real.row.end();
 }
 
-/// What programs take their limits from; the lab asks the same programs on cgroup v2 (tests/vm/scenarios/cgroup2-languages).
+/// What programs take their limits from; the lab asks the same programs on cgroup v2
+/// (tests/vm/scenarios/cgroup2-languages).
 #[test]
 fn what_programs_see_of_their_limits() {
     let real = Real::new("limits", &["java", "node", "python", "golang"]);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-/// An archive that is being written.
+/// An archive under construction.
 #[derive(Default, Clone)]
 pub struct Archive(Vec<u8>);
 
@@ -11,12 +11,12 @@ impl Archive {
         Self::default()
     }
 
-    /// An entry of root's with the mode 0644.
+    /// An entry owned by root, with the mode 0644.
     pub fn entry(self, name: &str, kind: u8, link: &str, content: &[u8]) -> Self {
         self.raw(name.as_bytes(), kind, link, content, content.len() as u64, "0000644")
     }
 
-    /// An ordinary file.
+    /// A regular file.
     pub fn file(self, name: &str, content: &[u8]) -> Self {
         self.entry(name, b'0', "", content)
     }
@@ -26,7 +26,7 @@ impl Archive {
         self.raw(name.as_bytes(), b'5', "", b"", 0, "0000755")
     }
 
-    /// An entry whose header says a size that need not be the content's.
+    /// An entry whose header may claim another size than the content has.
     pub fn raw(mut self, name: &[u8], kind: u8, link: &str, content: &[u8], size: u64, mode: &str) -> Self {
         let mut header = [0u8; 512];
         header[..name.len()].copy_from_slice(name);
@@ -47,7 +47,7 @@ impl Archive {
         self
     }
 
-    /// An ordinary file whose name is in two parts, as ustar has it.
+    /// A regular file whose name is in two parts, as in ustar.
     pub fn prefixed(self, prefix: &str, name: &str, content: &[u8]) -> Self {
         let at = self.0.len();
         let mut all = self.file(name, content);

@@ -1,4 +1,4 @@
-//! Several hosts on one segment, and an etcd of the test's own among them.
+//! Several hosts on one segment, with the test's own etcd among them.
 
 use crate::{Host, Netns, eventually, rootfs};
 use std::process::{Child, Stdio};
@@ -16,7 +16,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// So many hosts, with the image `alpine`, in one cluster. `v6`: IPv6 underneath.
+    /// Starts `count` hosts, with the image `alpine`, in one cluster. `v6`: IPv6 underneath.
     pub fn new(count: usize, v6: bool) -> Self {
         let (segment, store) = (Netns::new(), Netns::new());
         segment.ip("link add br0 type bridge stp_state 0 forward_delay 0");
@@ -49,12 +49,12 @@ impl Cluster {
         netns.ip("link set lan0 up");
     }
 
-    /// Starts etcd on its data as it is.
+    /// Starts etcd on its data folder.
     pub fn start_store(&mut self) {
         self.start_store_with("http", &[]);
     }
 
-    /// The same over another scheme, with more of etcd's flags.
+    /// The same with another scheme, and more flags for etcd.
     pub fn start_store_with(&mut self, scheme: &str, flags: &[&str]) {
         let url = format!("{scheme}://{STORE}:2379");
         let mut command = self.store.command("etcd");
@@ -67,7 +67,7 @@ impl Cluster {
         eventually("etcd answers", || self.store.tcp(&format!("{STORE}:2379"), "").is_ok());
     }
 
-    /// Ends etcd by force; its data stays.
+    /// Kills etcd; its data stays.
     pub fn stop_store(&mut self) {
         if let Some(mut etcd) = self.etcd.take() {
             let _ = etcd.kill();
@@ -86,7 +86,7 @@ impl Cluster {
         self.data.path().join("etcd")
     }
 
-    /// What `etcdctl` answers.
+    /// The answer of `etcdctl`.
     #[track_caller]
     pub fn etcdctl(&self, args: &[&str]) -> String {
         let mut command = self.store.command("etcdctl");
@@ -102,13 +102,13 @@ impl Cluster {
         self.etcdctl(&["put", "--", key, value]);
     }
 
-    /// How many records begin so.
+    /// How many keys begin with this.
     #[track_caller]
     pub fn etcd_count(&self, prefix: &str) -> usize {
         self.etcdctl(&["get", "--prefix", "--keys-only", prefix]).lines().filter(|line| !line.is_empty()).count()
     }
 
-    /// Forgets the store's history.
+    /// Compacts the store's history.
     #[track_caller]
     pub fn compact(&self) {
         let status = self.etcdctl(&["endpoint", "status", "--write-out", "json"]);
@@ -126,7 +126,7 @@ impl Cluster {
         self.hosts[i].ok(&args);
     }
 
-    /// Whether a container on host `i` reaches somebody.
+    /// Whether a container on host `i` reaches a name or an address.
     pub fn pings(&self, i: usize, from: &str, to: &str) -> bool {
         self.hosts[i].rcr(&["exec", from, "ping", "-c", "1", "-W", "1", to]).code == 0
     }

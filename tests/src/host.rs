@@ -1,4 +1,4 @@
-//! A host: a network namespace with an uplink to a world outside, and an rcr with state of its own.
+//! A host: a network namespace with an uplink to a world outside, and an rcr with its own state.
 
 use crate::netns::Netns;
 use crate::snapshot::Snapshot;
@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A host. The drop ends what was started and removes its folders.
+/// A host. Dropping it ends what was started and removes its folders.
 pub struct Host {
     pub netns: Netns,
     /// The world outside: 198.51.100.2 and 2001:db8::2.
@@ -16,13 +16,13 @@ pub struct Host {
     config: Option<PathBuf>,
 }
 
-/// How the folders of hosts begin, in `/tmp`.
+/// The prefix of hosts' folders in `/tmp`.
 pub const PREFIX: &str = "rcr-t";
 /// The host's own addresses on the uplink.
 pub const HOST_V4: &str = "198.51.100.1";
 pub const HOST_V6: &str = "2001:db8::1";
 
-/// What a program did.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Ran {
     pub stdout: String,
@@ -31,14 +31,14 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// It must have ended with this code.
+    /// Asserts the exit code.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
 
-    /// Its output without white space around it.
+    /// Its output, trimmed.
     pub fn out(&self) -> &str {
         self.stdout.trim()
     }
@@ -54,14 +54,15 @@ impl Host {
 
     /// A host without images.
     pub fn bare() -> Self {
-        // SAFETY: prctl with integers. Orphans (shims, netd) then are this process's to bury, as a machine's init would.
+        // SAFETY: prctl with integers. Orphans (shims, netd) then are this process's to bury, as a machine's init
+        // would.
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
         let (netns, outside) = (Netns::new(), Netns::new());
         netns.link("up0", &outside, "world");
         for (ns, name, v4, v6) in
             [(&netns, "up0", HOST_V4, HOST_V6), (&outside, "world", "198.51.100.2", "2001:db8::2")]
         {
-            // No link-local address that would turn up, or lose its tentative mark, in the middle of a comparison.
+            // No link-local address, which could appear, or lose its tentative flag, during a comparison.
             ns.ip(&format!("link set {name} addrgenmode none"));
             ns.ip(&format!("addr add {v4}/24 dev {name}"));
             ns.ip(&format!("addr add {v6}/64 dev {name} nodad"));
@@ -73,7 +74,7 @@ impl Host {
         Self { netns, outside, folder, config: None }
     }
 
-    /// The machine outside as a host of its own: what runs there with `--network host` asks this host from outside.
+    /// The machine outside as a host of its own: containers there with `--network host` reach this host from outside.
     pub fn neighbour(&self) -> Self {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/tmp").expect("a folder in /tmp");
         Self { netns: self.outside.clone(), outside: Netns::new(), folder, config: None }
@@ -94,7 +95,7 @@ impl Host {
         dir
     }
 
-    /// Writes a configuration, which every command here uses from then on.
+    /// Writes a configuration, which all later commands here use.
     pub fn configure(&mut self, text: &str) {
         let path = self.folder.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
@@ -106,7 +107,7 @@ impl Host {
         self.ok(&["load", "-i", crate::cached("nginx", "image.tar").to_str().unwrap()]);
     }
 
-    /// `rcr` on this host, to be run.
+    /// A command that runs `rcr` on this host.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.netns.command(bin().join("rcr"));
         command.args(args).env("RCR_ROOT", self.root()).env("RCR_RUN", self.run_dir()).env_remove("RCR_CONFIG");
@@ -128,7 +129,8 @@ impl Host {
         let mut child = command.spawn().unwrap_or_else(|e| panic!("rcr is needed in {}: {e}", bin().display()));
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_owned();
-        // Beside the reading: more than a pipe holds may go both ways. A program that reads nothing closes the pipe.
+        // In parallel with reading: more than a pipe holds may go both ways. A program that reads nothing closes the
+        // pipe.
         let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
@@ -139,7 +141,7 @@ impl Host {
         }
     }
 
-    /// Runs `rcr`, which must succeed; its output without white space around it.
+    /// Runs `rcr`, which must succeed; its output, trimmed.
     #[track_caller]
     pub fn ok(&self, args: &[&str]) -> String {
         let ran = self.rcr(args);
@@ -156,7 +158,7 @@ impl Host {
         ran.stderr
     }
 
-    /// A command line for a shell in a new container that is removed at its end; its output.
+    /// Runs a shell's command line in a new container that is removed at its end; its output.
     #[track_caller]
     pub fn sh(&self, flags: &[&str], script: &str) -> String {
         let mut args = vec!["run", "--rm"];
@@ -191,7 +193,7 @@ impl Host {
         eventually(&format!("{name} is {status}"), || self.inspect(name, "/State/Status") == status);
     }
 
-    /// Everything this host has.
+    /// A snapshot of everything on this host.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::take(self)
     }
@@ -200,16 +202,16 @@ impl Host {
     pub fn netd_pid(&self) -> Option<i32> {
         let text = std::fs::read_to_string(self.run_dir().join("netd.pid")).ok()?;
         let pid: i32 = text.trim().parse().ok()?;
-        // A pid file of a netd that is gone may name somebody else's process.
+        // The pid file of a dead netd may name another process.
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
         (name.trim() == "netd").then_some(pid)
     }
 
-    /// Ends netd by force.
+    /// Kills netd.
     pub fn kill_netd(&self) {
         let pid = self.netd_pid().expect("netd runs");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-        // Somebody may start the next one at once.
+        // Another command may start the next one at once.
         eventually("netd is gone", || {
             bury();
             self.netd_pid() != Some(pid)
@@ -234,7 +236,7 @@ impl Default for Host {
     }
 }
 
-/// Buries orphans that have ended; children that are waited for elsewhere are not orphans.
+/// Reaps orphans that have ended; children that are waited for elsewhere are not orphans.
 pub fn bury() {
     let me = format!(" Z {} ", std::process::id());
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -271,7 +273,7 @@ impl Drop for Host {
     }
 }
 
-/// A container that only sleeps.
+/// Starts a container that only sleeps.
 pub fn sleeper(host: &Host, name: &str, flags: &[&str]) {
     let mut args = vec!["run", "-d", "--name", name];
     args.extend(flags);
@@ -279,7 +281,7 @@ pub fn sleeper(host: &Host, name: &str, flags: &[&str]) {
     host.ok(&args);
 }
 
-/// What a script says in a container.
+/// The output of a script in a container.
 pub fn exec(host: &Host, name: &str, script: &str) -> String {
     host.ok(&["exec", name, "sh", "-c", script])
 }

@@ -1,11 +1,11 @@
-//! What the suites about images share: `rcr` with docker's configuration in a folder of the test's own, and layers.
+//! Helpers for suites about images: `rcr` with the test's own docker configuration, and layers.
 
 use crate::archive::Archive;
 use crate::{Host, Ran, rootfs};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// `rcr`, to be run: with these variables, and none of this machine's that matter to registries.
+/// A command that runs `rcr` with these variables, and none of this machine's that affect registries.
 pub fn command(host: &Host, args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = host.command(args);
     for name in ["http_proxy", "https_proxy", "no_proxy", "all_proxy"] {
@@ -31,7 +31,7 @@ pub fn rcr(host: &Host, args: &[&str], env: &[(&str, &str)]) -> Ran {
     run(&mut command(host, args, env))
 }
 
-/// Pulls an image; what was said.
+/// Pulls an image; its messages.
 #[track_caller]
 pub fn pull(host: &Host, name: &str) -> String {
     let ran = rcr(host, &["pull", name], &[]);
@@ -39,7 +39,7 @@ pub fn pull(host: &Host, name: &str) -> String {
     ran.stdout
 }
 
-/// Pulls an image, which must fail; why.
+/// Pulls an image, which must fail; the error.
 #[track_caller]
 pub fn refused(host: &Host, name: &str) -> String {
     let ran = rcr(host, &["pull", name], &[]);
@@ -55,7 +55,7 @@ pub fn config(host: &Host, text: &str) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-/// How much is in a folder of the image store.
+/// How many entries a folder of the image store has.
 pub fn count(host: &Host, folder: &str) -> usize {
     std::fs::read_dir(host.root().join("images").join(folder)).map_or(0, |all| all.count())
 }
@@ -66,7 +66,7 @@ pub fn unpacked(host: &Host, name: &str, layer: usize) -> PathBuf {
     host.root().join("images/layers").join(&diff.as_str().unwrap()["sha256:".len()..]).join("fs")
 }
 
-/// A layer of one file with so many bytes that do not compress.
+/// A layer of one file with this many bytes that do not compress.
 pub fn noise(name: &str, bytes: usize) -> Vec<u8> {
     let mut seed = name.bytes().fold(88_172_645_463_325_252u64, |a, b| a.rotate_left(5) ^ u64::from(b));
     let content: Vec<u8> = std::iter::repeat_with(|| {
@@ -80,7 +80,7 @@ pub fn noise(name: &str, bytes: usize) -> Vec<u8> {
     Archive::new().file(name, &content).end()
 }
 
-/// A layer that runs: the project's alpine-style root file system, as a plain tar.
+/// A layer that can run: the project's alpine-style root file system, as a plain tar.
 pub fn base() -> Vec<u8> {
     let packed = std::fs::read(rootfs("alpine")).unwrap();
     let mut plain = Vec::new();
@@ -88,7 +88,7 @@ pub fn base() -> Vec<u8> {
     plain
 }
 
-/// A real Alpine's root file system, where there is one: `RCR_TEST_ALPINE` names it, or it lies beside the clone.
+/// A real Alpine's root file system, if there is one: `RCR_TEST_ALPINE` names it, or it is beside the clone.
 pub fn real_alpine() -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/images");
     let mut found = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -101,7 +101,8 @@ pub fn skopeo(host: &Host, line: &str) {
     host.netns.run(&format!("skopeo --insecure-policy {line}"));
 }
 
-/// An image of two layers, as images are: `alpine`'s files, and what a script makes in an empty folder. `config` is the image's, as JSON.
+/// An image of two layers, as is usual: `alpine`'s files, and what a script makes in an empty folder. `config` is the
+/// image's, as JSON.
 pub fn layered(host: &Host, name: &str, script: &str, config: &str) {
     let folder = host.scratch().join(name);
     std::fs::create_dir_all(&folder).unwrap();
@@ -110,7 +111,7 @@ pub fn layered(host: &Host, name: &str, script: &str, config: &str) {
         let status = Command::new(program).args(args).current_dir(&folder).status().unwrap();
         assert!(status.success(), "{program} {args:?}");
     };
-    // The base as one layer, what the script makes as another: images have more than one.
+    // The base is one layer, what the script makes another: real images have more than one.
     std::fs::create_dir(folder.join("layer")).unwrap();
     run("sh", &["-ec", &format!("gzip -dc {} > base.tar; cd layer; {script}", base.display())]);
     run("tar", &["-C", "layer", "--xattrs", "--xattrs-include=*", "--numeric-owner", "-cf", "top.tar", "."]);

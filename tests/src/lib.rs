@@ -1,7 +1,7 @@
-//! The sandbox library of the suites: hosts as network namespaces, each with an rcr of its own.
+//! The sandbox library of the suites: hosts as network namespaces, each with its own rcr.
 //!
-//! A test that lacks a privilege or a tool fails; nothing is skipped in silence. Nothing here touches the machine's own links,
-//! routes or rules, and only processes that were started here are ended.
+//! A test that lacks a privilege or a tool fails; nothing is skipped silently. Nothing here touches the machine's own
+//! links, routes or rules, and only processes started here are ended.
 //!
 //! | room | what |
 //! |---|---|
@@ -9,12 +9,12 @@
 //! | [`images`] | `rcr` and layers for suites about images |
 //! | [`host`] | a host: its namespace, its state folders, `rcr` on it, the world outside |
 //! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
-//! | [`real`] | images of real programs, and the table of what was seen of them |
+//! | [`real`] | images of real programs, and the table of results |
 //! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
-//! | [`snapshot`] | everything that a host has, as text, to be compared before and after |
+//! | [`snapshot`] | everything on a host as text, to compare before and after |
 //! | [`terminal`] | a program on a pseudo terminal |
 
-// Tests set namespaces, terminals and limits up between fork and execve.
+// Tests set up namespaces, terminals and limits between fork and execve.
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -35,12 +35,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Where the programs under test lie: `RCR_BIN`, else beside this test's own program.
+/// The folder of the programs under test: `RCR_BIN`, else beside this test's own program.
 pub fn bin() -> PathBuf {
     match std::env::var_os("RCR_BIN") {
         Some(dir) => dir.into(),
         None => {
-            // Tests lie in `deps` below the programs, the bench beside them.
+            // Tests are in `deps` below the programs, the bench beside them.
             let own = std::env::current_exe().expect("own path");
             let mut folders = own.ancestors().skip(1);
             folders.find(|dir| dir.join("rcr").is_file()).expect("rcr is built: `make build`").to_owned()
@@ -53,7 +53,7 @@ pub fn rootfs(name: &str) -> PathBuf {
     cached(name, "tar.gz")
 }
 
-/// What `images/mkNAME` makes, made if it is missing.
+/// The file that `images/mkNAME` makes, made if it is missing.
 pub fn cached(name: &str, kind: &str) -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| "/root".into());
     let cache = std::env::var_os("RCR_CACHE").map(PathBuf::from).unwrap_or_else(|| home.join(".cache/rcr"));
@@ -66,7 +66,7 @@ pub fn cached(name: &str, kind: &str) -> PathBuf {
     file
 }
 
-/// Tries until it is true; the patience covers a loaded machine, not a slow program.
+/// Retries until it is true; the limit covers a loaded machine, not a slow program.
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(20);
     while !check() {

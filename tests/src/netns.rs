@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A network namespace; it goes when the last holder does.
+/// A network namespace; it ends with its last holder.
 #[derive(Debug, Clone)]
 pub struct Netns {
     file: Arc<File>,
@@ -24,22 +24,22 @@ impl Netns {
         });
         let netns = Self { file: Arc::new(file.join().expect("thread")) };
         netns.ip("link set lo up");
-        // A new namespace inherits this from the machine, whatever that does.
+        // A new namespace inherits this from the machine, whatever its setting.
         netns.run("sysctl -qw net.ipv4.ip_forward=0");
         netns
     }
 
-    /// A process's.
+    /// The namespace of a process.
     pub fn of(pid: i64) -> Self {
         Self { file: Arc::new(File::open(format!("/proc/{pid}/ns/net")).expect("the process runs")) }
     }
 
-    /// The number of the descriptor in this process, which others reach as `/proc/PID/fd/NUMBER`.
+    /// The descriptor's number in this process; others reach it as `/proc/PID/fd/NUMBER`.
     pub fn fd(&self) -> i32 {
         self.file.as_raw_fd()
     }
 
-    /// A program that will run in here.
+    /// A command that runs in here.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let file = self.file.clone();
@@ -77,12 +77,12 @@ impl Netns {
     /// Links this namespace with another by a veth pair.
     pub fn link(&self, name: &str, other: &Netns, other_name: &str) {
         let fd = other.file.as_raw_fd();
-        // The descriptor is named by this process's folder: the program inherits no descriptors.
+        // The path names this process's folder: the program inherits no descriptors.
         let path = format!("/proc/{}/fd/{fd}", std::process::id());
         self.ip(&format!("link add {name} type veth peer name {other_name} netns {path}"));
     }
 
-    /// Does something on a thread that is in here.
+    /// Runs a closure on a thread in here.
     pub fn inside<T: Send + 'static>(&self, act: impl FnOnce() -> T + Send + 'static) -> T {
         let file = self.file.clone();
         let thread = std::thread::spawn(move || {
@@ -92,7 +92,7 @@ impl Netns {
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// One request over TCP from in here: what came back, or why not.
+    /// One request over TCP from in here: the answer, or the error.
     pub fn tcp(&self, to: &str, say: &str) -> std::io::Result<String> {
         let (to, say): (SocketAddr, String) = (to.parse().expect("an address"), say.to_owned());
         self.inside(move || {

@@ -1,7 +1,7 @@
-//! Hosts with images of real programs (`tests/real/build`), and the table of what was seen of them.
+//! Hosts with images of real programs (`tests/real/build`), and the table of results.
 //!
-//! A test writes commands as a person types them, and notes what it has seen. A test that ends well leaves its row; the rows become
-//! `docs/compatibility.md` (`tests/src/bin/compatibility.rs`).
+//! A test writes commands as people type them, and notes what it has seen. A successful test leaves its row; the rows
+//! become `docs/compatibility.md` (`tests/src/bin/compatibility.rs`).
 //!
 //! | room | what |
 //! |---|---|
@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a program may take for what it does at last; a bound for a loaded machine, not a measure.
+/// How long a program may take for anything; a bound for a loaded machine, not a measurement.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether what has begun then takes too long.
+/// Whether something that began then has taken too long.
 fn patience(began: Instant) -> bool {
     began.elapsed() >= PATIENCE
 }
@@ -46,7 +46,7 @@ impl Real {
         Self { host, row: Row::of(program, images[0]) }
     }
 
-    /// The same, where the program is another package of the image than the one that the image is named by.
+    /// The same for a program whose package the image is not named after.
     pub fn package(program: &str, package: &str, images: &[&str]) -> Self {
         Self { row: Row::package(program, images[0], package), ..Self::new(program, images) }
     }
@@ -114,7 +114,7 @@ impl Real {
         terminal.end_of_input();
     }
 
-    /// What the containers said last, for a failure's message.
+    /// The last output of the containers, for a failure's message.
     pub fn tails(&self) -> String {
         let mut all = String::new();
         for name in self.rcr("ps -aq").stdout.split_whitespace() {
@@ -126,7 +126,7 @@ impl Real {
         all
     }
 
-    /// Removes a container, and buries what it leaves to this process.
+    /// Removes a container, and reaps its orphans, which this process inherits.
     #[track_caller]
     pub fn remove(&self, name: &str) {
         self.ok(&format!("rm -f {name}"));
@@ -134,7 +134,7 @@ impl Real {
     }
 }
 
-/// One connection from here to the host's published port: what came until the wanted text did, or the end.
+/// One connection from here to the host's published port: what arrived until the wanted text did, or the end.
 fn ask(from: &Netns, port: u16, say: &[u8], want: &str) -> std::io::Result<String> {
     let (say, want) = (say.to_vec(), want.to_owned());
     from.inside(move || {
@@ -156,7 +156,7 @@ fn ask(from: &Netns, port: u16, say: &[u8], want: &str) -> std::io::Result<Strin
     })
 }
 
-/// What an image's archive is packed from, and the image's folder.
+/// The files that an image's archive is made from, and the image's folder.
 fn parts(image: &str) -> (Vec<String>, PathBuf) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("real/build");
     let output = Command::new(&script).args(["--parts", image]).output().expect("run tests/real/build");
@@ -168,7 +168,7 @@ fn parts(image: &str) -> (Vec<String>, PathBuf) {
     (parts, folder)
 }
 
-/// Loads an image: what `docker save` writes comes in by a pipe.
+/// Loads an image: the output of `docker save` comes through a pipe.
 pub fn load(host: &Host, image: &str) {
     let mut tar = Command::new("tar").arg("-cf").arg("-").args(parts(image).0).stdout(Stdio::piped()).spawn().unwrap();
     let output = host.command(&["load"]).stdin(tar.stdout.take().unwrap()).output().unwrap();
@@ -176,7 +176,7 @@ pub fn load(host: &Host, image: &str) {
     assert!(tar.wait().unwrap().success(), "tar");
 }
 
-/// Words as a shell splits them: by white space, where no quote is open.
+/// Splits words as a shell does: at white space outside quotes.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in line.chars() {

@@ -13,20 +13,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What goes wrong with one request for a blob, or for a manifest by its tag; each is used once, in order.
+/// A fault of one request for a blob, or for a manifest by its tag; each is used once, in order.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// The connection closes after so many bytes.
+    /// The connection closes after this many bytes.
     Cut(usize),
-    /// Nothing more comes after so many bytes.
+    /// Nothing more is sent after this many bytes.
     Stall(usize),
-    /// One bit is not as it was.
+    /// One bit is flipped.
     Flip,
     /// Another status than 200.
     Status(u16),
     /// `Range` is ignored.
     NoRange,
-    /// A document that goes on for so many MiB.
+    /// A document of this many MiB.
     Long(usize),
     /// 400 with this document.
     Says(String),
@@ -47,15 +47,15 @@ struct State {
 /// How a registry gives tokens.
 #[derive(Debug, Clone)]
 struct Bearer {
-    /// User and password that get one, in base64; nobody is asked where it is empty.
+    /// The user and password that get one, in base64; empty: anybody does.
     basic: String,
-    /// What stands after `WWW-Authenticate:`; `HOST` is the host.
+    /// The text after `WWW-Authenticate:`; `HOST` is the host.
     challenge: String,
-    /// What the token's server answers.
+    /// The answer of the token's server.
     token: String,
 }
 
-/// A registry of our own in a host's namespace. It ends with this.
+/// Our own registry in a host's namespace. It ends when dropped.
 pub struct Fake {
     pub address: String,
     state: Arc<State>,
@@ -82,12 +82,12 @@ impl Fake {
         Self { address: address.to_owned(), state }
     }
 
-    /// What was asked for so far: `GET /v2/… RANGE`.
+    /// The requests so far: `GET /v2/… RANGE`.
     pub fn requests(&self) -> Vec<String> {
         self.state.requests.lock().unwrap().clone()
     }
 
-    /// How often a blob was asked for.
+    /// How often a blob was requested.
     pub fn asked(&self, digest: &str) -> usize {
         self.requests().iter().filter(|line| line.starts_with("GET") && line.contains(digest)).count()
     }
@@ -101,7 +101,7 @@ impl Fake {
         self.challenge(basic, "Bearer realm=\"http://HOST/token\",service=\"fake\"", r#"{"token":"secret"}"#);
     }
 
-    /// The same in its own words.
+    /// The same with a challenge of the test's own.
     pub fn challenge(&self, basic: &str, challenge: &str, token: &str) {
         let bearer = Bearer { basic: basic.into(), challenge: challenge.into(), token: token.into() };
         *self.state.bearer.lock().unwrap() = Some(bearer);
@@ -113,7 +113,7 @@ impl Fake {
         digest
     }
 
-    /// Puts a document under a tag and its digest.
+    /// Stores a document under a tag and its digest.
     pub fn manifest(&self, tag: &str, media_type: &str, document: &Value) -> String {
         let bytes = serde_json::to_vec(document).unwrap();
         let digest = Digest::of(&bytes).to_string();
@@ -124,7 +124,8 @@ impl Fake {
         digest
     }
 
-    /// An image of tar layers, each packed by gzip; `change` may spoil manifest and config. The digests of the packed layers.
+    /// An image of tar layers, each packed by gzip; `change` may spoil manifest and config. Returns the digests of the
+    /// packed layers.
     pub fn image(&self, tag: &str, layers: &[Vec<u8>], change: impl FnOnce(&mut Value, &mut Value)) -> Vec<String> {
         let packed: Vec<Vec<u8>> = layers.iter().map(|layer| gzip(layer)).collect();
         let diff_ids: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
@@ -182,7 +183,7 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     let (method, target) = (words.first().copied().unwrap_or(""), words.get(1).copied().unwrap_or(""));
     let range = headers.get("range").cloned().unwrap_or_default();
     state.requests.lock().unwrap().push(format!("{method} {target} {range}").trim().to_owned());
-    // A proxy is asked with a whole URL.
+    // A proxy gets a whole URL.
     let path = target.strip_prefix("http://").map_or(target, |rest| &rest[rest.find('/').unwrap_or(0)..]);
     let authorization = headers.get("authorization").cloned().unwrap_or_default();
     if let Some(bearer) = state.bearer.lock().unwrap().clone() {
@@ -222,7 +223,7 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// The next thing that goes wrong with a request for this.
+/// The next fault for this target.
 fn fault_of(state: &State, what: &str) -> Option<Fault> {
     let mut faults = state.faults.lock().unwrap();
     faults.get_mut(what).filter(|all| !all.is_empty()).map(|all| all.remove(0))
@@ -288,7 +289,7 @@ fn answer(stream: &mut TcpStream, code: u16, kind: &str, more: &str, body: &[u8]
     Ok(())
 }
 
-/// Debian's docker-registry in a host's namespace, on 127.0.0.1:5000. It ends with this.
+/// Debian's docker-registry in a host's namespace, on 127.0.0.1:5000. It ends when dropped.
 pub struct Real {
     child: Child,
     pub name: &'static str,
@@ -296,7 +297,7 @@ pub struct Real {
 }
 
 impl Real {
-    /// `htpasswd`: user and password that it wants.
+    /// `htpasswd`: the user and password that it requires.
     pub fn start(host: &Host, htpasswd: Option<(&str, &str)>) -> Self {
         let mut more = String::new();
         if let Some((user, password)) = htpasswd {
@@ -308,13 +309,13 @@ impl Real {
         Self::with(host, "localhost:5000", "addr: \"127.0.0.1:5000\"", &more)
     }
 
-    /// With TLS, on all addresses; its certificate, which nobody but itself vouches for, is for 198.51.100.1.
+    /// With TLS, on all addresses; its self-signed certificate is for 198.51.100.1.
     pub fn with_tls(host: &Host) -> (Self, PathBuf) {
         let (key, certificate) = (host.scratch().join("key.pem"), host.scratch().join("certificate.pem"));
         let output = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
             .args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:198.51.100.1"])
-            // One that is an authority's own vouches for no server.
+            // A certificate of an authority's own is not valid for a server.
             .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
             .arg(&key)
             .arg("-out")
@@ -352,14 +353,14 @@ impl Drop for Real {
     }
 }
 
-/// A proxy that opens ways through (`CONNECT`), on an address of the host. What was asked of it.
+/// A proxy for `CONNECT`, on an address of the host. Returns what was requested from it.
 pub fn proxy(host: &Host, address: &str) -> Arc<Mutex<Vec<String>>> {
     let own = address.to_owned();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let shared = asked.clone();
     host.netns.inside(move || {
         let listener = TcpListener::bind(own).expect("bind");
-        // A thread lives in the namespace of the one that started it.
+        // A thread is in the namespace of the one that started it.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = shared.clone();

@@ -1,4 +1,4 @@
-//! Everything that a host has, as text: equal before and after means that nothing was left behind.
+//! Everything on a host as text: equal before and after means that nothing was left behind.
 
 use crate::host::{Host, PREFIX, bury};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The kernel may take this long to finish what was asked of it.
+/// How long the kernel may take to finish what was asked of it.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// Sections by name.
@@ -36,13 +36,13 @@ impl Snapshot {
         Self { sections: sections.into(), cgroups: cgroups(host) }
     }
 
-    /// The host must come to have just this, within the time that the kernel gets to settle.
+    /// Asserts that the host returns to this state, within the kernel's time to settle.
     #[track_caller]
     pub fn assert_restored(&self, host: &Host) {
         let until = Instant::now() + SETTLE;
         loop {
             let now = Self::take(host);
-            // Tests beside this one may have had some before, and have removed them.
+            // Tests that run in parallel may have had some before, and removed them.
             if now.sections == self.sections && now.cgroups.is_subset(&self.cgroups) {
                 return;
             }
@@ -59,7 +59,7 @@ impl Snapshot {
     }
 }
 
-/// Interface numbers count on, and so do lifetimes.
+/// Interface numbers grow, and lifetimes change.
 fn strip_volatile(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let line = line.split_once(": ").map_or(line, |(_, rest)| rest);
@@ -86,8 +86,9 @@ fn mounts(host: &Host) -> String {
     text.lines().filter(|line| line.contains(&folder)).collect::<Vec<_>>().join("\n")
 }
 
-/// cgroups of containers in which nobody lives, and which no host of a test beside this one knows: there a container may wait with an
-/// empty cgroup for a netd that hangs. One that is empty for a moment is just being made or removed; one that stays empty is a leak.
+/// Empty cgroups of containers that no host of a parallel test knows: there a container may wait, with an empty cgroup,
+/// for a netd that hangs. A cgroup that is empty for a moment is just being made or removed; one that stays empty is a
+/// leak.
 fn cgroups(host: &Host) -> BTreeSet<PathBuf> {
     let first = empty_cgroups();
     if first.is_empty() {
@@ -99,7 +100,7 @@ fn cgroups(host: &Host) -> BTreeSet<PathBuf> {
     first.intersection(&empty_cgroups()).filter(leaked).cloned().collect()
 }
 
-/// The containers of all other hosts that tests have now.
+/// The containers of all other tests' hosts.
 fn containers_of_others(host: &Host) -> BTreeSet<OsString> {
     let own = host.root().parent().map(Path::to_owned);
     let folders = std::fs::read_dir("/tmp").into_iter().flatten().flatten();
@@ -122,7 +123,7 @@ fn empty_cgroups() -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// Processes that carry this host's folder on their command line or in their environment: netd, shims' children.
+/// Processes with this host's folder on their command line or in their environment: netd, shims' children.
 fn processes(host: &Host) -> String {
     let folder = host.root().parent().unwrap().to_str().unwrap().to_owned();
     let mut found = Vec::new();
@@ -140,7 +141,7 @@ fn processes(host: &Host) -> String {
             found.push(comm.trim().to_owned());
         }
     }
-    // netd may be running or not: it is started on demand and stays.
+    // netd may run or not: it starts on demand and stays.
     found.retain(|name| name != "netd");
     found.sort();
     found.join("\n")
@@ -148,7 +149,7 @@ fn processes(host: &Host) -> String {
 
 fn files(root: &Path, run: &Path) -> String {
     let mut found = Vec::new();
-    // netd's own files and the images stay; everything of containers goes.
+    // netd's own files and the images stay; all files of containers go.
     for folder in [root.join("containers"), root.join("names"), root.join("volumes"), run.join("containers")] {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             found.push(entry.path().display().to_string());

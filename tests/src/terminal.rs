@@ -42,7 +42,7 @@ impl Terminal {
             let mut buffer = [0u8; 4096];
             while let Ok(got @ 1..) = reader.read(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..got]);
-                // Where is the cursor? Editors of lines ask, and wait for what every terminal answers.
+                // Line editors ask for the cursor's position, and wait for the answer that every terminal gives.
                 if text.contains("\x1b[6n") {
                     let _ = answers.write_all(b"\x1b[1;1R");
                 }
@@ -65,7 +65,7 @@ impl Terminal {
         assert_eq!(ret, 0);
     }
 
-    /// The line drops: the terminal is gone, its programs get SIGHUP.
+    /// The connection drops: the terminal is gone, its programs get SIGHUP.
     pub fn hang_up(&mut self) {
         let fd = self.master.as_raw_fd();
         // SAFETY: TIOCVHANGUP takes no argument, and is asked of the other side, which the kernel finds by the master.
@@ -93,7 +93,7 @@ impl Terminal {
         }
     }
 
-    /// Types ctrl-D until the program ends: what is typed while a command still runs is not the shell's.
+    /// Types ctrl-D until the program ends: what is typed while a command still runs does not reach the shell.
     #[track_caller]
     pub fn end_of_input(&mut self) -> i32 {
         let until = Instant::now() + Duration::from_secs(20);
@@ -102,13 +102,13 @@ impl Terminal {
                 return status.code().unwrap_or(-1);
             }
             assert!(Instant::now() < until, "never ended; the screen: {:?}", self.seen());
-            // It may end just now.
+            // It may have just ended.
             let _ = self.master.write_all(b"\x04");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// Waits for the end; the exit code.
+    /// Waits for the end; returns the exit code.
     #[track_caller]
     pub fn wait(&mut self) -> i32 {
         let until = Instant::now() + Duration::from_secs(20);

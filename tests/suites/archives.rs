@@ -162,9 +162,9 @@ fn hostile_archives_of_images_change_nothing_outside() {
     let begun = || Archive::new().file("manifest.json", list.as_bytes());
     for (archive, expected) in [
         (begun().entry("c", b'2', &whole, b""), "has no"),
-        (begun().entry("c", b'6', "", b""), "no ordinary file"),
-        (begun().entry("c", b'3', "", b""), "no ordinary file"),
-        (begun().file("c", config).entry("l", b'6', "", b""), "no ordinary file"),
+        (begun().entry("c", b'6', "", b""), "not a regular file"),
+        (begun().entry("c", b'3', "", b""), "not a regular file"),
+        (begun().file("c", config).entry("l", b'6', "", b""), "not a regular file"),
         (begun().file("c", config).file("l", b"no tar at all, but long enough to be looked at"), "error"),
         (begun().file("c", config).file("l", &Archive::new().file("f", b"f").end()), "not to sha256"),
         (begun().file("c", b"{}"), "config"),
@@ -184,5 +184,5 @@ fn hostile_archives_of_images_change_nothing_outside() {
     load(&folder, "neither");
     std::fs::remove_file(folder.join("index.json")).unwrap();
     nix::unistd::mkfifo(&folder.join("index.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    load(&folder, "no ordinary file");
+    load(&folder, "not a regular file");
 }

@@ -235,7 +235,8 @@ fn documents_are_asked_for_again_and_never_without_end() {
     fake.fault("1", &[Fault::Long(200)]);
     let ran = rcr(&host, &["--config", &small, "pull", &name], &[]);
     assert!(ran.code == 125 && ran.stderr.contains("`memory` in [images.limits]"), "{ran:?}");
-    // Nor does a layer get it: a pax header has to be read as a whole, and is refused before, whatever memory there may be.
+    // Nor does a layer get it: a pax header has to be read as a whole, and is refused before, whatever memory there may
+    // be.
     fake.image("pax", &[Archive::new().entry("pax", b'x', "", &vec![b'1'; 100 << 20]).file("f", b"").end()], |_, _| ());
     let ran = rcr(&host, &["--config", &small, "pull", &fake.name("x:pax")], &[]);
     assert!(ran.code == 125 && ran.stderr.contains("a pax header of 104857600 bytes is longer than"), "{ran:?}");
@@ -307,6 +308,6 @@ fn layers_that_name_each_other_do_not_wait_for_each_other() {
         }
     });
     let ran = rcr(&host, &["--config", &settings, "pull", &fake.name("x:1")], &[]);
-    assert!(ran.code == 125 && ran.stderr.contains("lacks a part of `127.0.0.1:5000/x:1`"), "{ran:?}");
+    assert!(ran.code == 125 && ran.stderr.contains("is missing a part of `127.0.0.1:5000/x:1`"), "{ran:?}");
     assert_eq!(count(&host, "tmp") + count(&host, "locks") + count(&host, "layers"), 0);
 }

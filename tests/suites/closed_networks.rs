@@ -1,4 +1,5 @@
-//! What a container must not reach: the tunnels between the hosts of a cluster, and other networks by an internal one's gateway.
+//! What a container must not reach: the tunnels between the hosts of a cluster, and other networks by an internal one's
+//! gateway.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::{SocketAddr, UdpSocket};

@@ -13,7 +13,8 @@ use tests::{Host, Netns, eventually};
 const RESOLVER: &str = "127.0.0.11:53";
 const UPSTREAM: &str = "198.51.100.2";
 
-/// A resolver in the world outside. It answers A questions with 192.0.2.99; `big.…` only over TCP in full; `dead.…` never.
+/// A resolver in the world outside. It answers A questions with 192.0.2.99; `big.…` only over TCP in full; `dead.…`
+/// never.
 #[derive(Clone, Default)]
 struct Upstream {
     asked: Arc<Mutex<Vec<String>>>,

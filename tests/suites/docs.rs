@@ -1,5 +1,5 @@
-//! docs/networking.md says what happens: its transcripts are retyped, and its table of drivers is tried out. ipvlan's part is in
-//! `tests/vm/scenarios/docs`.
+//! docs/networking.md says what happens: its transcripts are retyped, and its table of drivers is tried out. ipvlan's
+//! part is in `tests/vm/scenarios/docs`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;

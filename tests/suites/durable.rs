@@ -1,4 +1,5 @@
-//! What is visible in the store is complete, checked and synced: when a pull is killed at any step, and when the disk is full.
+//! What is visible in the store is complete, checked and synced: when a pull is killed at any step, and when the disk
+//! is full.
 #![allow(clippy::unwrap_used)]
 
 use tests::archive::Archive;

@@ -276,6 +276,20 @@ fn the_command_line_stands_on_the_engine() {
     }
 }
 
+/// A hint may name a command line, but only one file knows how it is spelled (docs/decisions.md).
+#[test]
+fn command_lines_in_hints_are_written_in_one_place() {
+    let mut found = Vec::new();
+    for root in ["runtime/engine/src", "runtime/shim/src", "images/src", "images/registry/src"] {
+        for (name, module) in read(&house().join(root)) {
+            found.extend(
+                module.text.lines().filter(|line| line.contains("`rcr ")).map(|line| format!("{name:?}: {line}")),
+            );
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 /// The paths in some rooms of a crate that begin with one of these.
 fn strays(root: &str, inside: &[&str], to: &[&[&str]]) -> Vec<String> {
     let mut all = read(&house().join(root));

@@ -36,7 +36,7 @@ fn a_changed_layer_is_named_and_made_anew() {
     host.netns.run(&format!("setfattr -n user.x -v y {}/etc/hosts", fs.display()));
     let said = check(&host, &["alpine"], 1);
     for part in
-        ["`/etc/passwd` has ", "`/etc/group` is gone", "`/etc/new` is one too many", "`/bin/busybox` has another"]
+        ["`/etc/passwd` has ", "`/etc/group` is gone", "`/etc/new` does not belong to it", "`/bin/busybox` has another"]
     {
         assert!(said.stdout.contains(part), "{part}: {said:?}");
     }

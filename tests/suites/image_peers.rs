@@ -1,5 +1,5 @@
-//! Real images, there and back: nginx in layers on a base that it shares, and a real Alpine where there is one, by way of podman,
-//! skopeo, umoci and Debian's docker-registry.
+//! Real images, there and back: nginx in layers on a base that it shares, and a real Alpine where there is one, by way
+//! of podman, skopeo, umoci and Debian's docker-registry.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
@@ -128,7 +128,8 @@ fn alpine_goes_there_and_back() {
 #[test]
 fn archives_of_older_dockers_are_taken() {
     let host = Host::bare();
-    // Before Docker 25: a folder per layer, where a layer that two images share is a symlink in the second; one may be packed.
+    // Before Docker 25: a folder per layer, where a layer that two images share is a symlink in the second; one may be
+    // packed.
     let (first, second) = (base(), Archive::new().file("mark", b"above").end());
     let digest = |bytes: &[u8]| rcr_images::Digest::of(bytes).to_string();
     let config = |all: &[&[u8]]| {

@@ -246,7 +246,8 @@ fn damaged_and_cut_archives_are_clear_errors_and_leave_nothing() {
 
 #[test]
 fn a_real_alpine_runs_if_one_is_given() {
-    // The project's own image stands for it everywhere else; a real one is used where a clone has it beside itself, or RCR_TEST_ALPINE names one.
+    // The project's own image stands for it everywhere else; a real one is used where a clone has it beside itself, or
+    // RCR_TEST_ALPINE names one.
     let Some(file) = tests::images::real_alpine() else {
         println!("no real Alpine root file system is here: this run tested the project's own image only");
         return;

@@ -1,5 +1,5 @@
-//! Networks changed while containers run: connect and disconnect on bridge and macvlan, routes, names and ports that follow.
-//! ipvlan is tried in `tests/vm`.
+//! Networks changed while containers run: connect and disconnect on bridge and macvlan, routes, names and ports that
+//! follow. ipvlan is tried in `tests/vm`.
 #![allow(clippy::unwrap_used)]
 
 use tests::host::{HOST_V4, exec, pings, sleeper};

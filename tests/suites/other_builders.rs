@@ -1,4 +1,5 @@
-//! Images as other builders write them: legal, odd, or with things beside them. They load, they run, and what can't be honoured is named.
+//! Images as other builders write them: legal, odd, or with things beside them. They load, they run, and what can't be
+//! honoured is named.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
@@ -346,7 +347,7 @@ fn attestations_and_artifacts_lie_beside_images() {
         blobs().end(&json!({"schemaVersion": 2, "manifests": [descriptor(MANIFEST, &artifact), other]})),
     )
     .unwrap();
-    assert!(load(&host, &path).expect_code(125).stderr.contains("it holds no image"));
+    assert!(load(&host, &path).expect_code(125).stderr.contains("it contains no image"));
 }
 
 #[test]

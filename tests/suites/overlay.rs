@@ -144,7 +144,8 @@ fn one_host_needs_no_store() {
     before.assert_restored(&host);
 }
 
-/// What encryption does is tried in the lab (tests/vm/scenarios/encrypted): this kernel may have no WireGuard, and then says so.
+/// What encryption does is tried in the lab (tests/vm/scenarios/encrypted): this kernel may have no WireGuard, and then
+/// says so.
 #[test]
 fn an_encrypted_network_needs_a_kernel_with_wireguard() {
     let cluster = Cluster::new(1, false);
@@ -301,7 +302,8 @@ fn a_network_of_the_cluster_is_changed_on_every_host() {
             });
         }
     }
-    // A store that has the network as it was, as a backup would, gets it back; a record that is another network's changes nothing.
+    // A store that has the network as it was, as a backup would, gets it back; a record that is another network's
+    // changes nothing.
     let network = one.ok(&["network", "ls", "-q", "--no-trunc", "--filter", "name=mesh"]);
     let key = format!("/rcr/v1/network/{network}");
     let record = || cluster.etcdctl(&["get", "--print-value-only", &key]).trim().to_owned();
@@ -368,7 +370,8 @@ fn a_tunnel_that_cannot_be_is_said_by_name_and_leaves_nothing() {
     let gone = || host.netns.ip("-o link show type bridge").is_empty();
     let before = host.snapshot();
     let run = ["run", "--rm", "--network", "mesh", "alpine", "true"];
-    // A number that another tunnel of the host has; a port that one of another kind has; a port that is no tunnel's at all.
+    // A number that another tunnel of the host has; a port that one of another kind has; a port that is no tunnel's at
+    // all.
     for (link, why) in [
         ("link add x0 type vxlan id 4242 dstport 4789 local 192.0.2.12", "VNI 4242"),
         ("link add x0 type vxlan external dstport 4789", "4789"),
@@ -417,7 +420,8 @@ fn nothing_is_handed_out_twice() {
     for host in &cluster.hosts {
         eventually("the network is there", || host.ok(&["network", "ls"]).contains("small"));
     }
-    // 60 addresses for containers (64, less two edges, the gateway, and one that is asked for): three hosts race for them.
+    // 60 addresses for containers (64, less two edges, the gateway, and one that is asked for): three hosts race for
+    // them.
     let all: Vec<String> = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..3)
             .map(|i| {
@@ -614,7 +618,8 @@ fn entries_of_a_host_go_only_when_it_is_silent_on_the_data_path_too() {
     eventually("they talk", || cluster.pings(0, "c1", &address));
     let entries = || cluster.hosts[0].netns.run("bridge fdb show").matches("dst 192.0.2.12").count();
     let before = entries();
-    // Its netd says nothing any more, and its lease is ended by hand, as it would be after a minute. It still answers pings.
+    // Its netd says nothing any more, and its lease is ended by hand, as it would be after a minute. It still answers
+    // pings.
     let pid = nix::unistd::Pid::from_raw(cluster.hosts[1].netd_pid().unwrap());
     let listed = cluster.hosts[0].ok(&["node", "ls", "--format", "json"]);
     let mut nodes = listed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -664,7 +669,8 @@ fn frames_of_strangers_are_dropped() {
     assert_eq!(echoes, "0", "{inside}");
 }
 
-/// The ops that only a cluster has (the others are in netd's own sweep), each failing and each crashed at, before and after its effect.
+/// The ops that only a cluster has (the others are in netd's own sweep), each failing and each crashed at, before and
+/// after its effect.
 #[test]
 fn a_crash_at_any_op_of_the_tunnel_leaves_nothing() {
     let cluster = Cluster::new(2, false);

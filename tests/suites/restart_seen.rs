@@ -1,4 +1,5 @@
-//! A container that is restarted, or replaced by another with its address, is found at once: by neighbours, from outside, by IPv6.
+//! A container that is restarted, or replaced by another with its address, is found at once: by neighbours, from
+//! outside, by IPv6.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::{Duration, Instant};

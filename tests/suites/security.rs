@@ -62,7 +62,8 @@ fn the_shims_file_cannot_be_written_through_proc() {
     let host = Host::new();
     let shim = tests::bin().join("rcr-shim");
     let before = std::fs::read(&shim).unwrap();
-    // As the first program, `/proc/self/exe` is the shim: executed in the container it must not become a way to its file.
+    // As the first program, `/proc/self/exe` is the shim: executed in the container it must not become a way to its
+    // file.
     let ran = host.rcr(&["run", "--rm", "--network", "none", "alpine", "/proc/self/exe", "container"]);
     assert_ne!(ran.code, 0);
     host.ok(&["run", "-d", "--name", "c", "--privileged", "--init", "--network", "none", "alpine", "sleep", "1000"]);

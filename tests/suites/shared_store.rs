@@ -1,4 +1,5 @@
-//! The shared store: what both engines promise, each tried on both; etcd's TLS and passwords; a store larger than one message.
+//! The shared store: what both engines promise, each tried on both; etcd's TLS and passwords; a store larger than one
+//! message.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use netd::store::etcd::EtcdConfig;

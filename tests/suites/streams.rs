@@ -1,4 +1,5 @@
-//! Standard streams and terminals: whose they are, what reaches the container, and that no byte and no exit code is lost.
+//! Standard streams and terminals: whose they are, what reaches the container, and that no byte and no exit code is
+//! lost.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
@@ -120,7 +121,8 @@ fn the_null_device_is_the_containers_own() {
 fn a_slow_reader_loses_neither_the_tail_nor_the_exit_code() {
     let host = Host::new();
     sleeper(&host);
-    // Amounts that fit into a pipe, into what lies between, and into neither: the program ends at once, soon, or only with its reader.
+    // Amounts that fit into a pipe, into what lies between, and into neither: the program ends at once, soon, or only
+    // with its reader.
     let amounts = [60_000, 150_000, 300_000, 500_000, 800_000, 3_000_000];
     let mut all = Vec::new();
     for bytes in amounts {

@@ -1,4 +1,5 @@
-//! The lists of images in archives: Docker's `manifest.json`, the names in an OCI index. What names they have are names.
+//! The lists of images in archives: Docker's `manifest.json`, the names in an OCI index. Every parsed name must be
+//! valid.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

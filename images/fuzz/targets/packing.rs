@@ -1,4 +1,4 @@
-//! gzip and zstd: whatever the bytes are, they come off or are refused, and the pieces they come in make no difference.
+//! gzip and zstd: any bytes are decompressed or refused, and the size of the pieces makes no difference.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use rcr_images::unpack::packed::decode;
 use rcr_images::unpack::pipe::{Pieces, queue};
 use std::cell::RefCell;
 
-/// Bytes that are looked at: what fuzzing finds in a bomb it finds in the first of them.
+/// How many bytes are read: what fuzzing finds in a bomb it finds in the first ones.
 const MOST: usize = 4 << 20;
 
 fn unpacked(pieces: &[&[u8]]) -> Option<Vec<u8>> {
@@ -26,7 +26,7 @@ fn unpacked(pieces: &[&[u8]]) -> Option<Vec<u8>> {
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = unpacked(&[bytes]);
-    // The beginning says how it is packed, and comes in one piece.
+    // The beginning names the format, and comes in one piece.
     let (head, rest) = bytes.split_at(bytes.len().min(4 + bytes.len() / 3));
     let (middle, end) = rest.split_at(rest.len() / 2);
     assert!(whole == unpacked(&[head, middle, end]));

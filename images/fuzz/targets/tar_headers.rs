@@ -1,4 +1,4 @@
-//! pax and GNU headers: the fuzzer writes their content, the frame around it is right, so that all of it is reached.
+//! pax and GNU headers: the fuzzer writes their content, the frame around it is valid, so that all code is reached.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

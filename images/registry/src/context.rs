@@ -1,4 +1,4 @@
-//! What the requests of one session share.
+//! State shared by the requests of one session.
 
 use crate::credentials::Store as Credentials;
 use crate::endpoint::Endpoints;
@@ -7,7 +7,7 @@ use rcr_images::remote::wire::{Answer, Reply, Session};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 
-/// What all tasks share.
+/// State shared by all tasks.
 pub struct Context {
     pub session: Session,
     pub endpoints: Endpoints,
@@ -16,7 +16,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Sends an answer. Nobody listens: then nobody needs it.
+    /// Sends an answer. If nobody listens, nobody needs it.
     pub fn answer(&self, id: u64, answer: Answer) {
         if let Ok(socket) = self.socket.lock() {
             let _ = send_frame(&socket, &Reply { id, answer }, &[]);
@@ -24,14 +24,14 @@ impl Context {
     }
 }
 
-/// Tells of things that are tried again.
+/// Reports retries.
 pub struct Teller<'a> {
     pub context: &'a Context,
     pub id: u64,
 }
 
 impl Teller<'_> {
-    /// Tells why.
+    /// Reports the reason.
     pub fn again(&self, why: String) {
         self.context.answer(self.id, Answer::Again(why));
     }

@@ -1,8 +1,9 @@
-//! Whose credentials are used: docker's config.json on the disk, and its credential helpers as programs (docker-credential-NAME;
-//! protocol: docker-credential-helpers, README). What they say is understood by [`rcr_images::remote::credentials`].
+//! Finds credentials: docker's config.json on the disk, and its credential helpers as programs (docker-credential-NAME;
+//! protocol: docker-credential-helpers, README). [`rcr_images::remote::credentials`] parses both.
 
 use crate::refusal::other;
 use oci_client::secrets::RegistryAuth;
+use rcr_base::command;
 use rcr_images::remote::credentials::{DockerConfig, Known, helper_says, key};
 use rcr_images::remote::wire::Refusal;
 use serde_json::json;
@@ -16,14 +17,14 @@ use std::time::{Duration, Instant};
 /// How long a helper may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The configuration as it was when we began.
+/// The configuration at our start.
 pub struct Store {
     path: Option<PathBuf>,
     config: Result<DockerConfig, Refusal>,
 }
 
 impl Store {
-    /// Reads `$DOCKER_CONFIG/config.json`, or `~/.docker/config.json`. A missing file is an empty one.
+    /// Reads `$DOCKER_CONFIG/config.json`, or `~/.docker/config.json`. A missing file counts as empty.
     pub fn load() -> Self {
         let folder = std::env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let folder = folder.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker")));
@@ -58,13 +59,13 @@ impl Store {
             Known::Password { user, password } => Ok(RegistryAuth::Basic(user, password)),
             Known::Token => Err(failed(
                 format!("docker has an identity token for `{host}`, which cannot be used yet"),
-                "`rcr login` with a password or an access token replaces it".into(),
+                format!("{} with a password or an access token replaces it", command::login("")),
             )),
             Known::Damaged => Err(other(format!("the credentials for `{host}` in docker's configuration are damaged"))),
         }
     }
 
-    /// Keeps credentials: by the helper, if one is configured, else in the file.
+    /// Saves credentials: by the helper, if one is configured, else in the file.
     pub fn keep(&self, host: &str, user: &str, password: &str) -> Result<(), Refusal> {
         if let Some(helper) = self.config()?.helper(host) {
             let request = json!({ "ServerURL": key(host), "Username": user, "Secret": password });
@@ -73,7 +74,7 @@ impl Store {
         self.change(|config| config.keep(host, user, password))
     }
 
-    /// Forgets credentials; false if there were none.
+    /// Removes credentials; false if there were none.
     pub fn forget(&self, host: &str) -> Result<bool, Refusal> {
         if let Some(helper) = self.config()?.helper(host) {
             let there = ask_helper(helper, host)? != Known::Nothing;
@@ -85,7 +86,7 @@ impl Store {
         self.change(|config| config.forget(host))
     }
 
-    /// Writes the file anew, beside the old one, readable by its owner alone.
+    /// Replaces the file; only its owner may read it.
     fn change<T>(&self, act: impl FnOnce(&mut DockerConfig) -> Result<T, String>) -> Result<T, Refusal> {
         let mut config = self.config()?.clone();
         let cannot = |why: String| failed("cannot write docker's configuration".into(), why);
@@ -116,7 +117,7 @@ fn ask_helper(helper: &str, host: &str) -> Result<Known, Refusal> {
     helper_says(&said).map_err(|why| failed(format!("docker-credential-{helper} gave no JSON"), why))
 }
 
-/// What a helper says; `None` if it has nothing.
+/// The output of a helper; `None` if it has nothing.
 fn run_helper(helper: &str, verb: &str, input: &str) -> Result<Option<String>, Refusal> {
     let program = format!("docker-credential-{helper}");
     let failed = |why: String| failed(format!("`{program} {verb}` failed"), why);
@@ -130,7 +131,7 @@ fn run_helper(helper: &str, verb: &str, input: &str) -> Result<Option<String>, R
         let _ = stdin.write_all(input.as_bytes());
     }
     let until = Instant::now() + PATIENCE;
-    // What a helper says is short: it fits the pipe, so that waiting first blocks nobody.
+    // A helper's output is short and fits the pipe, so waiting first blocks nobody.
     while child.try_wait().map_err(|e| failed(e.to_string()))?.is_none() {
         if Instant::now() > until {
             let _ = child.kill();

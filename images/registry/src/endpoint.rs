@@ -14,18 +14,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// Where docker and podman look for certificates of registries.
+/// Where docker and podman look for registries' certificates.
 const CERTIFICATES: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 /// How a certificate begins.
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// A host that has the repository.
+/// A host of the repository.
 pub struct Endpoint {
     pub host: String,
     repository: String,
-    /// Why there are none is told when the endpoint is asked.
+    /// Why there are none is reported when the endpoint is used.
     auth: Result<RegistryAuth, Refusal>,
-    /// Done for pulling, and for pushing.
+    /// Authenticated for pulling, and for pushing.
     authenticated: [OnceCell<()>; 2],
 }
 
@@ -69,7 +69,7 @@ impl Endpoints {
         self.all.iter().enumerate()
     }
 
-    /// Remembers who answered.
+    /// Records who answered.
     pub fn prefer(&self, index: usize) {
         self.answered.store(index, Ordering::Relaxed);
     }
@@ -84,7 +84,7 @@ impl Endpoints {
         &self.all[self.all.len() - 1]
     }
 
-    /// Asks the registry whether it likes these credentials.
+    /// Asks the registry whether it accepts these credentials.
     pub async fn check_login(&self, user: &str, password: &str) -> Result<(), Refusal> {
         let origin = self.origin();
         let auth = RegistryAuth::Basic(user.to_owned(), password.to_owned());
@@ -99,7 +99,8 @@ impl Endpoints {
         };
         let token = self.client.auth(&image, &auth, RegistryOperation::Pull).await.map_err(|e| translate(&e))?;
         check_token(&origin.host, token)?;
-        // A registry that asks for a password itself looks at it only when something is wanted. What is wanted is not there.
+        // A registry with basic authentication checks a password only on a request. We ask for something that does not
+        // exist.
         match self.client.fetch_manifest_digest(&image, &auth).await {
             Ok(_) => Ok(()),
             Err(error) => match translate(&error) {
@@ -120,7 +121,7 @@ impl Endpoint {
         }
     }
 
-    /// Gets a token, where the registry gives tokens, once for each operation; the client keeps it.
+    /// Gets a token if the registry gives tokens, once per operation; the client keeps it.
     pub async fn authenticate(&self, client: &Client, operation: RegistryOperation) -> Result<(), Trouble> {
         let once = match operation {
             RegistryOperation::Pull => &self.authenticated[0],
@@ -141,16 +142,16 @@ impl Endpoint {
     }
 }
 
-/// The client takes for granted that a token can be written into a header.
+/// The client assumes that a token can be written into a header.
 fn check_token(host: &str, token: Option<String>) -> Result<(), Refusal> {
     match token.is_none_or(|token| token.bytes().all(|b| b.is_ascii_graphic())) {
         true => Ok(()),
-        false => Err(other(format!("the registry `{host}` gave a token that is none"))),
+        false => Err(other(format!("the registry `{host}` gave an invalid token"))),
     }
 }
 
-/// Certificates that docker and podman trust for these hosts: `HOST/*.crt` in their folders. One for a mirror vouches for the registry,
-/// too: both were named by whoever may write there.
+/// Certificates that docker and podman trust for these hosts: `HOST/*.crt` in their folders. A mirror's certificate
+/// also vouches for the registry: the same administrator named both.
 fn certificates(hosts: &[&String]) -> Result<Vec<Certificate>, String> {
     let folders = hosts.iter().flat_map(|host| CERTIFICATES.map(|folder| Path::new(folder).join(host)));
     let files =
@@ -161,7 +162,7 @@ fn certificates(hosts: &[&String]) -> Result<Vec<Certificate>, String> {
             let read = fs::read(&path).map_err(|error| error.to_string());
             let data = read.and_then(|data| match data.windows(PEM.len()).any(|part| part == PEM) {
                 true => Ok(data),
-                false => Err("it holds no certificate".into()),
+                false => Err("it contains no certificate".into()),
             });
             let data = data.map_err(|why| format!("cannot use the certificate `{}`: {why}", path.display()))?;
             Ok(Certificate { encoding: CertificateEncoding::Pem, data })
@@ -169,7 +170,7 @@ fn certificates(hosts: &[&String]) -> Result<Vec<Certificate>, String> {
         .collect()
 }
 
-/// Names and addresses of this machine itself: nobody listens in between.
+/// Names and addresses of this machine itself: nobody can listen in between.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => name,

@@ -1,10 +1,11 @@
-//! The process that talks to one repository of one registry, for `rcr`. It has the network, and no power at all over this machine:
-//! no capability, no store, no path. What it fetches goes into pipes; what it sends comes out of files it is handed.
+//! The process that talks to one repository of one registry, for `rcr`. It has the network, and no power over this
+//! machine: no capability, no store, no path. It writes what it fetches into pipes, and reads what it sends from files
+//! that it is handed.
 //!
 //! | room | what is in it |
 //! |---|---|
 //! | [`session`] | requests in, answers out |
-//! | [`endpoint`] | the registry and its mirrors; which is asked |
+//! | [`endpoint`] | the registry and its mirrors; which one to ask |
 //! | [`transfer`] | manifests and blobs, resumed and retried |
 //! | [`credentials`] | docker's config.json and credential helpers |
 //! | [`refusal`] | what the client crate's errors mean to a user |

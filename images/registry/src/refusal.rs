@@ -24,7 +24,7 @@ pub fn other(message: impl Into<String>) -> Refusal {
 /// Translates an error of a request to `host`. `{image}` stands for the image's name, which only `rcr` knows.
 pub fn translate(host: &str, error: &E) -> Trouble {
     let refusal = |kind, message: String| Refusal { kind, message, causes: Vec::new() };
-    let denied = || refusal(RefusalKind::Denied, format!("`{host}` does not give `{{image}}` to us"));
+    let denied = || refusal(RefusalKind::Denied, format!("`{host}` denies access to `{{image}}`"));
     let missing = || refusal(RefusalKind::NotFound, format!("`{host}` has no image `{{image}}`"));
     match error {
         E::RequestError(request) if request.status().is_some_and(|s| [401, 403].contains(&s.as_u16())) => {
@@ -35,7 +35,7 @@ pub fn translate(host: &str, error: &E) -> Trouble {
             let again = !request.is_connect() && !request.is_builder();
             let kind = kind_of(request, request.is_connect() || request.is_timeout());
             let message = match kind {
-                RefusalKind::Other => format!("the registry `{host}` does not speak as it should"),
+                RefusalKind::Other => format!("the registry `{host}` does not follow the protocol"),
                 _ => format!("cannot reach the registry `{host}`"),
             };
             Trouble { refusal: Refusal { kind, message, causes: causes(request) }, again }
@@ -47,7 +47,7 @@ pub fn translate(host: &str, error: &E) -> Trouble {
             let has = |codes: &[OciErrorCode]| envelope.errors.iter().any(|e| codes.contains(&e.code));
             let causes: Vec<String> = envelope.errors.iter().take(3).flat_map(|e| cause(&e.message)).collect();
             if has(&[OciErrorCode::BlobUnknown]) {
-                Refusal { causes, ..other(format!("the registry `{host}` lacks a part of `{{image}}`")) }.into()
+                Refusal { causes, ..other(format!("the registry `{host}` is missing a part of `{{image}}`")) }.into()
             } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
                 Refusal { causes, ..missing() }.into()
             } else if has(&[OciErrorCode::Unauthorized, OciErrorCode::Denied]) {
@@ -66,14 +66,14 @@ pub fn translate(host: &str, error: &E) -> Trouble {
             Trouble { refusal, again: *code >= 500 || *code == 429 }
         }
         E::DigestError(why) => {
-            let message = format!("the registry `{host}` sent other bytes than it says");
+            let message = format!("the registry `{host}` sent other bytes than it announced");
             Refusal { causes: vec![why.to_string()], ..other(message) }.into()
         }
         error => Refusal { causes: causes(error), ..other(format!("the registry `{host}` cannot be used")) }.into(),
     }
 }
 
-/// What a request failed of: nobody answers, or who does cannot be trusted.
+/// Why a request failed: nobody answers, or the host can't be trusted.
 fn kind_of(request: &(dyn Error + 'static), unreachable: bool) -> RefusalKind {
     let mut next = Some(request);
     while let Some(error) = next {
@@ -83,18 +83,18 @@ fn kind_of(request: &(dyn Error + 'static), unreachable: bool) -> RefusalKind {
             _ => {}
         }
         let io = error.downcast_ref::<std::io::Error>();
-        // Who does not know TLS may hang up on it.
+        // A host without TLS may hang up on it.
         if unreachable && io.is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof) {
             return RefusalKind::Plain;
         }
-        // An io::Error keeps what it was made of to itself: its source is that one's source.
+        // An io::Error hides the error it wraps: its source is that error's source.
         let inner = io.and_then(std::io::Error::get_ref);
         next = inner.map(|inner| inner as &(dyn Error + 'static)).or(error.source());
     }
     if unreachable { RefusalKind::Unreachable } else { RefusalKind::Other }
 }
 
-/// At most one line of what a server says.
+/// At most one line of a server's message.
 fn cause(text: &str) -> Vec<String> {
     let line: String = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
     Some(line).filter(|line| !line.trim().is_empty()).into_iter().collect()

@@ -1,4 +1,4 @@
-//! Requests in, answers out: one thread reads the socket, each request has a thread: there are few, and each is busy hashing and
+//! Requests in, answers out: one thread reads the socket, each request has a thread. They are few, and busy hashing and
 //! decrypting.
 
 use crate::context::{Context, Teller};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 pub fn serve(socket: UnixStream) -> Result<(), String> {
     let (session, _) = recv_frame::<Session>(&socket).map_err(|e| format!("rcr-registry is started by rcr: {e}"))?;
     rustls::crypto::ring::default_provider().install_default().map_err(|_| "no TLS provider")?;
-    // While the files of the user can still be read, whoever they belong to, and helpers be run with what the user has.
+    // While we can still read the user's files, whoever owns them, and run helpers with the user's rights.
     let credentials = Credentials::load();
     let endpoints = Endpoints::new(&session, &credentials)?;
     sandbox::for_network(session.config.limits.memory).map_err(|e| format!("cannot give up powers: {e}"))?;
@@ -38,7 +38,7 @@ pub fn serve(socket: UnixStream) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    // Transfers that are still under way have lost their reader.
+    // Transfers in progress have lost their reader.
     runtime.shutdown_background();
     Ok(())
 }

@@ -26,7 +26,7 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_millis(250 << attempt.min(5))
 }
 
-/// Tries a small request a few times. One that nobody answers is not repeated: the user waits for it.
+/// Tries a small request a few times. If nobody answers, it is not repeated: the user waits for it.
 async fn few<T>(teller: &Teller<'_>, mut act: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T, Refusal> {
     for attempt in 0..2 {
         match act().await {
@@ -54,7 +54,7 @@ pub async fn manifest(context: &Context, target: &str, fd: OwnedFd, teller: &Tel
     for (index, endpoint) in context.endpoints.all() {
         let got = few(teller, async || {
             let (image, auth) = (endpoint.image(target), endpoint.auth()?);
-            // First of all, so that a host that does not answer is waited for once.
+            // First, so that a host that does not answer is waited for only once.
             endpoint.authenticate(client, RegistryOperation::Pull).await?;
             let got = client.pull_manifest_raw(&image, auth, &MANIFEST_TYPES).await;
             got.map_err(|error| translate(&endpoint.host, &error))
@@ -68,15 +68,15 @@ pub async fn manifest(context: &Context, target: &str, fd: OwnedFd, teller: &Tel
             Err(refusal) => refused = Some(refusal),
         }
     }
-    // The registry itself was asked last: what it says counts.
+    // The registry itself was asked last: its answer counts.
     Err(refused.unwrap_or_else(|| other("there is no registry to ask")))
 }
 
 fn unread(error: std::io::Error) -> Refusal {
-    Refusal { kind: RefusalKind::Unread, message: "nobody takes what comes".into(), causes: vec![error.to_string()] }
+    Refusal { kind: RefusalKind::Unread, message: "nobody reads the data".into(), causes: vec![error.to_string()] }
 }
 
-/// A blob's bytes from `offset` on. A broken connection is taken up again where it broke.
+/// A blob's bytes from `offset` on. A broken connection is resumed where it broke.
 pub async fn blob(
     context: &Context,
     digest: &str,
@@ -124,7 +124,7 @@ async fn some_of_blob(
     let failed = |error| translate(&endpoint.host, &error);
     let image = endpoint.image(digest);
     client.store_auth_if_needed(&endpoint.host, endpoint.auth()?).await;
-    // Where the registry does not resume, what is there already is skipped.
+    // If the registry can't resume, we skip what we already have.
     let (SizedStream { mut stream, .. }, mut skip) = match *at {
         0 => (client.pull_blob_stream(&image, digest).await.map_err(failed)?, 0),
         offset => match client.pull_blob_stream_partial(&image, digest, offset, None).await.map_err(failed)? {
@@ -135,7 +135,7 @@ async fn some_of_blob(
     while let Some(piece) = stream.next().await {
         let piece: Bytes = match piece {
             Ok(piece) => piece,
-            // All bytes came, and they are wrong: whoever reads the pipe finds that out, and says it better.
+            // All bytes arrived, but they are wrong: the reader of the pipe notices that, and explains it better.
             Err(_) if *at == size => return Ok(()),
             Err(error) => return Err(broken(endpoint, &error)),
         };
@@ -161,7 +161,7 @@ fn broken(endpoint: &Endpoint, error: &std::io::Error) -> Trouble {
     Trouble { refusal, again: true }
 }
 
-/// Is a blob at the registry already?
+/// Whether the registry already has a blob.
 pub async fn has_blob(context: &Context, digest: &str, teller: &Teller<'_>) -> Outcome {
     let (client, origin) = (&context.endpoints.client, context.endpoints.origin());
     let exists = few(teller, async || {
@@ -172,7 +172,7 @@ pub async fn has_blob(context: &Context, digest: &str, teller: &Teller<'_>) -> O
     exists.await.map(Answer::Exists)
 }
 
-/// Sends a blob. A broken transfer begins anew.
+/// Sends a blob. A broken transfer starts again.
 pub async fn push_blob(context: &Context, digest: &str, size: u64, fd: OwnedFd, teller: &Teller<'_>) -> Outcome {
     let (client, origin) = (&context.endpoints.client, context.endpoints.origin());
     let file = File::from(fd);
@@ -186,7 +186,8 @@ pub async fn push_blob(context: &Context, digest: &str, size: u64, fd: OwnedFd, 
     sent.await.map(|_| Answer::Done)
 }
 
-/// A file as a stream. Reading blocks a little: it comes out of the page cache, or from a disk that is faster than the network.
+/// A file as a stream. Reading blocks a little: it comes from the page cache, or from a disk that is faster than the
+/// network.
 fn pieces(file: File) -> impl stream::Stream<Item = oci_client::errors::Result<Bytes>> + Send + 'static {
     stream::unfold(Some(file), |file| async move {
         let mut file = file?;

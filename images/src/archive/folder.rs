@@ -1,4 +1,4 @@
-//! Files of a folder that somebody else filled.
+//! Files of a folder whose content is not trusted.
 
 use crate::{Doing, Error};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-/// A folder below which files are opened. Symlinks in it lead nowhere else.
+/// A folder below which files are opened. Symlinks in it can't lead out.
 pub struct Folder {
     root: OwnedFd,
 }
@@ -19,7 +19,7 @@ impl Folder {
         Ok(Self { root: root.doing(|| format!("cannot open `{}`", path.display()))? })
     }
 
-    /// An ordinary file, to be read. `None`: it is not there.
+    /// Opens a regular file for reading. `None`: it does not exist.
     pub fn file(&self, path: &str) -> Result<Option<File>, Error> {
         let doing = || format!("cannot read `{}` of the archive", path.escape_default());
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -28,15 +28,15 @@ impl Folder {
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
             other => other.doing(doing)?,
         };
-        // Looked at before it is opened: a FIFO would wait for a writer, a device would do what it does.
+        // Checked before it is opened: a FIFO would wait for a writer, a device could do anything.
         let stat = rustix::fs::fstat(&found).doing(doing)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error::Hostile(format!("`{}` of the archive is no ordinary file", path.escape_default())));
+            return Err(Error::Hostile(format!("`{}` of the archive is not a regular file", path.escape_default())));
         }
         File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).doing(doing).map(Some)
     }
 
-    /// The same; it must be there.
+    /// The same; a missing file is an error.
     pub fn needed(&self, path: &str) -> Result<File, Error> {
         let missing = || Error::Hostile(format!("the archive has no `{}`", path.escape_default()));
         self.file(path)?.ok_or_else(missing)

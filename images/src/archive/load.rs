@@ -1,7 +1,7 @@
 //! `load`: an archive or a folder into the store.
 //!
-//! The archive itself is taken apart like a layer, by `rcr-unpack` in a folder of its own; what lies there then is read like a
-//! folder that somebody handed over.
+//! The archive itself is unpacked like a layer, by `rcr-unpack` into a folder of its own; that folder is then read like
+//! one from the user.
 
 use super::folder::Folder;
 use super::{CONTAINERD_NAME, DockerImage};
@@ -27,7 +27,7 @@ pub struct Loaded {
     pub names: Vec<Reference>,
 }
 
-/// Loads all images of an archive: of Docker or of OCI, packed or not. `progress` is told the bytes unpacked so far.
+/// Loads all images of an archive: Docker's or OCI's, compressed or not. `progress` hears the bytes unpacked so far.
 pub fn load(
     store: &Store,
     archive: OwnedFd,
@@ -66,7 +66,7 @@ fn from(
     let index = load.folder.document("index.json", limit)?;
     let list = load.folder.document("manifest.json", limit)?;
     let platform = platform.cloned().unwrap_or_default();
-    // Docker writes both; of an index that has no image for us, the list may say more.
+    // Docker writes both; if the index has no image for this platform, the list may.
     let ready = match (index, list) {
         (Some(index), list) => match (load.oci(&index, &platform), list) {
             (Err(_), Some(list)) => load.docker(&list),
@@ -75,7 +75,7 @@ fn from(
         (None, Some(list)) => load.docker(&list),
         (None, None) => Err(Error::NoImage),
     }?;
-    // All of them or none: names are given when every layer is there.
+    // All or none: names are given once every layer is there.
     ready.into_iter().map(|image| load.name(image)).collect()
 }
 
@@ -92,7 +92,7 @@ struct Load<'a> {
     busy: &'a Busy,
     folder: Folder,
     threads: usize,
-    /// The folder is of our own making, on the store's file system, and nobody else's: its files may become the store's.
+    /// We made this folder, on the store's file system, and nobody else uses it: its files may be moved into the store.
     own: bool,
 }
 
@@ -100,14 +100,14 @@ impl Load<'_> {
     /// Every image of an OCI layout.
     fn oci(&self, index: &[u8], platform: &Platform) -> Result<Vec<Ready>, Error> {
         let Document::Index(index) = Document::parse(index)? else {
-            return Err(Error::Hostile("its `index.json` is no index".into()));
+            return Err(Error::Hostile("its `index.json` is not an index".into()));
         };
-        // Attestations, signatures and other artifacts lie beside images.
+        // Attestations, signatures and other artifacts are stored beside images.
         let images: Vec<&Descriptor> = index.manifests().iter().filter(|entry| !document::is_beside(entry)).collect();
         if images.is_empty() {
-            return Err(Error::Hostile("it holds no image".into()));
+            return Err(Error::Hostile("it contains no image".into()));
         }
-        // Builds for several platforms may lie side by side: where one is for ours, the others are left.
+        // There may be builds for several platforms: if one is for ours, the others are skipped.
         let fits = |entry: &&Descriptor| {
             entry.platform().as_ref().is_none_or(|p| {
                 let (os, architecture) = (p.os().to_string(), p.architecture().to_string());
@@ -118,10 +118,10 @@ impl Load<'_> {
         let images = images.into_iter().filter(|entry| !ours || fits(entry));
         let ready = images.map(|entry| self.oci_image(entry, platform)).filter_map(Result::transpose);
         let ready = ready.collect::<Result<Vec<Ready>, Error>>()?;
-        if ready.is_empty() { Err(Error::Hostile("it holds no image".into())) } else { Ok(ready) }
+        if ready.is_empty() { Err(Error::Hostile("it contains no image".into())) } else { Ok(ready) }
     }
 
-    /// `None`: it is none.
+    /// `None`: it is not an image.
     fn oci_image(&self, entry: &Descriptor, platform: &Platform) -> Result<Option<Ready>, Error> {
         let mut descriptor = entry.clone();
         for _ in 0..3 {
@@ -143,7 +143,7 @@ impl Load<'_> {
                 }
             }
         }
-        Err(Error::Hostile("its indexes go on and on".into()))
+        Err(Error::Hostile("its indexes are nested too deeply".into()))
     }
 
     /// A small blob, checked.
@@ -156,7 +156,7 @@ impl Load<'_> {
         Ok(bytes)
     }
 
-    /// Every image of an archive of Docker's. Its layers are named by path; the config says what they must unpack to.
+    /// Every image of Docker's archive. Its layers are named by path; the config says what they must unpack to.
     fn docker(&self, list: &[u8]) -> Result<Vec<Ready>, Error> {
         let images = DockerImage::list(list, self.store.limits())?;
         images.iter().map(|image| self.docker_image(image)).collect()
@@ -172,7 +172,7 @@ impl Load<'_> {
             let (layers, ids) = (image.layers.len(), diff_ids.len());
             return Err(Error::Hostile(format!("its manifest has {layers} layers, its config {ids}")));
         }
-        // One that comes several times, as empty ones do, is read once.
+        // One that occurs several times, as empty ones do, is read once.
         let mut seen = BTreeSet::new();
         let pairs: Vec<(&String, &String)> =
             image.layers.iter().zip(diff_ids).filter(|(_, diff_id)| seen.insert(*diff_id)).collect();
@@ -188,7 +188,7 @@ impl Load<'_> {
         Ok(Ready { config, manifest, media_type: MediaType::ImageManifest, names: image.names() })
     }
 
-    /// One layer out of a file. `plan` says what its packed bytes must be, where that is known.
+    /// Adds one layer from a file. `plan` says what its packed bytes must be, if that is known.
     fn layer(&self, mut file: File, diff_id: &Digest, plan: Option<&LayerPlan>) -> Result<Passed, Error> {
         let claim = self.store.claim(self.busy, diff_id)?;
         let folder = claim.folder()?;
@@ -242,7 +242,8 @@ impl Load<'_> {
     }
 }
 
-/// A file of our own folder gets a second name, and root as its owner, whatever the archive said: its bytes are not written twice.
+/// Gives a file of our own folder a second name, with root as its owner, whatever the archive said: its bytes are not
+/// copied.
 fn adopt(file: &File, name: &Path) -> io::Result<()> {
     rustix::fs::fchown(file, Some(Uid::ROOT), Some(Gid::ROOT))?;
     rustix::fs::fchmod(file, Mode::RUSR | Mode::WUSR)?;
@@ -255,7 +256,7 @@ fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// The names of an entry: containerd's annotation, else OCI's where it is a whole name and not a tag alone.
+/// The names of an entry: containerd's annotation, else OCI's if it is a whole name, not a tag alone.
 pub fn names_of(entry: &Descriptor) -> Vec<Reference> {
     let Some(annotations) = entry.annotations() else { return Vec::new() };
     let whole = |name: &&String| name.contains([':', '/']) || name.starts_with(|c: char| c.is_ascii_lowercase());

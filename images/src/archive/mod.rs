@@ -1,4 +1,4 @@
-//! Images as files: `load` and `save`, in the forms of OCI (image-spec, image-layout.md) and of Docker (`manifest.json`).
+//! Images as files: `load` and `save`, in OCI's form (image-spec, image-layout.md) and Docker's (`manifest.json`).
 
 mod folder;
 mod load;
@@ -34,10 +34,10 @@ fn or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::
 impl DockerImage {
     /// Parses a `manifest.json`. Pure.
     pub fn list(bytes: &[u8], limits: &ImageLimits) -> Result<Vec<Self>, Error> {
-        let wrong = |e: serde_json::Error| Error::Hostile(format!("its `manifest.json` is not as it should be: {e}"));
+        let wrong = |e: serde_json::Error| Error::Hostile(format!("its `manifest.json` is malformed: {e}"));
         let images: Vec<Self> = serde_json::from_slice(bytes).map_err(wrong)?;
         if images.is_empty() {
-            return Err(Error::Hostile("it holds no image".into()));
+            return Err(Error::Hostile("it contains no image".into()));
         }
         if images.iter().any(|image| image.layers.len() > limits.layers) {
             return Err(Error::limit("layers", format!("it has more than {} layers", limits.layers)));
@@ -45,7 +45,7 @@ impl DockerImage {
         Ok(images)
     }
 
-    /// Its names; what is none is passed over.
+    /// Its names; invalid ones are skipped.
     pub fn names(&self) -> Vec<Reference> {
         self.repo_tags.iter().flatten().filter_map(|name| name.parse().ok()).collect()
     }

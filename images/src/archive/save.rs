@@ -60,7 +60,7 @@ pub fn save(store: &Store, wanted: &[String], format: Format, target: Target<'_>
     writer.end()
 }
 
-/// All that goes in.
+/// Everything to write.
 #[derive(Default)]
 struct Content {
     entries: Vec<Descriptor>,
@@ -120,7 +120,7 @@ impl Content {
     }
 }
 
-/// The name that was asked for; all of them where an id was.
+/// The requested name; all names if an id was requested.
 fn names(image: &Image, wanted: &str) -> Vec<Reference> {
     let asked = wanted.parse::<Reference>().ok().filter(|name| image.names.contains(&name.to_string()));
     let all = || image.names.iter().filter_map(|name| name.parse().ok()).collect();
@@ -128,13 +128,13 @@ fn names(image: &Image, wanted: &str) -> Vec<Reference> {
     names.into_iter().filter(|name| name.digest.is_none()).collect()
 }
 
-/// With keys in order: annotations come out of a hash map, and the same images are to make the same bytes.
+/// With sorted keys: annotations come from a hash map, and the same images must give the same bytes.
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let value = serde_json::to_value(value).map_err(|e| Error::Hostile(e.to_string()))?;
     serde_json::to_vec(&ordered(value)).map_err(|e| Error::Hostile(e.to_string()))
 }
 
-/// serde_json's maps keep the order of insertion where any crate of the build asks for it.
+/// serde_json's maps keep the order of insertion if any crate of the build asks for it.
 fn ordered(value: Value) -> Value {
     match value {
         Value::Object(map) => {

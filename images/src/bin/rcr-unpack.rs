@@ -1,6 +1,6 @@
-//! The process that unpacks one layer: no network, no power beyond files, nothing but the layer's folder in sight.
+//! The process that unpacks one layer: no network, file capabilities only, and nothing but the layer's folder in sight.
 //!
-//! Not for the command line: `rcr` starts it in the layer's folder, with the packed bytes on stdin, the file that keeps them as
+//! Not for users: `rcr` starts it in the layer's folder, with the packed bytes on stdin, the file that keeps them as
 //! stdout, and the report, one JSON object per line, on stderr.
 #![forbid(unsafe_code)]
 

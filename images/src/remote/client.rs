@@ -1,4 +1,4 @@
-//! The side of `rcr` of the socket to `rcr-registry`.
+//! The side of `rcr` on the socket to `rcr-registry`.
 
 use super::wire::{Answer, Call, Refusal, RefusalKind, Reply, Request, Session};
 use crate::{Doing, Error, Reference, layer};
@@ -16,16 +16,16 @@ use std::thread::JoinHandle;
 
 type Waiting = Arc<Mutex<Calls>>;
 
-/// Who waits for what.
+/// The pending requests.
 #[derive(Default)]
 struct Calls {
     last: u64,
     under_way: HashMap<u64, Sender<Answer>>,
-    /// Nobody answers any more.
+    /// The process has ended.
     ended: bool,
 }
 
-/// A process that talks to one repository. It ends with this.
+/// A process that talks to one repository. Dropping this ends it.
 pub struct Remote {
     socket: UnixStream,
     waiting: Waiting,
@@ -35,14 +35,14 @@ pub struct Remote {
     limits: ImageLimits,
 }
 
-/// What the process says on stderr, cut short: a panic, or that its memory limit was reached.
+/// What the process writes to stderr, cut short: a panic, or an exhausted memory limit.
 type Noise = Arc<Mutex<String>>;
 const MAX_NOISE: u64 = 400;
 
-/// What a socket says whose other side is closed.
+/// The errors of a socket whose other side is closed.
 const GONE: [io::ErrorKind; 2] = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
 
-/// An answer that is under way.
+/// An answer that is still to come.
 pub struct Pending {
     answers: Receiver<Answer>,
     noise: Noise,
@@ -58,9 +58,9 @@ impl Remote {
             let stdin: OwnedFd = theirs.into();
             let mut command = Command::new(&program);
             command.current_dir("/").stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
-            // Both spellings are in use, and the one that is read first counts.
+            // Both spellings are in use; the first one that is set counts.
             command.env("NO_PROXY", no_proxy()).env("no_proxy", no_proxy());
-            // What it says at its end is for a line of an error.
+            // Its last output becomes a line of the error.
             command.env("RUST_BACKTRACE", "0");
             Ok((ours, command.spawn()?))
         };
@@ -84,7 +84,7 @@ impl Remote {
                     waiting.under_way.remove(&reply.id);
                 }
             }
-            // Whoever still waits learns that nothing more comes, and why.
+            // Tells all that still wait that nothing more comes, and why.
             let _ = listener.join();
             if let Ok(mut waiting) = waiting.lock() {
                 waiting.ended = true;
@@ -104,15 +104,15 @@ impl Remote {
         sent.doing(|| "cannot talk to rcr-registry".into())
     }
 
-    /// Asks for something. The descriptor is handed over.
+    /// Sends a request; the descriptor goes with it.
     pub fn ask(&self, call: Call, fd: Option<OwnedFd>) -> Result<Pending, Error> {
         let (sender, receiver) = channel();
         let lost = || Error::Io { doing: "cannot talk to rcr-registry".into(), source: io::ErrorKind::Other.into() };
-        // Held while it is sent: frames of several threads do not mix.
+        // Held while it is sent, so that frames of several threads do not mix.
         let mut waiting = self.waiting.lock().map_err(|_| lost())?;
         waiting.last += 1;
         let id = waiting.last;
-        // A process that has ended, or does so now, takes nothing: whoever waits is told why it did.
+        // If the process has ended, or does so now, the waiting side hears why.
         if !waiting.ended {
             waiting.under_way.insert(id, sender);
             if let Err(error) = self.send(&Request { id, call }, fd.as_ref()) {
@@ -155,7 +155,7 @@ impl Remote {
 }
 
 impl Pending {
-    /// Waits for the last answer: true where the question was whether something exists, and it does.
+    /// Waits for the last answer: true if the request asked whether something exists, and it does.
     pub fn wait(self, again: &dyn Fn(&str)) -> Result<bool, Error> {
         loop {
             match self.answers.recv() {
@@ -180,7 +180,7 @@ impl Pending {
     }
 }
 
-/// Where no proxy is asked: what the user says, and this machine itself, which no proxy knows.
+/// Hosts to reach without a proxy: the user's list, and this machine itself, which no proxy knows.
 fn no_proxy() -> OsString {
     let said = ["NO_PROXY", "no_proxy"].into_iter().find_map(std::env::var_os).filter(|said| !said.is_empty());
     let mut all = said.map_or_else(OsString::new, |mut said| {
@@ -191,7 +191,7 @@ fn no_proxy() -> OsString {
     all
 }
 
-/// Keeps the beginning of what is said, and lets the rest go by.
+/// Keeps the beginning of the output, and discards the rest.
 fn listen(mut stderr: impl Read, noise: &Noise) {
     let mut said = Vec::new();
     let _ = stderr.by_ref().take(MAX_NOISE).read_to_end(&mut said);
@@ -212,19 +212,19 @@ impl Drop for Remote {
     }
 }
 
-/// Checks credentials at a registry and keeps them as docker does.
+/// Checks credentials at a registry and saves them where docker does.
 pub fn login(host: &str, user: &str, password: &str, config: &ImagesConfig) -> Result<(), Error> {
     let host = host_of(host)?;
     let call = Call::Login { user: user.to_owned(), password: password.to_owned() };
     Remote::open(&host, "rcr/login", config)?.ask(call, None)?.wait(&|_| ()).map(drop)
 }
 
-/// Forgets a registry's credentials; false if there were none.
+/// Removes a registry's credentials; false if there were none.
 pub fn logout(host: &str, config: &ImagesConfig) -> Result<bool, Error> {
     Remote::open(&host_of(host)?, "rcr/login", config)?.ask(Call::Logout, None)?.wait(&|_| ())
 }
 
-/// The host out of what a user may write: a host, or the beginning of a URL.
+/// The host in what a user may write: a host, or the beginning of a URL.
 fn host_of(text: &str) -> Result<String, Error> {
     let host = text.trim_start_matches("https://").trim_start_matches("http://");
     let host = host.split('/').next().unwrap_or_default();

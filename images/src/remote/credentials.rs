@@ -1,4 +1,4 @@
-//! docker's config.json, and what credential helpers say, out of bytes that somebody else wrote. Pure: no file and no program is
+//! docker's config.json, and the output of credential helpers, from untrusted bytes. Pure: no file or program is
 //! touched here.
 
 use crate::reference::DOCKER_HUB;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// The key under which docker keeps the credentials of Docker Hub.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// What is known of who we are at a registry.
+/// Our credentials at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
     Nothing,
@@ -19,11 +19,11 @@ pub enum Known {
     },
     /// An identity token, which stands for a user where a registry gives tokens.
     Token,
-    /// There is something, and it is not as it should be.
+    /// There is an entry, but it is malformed.
     Damaged,
 }
 
-/// The configuration: an object with whatever else docker keeps in it.
+/// The configuration: an object with whatever else docker stores in it.
 #[derive(Debug, Clone, Default)]
 pub struct DockerConfig(Map<String, Value>);
 
@@ -32,7 +32,7 @@ impl DockerConfig {
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(config)) => Ok(Self(config)),
-            Ok(_) => Err("it is no JSON object".into()),
+            Ok(_) => Err("it is not a JSON object".into()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -42,7 +42,7 @@ impl DockerConfig {
         serde_json::to_vec_pretty(&self.0).map_err(|error| error.to_string())
     }
 
-    /// The helper that is in charge of a registry: its own, else the one for all.
+    /// The helper for a registry: its own, else the one for all.
     pub fn helper(&self, host: &str) -> Option<&str> {
         let own = self.0.get("credHelpers").and_then(|all| keys(host).iter().find_map(|key| all.get(key)));
         own.or_else(|| self.0.get("credsStore")).and_then(Value::as_str).filter(|name| !name.is_empty())
@@ -59,19 +59,19 @@ impl DockerConfig {
         match (text("auth"), text("username"), text("password")) {
             (Some(auth), ..) => decode(auth).unwrap_or(Known::Damaged),
             (None, Some(user), Some(password)) => Known::Password { user: user.into(), password: password.into() },
-            // Where a helper keeps them, docker leaves an empty entry.
+            // If a helper has them, docker leaves an empty entry.
             _ => Known::Nothing,
         }
     }
 
-    /// Keeps a password.
+    /// Saves a password.
     pub fn keep(&mut self, host: &str, user: &str, password: &str) -> Result<(), String> {
         let auth = STANDARD.encode(format!("{user}:{password}"));
         self.auths()?.insert(key(host), json!({ "auth": auth }));
         Ok(())
     }
 
-    /// Forgets a password; false if there was none.
+    /// Removes a password; false if there was none.
     pub fn forget(&mut self, host: &str) -> Result<bool, String> {
         let auths = self.auths()?;
         // Under each of its keys, not the first one alone.
@@ -80,11 +80,11 @@ impl DockerConfig {
 
     fn auths(&mut self) -> Result<&mut Map<String, Value>, String> {
         let auths = self.0.entry("auths").or_insert_with(|| json!({}));
-        auths.as_object_mut().ok_or_else(|| "`auths` is no object".to_owned())
+        auths.as_object_mut().ok_or_else(|| "`auths` is not an object".to_owned())
     }
 }
 
-/// What a helper says when it is asked (docker-credential-helpers, README).
+/// The output of a helper (docker-credential-helpers, README).
 pub fn helper_says(text: &str) -> Result<Known, String> {
     let said: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let part = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! The documents of an image, out of bytes that somebody else wrote. Pure: no file and no network is touched here.
+//! The documents of an image, from untrusted bytes. Pure: no file and no network is touched here.
 
 use super::tidy;
 use crate::{Digest, Error};
@@ -24,7 +24,7 @@ pub enum Document {
     Index(Box<ImageIndex>),
 }
 
-/// What says which of the two a document is (image-spec, manifest.md and image-index.md).
+/// The fields that tell the two apart (image-spec, manifest.md and image-index.md).
 #[derive(Deserialize)]
 struct Shape {
     #[serde(rename = "schemaVersion")]
@@ -39,12 +39,13 @@ struct Shape {
 }
 
 impl Document {
-    /// Parses a manifest or an index. One that could be read as both is refused: two readers would run two images.
+    /// Parses a manifest or an index. One that could be read as both is refused: two readers would run two different
+    /// images.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let wrong = |why: String| Error::Hostile(format!("the manifest is not as it should be: {why}"));
+        let wrong = |why: String| Error::Hostile(format!("the manifest is malformed: {why}"));
         let shape: Shape = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
         if shape.schema1.is_some() || shape.schema == Some(1) {
-            return Err(wrong("it is of Docker's schema 1, which is given up since 2017".into()));
+            return Err(wrong("it uses Docker's schema 1, which was given up in 2017".into()));
         }
         if shape.schema != Some(2) {
             return Err(wrong("its schemaVersion is not 2".into()));
@@ -55,7 +56,7 @@ impl Document {
         }
         let says_index = shape.media_type.as_deref().map(|t| t.contains("index") || t.contains("manifest.list"));
         if says_index.is_some_and(|says| says != index) {
-            return Err(wrong("its media type is not what it is".into()));
+            return Err(wrong("its media type does not match its content".into()));
         }
         Ok(if index {
             Document::Index(Box::new(serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?))
@@ -87,7 +88,7 @@ impl Platform {
         Self { os, architecture, variant: config.variant().clone() }
     }
 
-    /// Does an image for `other` do where this one is wanted? Without a variant any does; an image that says none may be it.
+    /// Whether an image for `other` fits this platform. Without a variant any does; an image without one may be it.
     pub fn takes(&self, other: &Platform) -> bool {
         let same = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
         (&self.os, &self.architecture) == (&other.os, &other.architecture) && same(&self.variant, &other.variant)
@@ -140,7 +141,7 @@ pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descri
     if let Some((found, _)) = fitting.first() {
         return Ok(found);
     }
-    // An index of one image that says nothing is an image with a detour.
+    // An index of one image without a platform is just a detour to it.
     let mut images = index.manifests().iter().filter(|entry| !is_beside(entry));
     if let (Some(only), None) = (images.next(), images.next())
         && only.platform().is_none()
@@ -155,7 +156,7 @@ pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descri
         })
         .filter(|p| p.os != "unknown")
         .map(|p| p.to_string())
-        // What nobody could write after `--platform` is no help, and may be meant for the terminal.
+        // A platform that could not be written after `--platform` is no help, and may target the terminal.
         .filter(|text| text.parse::<Platform>().is_ok())
         .collect();
     known.sort();
@@ -163,11 +164,11 @@ pub fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descri
     Err(Error::Platform { wanted: wanted.to_string(), known })
 }
 
-/// Checks that bytes are those that a descriptor promised.
+/// Checks bytes against their descriptor.
 pub fn check_bytes(bytes: &[u8], digest: &Digest, size: Option<u64>) -> Result<(), Error> {
     let got = Digest::of(bytes);
     if got != *digest {
-        return Err(Error::Hostile(format!("a document with the digest {got} came instead of {digest}")));
+        return Err(Error::Hostile(format!("a document with the digest {got} arrived instead of {digest}")));
     }
     if let Some(size) = size.filter(|size| *size != bytes.len() as u64) {
         return Err(Error::Hostile(format!("`{digest}` has {} bytes, its descriptor says {size}", bytes.len())));
@@ -186,13 +187,13 @@ pub struct LayerPlan {
 }
 
 impl LayerPlan {
-    /// Other bytes came than this layer has.
+    /// The error for bytes that are not this layer's.
     pub(crate) fn wrong(&self, got: &Digest, got_size: u64) -> Error {
         Error::Wrong { wanted: self.digest.to_string(), wanted_size: self.size, got: got.to_string(), got_size }
     }
 }
 
-/// The digest of a descriptor, if it is one of ours.
+/// The digest of a descriptor, if it is a sha256.
 pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, Error> {
     let text = descriptor.digest().to_string();
     text.parse().map_err(|why| Error::Hostile(format!("the digest `{}` cannot be used: {why}", text.escape_default())))
@@ -228,15 +229,15 @@ pub fn layers(
     layers.iter().zip(diff_ids).map(plan).collect()
 }
 
-/// Parses a config, whatever its builder wrote into fields that nobody needs. Says which of them cannot be honoured, and why.
+/// Parses a config, tolerating malformed fields that are not needed. Returns which fields cannot be used, and why.
 pub fn config(bytes: &[u8]) -> Result<(ImageConfiguration, Vec<String>), Error> {
-    let wrong = |e: serde_json::Error| Error::Hostile(format!("its config is not as it should be: {e}"));
+    let wrong = |e: serde_json::Error| Error::Hostile(format!("its config is malformed: {e}"));
     let mut value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
     let strange = tidy::config(&mut value);
     Ok((serde_json::from_value(value).map_err(wrong)?, strange))
 }
 
-/// An attestation, a signature, or what else lies beside images and is none.
+/// Whether it is an attestation, a signature, or something else beside the images.
 pub fn is_beside(descriptor: &Descriptor) -> bool {
     let unknown =
         |p: &oci_spec::image::Platform| p.os().to_string() == "unknown" || p.architecture().to_string() == "unknown";
@@ -248,7 +249,8 @@ pub fn is_beside(descriptor: &Descriptor) -> bool {
         || !MANIFEST_TYPES.contains(&media_type.as_str())
 }
 
-/// Whether a manifest is an image's: others carry whatever they like in the same form (image-spec, manifest.md, "Guidelines for Artifact Usage").
+/// Whether a manifest is an image's: others carry anything in the same form (image-spec, manifest.md, "Guidelines for
+/// Artifact Usage").
 pub fn is_image(manifest: &ImageManifest) -> bool {
     let config = manifest.config().media_type().to_string();
     let image = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];

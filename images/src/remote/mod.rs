@@ -1,4 +1,4 @@
-//! Talking to registries, by way of `rcr-registry`: a process that has the network and nothing else.
+//! Talking to registries, through `rcr-registry`: a process that has the network and nothing else.
 
 mod client;
 pub mod credentials;

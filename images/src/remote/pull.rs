@@ -1,4 +1,4 @@
-//! `pull`: from a registry into the store. Layers come side by side; each passes once through `rcr-unpack`.
+//! `pull`: from a registry into the store. Several layers come at once; each passes once through `rcr-unpack`.
 
 use super::client::Remote;
 use super::document::{self, Document, LayerPlan, check_bytes, digest_of};
@@ -19,14 +19,14 @@ use std::path::Path;
 
 pub use super::document::Platform;
 
-/// What a pull tells on its way.
+/// Progress of a pull or a push.
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The image was found and has these layers: digest and packed bytes.
     Found(Vec<(Digest, u64)>),
-    /// Somebody else may be making this layer.
+    /// Another process may be making this layer.
     Waiting(Digest),
-    /// It is here already.
+    /// It exists already.
     Exists(Digest),
     /// Packed bytes that came, and unpacked bytes that were written.
     Progress(Digest, u64, u64),
@@ -35,17 +35,17 @@ pub enum Event {
     Again(String),
 }
 
-/// What came of a pull.
+/// A pulled image.
 #[derive(Debug)]
 pub struct Pulled {
     pub image: Image,
     /// Of the manifest or index that the name led to.
     pub digest: Digest,
-    /// The name led to this very image before.
+    /// The name referred to this image before.
     pub known: bool,
 }
 
-/// Pulls an image and gives it its name. `verify`: what is here already is hashed again before it is believed.
+/// Pulls an image and gives it its name. `verify`: existing packed layers are hashed again before they are trusted.
 pub fn pull(
     store: &Store,
     name: &Reference,
@@ -107,7 +107,7 @@ fn find(remote: &Remote, name: &Reference, platform: Option<&Platform>, again: &
             }
         }
     }
-    Err(Error::Hostile("its indexes go on and on".into()))
+    Err(Error::Hostile("its indexes are nested too deeply".into()))
 }
 
 /// The documents of one image, checked against each other.
@@ -120,7 +120,7 @@ struct Documents {
 }
 
 impl Documents {
-    /// Where there is no index to choose from, the image itself must be for the platform that was asked for.
+    /// Without an index to choose from, the image itself must be for the requested platform.
     fn fit(&self, wanted: Option<&Platform>) -> Result<(), Error> {
         match wanted.filter(|wanted| !wanted.takes(&self.platform)) {
             Some(wanted) => Err(Error::Platform { wanted: wanted.to_string(), known: vec![self.platform.to_string()] }),
@@ -170,7 +170,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// All layers, several at once. The first error ends the others.
+    /// All layers, several at once. The first error stops the others.
     fn all(&self, layers: &[LayerPlan], threads: usize) -> Result<(), Error> {
         let mut seen = BTreeSet::new();
         let todo: Vec<&LayerPlan> = layers.iter().filter(|layer| seen.insert(layer.diff_id.clone())).collect();
@@ -191,7 +191,7 @@ impl Work<'_> {
             if !unpacked && let Some(passed) = self.unpack_blob(&claim, layer, &blob)? {
                 return self.done(&claim, layer, &passed, true);
             }
-            (self.watch)(Event::Again(format!("`{}` is damaged: it is fetched again", blob.display())));
+            (self.watch)(Event::Again(format!("`{}` is damaged and is fetched again", blob.display())));
         }
         match fs::remove_file(&blob) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -203,9 +203,9 @@ impl Work<'_> {
         self.done(&claim, layer, &passed, !unpacked)
     }
 
-    /// The claims on the unpacked layer and on the packed one; where it is not packed, both are one. Whoever takes two takes the lower
-    /// one first: a manifest may say that one layer's packed digest is another's diff id, and the other way round, and both would wait
-    /// for each other.
+    /// The claims on the unpacked layer and on the packed one; for an uncompressed layer they are the same. Two claims
+    /// are taken in the order of their digests: a manifest may say that one layer's packed digest is another's diff id
+    /// and vice versa, and both would wait for each other.
     fn claims(&self, layer: &LayerPlan) -> Result<(Claim, Option<Claim>), Error> {
         let claim = |digest| self.store.claim(self.busy, digest);
         match layer.digest.cmp(&layer.diff_id) {
@@ -218,7 +218,7 @@ impl Work<'_> {
         }
     }
 
-    /// Out of the packed layer that is here; `None` if that is damaged.
+    /// From the packed layer in the store; `None` if that is damaged.
     fn unpack_blob(&self, claim: &Claim, layer: &LayerPlan, blob: &Path) -> Result<Option<Passed>, Error> {
         let file = File::open(blob).doing(|| format!("cannot read `{}`", blob.display()))?;
         match self.pass(claim, layer, file.into(), None, true) {
@@ -236,7 +236,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// From the registry. What an earlier pull left comes first; if that proves wrong, all of it comes anew.
+    /// From the registry. Bytes kept from an earlier pull come first; if they prove wrong, everything is fetched again.
     fn fetch(&self, claim: &Claim, layer: &LayerPlan, unpack: bool) -> Result<Passed, Error> {
         let partial = self.store.partial(&layer.digest);
         let kept = partial.parent().map_or(Ok(()), private_folder);
@@ -260,7 +260,7 @@ impl Work<'_> {
                 }
                 Err(stopped) => stopped,
             };
-            // Bytes that could not all be had, or written, can be used again; bytes that are wrong can't.
+            // An incomplete transfer can be resumed; wrong bytes can't.
             let wrong = stopped.packed.as_ref().is_some_and(|(digest, _)| *digest != layer.digest);
             if wrong || !matches!(stopped.error, Error::Io { .. } | Error::Registry(_)) {
                 let _ = fs::remove_file(&partial);
@@ -269,11 +269,11 @@ impl Work<'_> {
                 return Err(stopped.error);
             }
             (self.watch)(Event::Again(format!(
-                "what was kept of layer {} is damaged: it is fetched again",
+                "the kept part of layer {} is damaged and is fetched again",
                 layer.digest
             )));
         }
-        Err(Error::Hostile(format!("layer {} came damaged twice", layer.digest)))
+        Err(Error::Hostile(format!("layer {} arrived damaged twice", layer.digest)))
     }
 
     fn transfer(
@@ -291,7 +291,7 @@ impl Work<'_> {
         let sent = pending.wait(&|why| (self.watch)(Event::Again(why.to_owned())));
         match (passed, sent) {
             (Ok(passed), _) => Ok(passed),
-            // A transfer that broke explains a layer that ends early; one that nobody read to its end explains nothing.
+            // A broken transfer explains a layer that ends early; one that nobody read to its end explains nothing.
             (Err(_), Err(Error::Registry(refusal))) if refusal.kind != RefusalKind::Unread => {
                 Err(Stopped { error: Error::Registry(refusal), packed: None })
             }
@@ -299,7 +299,7 @@ impl Work<'_> {
         }
     }
 
-    /// Through the unpacker; what comes out is what was ordered, or an error.
+    /// Through the unpacker: the result is the expected layer, or an error.
     fn pass(
         &self,
         claim: &Claim,

@@ -7,7 +7,8 @@ use crate::{Digest, Doing, Error, Reference, Store, parallel};
 use rcr_base::ImagesConfig;
 use std::fs::File;
 
-/// Sends an image to the registry that its name says: blobs that are not there yet, then the manifest. Returns the manifest's digest.
+/// Pushes an image to the registry in its name: first the blobs that are missing there, then the manifest. Returns the
+/// manifest's digest.
 pub fn push(
     store: &Store,
     name: &Reference,
@@ -51,7 +52,7 @@ fn blob(
         watch(Event::Exists(digest.clone()));
         return Ok(());
     }
-    // A damaged blob would be refused by the registry after all of it was sent.
+    // The registry would refuse a damaged blob only after all of it was sent.
     store.verify_blob(digest, size)?;
     let path = store.blob(digest);
     let file = File::open(&path).doing(|| format!("cannot read `{}`", path.display()))?;

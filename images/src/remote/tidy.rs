@@ -1,21 +1,22 @@
-//! An image's config, made to what image-spec (config.md) says of its fields: builders write what they like into those that nobody needs. Pure.
+//! Brings an image's config into the form of image-spec (config.md): builders write anything into fields that nobody
+//! needs. Pure.
 
 use oci_spec::image::{Arch, Os};
 use serde_json::{Map, Value, json};
 
-/// What a field may be.
+/// The shape of a field.
 #[derive(Clone, Copy)]
 enum Shape {
     Text,
-    /// A list of texts; a single text is a list of one, as Docker reads it.
+    /// A list of strings; a single string is a list of one, as Docker reads it.
     List,
-    /// An object whose keys count.
+    /// An object of which only the keys count.
     Keys,
-    /// An object of texts.
+    /// An object of strings.
     Texts,
 }
 
-/// Fields of `config` that are looked at.
+/// The checked fields of `config`.
 const FIELDS: [(&str, Shape); 9] = [
     ("User", Shape::Text),
     ("WorkingDir", Shape::Text),
@@ -28,7 +29,7 @@ const FIELDS: [(&str, Shape); 9] = [
     ("Labels", Shape::Texts),
 ];
 
-/// Makes a config one that can be parsed. Says what was left out.
+/// Makes a config parseable. Returns what was ignored.
 pub fn config(value: &mut Value) -> Vec<String> {
     let mut strange = Vec::new();
     let Some(top) = value.as_object_mut() else { return strange };
@@ -37,11 +38,11 @@ pub fn config(value: &mut Value) -> Vec<String> {
         fit(top, key, Shape::Text, "", &mut strange);
     }
     fit(top, "os.features", Shape::List, "", &mut strange);
-    // What is told about how it was made is for people.
+    // The history is for people.
     let history = top.get("history").cloned().map(serde_json::from_value::<Vec<oci_spec::image::History>>);
     if history.is_some_and(|parsed| parsed.is_err()) {
         top.remove("history");
-        strange.push("`history` is not as it should be, and is left out".into());
+        strange.push("`history` is malformed, and is ignored".into());
     }
     for (key, own) in [("architecture", Arch::default().to_string()), ("os", Os::default().to_string())] {
         if !top.get(key).is_some_and(Value::is_string) {
@@ -62,7 +63,7 @@ pub fn config(value: &mut Value) -> Vec<String> {
         }
         Some(_) => {
             top.remove("config");
-            strange.push("`config` is no object, and is left out".into());
+            strange.push("`config` is not an object, and is ignored".into());
         }
         None => {}
     }
@@ -73,7 +74,7 @@ fn without_nulls(object: &mut Map<String, Value>) {
     object.retain(|_, value| !value.is_null());
 }
 
-/// Brings one field into its shape, or leaves it out.
+/// Brings one field into its shape, or removes it.
 fn fit(object: &mut Map<String, Value>, key: &str, shape: Shape, place: &str, strange: &mut Vec<String>) {
     let Some(value) = object.get_mut(key) else { return };
     let fitted = match (shape, value.take()) {
@@ -101,12 +102,12 @@ fn fit(object: &mut Map<String, Value>, key: &str, shape: Shape, place: &str, st
         Some(fitted) => *value = fitted,
         None => {
             object.remove(key);
-            strange.push(format!("`{place}{key}` is not of a kind that can be understood, and is left out"));
+            strange.push(format!("`{place}{key}` has an unexpected type, and is ignored"));
         }
     }
 }
 
-/// A text, or what is written like one.
+/// A string, or what is written like one.
 fn text(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),

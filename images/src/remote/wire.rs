@@ -14,7 +14,7 @@ pub struct Session {
     pub config: ImagesConfig,
 }
 
-/// One thing to do. Several may be under way; answers carry the id of what they answer.
+/// One request. Several may be in progress; each answer carries its request's id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -29,19 +29,19 @@ pub enum Call {
     Manifest { target: String },
     /// A blob's bytes from `offset` on, into the descriptor, which is a pipe.
     Blob { digest: String, offset: u64, size: u64 },
-    /// Is a blob there already?
+    /// Whether a blob exists.
     HasBlob { digest: String },
     /// Stores the blob that the descriptor, a file, holds.
     PushBlob { digest: String, size: u64 },
     /// Stores the manifest that the descriptor, a file, holds.
     PushManifest { target: String, media_type: String },
-    /// Checks credentials, and keeps them in docker's configuration.
+    /// Checks credentials, and saves them in docker's configuration.
     Login { user: String, password: String },
-    /// Forgets them.
+    /// Removes them.
     Logout,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
@@ -59,7 +59,7 @@ pub enum Answer {
     Failed(Refusal),
 }
 
-/// Why something did not work.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub kind: RefusalKind,
@@ -72,15 +72,15 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// Nobody answers.
     Unreachable,
-    /// Nobody vouches for the certificate that the registry has.
+    /// Nobody we trust vouches for the registry's certificate.
     Untrusted,
     /// The registry does not speak TLS.
     Plain,
     /// The registry has no such image.
     NotFound,
-    /// The registry wants to know who asks, or does not like the answer.
+    /// The registry requires credentials, or refuses ours.
     Denied,
-    /// The reader of a pipe is gone, and has its reasons.
+    /// The reader of a pipe has closed it, and knows why.
     Unread,
     Other,
 }

@@ -1,4 +1,4 @@
-//! What has changed on the disk since it was written: documents and packed layers by their digests, unpacked layers by unpacking the
+//! Damage on the disk: documents and packed layers are checked by their digests, unpacked layers by unpacking the
 //! packed ones again and comparing.
 
 use super::{Busy, Image, Store};
@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Differences of one layer that are told.
+/// How many differences of one layer are reported.
 const TOLD: usize = 5;
 
 /// What is wrong.
@@ -21,20 +21,20 @@ const TOLD: usize = 5;
 pub struct Fault {
     /// Where, and why: for people.
     pub what: String,
-    /// It was put right; a packed layer is not, it has to be fetched.
+    /// It was repaired; a packed layer can't be, it must be pulled.
     pub repaired: bool,
 }
 
-/// How a check is done.
+/// How to check.
 pub struct Check<'a> {
-    /// Unpacked layers are made anew, damaged packed ones are removed, so that a pull fetches them.
+    /// Unpacked layers are unpacked again; damaged packed ones are removed, so that a pull fetches them.
     pub repair: bool,
-    /// Layers that are mounted right now: they are not replaced.
+    /// Layers that are mounted now: they are not replaced.
     pub mounted: &'a [PathBuf],
 }
 
 impl Store {
-    /// Checks all that an image stands on. `seen` has the layers that were checked before.
+    /// Checks everything that an image needs. `seen` has the layers that were checked before.
     pub fn check(&self, image: &Image, how: &Check, seen: &mut Vec<Digest>) -> Result<Vec<Fault>, Error> {
         let busy = self.begin()?;
         let mut faults = Vec::new();
@@ -80,7 +80,7 @@ impl Store {
         Ok(Some(Fault { what, repaired: true }))
     }
 
-    /// Takes an unpacked layer out of the store; it goes with what it is put into.
+    /// Moves an unpacked layer out of the store; it is removed with its new place.
     fn set_aside(&self, busy: &Busy, layer: &Path) -> Result<(), Error> {
         let aside = self.claim_new(busy, "damaged")?;
         let (from, to) = (layer.parent().unwrap_or(layer), aside.folder()?.join("layer"));
@@ -99,7 +99,7 @@ fn tell(layer: &Path, differing: &[String]) -> Option<String> {
         _ => String::new(),
     };
     let told: Vec<&str> = differing.iter().take(TOLD).map(String::as_str).collect();
-    Some(format!("`{}` is not as it was unpacked: {}{more}", layer.display(), told.join(", ")))
+    Some(format!("`{}` has changed since it was unpacked: {}{more}", layer.display(), told.join(", ")))
 }
 
 /// What differs between two trees, each as `` `path` why ``.
@@ -118,12 +118,9 @@ fn differences(good: &Path, there: &Path) -> io::Result<Vec<String>> {
             out.push(format!("{} {why}", shown()));
         } else if meta.is_dir() {
             let (good, found) = (names(&a)?, names(&b)?);
-            out.extend(
-                found
-                    .keys()
-                    .filter(|name| !good.contains_key(*name))
-                    .map(|name| format!("`/{}` is one too many", path.join(name).display().to_string().escape_debug())),
-            );
+            out.extend(found.keys().filter(|name| !good.contains_key(*name)).map(|name| {
+                format!("`/{}` does not belong to it", path.join(name).display().to_string().escape_debug())
+            }));
             todo.extend(good.keys().map(|name| path.join(name)));
         }
     }
@@ -134,19 +131,19 @@ fn names(folder: &Path) -> io::Result<BTreeMap<OsString, ()>> {
     fs::read_dir(folder)?.map(|entry| Ok((entry?.file_name(), ()))).collect()
 }
 
-/// Times of folders and of whiteouts are not the layer's own and don't count.
+/// Times of folders and of whiteouts do not belong to the layer.
 fn difference(good: (&Path, &Metadata), there: (&Path, &Metadata)) -> io::Result<Option<&'static str>> {
     let ((a, x), (b, y)) = (good, there);
     let kind = x.file_type();
     let timed = !(kind.is_dir() || kind.is_char_device() && x.rdev() == 0);
     Ok(if kind != y.file_type() || x.rdev() != y.rdev() {
-        Some("is something else")
+        Some("has another type")
     } else if (x.mode(), x.uid(), x.gid()) != (y.mode(), y.uid(), y.gid()) {
         Some("has another owner or mode")
     } else if timed && (x.mtime(), x.mtime_nsec()) != (y.mtime(), y.mtime_nsec()) {
         Some("has another time")
     } else if kind.is_symlink() && fs::read_link(a)? != fs::read_link(b)? {
-        Some("leads elsewhere")
+        Some("has another target")
     } else if kind.is_file() && (x.len() != y.len() || !same_content(a, b)?) {
         Some("has other content")
     } else if xattrs(a)? != xattrs(b)? {

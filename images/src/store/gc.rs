@@ -1,4 +1,4 @@
-//! Removing images, and what nothing needs any more.
+//! Removes images, and what no image needs any more.
 
 use super::{Removed, Store, name_of};
 use crate::{Digest, Doing, Error, Reference};
@@ -8,24 +8,24 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a pruning did.
+/// The result of a prune.
 #[derive(Debug)]
 pub struct Pruned {
     pub removed: Vec<Removed>,
-    /// Packed bytes that are free now.
+    /// Packed bytes that were freed.
     pub bytes: u64,
 }
 
-/// What containers stand on.
+/// The users of images.
 pub trait Users {
-    /// The names of those that keep an image from being removed.
+    /// The names of those that use an image.
     fn of(&self, image: &Digest) -> Vec<String>;
-    /// Folders of unpacked layers that stay, whatever becomes of their images.
+    /// Folders of unpacked layers that stay, whatever happens to their images.
     fn layers(&self) -> Vec<PathBuf>;
 }
 
 impl Store {
-    /// Removes a name, or an image by its id; with its last name an image goes, unless `in_use` names users of it.
+    /// Removes a name, or an image by its id; an image goes with its last name, unless `in_use` names its users.
     pub fn remove(&self, wanted: &str, force: bool, users: &dyn Users) -> Result<Vec<Removed>, Error> {
         let lock = self.lock()?;
         let image = self.resolve(wanted)?;
@@ -59,7 +59,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Removes images that no container stands on: those without a name, or all. With them go layers of which not all came.
+    /// Removes images that no container uses: those without a name, or all. Incomplete layers go, too.
     pub fn prune(&self, all: bool, users: &dyn Users) -> Result<Pruned, Error> {
         let before = self.usage();
         let lock = self.lock()?;
@@ -67,7 +67,7 @@ impl Store {
         let mut going = BTreeSet::new();
         for (manifest, names) in self.manifests()? {
             let id = self.image(manifest.clone(), Vec::new()).map(|image| image.id);
-            // What is damaged so much that its id is unknown can be used by nobody.
+            // An image so damaged that its id is unknown has no user.
             let used = id.as_ref().is_ok_and(|id| !users.of(id).is_empty());
             if (all || names.is_empty()) && !used {
                 removed.extend(names.into_iter().map(Removed::Untagged));
@@ -95,14 +95,15 @@ impl Store {
         files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
     }
 
-    /// Removes blobs and layers that no image of the index needs, and what crashed makers left. While somebody adds something, it is left to the next one.
+    /// Removes blobs and layers that no image in the index needs, and the leftovers of crashes. While somebody adds
+    /// something, it is left to the next call.
     pub fn collect(&self, users: &dyn Users) -> Result<(), Error> {
         let Some(_alone) = self.alone()? else { return Ok(()) };
         let _lock = self.lock()?;
         let (mut blobs, mut layers) = (BTreeSet::new(), BTreeSet::new());
         for (digest, names) in self.manifests()? {
             blobs.insert(digest.hex().to_owned());
-            // An image whose documents are damaged keeps nothing else: pulled again, it comes whole.
+            // An image with damaged documents keeps nothing else: a new pull makes it whole.
             let Ok(manifest) = self.parse::<ImageManifest>(&digest) else { continue };
             let hex = |text: String| text.trim_start_matches("sha256:").to_owned();
             blobs.insert(hex(manifest.config().digest().to_string()));
@@ -123,7 +124,7 @@ impl Store {
 }
 
 impl Store {
-    /// An index that was being written when its writer was killed. Both locks are held.
+    /// Removes a half-written index whose writer was killed. Both locks are held.
     fn sweep_index(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;

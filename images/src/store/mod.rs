@@ -4,10 +4,10 @@
 //! oci-layout  index.json  lock
 //! blobs/sha256/<hex>      manifests, configs, layers as they came
 //! layers/<diff id>/fs     a layer unpacked; visible only when it is complete
-//! partial/<hex>           layers of which not all has come yet: a later pull goes on from there
-//! tmp/                    what is being made; leftovers of a crash are removed by the next writer
+//! partial/<hex>           incomplete layers: a later pull resumes from there
+//! tmp/                    work in progress; the next writer removes the leftovers of a crash
 //! ```
-//! Readers take no lock: every file is replaced whole. [`work`] says what writers take.
+//! Readers take no lock: every file is replaced whole. [`work`] lists the writers' locks.
 
 mod check;
 mod gc;
@@ -47,7 +47,7 @@ pub struct Image {
     pub config: ImageConfiguration,
     /// The digest of its manifest.
     pub manifest: Digest,
-    /// Fields of its config that cannot be honoured, each with the reason.
+    /// Fields of its config that cannot be used, each with the reason.
     pub strange: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct ImageSummary {
     pub size: u64,
 }
 
-/// What a removal did.
+/// One removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
     Untagged(String),
@@ -97,7 +97,7 @@ impl Store {
         self.root.join("layers").join(diff_id.hex()).join("fs")
     }
 
-    /// Where a blob lies of which not all has come.
+    /// Where an incomplete blob lies.
     pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
         self.root.join("partial").join(digest.hex())
     }
@@ -107,7 +107,7 @@ impl Store {
         &self.root
     }
 
-    /// What new layers and documents may ask for at most.
+    /// The limits of new layers and documents.
     pub(crate) fn limits(&self) -> &ImageLimits {
         &self.limits
     }
@@ -125,7 +125,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// Reads a document and checks that it is what its digest says.
+    /// Reads a document and checks its digest.
     pub(crate) fn document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let path = self.blob(digest);
         let size = fs::metadata(&path).map(|meta| meta.len()).unwrap_or(0);
@@ -145,12 +145,12 @@ impl Store {
         self.parse(&image.manifest)
     }
 
-    /// Is a blob here, as far as its size tells?
+    /// Whether a blob is here, judging by its size.
     pub fn has_blob(&self, digest: &Digest, size: u64) -> bool {
         fs::metadata(self.blob(digest)).is_ok_and(|meta| meta.len() == size)
     }
 
-    /// Reads a whole blob and checks that it is what its digest says.
+    /// Reads a whole blob and checks its digest.
     pub fn verify_blob(&self, digest: &Digest, size: u64) -> Result<(), Error> {
         let path = self.blob(digest);
         let mut hasher = Hasher::default();
@@ -265,8 +265,8 @@ impl Store {
         Ok(all)
     }
 
-    /// Unpacked layers, lowest first; each must be there. One that the image has several times counts where it lies highest: what it holds and
-    /// what it hides lower down, it holds and hides there again. overlayfs takes no folder twice.
+    /// Unpacked layers, lowest first; each must exist. A layer that occurs several times counts at its highest place,
+    /// where it contains and hides the same; overlayfs takes no folder twice.
     pub fn layers(&self, image: &Image) -> Result<Vec<PathBuf>, Error> {
         let layer = |text: &String| {
             let damaged = |why: &str| Error::Damaged { path: text.clone(), why: why.to_owned() };
@@ -279,7 +279,7 @@ impl Store {
         highest.map(|(_, id)| layer(id)).collect()
     }
 
-    /// Gives an image a further name, taking the name from whoever has it.
+    /// Gives an image another name, taking it from the image that had it.
     pub fn tag(&self, source: &str, target: &str) -> Result<(), Error> {
         let target: Reference = target.parse()?;
         let lock = self.lock()?;
@@ -297,11 +297,11 @@ impl Store {
         let mut manifests = index.manifests().clone();
         let text = name.map(ToString::to_string);
         let digest = descriptor.digest().to_string();
-        // The name moves; an image that thereby loses its last one stays, nameless.
+        // The name moves; an image that loses its last name stays, unnamed.
         for other in manifests.iter_mut().filter(|d| text.is_some() && name_of(d) == text.as_deref()) {
             other.set_annotations(None);
         }
-        // A nameless entry of the same image says nothing more.
+        // An unnamed entry of the same image is redundant.
         manifests.retain(|d| d.digest().to_string() != digest || (name_of(d).is_some() && text.is_some()));
         descriptor.set_annotations(text.map(|text| [(REF_NAME.to_owned(), text)].into()));
         manifests.push(descriptor);
@@ -311,7 +311,7 @@ impl Store {
 }
 
 fn empty_index() -> ImageIndex {
-    // Both fields that the builder wants are given; the fallback is never taken.
+    // Both fields that the builder needs are given; the fallback is never used.
     ImageIndexBuilder::default().schema_version(2u32).manifests(Vec::new()).build().unwrap_or_default()
 }
 
@@ -335,7 +335,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    // On a full disk, too, nothing stays.
+    // Also on a full disk nothing stays.
     write().inspect_err(|_| drop(fs::remove_file(&temporary)))?;
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -1,12 +1,12 @@
-//! Who may do what at the same time.
+//! Who may do what at the same time: the store's locks.
 //!
 //! | lock | held | against |
 //! |---|---|---|
 //! | `lock` | while the index is changed | other changes of it |
-//! | `busy`, shared | by whoever adds blobs and layers | the collector, which takes it alone |
+//! | `busy`, shared | while blobs and layers are added | the collector, which takes it alone |
 //! | `locks/NAME` | while one layer or blob is made | a second maker of the same: it waits, and finds it done |
 //!
-//! Locks are flock(2): they go with the process that held them.
+//! Locks are flock(2): they end with the process that held them.
 
 use super::Store;
 use crate::folder::private_folder;
@@ -24,12 +24,12 @@ pub struct WriteLock {
     _file: File,
 }
 
-/// Held by whoever adds to the store: nothing is collected meanwhile.
+/// Held while something is added: nothing is collected meanwhile.
 pub struct Busy {
     _file: File,
 }
 
-/// The right to make one thing. Its folder below `tmp`, if one was made, goes with it.
+/// The right to make one layer or blob. Its folder below `tmp`, if one was made, is removed with it.
 pub struct Claim {
     lock: PathBuf,
     folder: PathBuf,
@@ -48,12 +48,12 @@ impl Store {
         Ok(WriteLock { _file: open().doing(|| format!("cannot lock `{}`", path.display()))? })
     }
 
-    /// Begins to add something; clears away what crashed makers left.
+    /// Begins to add something; removes the leftovers of crashes.
     pub fn begin(&self) -> Result<Busy, Error> {
         let busy = self.busy(FlockOperation::LockShared)?;
         for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Whoever still makes it holds its lock.
+            // Its maker, if it still runs, holds its lock.
             if let Ok(Some(claim)) = self.try_claim(&name, FlockOperation::NonBlockingLockExclusive) {
                 drop(claim);
             }
@@ -61,7 +61,7 @@ impl Store {
         Ok(busy)
     }
 
-    /// The right to remove what nobody needs, if nobody adds anything right now.
+    /// The right to remove unused things, unless somebody is adding something.
     pub(super) fn alone(&self) -> Result<Option<Busy>, Error> {
         match self.busy(FlockOperation::NonBlockingLockExclusive) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -85,7 +85,7 @@ impl Store {
         claim.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
     }
 
-    /// A claim on a name that nobody else has: for what has no digest yet.
+    /// A claim on a unique name: for things that have no digest yet.
     pub fn claim_new(&self, busy: &Busy, what: &str) -> Result<Claim, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -94,7 +94,7 @@ impl Store {
         claim.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
     }
 
-    /// `None`: somebody else has it, and we were told not to wait.
+    /// `None`: somebody else has it, and we must not wait.
     fn try_claim(&self, name: &str, operation: FlockOperation) -> Result<Option<Claim>, Error> {
         let path = self.root.join("locks").join(name);
         let claim = || -> io::Result<Option<Claim>> {
@@ -105,7 +105,7 @@ impl Store {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                     other => other?,
                 }
-                // Its last holder may have removed the file while we waited: then the lock is no longer the one others take.
+                // Its last holder may have removed the file while we waited: then others lock a new one.
                 if fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino())) {
                     let folder = self.root.join("tmp").join(name);
                     remove_all(&folder)?;
@@ -137,7 +137,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let _ = remove_all(&self.folder);
-        // While the lock is still held: whoever waits for it sees that the file has gone and takes a new one.
+        // While we still hold the lock: a waiter then sees that the file is gone and takes a new one.
         let _ = fs::remove_file(&self.lock);
     }
 }

@@ -14,16 +14,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-/// Unpacks a tar stream into the folder `root`, which must be empty and of our own making. Reads to the end of the archive, not of the stream.
+/// Unpacks a tar stream into the folder `root`, which must be empty and our own. Reads to the end of the archive, not
+/// of the stream.
 ///
-/// Returns the folders that are opaque: marking them (`trusted.overlay.opaque`) takes a power that unpacking should not have.
+/// Returns the opaque folders: marking them (`trusted.overlay.opaque`) takes a capability that unpacking must not have.
 pub fn unpack(stream: impl Read, root: &Path, limits: Limits) -> Result<Vec<Vec<u8>>, Error> {
     let mut tree = Tree::open(root, &limits)?;
     walk(stream, limits, &mut |op, content| tree.apply(op, content))?;
     tree.finish()
 }
 
-/// The pure half: bytes to checked file operations, each handed on with the content that belongs to it.
+/// The pure half: from bytes to checked file operations, each passed on with its content.
 pub fn walk(
     stream: impl Read,
     limits: Limits,
@@ -37,7 +38,7 @@ pub fn walk(
             Error::limit("memory", format!("it takes more than {} bytes of memory to unpack", limits.memory))
         }
         None if begun => Error::Hostile(format!("the archive is damaged: {error}")),
-        None => Error::Hostile(format!("it is no tar archive, or a damaged one: {error}")),
+        None => Error::Hostile(format!("it is not a tar archive, or a damaged one: {error}")),
         Some(_) => Error::Io { doing: "cannot read the layer".into(), source: error },
     };
     for entry in archive.entries().map_err(|error| broken(false, error))? {
@@ -52,10 +53,10 @@ pub fn walk(
     Ok(())
 }
 
-/// A folder that entries are put into.
+/// A folder that gets entries.
 struct Parent {
     fd: OwnedFd,
-    /// What is made in it gets its group, not ours (inode(7)).
+    /// New files in it get its group, not ours (inode(7)).
     setgid: bool,
 }
 
@@ -68,13 +69,13 @@ impl AsFd for Parent {
 /// A tree that is being filled.
 struct Tree {
     root: OwnedFd,
-    /// The folder that the last entry lay in: the next one mostly does, too.
+    /// The folder of the last entry: the next one is mostly in it, too.
     last: Option<(Vec<u8>, Rc<Parent>)>,
-    /// Folders get their times when nothing more is put in them. In order, so that replacing a folder costs what it held, however
-    /// many others there are.
+    /// Folders get their times after their last entry. Sorted, so that replacing a folder costs what it contained,
+    /// however many others there are.
     folders: BTreeMap<Vec<u8>, Timestamps>,
     opaque: BTreeSet<Vec<u8>>,
-    /// Folders made on the way to others, and how many of them there may be; the deepest that a folder may lie.
+    /// How many parent folders may be made for other entries, and how deep a folder may be.
     made: u64,
     entries: u64,
     depth: usize,
@@ -147,8 +148,8 @@ impl Tree {
         }
     }
 
-    /// Makes something new under a path's last name, in the folder it lies in. What had that name is removed first; as there mostly
-    /// is nothing, that is found out by trying.
+    /// Makes something new under a path's last name, in its folder. What had that name is removed first; mostly there
+    /// is nothing, so we just try.
     fn make<T>(
         &mut self,
         path: &[u8],
@@ -162,7 +163,7 @@ impl Tree {
             other => return other.map(|made| (folder, name, made)).map_err(Into::into),
         }
         let stat = rustix::fs::statat(&*folder, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)?;
-        // What is replaced may be a folder that the cache or a later time setting knows by this path.
+        // A replaced folder may be in the cache, or in the list of times.
         self.last = None;
         remove(folder.as_fd(), &name, FileType::from_raw_mode(stat.st_mode))?;
         self.forget(path);
@@ -170,7 +171,7 @@ impl Tree {
         Ok((folder, name, made))
     }
 
-    /// A folder that is no more, and all that was in it, need no times.
+    /// A removed folder, and everything in it, needs no times.
     fn forget(&mut self, path: &[u8]) {
         self.folders.remove(path);
         // All that begins with `path/`: `0` is the byte after the slash.
@@ -200,8 +201,8 @@ impl Tree {
         Ok(folder)
     }
 
-    /// A folder, wherever symlinks lead inside the root. Through symlinks a layer could build a tree deeper than any path is long,
-    /// which nobody could remove again: there the depth is counted.
+    /// Opens a folder, following symlinks inside the root. Through symlinks a layer could build a tree deeper than any
+    /// path is long, which nobody could remove: so the depth is counted.
     fn open_folder(&self, path: &[u8]) -> io::Result<OwnedFd> {
         let path = if path.is_empty() { b"." } else { path };
         let flags = OFlags::PATH | OFlags::DIRECTORY;
@@ -219,10 +220,11 @@ impl Tree {
             }
             above = rustix::fs::openat(&above, "..", flags | OFlags::CLOEXEC, Mode::empty())?;
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, format!("it lies deeper than {} folders", self.depth)))
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is nested deeper than {} folders", self.depth)))
     }
 
-    /// Makes missing parents, as tar does. One that this layer's whiteout hides is made anew, and hides what lies below it.
+    /// Makes missing parents, as tar does. A parent that this layer's whiteout hides is made again, and hides what lies
+    /// below it.
     fn parents(&mut self, path: &[u8]) -> io::Result<()> {
         match self.open_folder(path) {
             Ok(_) => return Ok(()),
@@ -234,7 +236,7 @@ impl Tree {
         self.parents(above)?;
         self.made += 1;
         if self.made > self.entries {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many folders are made on the way to files"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it implies too many parent folders"));
         }
         let folder = self.open_folder(above)?;
         match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
@@ -248,8 +250,8 @@ impl Tree {
         }
     }
 
-    /// Whiteouts are about the layers below alone (OCI image-spec, layer.md): what this layer has under the same name stays. A folder
-    /// then hides what the layers below have in it.
+    /// Whiteouts affect only the layers below (OCI image-spec, layer.md): this layer's entry of the same name stays. A
+    /// folder then hides its content in the layers below.
     fn whiteout(&mut self, path: &[u8]) -> io::Result<()> {
         let (parent, name) = split(path);
         let folder = self.parent(parent)?;
@@ -269,7 +271,7 @@ impl Tree {
         let (parent, name) = split(path);
         let folder = self.parent(parent)?;
         let is_folder = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        // A folder that is there stays, with what is in it; a symlink in its place is replaced, never followed.
+        // An existing folder stays, with its content; a symlink in its place is replaced, never followed.
         if !rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(is_folder) {
             if is_whiteout(folder.as_fd(), name) {
                 self.opaque.insert(path.to_vec());
@@ -279,7 +281,7 @@ impl Tree {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&*folder, name, flags, Mode::empty())?;
         set_meta(opened.as_fd(), meta, true)?;
-        // What the cache knows of this folder's mode may be wrong now.
+        // The cached mode of this folder may be wrong now.
         self.last = None;
         self.folders.insert(path.to_vec(), times(meta));
         Ok(())
@@ -293,7 +295,8 @@ impl Tree {
         content: &mut dyn Read,
     ) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // With its permissions from the beginning: the umask is empty. Set-id bits come last, as writing and chown(2) clear them.
+        // Created with its permissions: the umask is empty. Set-id bits come last, since writing and chown(2) clear
+        // them.
         let mode = Mode::from_raw_mode(meta.mode & 0o777);
         let (parent, _, fd) = self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, mode))?;
         let file = File::from(fd);
@@ -304,7 +307,7 @@ impl Tree {
             if got == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends within this file"));
             }
-            // What is all zeros in a sparse file is a hole, or as good as one.
+            // A run of zeros in a sparse file is a hole, or may become one.
             if sparse && self.buffer[..got].iter().all(|b| *b == 0) {
                 io::Seek::seek_relative(&mut &file, got as i64)?;
             } else {
@@ -338,7 +341,7 @@ impl Tree {
         let (parent, name, ()) =
             self.make(path, |parent, name| rustix::fs::mknodat(parent, name, kind, Mode::empty(), device))?;
         set_owner_and_time(&parent, &name, meta)?;
-        // It was made just now under a name that nobody else can touch: it is no symlink.
+        // It was just made under a name that nobody else can touch: it is no symlink.
         Ok(rustix::fs::chmodat(&*parent, name.as_c_str(), Mode::from_raw_mode(meta.mode), AtFlags::empty())?)
     }
 
@@ -346,7 +349,7 @@ impl Tree {
         self.drop_marks().doing(|| "cannot remove the marks of an old file system".into())?;
         for (path, time) in self.folders.iter().rev() {
             let (parent, name) = split(path);
-            // A folder that was replaced by something else later has lost its claim.
+            // A folder that was replaced later has no mark.
             let Ok(folder) = self.open_folder(parent) else { continue };
             let _ = rustix::fs::utimensat(&folder, name, time, AtFlags::SYMLINK_NOFOLLOW);
         }
@@ -355,7 +358,7 @@ impl Tree {
 }
 
 impl Tree {
-    /// The files that aufs's hard links were told apart by: the links themselves are made now.
+    /// Removes the files that identified aufs's hard links: the links themselves exist now.
     fn drop_marks(&self) -> io::Result<()> {
         let name = CString::new(LINKS_OF_AUFS)?;
         match rustix::fs::statat(&self.root, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
@@ -374,8 +377,8 @@ fn shorten(path: &[u8]) -> String {
     }
 }
 
-/// Owner first: chown(2) clears set-id bits and file capabilities. `all`: owner and mode are not yet what they should be, whatever
-/// they are; else only an owner other than root has to be set.
+/// Owner first: chown(2) clears set-id bits and file capabilities. `all`: set owner and mode in any case; else only an
+/// owner other than root needs to be set.
 fn set_meta(fd: BorrowedFd, meta: &Meta, all: bool) -> io::Result<()> {
     if all || (meta.uid, meta.gid) != (0, 0) {
         rustix::fs::fchown(fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
@@ -385,7 +388,7 @@ fn set_meta(fd: BorrowedFd, meta: &Meta, all: bool) -> io::Result<()> {
     }
     for (name, value) in &meta.xattrs {
         match rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty()) {
-            // Some file systems have none for users; a layer does not depend on them.
+            // Some file systems lack them for users; no layer depends on them.
             Err(Errno::OPNOTSUPP) if name.starts_with(b"user.") => {}
             other => other?,
         }

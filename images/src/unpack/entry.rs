@@ -19,7 +19,7 @@ pub struct Meta {
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What to do to the file system. Paths are relative, non-empty unless said, and have no `.` or `..` parts.
+/// One file operation. Paths are relative, non-empty unless said otherwise, and have no `.` or `..` parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileOp {
     /// An empty path is the root itself.
@@ -65,12 +65,13 @@ pub enum FileOp {
     },
 }
 
-/// Extended attributes a layer may set: the user's own, and file capabilities. `trusted.overlay.*` would forge overlayfs's own marks.
+/// Extended attributes that a layer may set: the user's own, and file capabilities. `trusted.overlay.*` would forge
+/// overlayfs's own marks.
 fn allowed(xattr: &[u8]) -> bool {
     (xattr.starts_with(b"user.") && xattr.len() > b"user.".len()) || xattr == b"security.capability"
 }
 
-/// Counts what has been asked for.
+/// Counts what was asked for.
 #[derive(Debug)]
 pub struct Checker {
     limits: Limits,
@@ -83,7 +84,7 @@ impl Checker {
         Self { limits, entries: 0, bytes: 0 }
     }
 
-    /// The operation of one entry, and how its content is to be read if it is sparse in the pax form; `None`: nothing to do (a
+    /// The operation of one entry, and the map of its content if it is sparse in the pax form; `None`: nothing to do (a
     /// global header, an entry for the archive itself).
     pub fn check<R: Read>(&mut self, entry: &mut tar::Entry<R>) -> Result<Option<(FileOp, Option<Map>)>, Error> {
         let sparse = Header::of(entry)?;
@@ -122,7 +123,7 @@ impl Checker {
             return Err(Error::Hostile("an entry other than a folder has the root's path".into()));
         }
         let meta = self.meta(entry)?;
-        // The oldest form of tar has no kind for folders: their names end in a slash.
+        // The oldest form of tar has no type for folders: their names end in a slash.
         let kind = match kind {
             EntryType::Regular if entry.path_bytes().ends_with(b"/") => EntryType::Directory,
             other => other,
@@ -162,11 +163,11 @@ impl Checker {
             }
             EntryType::Fifo => FileOp::Fifo { path, meta },
             EntryType::XGlobalHeader => return Ok(None),
-            other => return Err(Error::Hostile(format!("`{}` is of the unknown kind {other:?}", shown()))),
+            other => return Err(Error::Hostile(format!("`{}` has the unknown type {other:?}", shown()))),
         }))
     }
 
-    /// Normalizes a path: relative, single slashes, no `.`; `..` is refused, as nothing good ever has it.
+    /// Normalizes a path: relative, single slashes, no `.`; `..` is refused, since no honest path has it.
     fn path(&self, raw: &[u8]) -> Result<Vec<u8>, Error> {
         let shown = || String::from_utf8_lossy(raw).into_owned();
         if raw.contains(&0) {
@@ -218,7 +219,7 @@ impl Checker {
                 b"uid" => meta.uid = pax_id(value)?,
                 b"gid" => meta.gid = pax_id(value)?,
                 b"size" if std::str::from_utf8(value).ok().and_then(|v| v.parse::<u64>().ok()).is_none() => {
-                    return Err(Error::Hostile("a pax header has a size that is no number".into()));
+                    return Err(Error::Hostile("a pax header has an invalid size".into()));
                 }
                 b"mtime" => {
                     let time = std::str::from_utf8(value).ok().and_then(pax_time);
@@ -243,12 +244,12 @@ impl Checker {
     }
 }
 
-/// A number that was left out is a zero, for every reader of tar.
+/// Every reader of tar takes a missing number for zero.
 fn is_empty(field: &[u8; 8]) -> bool {
     field.iter().all(|b| *b == 0 || *b == b' ')
 }
 
-/// The time of a header: octal, or GNU's binary form, which may lie before the epoch. One that cannot be understood is the epoch.
+/// The time of a header: octal, or GNU's binary form, which may be before the epoch. An invalid one is the epoch.
 fn time_field(header: &tar::Header) -> i64 {
     let field = &header.as_old().mtime;
     match field {
@@ -278,7 +279,7 @@ fn pax_time(text: &str) -> Option<(i64, u32)> {
 
 fn pax_id(value: &[u8]) -> Result<u32, Error> {
     let id = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u32>().ok()).filter(|id| *id != u32::MAX);
-    id.ok_or_else(|| Error::Hostile("a pax header has an owner that is no number".into()))
+    id.ok_or_else(|| Error::Hostile("a pax header has an invalid owner".into()))
 }
 
 fn link_target<R: Read>(entry: &tar::Entry<R>, path: &[u8]) -> Result<Vec<u8>, Error> {
@@ -286,19 +287,20 @@ fn link_target<R: Read>(entry: &tar::Entry<R>, path: &[u8]) -> Result<Vec<u8>, E
     target.ok_or_else(|| Error::Hostile(format!("the link `{}` has no target", String::from_utf8_lossy(path))))
 }
 
-/// Where aufs kept one name more for files with several: a layer made of its folders links to it.
+/// Where aufs kept an extra name for files with several: a layer made from its folders links to it.
 pub(super) const LINKS_OF_AUFS: &[u8] = b".wh..wh.plnk";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// What a name says by itself.
+/// What a name means by itself.
 enum Mark {
     None,
     Op(FileOp),
-    /// A mark of aufs's own (`.wh..wh.aufs`, `.wh..wh.orph` and what lies in it): layers of its time have them, and mean nothing by them.
+    /// One of aufs's own marks (`.wh..wh.aufs`, `.wh..wh.orph` and its content): old layers have them, and mean nothing
+    /// by them.
     Old,
 }
 
-/// `.wh.NAME` and `.wh..wh..opq`; other names that begin with `.wh..wh.` are marks of an old file system and of no use.
+/// `.wh.NAME` and `.wh..wh..opq`; other names that begin with `.wh..wh.` are marks of an old file system, and useless.
 fn whiteout(path: &[u8], kind: EntryType) -> Result<Mark, Error> {
     let parts: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
     let (name, above) = parts.split_last().unwrap_or((&path, &[]));
@@ -314,7 +316,7 @@ fn whiteout(path: &[u8], kind: EntryType) -> Result<Mark, Error> {
     }
     if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(b".wh.") {
         return Err(Error::Hostile(format!(
-            "the whiteout `{}` hides nothing that can be",
+            "the whiteout `{}` names nothing that could exist",
             String::from_utf8_lossy(path)
         )));
     }

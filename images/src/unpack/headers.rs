@@ -1,29 +1,31 @@
-//! A tar stream on its way to the parser, with headers that claim what cannot be made harmless. Pure.
+//! A tar stream on its way to the parser. Headers whose claims would do harm are refused or corrected here. Pure.
 //!
-//! - A header that carries a name or a pax record is read into memory as a whole: it is refused here, before that, if it is too long.
-//! - Only files have content. Builders write a size into headers of folders, links and devices, too; nothing follows it, and it is taken out, as
-//!   Docker's and GNU's readers ignore it.
+//! - The parser reads a header with a name or a pax record into memory as a whole: one that is too long is refused
+//!   first.
+//! - Only files have content. Builders write a size into headers of folders, links and devices, too; nothing follows
+//!   it, and it is taken out, as Docker's and GNU's readers ignore it.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
 const BLOCK: usize = 512;
-/// Bytes of one pax header, and of one name in GNU's form. Go's reader, which most builders are tried with, takes 1 MiB.
+/// The longest pax header, and the longest name in GNU's form, in bytes. Go's reader, which most builders are tested
+/// with, takes 1 MiB.
 const LONGEST_PAX: u64 = 1 << 20;
 const LONGEST_NAME: u64 = 64 << 10;
-/// Headers in front of one entry's own: a name, a link's target, a pax header. More are for nobody.
+/// Headers before one entry's own: a name, a link's target, a pax header. Nobody needs more.
 const MOST_BEFORE: usize = 8;
 /// Blocks with extents of a sparse file in GNU's old form, 21 in each.
 const MOST_SPARSE: usize = 12_500;
 
-/// See the file's head.
+/// See the top of this file.
 pub struct Headers<R> {
     inner: R,
-    /// Read, looked at, and not yet handed on.
+    /// Read and checked, but not yet passed on.
     ready: VecDeque<u8>,
-    /// Bytes of content that pass as they are.
+    /// Bytes of content that pass unchanged.
     content: u64,
-    /// What follows is none of our business: the archive's end, or what the parser will refuse.
+    /// The rest is passed on unread: the archive's end, or what the parser will refuse.
     done: bool,
 }
 
@@ -121,7 +123,7 @@ fn too_long(what: &str, size: u64, limit: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a {what} of {size} bytes is longer than {limit}"))
 }
 
-/// Whether the checksum is right: a damaged header is the parser's to refuse, and must not be made a sound one.
+/// Whether the checksum is right: refusing a damaged header is the parser's job, and we must not repair it.
 fn is_sound(block: &[u8; BLOCK]) -> bool {
     let bytes = block.iter().enumerate().map(|(n, b)| if (148..156).contains(&n) { 32 } else { u32::from(*b) });
     tar::Header::from_byte_slice(block).cksum().is_ok_and(|sum| sum == bytes.sum::<u32>())
@@ -151,7 +153,7 @@ fn pax_size(content: &[u8]) -> Option<u64> {
     sizes.filter_map(|(_, value)| std::str::from_utf8(&content[value]).ok()?.parse().ok()).next_back()
 }
 
-/// Gives the size records of the pax headers among these another name, which nobody knows.
+/// Renames the size records of these pax headers, so that nobody reads them.
 fn forget_size(before: &mut [u8]) {
     let mut at = 0;
     while at + BLOCK <= before.len() {

@@ -1,8 +1,8 @@
-//! From the bytes of a layer to a folder.
+//! From the bytes of a layer to a folder, in two halves.
 //!
-//! Two halves. [`entry`] is pure: it turns each tar entry into a checked [`FileOp`], whose paths are relative, without `..`.
-//! [`apply`] carries the operations out below an `O_PATH` root, resolving every parent with openat2(2) and `RESOLVE_IN_ROOT`:
-//! a layer may write through its own symlinks, and whatever they say, it stays inside.
+//! [`entry`] is pure: it turns each tar entry into a checked [`FileOp`], whose paths are relative, without `..`.
+//! [`apply`] carries the operations out below an `O_PATH` root, resolving every parent with openat2(2) and
+//! `RESOLVE_IN_ROOT`: a layer may write through its own symlinks, and wherever they point, it stays inside.
 
 pub mod apply;
 pub mod entry;

@@ -1,4 +1,4 @@
-//! The packed side of a layer: reading and keeping it, and taking its compression off.
+//! The packed side of a layer: reads it, keeps it, and decompresses it.
 
 use super::pipe::{PIECE, Piece, Pieces};
 use super::reporter::Reporter;
@@ -13,9 +13,9 @@ use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::SyncSender;
 
-/// Reads all packed bytes: first those that are kept already, then those of `input`, which are kept, too.
+/// Reads all packed bytes: first those that are kept already, then those of `input`, which are kept as well.
 ///
-/// It goes on when nobody takes the pieces any more: the digest of all of it is worth having.
+/// Reads on even when nobody takes the pieces any more: the digest of the whole is useful.
 pub(super) fn read(
     mut input: impl Read,
     mut kept: Option<File>,
@@ -60,12 +60,12 @@ pub(super) fn read(
 /// The next piece: full, unless the input pauses or ends. `None` at the end.
 fn fill(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut piece = Vec::with_capacity(PIECE);
-    // A pipe hands over 64 KiB at a time; waiting for a whole piece keeps the queues short of tiny ones.
+    // A pipe gives 64 KiB at a time; waiting for a whole piece avoids queues of tiny ones.
     from.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
     Ok(if piece.is_empty() { None } else { Some(piece) })
 }
 
-/// Takes the compression off, whichever it is, and hands on what comes out, piece by piece. Pure but for the waiting for pieces.
+/// Decompresses, whatever the format, and passes the output on piece by piece. Pure but for waiting for pieces.
 pub fn decode(mut source: Pieces, send: &dyn Fn(Piece) -> Result<(), Error>) -> Result<Compression, Error> {
     let head = source.fill_buf().map(|head| [0, 1, 2, 3].map(|at| head.get(at).copied())).unwrap_or([None; 4]);
     match head {
@@ -92,7 +92,7 @@ pub fn decode(mut source: Pieces, send: &dyn Fn(Piece) -> Result<(), Error>) -> 
     }
 }
 
-/// For [`decode`]: counts, checks the ratio, and hands each piece to everyone in `to`.
+/// For [`decode`]: counts, checks the ratio, and passes each piece to all in `to`.
 pub(super) fn spread(
     limits: &ImageLimits,
     reporter: &Reporter,
@@ -100,13 +100,13 @@ pub(super) fn spread(
     piece: Piece,
 ) -> Result<(), Error> {
     let unpacked = reporter.count_unpacked(piece.len());
-    // Honest layers of this size stay far below; the floor lets small ones full of zeros pass.
+    // Honest layers of this size stay far below; the minimum lets small ones full of zeros pass.
     if unpacked > 1 << 30 && unpacked / limits.ratio.max(1) > reporter.packed() {
         return Err(Error::limit("ratio", format!("it unpacks to more than {} times its packed size", limits.ratio)));
     }
     match to.iter().all(|queue| queue.send(piece.clone()).is_ok()) {
         true => Ok(()),
-        // The other side has failed and says why.
+        // The other side has failed and reports why.
         false => Err(Error::Io { doing: "cannot unpack".into(), source: io::ErrorKind::BrokenPipe.into() }),
     }
 }

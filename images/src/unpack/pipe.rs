@@ -1,4 +1,4 @@
-//! Pieces of bytes handed from thread to thread without copying.
+//! Pieces of bytes passed from thread to thread without copying.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub fn queue() -> (SyncSender<Piece>, Receiver<Piece>) {
     sync_channel(PIECES)
 }
 
-/// A queue as a stream. Its end is the end of the sender.
+/// A queue as a stream. It ends when the sender is dropped.
 pub struct Pieces {
     receiver: Receiver<Piece>,
     piece: Piece,
@@ -28,13 +28,13 @@ impl Pieces {
         Self { receiver, piece: Piece::default(), at: 0 }
     }
 
-    /// Takes all that is left.
+    /// Drains the queue.
     pub fn skip_all(&mut self) {
         self.at = self.piece.len();
         self.receiver.iter().for_each(drop);
     }
 
-    /// What is left of the current piece, or the next one, whole and without copying; `None` at the end.
+    /// The rest of the current piece, or the next one, whole and without copying; `None` at the end.
     pub fn next_piece(&mut self) -> Option<Piece> {
         if self.at == 0 && !self.piece.is_empty() {
             return Some(std::mem::take(&mut self.piece));

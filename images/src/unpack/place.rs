@@ -1,4 +1,4 @@
-//! Opening, looking and removing below a folder, by descriptor.
+//! Opens, inspects and removes below a folder, by descriptor.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// Marks folders of an unpacked layer opaque, in overlayfs's form (Documentation/filesystems/overlayfs.rst). A path that leads to
-/// no folder any more has lost its mark.
+/// Marks folders of an unpacked layer opaque, in overlayfs's form (Documentation/filesystems/overlayfs.rst). A path
+/// that is no longer a folder is skipped.
 pub fn mark_opaque(root: &Path, folders: &[Vec<u8>]) -> io::Result<()> {
     let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     for folder in folders {
@@ -44,7 +44,7 @@ pub(super) fn open_by(root: BorrowedFd, path: &[u8], flags: OFlags, resolve: Res
     }
 }
 
-/// Removes what has a name, with all below it if it is a folder.
+/// Removes a name, and everything below it if it is a folder.
 pub(super) fn remove(folder: BorrowedFd, name: &CString, kind: FileType) -> io::Result<()> {
     if kind != FileType::Directory {
         return Ok(rustix::fs::unlinkat(folder, name.as_c_str(), AtFlags::empty())?);
@@ -63,7 +63,7 @@ pub(super) fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-/// Overlayfs's mark of something that is gone: a character device 0:0.
+/// overlayfs's whiteout: a character device 0:0.
 pub(super) fn is_whiteout(folder: BorrowedFd, name: &[u8]) -> bool {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0)

@@ -1,4 +1,4 @@
-//! What the unpacker reports, and what it counts for that.
+//! The unpacker's reports, and its counters.
 
 use super::wire::Report;
 use std::io::Write;
@@ -6,15 +6,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Where the report goes, and what it counts.
+/// The output, and the counters.
 pub struct Reporter {
-    /// The report, and when it last told of progress.
+    /// The output, and when it last reported progress.
     out: Mutex<(Box<dyn Write + Send>, Instant)>,
     packed: AtomicU64,
     unpacked: AtomicU64,
 }
 
-/// How often progress is told at most.
+/// How often progress is reported at most.
 const TELL: Duration = Duration::from_millis(100);
 
 impl Reporter {
@@ -23,7 +23,7 @@ impl Reporter {
         Self { out: Mutex::new((out, Instant::now())), packed: AtomicU64::new(0), unpacked: AtomicU64::new(0) }
     }
 
-    /// One line; a reader that is gone has its reasons.
+    /// Writes one line; if the reader is gone, nobody needs it.
     pub fn say(&self, report: &Report) {
         let Ok(mut line) = serde_json::to_vec(report) else { return };
         line.push(b'\n');
@@ -32,7 +32,7 @@ impl Reporter {
         }
     }
 
-    /// Counts packed bytes, and tells of progress now and then; returns all so far.
+    /// Counts packed bytes, and reports progress now and then; returns the sum so far.
     pub fn count_packed(&self, bytes: usize) -> u64 {
         let all = self.packed.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         let due = self.out.lock().is_ok_and(|mut out| {
@@ -48,7 +48,7 @@ impl Reporter {
         all
     }
 
-    /// Counts unpacked bytes; returns all so far.
+    /// Counts unpacked bytes; returns the sum so far.
     pub fn count_unpacked(&self, bytes: usize) -> u64 {
         self.unpacked.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
     }

@@ -1,7 +1,7 @@
 //! Sparse files in the pax form: versions 0.0, 0.1 and 1.0 of GNU tar ("Storing Sparse Files" in its manual). Pure.
 //!
-//! The archive stores a file's extents one behind the other; a map says where each belongs. 0.0 and 0.1 have the map in the pax
-//! header, 1.0 as decimal lines before the content, filled up to a block. GNU's older form is the `tar` crate's affair.
+//! The archive stores a file's extents back to back; a map says where each belongs. 0.0 and 0.1 have the map in the pax
+//! header, 1.0 as decimal lines before the content, padded to a block. The `tar` crate handles GNU's older form.
 
 use crate::Error;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ const BLOCK: usize = 512;
 /// What the pax header of one entry says.
 #[derive(Debug, Default)]
 pub struct Header {
-    /// The file's own name: the entry's is made up, for readers that don't know.
+    /// The file's real name: the entry's is made up, for readers that don't know this form.
     pub name: Option<Vec<u8>>,
     size: Option<u64>,
     major: Option<u64>,
@@ -25,7 +25,7 @@ pub struct Header {
 
 fn number(value: &[u8]) -> Result<u64, Error> {
     let text = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| wrong("has a number that is none"))
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| wrong("has an invalid number"))
 }
 
 fn wrong(what: &str) -> Error {
@@ -70,7 +70,7 @@ impl Header {
         Ok(())
     }
 
-    /// The map: for version 1.0 it is read off the content, of which `stored` bytes are there in all.
+    /// The map: version 1.0 has it at the beginning of the content, of which there are `stored` bytes.
     pub fn map(self, content: &mut dyn Read, mut stored: u64) -> Result<Map, Error> {
         let size = self.size.ok_or_else(|| wrong("does not say the file's size"))?;
         let numbers = match (self.major, self.minor) {
@@ -108,13 +108,13 @@ fn read_map(content: &mut dyn Read, stored: &mut u64) -> Result<Vec<u64>, Error>
             }
         }
         if line.len() > 20 {
-            return Err(wrong("has a number that is none"));
+            return Err(wrong("has an invalid number"));
         }
     }
     Ok(numbers)
 }
 
-/// Where the stored bytes belong: checked, in order, apart from each other, inside the file, all of them there.
+/// Where the stored bytes belong: checked to be in order, separate, inside the file, and complete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Map {
     /// Bytes of the whole file.
@@ -134,12 +134,12 @@ impl Map {
             extents.push((offset, length));
         }
         if all != stored {
-            return Err(wrong("tells of another number of bytes than there are"));
+            return Err(wrong("does not match the stored bytes"));
         }
         Ok(Self { size, extents })
     }
 
-    /// The file as its reader sees it, holes and all.
+    /// The file as its reader sees it, with its holes.
     pub fn expand<R: Read>(self, stored: R) -> Expanded<R> {
         Expanded { stored, at: 0, size: self.size, extents: self.extents.into_iter().peekable() }
     }

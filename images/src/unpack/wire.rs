@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Job {
     pub limits: ImageLimits,
-    /// Bytes of the layer as its descriptor says; absent where nobody knows.
+    /// The layer's size in bytes from its descriptor; absent if unknown.
     pub size: Option<u64>,
-    /// stdout is a file that keeps the packed bytes. What is in it already comes first, stdin goes on from there.
+    /// stdout is a file that keeps the packed bytes. Its content comes first, stdin continues from there.
     pub keep: bool,
     /// Files are written into `fs`; else the bytes are only checked.
     pub unpack: bool,
@@ -25,14 +25,14 @@ pub enum Report {
         packed: u64,
         unpacked: u64,
     },
-    /// A folder that hides what the layers below have in it; setting that mark takes powers the process does not have.
+    /// An opaque folder; setting that mark takes capabilities that the process lacks.
     Opaque(Vec<u8>),
-    /// All went well.
+    /// Success.
     Done(Digests),
     Failed(Trouble),
 }
 
-/// What came through.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
     /// `sha256:…` of the packed bytes.
@@ -58,11 +58,11 @@ pub enum Compression {
 pub struct Trouble {
     /// What was being done, or what is wrong with the layer.
     pub message: String,
-    /// The system's errno; absent where the layer is to blame.
+    /// The errno; absent if the layer is at fault.
     pub errno: Option<i32>,
-    /// The key of `[images.limits]` that it went over.
+    /// The exceeded key of `[images.limits]`.
     pub limit: Option<String>,
-    /// The digest and size of the packed bytes, if all of them could be read: where they are not those that were asked for, the
-    /// layer is not to blame.
+    /// Digest and size of the packed bytes, if all of them could be read: if they are not the expected ones, the layer
+    /// is not at fault.
     pub packed: Option<(String, u64)>,
 }

@@ -4,7 +4,7 @@
 //! stdin → read, hash, keep → decompress → tar entries → files
 //!                                       ↘ hash (diff id)
 //! ```
-//! Each arrow is a bounded queue between threads, so that all of it overlaps and memory stays small.
+//! Each arrow is a bounded queue between threads, so that everything overlaps and memory stays small.
 
 use super::pipe::{self, Pieces};
 use super::reporter::Reporter;
@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// Does the job that is written in the argument; false if it failed, which the report explains.
+/// Does the job in the argument; false if it failed, which the report explains.
 pub fn main(job: &str) -> bool {
     let reporter = Reporter::new(Box::new(io::stderr()));
     let report = match prepare(job) {
@@ -47,7 +47,7 @@ fn run(job: &Job, kept: Option<File>, reporter: &Reporter) -> Report {
     let (to_files, unpacked_pieces) = pipe::queue();
     let (to_hash, hash_pieces) = pipe::queue();
     std::thread::scope(|scope| {
-        // The reader last: should there be no memory for its thread, the others find their input at its end.
+        // The reader comes last: if there is no memory for its thread, the others see the end of their input.
         let threads = || {
             let hashing = thread(scope, job, move || {
                 let mut hasher = Hasher::default();
@@ -74,7 +74,8 @@ fn run(job: &Job, kept: Option<File>, reporter: &Reporter) -> Report {
             limit: None,
             packed: None,
         };
-        // The decoder ends when nobody takes its output; the reader reads on, so that the packed digest tells whose fault it is.
+        // The decoder ends when nobody takes its output; the reader reads on, so that the packed digest shows who is at
+        // fault.
         let decoded = decoding.join().map_err(|_| gone());
         let diff_id = hashing.join().map_err(|_| gone());
         let read = reading.join().map_err(|_| gone());
@@ -85,7 +86,7 @@ fn run(job: &Job, kept: Option<File>, reporter: &Reporter) -> Report {
     })
 }
 
-/// A thread, whose stack counts against the memory limit.
+/// Starts a thread; its stack counts against the memory limit.
 fn thread<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     job: &Job,
@@ -93,7 +94,7 @@ fn thread<'scope, T: Send + 'scope>(
 ) -> Result<ScopedJoinHandle<'scope, T>, Error> {
     let memory = job.limits.memory;
     let spawned = Builder::new().spawn_scoped(scope, act);
-    spawned.map_err(|error| Error::limit("memory", format!("{memory} bytes of memory have no room for it: {error}")))
+    spawned.map_err(|error| Error::limit("memory", format!("{memory} bytes of memory are not enough: {error}")))
 }
 
 fn write(job: &Job, mut stream: Pieces, reporter: &Reporter) -> Result<(), Error> {
@@ -102,14 +103,14 @@ fn write(job: &Job, mut stream: Pieces, reporter: &Reporter) -> Result<(), Error
         let opaque = super::unpack(&mut stream, root, job.limits)?;
         opaque.into_iter().for_each(|folder| reporter.say(&Report::Opaque(folder)));
     }
-    // What follows the archive's end counts for the digest.
+    // Bytes after the archive's end count for the digest.
     stream.skip_all();
     Ok(())
 }
 
 type Read = Result<(Digest, u64), Error>;
 
-/// One answer out of what the threads say: the cause before its consequences.
+/// One answer from the threads' results: the cause before its consequences.
 fn settle(
     written: Result<(), Error>,
     decoded: Result<Result<super::wire::Compression, Error>, Trouble>,
@@ -119,7 +120,8 @@ fn settle(
     let (packed, size) = read?.map_err(|e| trouble(e, None))?;
     let known = Some((packed.to_string(), size));
     let decoded = decoded?;
-    // An archive that breaks off because its compression did is not to blame; a decoder that was left alone isn't either.
+    // An archive that ends early because its decompression failed is not at fault; nor is a decoder whose output nobody
+    // took.
     let compression = match (decoded, written) {
         (Ok(compression), Ok(())) => compression,
         (Err(Error::Io { source, .. }), Err(error)) if source.kind() == io::ErrorKind::BrokenPipe => {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Where hosts take WireGuard's datagrams, by keys of even number; those of odd number have the next one. Not the port
-/// that WireGuard is mostly given, since a host may have a tunnel of its own.
+/// The UDP port of WireGuard keys with an even number; keys with an odd number use the next port. It is not WireGuard's
+/// usual 51820, since a host may have a tunnel of its own.
 pub const WIREGUARD_PORT: u16 = 51_890;
 
 /// `/etc/rcr/config.toml`.
@@ -31,7 +31,7 @@ pub struct ClusterConfig {
     pub store: Option<String>,
     /// This host's name in the cluster; absent: its host name.
     pub node_name: Option<String>,
-    /// Its address on the network between the hosts; absent: the one that it reaches the store from.
+    /// Its address on the network between the hosts; absent: the source address of its connection to the store.
     pub node_address: Option<IpAddr>,
     pub user: Option<String>,
     pub password_file: Option<PathBuf>,
@@ -39,9 +39,9 @@ pub struct ClusterConfig {
     pub ca_file: Option<PathBuf>,
     pub cert_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
-    /// Where this host takes WireGuard's datagrams (encrypted networks): this port and the next one.
+    /// The UDP port of WireGuard on this host (encrypted networks); the next port is used, too.
     pub wireguard_port: Option<u16>,
-    /// Seconds without a lease and without an answer after which a host's forwarding entries go.
+    /// After how many seconds without a lease and without an answer a host's forwarding entries are removed.
     pub silence: Option<u64>,
 }
 
@@ -147,10 +147,9 @@ pub struct ImagesConfig {
     pub connect_timeout: u64,
     /// Seconds without a byte until a connection counts as broken.
     pub read_timeout: u64,
-    /// How often a broken transfer is taken up again before the pull fails; every byte that arrives starts the count
-    /// anew.
+    /// How often a broken transfer is resumed before the pull fails; every byte that arrives resets the count.
     pub retries: u32,
-    /// Registries (`host` or `host:port`) that are spoken to without TLS. Loopback addresses always are.
+    /// Registries (`host` or `host:port`) to use without TLS. Loopback addresses never need an entry.
     pub insecure: Vec<String>,
     /// Where to ask first, by registry: `"docker.io" = ["mirror.example"]`.
     pub mirrors: BTreeMap<String, Vec<String>>,

@@ -1,5 +1,5 @@
-//! The one error of rcr. Whoever fails says what he was doing, on which object; who called him may say that this was
-//! part of something larger; the front prints it, or hands it to another program, by its kind.
+//! The one error of rcr. The code that fails says what it was doing, on which object; its callers may add what that was
+//! part of. A front prints the error, or sends it to another program, which goes by its kind.
 
 use crate::errno::{errno_text, io_text};
 use serde::{Deserialize, Serialize};
@@ -35,17 +35,17 @@ pub enum Kind {
     NotFound,
     /// Name, address or port taken.
     InUse,
-    /// The object is there, but in a state that forbids it: it runs, or it does not.
+    /// The object exists, but its state forbids it: it runs, or it does not.
     Conflict,
     /// A pool is empty.
     Exhausted,
-    /// The caller may not.
+    /// The caller is not allowed to.
     Permission,
-    /// The kernel can't.
+    /// The kernel does not support it.
     Unsupported,
     /// Another protocol version.
     Version,
-    /// Who had to answer (netd, a shim, a registry) is not there, or does not.
+    /// netd, a shim or a registry had to answer, and does not run or does not answer.
     Unavailable,
     /// The container's program is there and can't be executed.
     CannotExecute,
@@ -78,7 +78,7 @@ impl Error {
         Self::new(error.raw_os_error().map_or(Kind::System, Kind::of_errno), message).caused_by(io_text(error))
     }
 
-    /// The same by number.
+    /// The same by the errno's number.
     pub fn errno(message: impl Into<String>, number: i32) -> Self {
         Self::new(Kind::of_errno(number), message).caused_by(errno_text(number))
     }

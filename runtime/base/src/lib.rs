@@ -4,14 +4,17 @@
 //! |---|---|
 //! | [`error`] | the one error: kind, message, causes, hint, what was left behind |
 //! | [`errno`] | an errno in words: `no such file or directory (ENOENT)` |
+//! | [`command`] | command lines of `rcr` that hints name |
 //! | `frame` | JSON over a unix socket, with descriptors beside it |
 //! | [`socket`] | unix sockets in deep folders, and connecting with a limit |
 //! | [`program`] | where the other programs of rcr are |
 //! | `readers` | the group whose members may look |
 //! | `config` | `/etc/rcr/config.toml` (feature `config`) |
 
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod command;
 #[cfg(feature = "config")]
 mod config;
 pub mod errno;

@@ -21,8 +21,8 @@ pub fn with_short_path<T>(path: &Path, act: impl FnOnce(&Path) -> io::Result<T>)
     act(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
-/// Connects. Where the server's queue is full (it is busy, or it was stopped) this waits as long as `limit`:
-/// `WouldBlock` says that it took longer. Zero does not wait at all.
+/// Connects. If the server's queue is full (it is busy, or stopped), this waits up to `limit`, then fails with
+/// `WouldBlock`. Zero does not wait at all.
 pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     with_short_path(path, |path| {
         let mut flags = SocketFlags::CLOEXEC;

@@ -1,7 +1,6 @@
-//! What comes up with the machine: containers whose `--restart` policy wants them up, as Docker starts them with its
-//! daemon.
+//! Containers that start at boot, as Docker starts them with its daemon: those whose `--restart` policy wants it.
 //!
-//! A file of its own says so, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot.
+//! A file of its own marks them, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot.
 
 use crate::config::Config;
 use crate::dirs::Dirs;
@@ -17,29 +16,29 @@ fn mark(dirs: &Dirs, config: &Config) -> PathBuf {
     dirs.container(&config.id).join(MARK)
 }
 
-/// Remembers that the container was started, if its policy is about boots at all.
+/// Records that the container was started, if its policy is about boots at all.
 pub fn started(dirs: &Dirs, config: &Config) -> Outcome<()> {
     match config.restart {
         RestartPolicy::Always | RestartPolicy::UnlessStopped => fs::write(mark(dirs, config), [])
-            .doing(|| format!("cannot remember that container `{}` comes up with the machine", config.name)),
+            .doing(|| format!("cannot record that container `{}` starts at boot", config.name)),
         RestartPolicy::No | RestartPolicy::OnFailure(_) => Ok(()),
     }
 }
 
-/// The user stopped it: `unless-stopped` stays down then, `always` comes back with the machine.
+/// The user stopped it: then `unless-stopped` stays down, while `always` starts at boot.
 pub fn stopped(dirs: &Dirs, config: &Config) -> Outcome<()> {
     if config.restart != RestartPolicy::UnlessStopped {
         return Ok(());
     }
     match fs::remove_file(mark(dirs, config)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).doing(|| format!("cannot remember that container `{}` was stopped", config.name))
+            Err(error).doing(|| format!("cannot record that container `{}` was stopped", config.name))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether it comes up with the machine.
+/// Whether it starts at boot.
 pub fn wanted(dirs: &Dirs, config: &Config) -> bool {
     mark(dirs, config).exists()
 }

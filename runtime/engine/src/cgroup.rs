@@ -1,8 +1,7 @@
 //! The container's cgroup: folders made here, limits applied through libcgroups, processes moved by the shim.
 //!
-//! On v2 the container is born into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy
-//! that the host has: run-time libraries (Java's, for one) take limits for absent where a controller they know is
-//! missing.
+//! On v2 the container is cloned into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy
+//! of the host: a runtime such as Java's takes limits for absent if a controller that it knows is missing.
 
 mod devices;
 
@@ -12,7 +11,7 @@ use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_s
 use netd_api::ContainerId;
 use nix::errno::Errno;
 use oci_spec::runtime::LinuxResources;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup;
 use rcr_shim::config::CgroupPaths;
 use rustix::fs::{Mode, OFlags};
@@ -122,9 +121,10 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     };
     applied.map_err(|why| {
         cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE);
-        Error::new(Kind::System, format!("cannot apply the limits of container `{}`", id.short())).caused_by(why).hint(
-            "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; `rcr info` shows which controllers this host has",
-        )
+        Error::new(Kind::System, format!("cannot apply the limits of container `{}`", id.short())).caused_by(why).hint(format!(
+            "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; {} shows this host's controllers",
+            command::info()
+        ))
     })?;
     if let Some(folder) = &paths.unified {
         let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
@@ -136,7 +136,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     Ok(paths)
 }
 
-/// Binds the device program to the cgroup. A container never starts without: it could read the host's disks.
+/// Binds the device program to the cgroup. No container starts without it: it could read the host's disks.
 fn guard_devices(folder: &Path, program: &[u64]) -> Outcome<()> {
     let attach = || -> Result<(), Errno> {
         let cgroup = rustix::fs::open(folder, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -161,7 +161,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// A new cpuset of v1 holds no processor and no memory, and takes no process (cpuset(7)): it gets its parent's.
+/// A new cpuset of v1 has no CPU and no memory node, and takes no process (cpuset(7)): it gets its parent's.
 fn inherit_cpuset(folder: &Path) -> io::Result<()> {
     let base = Path::new(MOUNT_POINT);
     let levels: Vec<&Path> = folder.ancestors().take_while(|dir| dir.starts_with(base) && *dir != base).collect();
@@ -178,8 +178,7 @@ fn inherit_cpuset(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes controllers available to our cgroups. One that can't be had is missed when its limit is applied, with its
-/// name.
+/// Makes controllers available to our cgroups. If one can't be enabled, applying its limit fails and names it.
 fn delegate(folder: &Path) {
     let parents = folder.ancestors().skip(1).take_while(|dir| dir.starts_with(MOUNT_POINT)).collect::<Vec<_>>();
     for dir in parents.into_iter().rev() {

@@ -1,5 +1,5 @@
-//! What a container was asked to be: flags and image defaults, resolved and checked when it is created, kept as
-//! `<root>/containers/<id>/config.json`. A start reads it; nothing of it is decided again.
+//! What a container was asked to be: the request and the image's defaults, resolved and checked at creation, kept as
+//! `<root>/containers/<id>/config.json`. A start only reads it.
 
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
@@ -50,12 +50,12 @@ pub struct Config {
     /// `--device-cgroup-rule`.
     #[serde(default)]
     pub device_rules: Vec<DeviceRule>,
-    /// The addresses it had last, for a start to wish for.
+    /// The addresses that it had last; a start asks for them again.
     #[serde(default)]
     pub last_addresses: BTreeMap<String, Vec<IpAddr>>,
 }
 
-/// The image a container stands on.
+/// The image that a container is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageUse {
     /// As the user wrote it.
@@ -186,7 +186,7 @@ pub struct Network {
     pub publish_all: bool,
 }
 
-/// A port range the image offers.
+/// Ports that the image or the user exposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Exposed {
     pub port: u16,
@@ -248,7 +248,7 @@ impl Config {
 }
 
 impl Network {
-    /// `-p` and, with `-P`, every exposed port that `-p` does not publish already, on ports of the host's choice.
+    /// `-p` and, with `-P`, every exposed port that `-p` does not publish, each on a port that the host chooses.
     pub fn to_publish(&self) -> Vec<PublishRequest> {
         let mut all = self.publish.clone();
         if !self.publish_all {

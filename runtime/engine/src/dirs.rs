@@ -1,4 +1,4 @@
-//! Where everything is kept: the state folder, which outlives a reboot, and the run folder, which need not.
+//! Where everything is kept: the root folder, which outlives a reboot, and the run folder, which need not.
 
 use netd_api::ContainerId;
 use rcr_base::{Doing, Outcome, open_to_readers};
@@ -55,8 +55,8 @@ impl Dirs {
     }
 }
 
-/// A folder that the group `rcr` may read, if there is one. It is opened to the group when it is made, never later: a
-/// container's program has no say in it.
+/// A folder that the group `rcr` may read, if it exists. It is opened to the group when it is made, never later, when a
+/// container's program could interfere.
 pub fn shared_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());

@@ -2,13 +2,13 @@
 
 use rcr_images::remote::Event;
 
-/// Given to everything that takes long, or has something to say that is neither an answer nor an error. A front shows
-/// it, sends it on, or drops it.
+/// Passed to every verb that takes long, or has something to say that is neither an answer nor an error. A front shows
+/// it, forwards it, or drops it.
 pub trait Reporter: Sync {
-    /// Something that is worth knowing.
+    /// A warning for the user.
     fn warning(&self, text: &str);
 
-    /// How far a pull or a push is.
+    /// Progress of a pull or a push.
     fn transfer(&self, event: Event);
 
     /// How many bytes of an archive were read, or of a root file system unpacked, so far.

@@ -1,5 +1,5 @@
-//! A further process in a running container. Between it and who asked for it are pipes of its own, or a terminal whose
-//! master is handed over: no descriptor of ours reaches the container.
+//! Another process in a running container. Its streams are pipes of its own, or a terminal whose master we get: no
+//! descriptor of ours reaches the container.
 
 use crate::bundle::powers::powers;
 use crate::cgroup;
@@ -9,7 +9,7 @@ use crate::instance::Instance;
 use crate::spawn;
 use crate::start::{facts::own_capabilities, start_failure};
 use crate::store::Container;
-use rcr_base::{Doing, Error, FrameError, Kind, Outcome, recv_frame, send_frame};
+use rcr_base::{Doing, Error, FrameError, Kind, Outcome, command, recv_frame, send_frame};
 use rcr_shim::config::{Answer, ExecConfig};
 use rcr_shim::init::plan::{ProcessPlan, UserPlan};
 use rcr_shim::launch::Pipes;
@@ -19,21 +19,21 @@ use rustix::termios::Winsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// A process that is wanted. What is absent is as the container has it.
+/// The request for a process. Absent fields are as in the container.
 #[derive(Debug, Clone, Default)]
 pub struct Exec {
     pub command: Vec<String>,
-    /// `NAME=value`, over what the container has.
+    /// `NAME=value`, added to the container's.
     pub env: Vec<String>,
     pub user: Option<String>,
     pub workdir: Option<String>,
     pub privileged: bool,
-    /// A terminal of its own, with so many rows and columns.
+    /// It gets a terminal of its own.
     pub terminal: bool,
     pub terminal_size: Option<(u16, u16)>,
     /// Its stdin is a pipe.
     pub stdin: bool,
-    /// Nobody stays connected; it outlives who asked for it.
+    /// Nobody stays connected; it outlives the caller.
     pub detached: bool,
 }
 
@@ -73,7 +73,7 @@ impl Process {
         }
     }
 
-    /// The terminal's other side, for the time in which no program has it open: held open, the terminal does not hang up.
+    /// Opens the terminal's other side, to hold it while no program has it open: then it does not hang up.
     pub fn hold_terminal(&self) -> Option<OwnedFd> {
         self.terminal.as_ref().and_then(|terminal| rcr_shim::terminal::hold(terminal.as_fd()).ok())
     }
@@ -83,7 +83,7 @@ impl Process {
         match recv_frame::<Answer>(&self.control) {
             Ok((Answer::Exited { code }, _)) => Ok(code),
             _ => Err(Error::new(Kind::Unavailable, "the program's shim is gone")
-                .caused_by("it ended without telling how the program did")),
+                .caused_by("it ended without reporting an exit code")),
         }
     }
 }
@@ -97,7 +97,7 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     if container.state.status != Status::Running {
         return Err(Error::new(Kind::Conflict, doing())
             .caused_by(format!("it is {}", container.state.status.name()))
-            .hint(format!("start it with `rcr start {name}`")));
+            .hint(format!("start it with {}", command::start(name))));
     }
     let pipes = if wanted.detached || wanted.terminal { Ok(Pipes::none()) } else { Pipes::new(wanted.stdin) };
     let pipes = pipes.doing(|| "cannot create pipes")?;
@@ -106,7 +106,7 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
     let broken = |e: FrameError| Error::new(Kind::Unavailable, doing()).caused_by(e.to_string());
     send_frame(&control, &config, &streams).map_err(broken)?;
-    // Held open here, an end would keep the stream from ending.
+    // Held open here, it would keep the stream from ending.
     drop(pipes.child);
     let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(broken)?;
     match answer {

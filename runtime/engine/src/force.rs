@@ -4,7 +4,8 @@ use rcr_shim::process::ProcessId;
 use rcr_shim::state::State;
 use std::os::fd::AsFd;
 
-/// Kills a running container's init and its shim, and waits for both: the last resort, for a shim that does not answer.
+/// Kills a running container's init and its shim, and waits for both, if the shim does not answer. False: one of them
+/// remains.
 pub fn kill_by_force(state: &State) -> bool {
     let mut gone = true;
     for process in [state.init, state.shim].into_iter().flatten() {

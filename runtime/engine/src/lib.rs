@@ -1,21 +1,22 @@
-//! The runtime as a library. A front (the command line, an API, an OCI runtime) makes a request, and gets a value, a
-//! stream or an [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; what is worth saying on the way
-//! goes to the front's [`Reporter`].
+//! The runtime as a library. A front (the command line, an API, an OCI runtime) makes a request and gets a value, a
+//! stream or an [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; warnings and progress go to the
+//! front's [`Reporter`](events::Reporter).
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`instance`], [`dirs`], [`store`] | what every verb works on: folders, configuration, netd; containers as they are kept |
+//! | [`instance`], [`dirs`], [`store`] | what every verb works on: folders, configuration, netd; stored containers |
 //! | [`config`] | what a container was asked to be, resolved once |
 //! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`] | a container's life, one request each |
 //! | [`list`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
-//! | [`cgroup`], [`files`], [`net`], [`spawn`] | cgroups; `/etc/hosts` and its kin; netd's client; starting the shim |
+//! | [`cgroup`], [`files`], [`net`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; starting the shim |
 //! | [`parse`] | options' texts → values (pure) |
-//! | [`boot`], [`limits`], [`many`], [`names`] | what comes up with the machine; small help |
-//! | [`events`] | what a front hears on the way |
+//! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
+//! | [`events`] | progress and warnings for the front |
 //! | `undo`, `force`, `sys` | undoing a start; the last resort; this crate's `unsafe` |
 
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 pub mod boot;

@@ -9,7 +9,7 @@ use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
 use rcr_base::Outcome;
 use std::collections::HashMap;
 
-/// All containers that fit, oldest first. `all`: those that do not run, too; a filter by status asks for them itself.
+/// All containers that match, oldest first. `all`: stopped ones, too; a filter by status implies it.
 pub fn list(instance: &Instance, all: bool, filters: &[ContainerFilter]) -> Outcome<Vec<Container>> {
     let by_status = filters.iter().any(|filter| matches!(filter, ContainerFilter::Status(_)));
     let mut list = instance.containers().list()?;
@@ -24,7 +24,7 @@ pub fn published(instance: &Instance, name: &str) -> Outcome<(Container, Vec<Pub
     Ok((container, sandbox.map(|sandbox| sandbox.ports).unwrap_or_default()))
 }
 
-/// What netd has of one container, if it runs.
+/// netd's record of one container, if it runs.
 pub fn sandbox(instance: &Instance, container: &Container) -> Option<SandboxInfo> {
     let call = Call::SandboxInspect { id: container.config.id.clone() };
     let sandbox = Netd::connect_running(&instance.dirs).and_then(|mut netd| netd.sandbox(call).ok());
@@ -33,7 +33,7 @@ pub fn sandbox(instance: &Instance, container: &Container) -> Option<SandboxInfo
 
 fn matches_all(container: &Container, filters: &[ContainerFilter]) -> bool {
     let config = &container.config;
-    // For each kind but labels: whether one was asked for, and whether one fits.
+    // For each kind but labels: whether it was asked for, and whether one matches.
     let mut kinds = [(false, false); 4];
     for filter in filters {
         let (kind, fits) = match filter {
@@ -65,7 +65,7 @@ pub fn networks(config: &Config) -> Vec<String> {
     }
 }
 
-/// What netd knows of each container; nothing if it does not run.
+/// netd's record of each container; empty if netd does not run.
 pub fn sandboxes(instance: &Instance) -> HashMap<ContainerId, SandboxInfo> {
     let list = Netd::connect_running(&instance.dirs).and_then(|mut netd| match netd.call(Call::SandboxList) {
         Ok(Reply::Sandboxes(list)) => Some(list),

@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often a followed log is looked at.
+/// How often a followed log is read.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// Which lines are wanted.
@@ -26,12 +26,12 @@ pub struct Wanted {
     pub until: Option<Timestamp>,
     /// How many from the end.
     pub tail: Tail,
-    /// Those to come, too, until the container has ended.
+    /// Lines to come, too, until the container has ended.
     pub follow: bool,
 }
 
 impl Wanted {
-    /// Hands one line of the file on, if it is wanted. A line cut by a full disk is not ours to repair.
+    /// Passes on one line of the file if it is wanted. A line cut short by a full disk is skipped.
     fn give(&self, line: &str, each: &mut dyn FnMut(&Entry) -> ControlFlow<()>) -> ControlFlow<()> {
         let Ok(entry) = serde_json::from_str::<Entry>(line) else { return ControlFlow::Continue(()) };
         let time = entry.time.parse::<Timestamp>().ok();
@@ -41,7 +41,7 @@ impl Wanted {
     }
 }
 
-/// Reads a container's log; `each` says when it has had enough.
+/// Reads a container's log; `each` returns `Break` when it has had enough.
 pub fn logs(
     instance: &Instance,
     name: &str,

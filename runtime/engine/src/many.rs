@@ -1,11 +1,11 @@
-//! Several containers at once: each spends its time waiting.
+//! Several containers at once: each verb mostly waits.
 
 use rcr_base::{Error, Kind, Outcome};
 
 /// How many are worked on at once.
 const AT_ONCE: usize = 16;
 
-/// Does something to each of several containers, many at a time; what came of each, in their order.
+/// Does something to each of several containers, many at a time; the results are in their order.
 pub fn at_once<T: Send>(names: &[String], act: impl Fn(&str) -> Outcome<T> + Sync) -> Vec<Outcome<T>> {
     let mut all = Vec::with_capacity(names.len());
     for some in names.chunks(AT_ONCE) {

@@ -3,7 +3,7 @@
 use crate::config::Process;
 use crate::instance::Instance;
 use crate::store::Container;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 pub use rcr_shim::protocol;
 use rcr_shim::protocol::{Request, Response, SOCKET_NAME};
 use std::io::{self, BufRead, BufReader, Write};
@@ -41,7 +41,7 @@ pub(crate) fn ask(instance: &Instance, container: &Container, request: &Request)
     let stream = protocol::connect(&socket).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             Error::new(Kind::Conflict, format!("container `{name}` is not running"))
-                .hint(format!("start it with `rcr start {name}`"))
+                .hint(format!("start it with {}", command::start(name)))
         }
         _ => Error::new(Kind::Invalid, format!("cannot reach the shim of container `{name}`"))
             .caused_by(rcr_base::io_text(&error)),
@@ -53,7 +53,7 @@ pub(crate) fn ask(instance: &Instance, container: &Container, request: &Request)
     Ok(stream)
 }
 
-/// Sends a request and reads the answering line; `None` waits for it as long as it takes.
+/// Sends a request and reads the answering line; `None` waits without a limit.
 pub(crate) fn request(
     instance: &Instance,
     container: &Container,

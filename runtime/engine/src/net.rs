@@ -16,19 +16,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an answer may take: a LAN's DHCP server is waited for, a cluster's store is, and others may be served
-/// before.
+/// How long an answer may take: it may wait for a LAN's DHCP server, for the cluster's store, and for other clients.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The same once netd has let us wait so long: what is undone then waits no second time.
+/// The same after one wait has timed out: undoing must not wait as long again.
 const NO_PATIENCE: Duration = Duration::from_millis(500);
-/// What a frame that has begun may take.
+/// How long a frame that has begun may take.
 const FRAME_PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks where nothing can be waited for.
+/// The interval of polling for what can't be waited for.
 const LOOK: Duration = Duration::from_millis(20);
 
 static HUNG: AtomicBool = AtomicBool::new(false);
 
-/// A connection. What a sandbox call makes belongs to it until it is held by a shim.
+/// A connection. A sandbox made over it belongs to it until a shim holds it.
 pub struct Netd {
     stream: UnixStream,
 }
@@ -69,7 +68,7 @@ impl Netd {
         Some(Self { stream })
     }
 
-    /// Sends a request; its reply is to be [received](Netd::receive) before the next one.
+    /// Sends a request; [receive](Netd::receive) its reply before the next one.
     pub fn send(&mut self, call: Call, fds: &[BorrowedFd]) -> Outcome<()> {
         send_frame(&self.stream, &Request::new(call), fds).map_err(broken)
     }
@@ -104,7 +103,7 @@ impl Netd {
     }
 }
 
-/// Releases a container's network; no netd, nothing to release.
+/// Releases a container's network. If netd does not run, there is nothing to release.
 pub fn release(dirs: &Dirs, id: &ContainerId) -> Outcome<()> {
     match Netd::connect_running(dirs) {
         Some(mut netd) => netd.call(Call::SandboxRelease { id: id.clone() }).map(drop),
@@ -112,7 +111,7 @@ pub fn release(dirs: &Dirs, id: &ContainerId) -> Outcome<()> {
     }
 }
 
-/// A wait for netd. Where INT, TERM and the like are blocked, since they are the container's, they end it all the same.
+/// A wait for netd. INT, TERM and the like end it even when they are blocked because they are the container's.
 struct Wait {
     signals: SignalFd,
     until: Instant,
@@ -127,7 +126,7 @@ impl Wait {
         Ok(Self { signals, until: Instant::now() + patience })
     }
 
-    /// Waits until there is something to read, or the end has come.
+    /// Waits until there is something to read. A signal or the limit ends the wait with an error.
     fn readable(&mut self, stream: &UnixStream) -> Outcome<()> {
         loop {
             let left = self.until.saturating_duration_since(Instant::now());
@@ -150,7 +149,7 @@ impl Wait {
         }
     }
 
-    /// A moment of a wait for what can't be polled.
+    /// Waits a moment for what can't be polled.
     fn moment(&mut self) -> Outcome<()> {
         self.in_time()?;
         let mut fds = [PollFd::new(&self.signals, PollFlags::IN)];
@@ -168,7 +167,7 @@ impl Wait {
         HUNG.store(true, Ordering::Relaxed);
         Err(Error::new(Kind::Unavailable, "netd does not answer")
             .caused_by(format!("no answer within {} s (ETIMEDOUT)", PATIENCE.as_secs()))
-            .hint("containers go on without it: end the netd whose pid is in `netd.pid` in the run folder, and the next command starts another"))
+            .hint("containers keep running without it: kill the netd whose pid is in `netd.pid` in the run folder, and the next command starts another"))
     }
 
     fn interrupted(&mut self) -> Error {
@@ -178,11 +177,11 @@ impl Wait {
         Error::new(Kind::Interrupted(number), "cannot wait for netd's answer").caused_by(format!("{name} came"))
     }
 
-    /// Connects. The outer result is that of the wait.
+    /// Connects. The outer result is the wait's.
     fn connect(&mut self, socket: &Path) -> Outcome<io::Result<UnixStream>> {
         loop {
             match rcr_base::connect(socket, Duration::ZERO) {
-                // Its queue is full: so many wait for it already.
+                // Its queue is full.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.moment()?,
                 Err(error) => return Ok(Err(error)),
                 Ok(stream) => return Ok(with_limits(stream)),
@@ -190,7 +189,7 @@ impl Wait {
         }
     }
 
-    /// Waits for a program's end, and ends it where it takes too long.
+    /// Waits for a program's end, and kills it if it takes too long.
     fn child(&mut self, child: &mut Child) -> Outcome<io::Result<std::process::ExitStatus>> {
         loop {
             match child.try_wait() {
@@ -217,16 +216,16 @@ fn with_limits(stream: UnixStream) -> io::Result<UnixStream> {
 fn broken(error: FrameError) -> Error {
     Error::new(Kind::Unavailable, "the connection to netd broke")
         .caused_by(error.to_string())
-        .hint("netd's log (`netd.log` in the run folder) may say why; the command can be repeated")
+        .hint("netd's log (`netd.log` in the run folder) may say why; try again")
 }
 
-/// netd answered something else than was asked for: versions that don't fit.
+/// netd answered something other than was asked for: the versions don't match.
 pub fn unexpected(reply: &Reply) -> Error {
     let name = format!("{reply:?}");
     let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
     Error::new(Kind::Version, "netd gave an unexpected answer")
         .caused_by(format!("`{name}`"))
-        .hint("rcr and netd must come from one build")
+        .hint("rcr and netd must be from the same build")
 }
 
 fn absent(error: &io::Error) -> bool {
@@ -235,7 +234,7 @@ fn absent(error: &io::Error) -> bool {
 
 /// Starts netd and waits until its socket answers.
 fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
-    // Who is not root hears from netd itself why it can't be started.
+    // Users other than root hear from netd itself why it can't be started.
     dirs.ensure().or_else(|failure| if rustix::process::geteuid().is_root() { Err(failure) } else { Ok(()) })?;
     let program = sibling("netd");
     let mut command = Command::new(&program);
@@ -246,7 +245,7 @@ fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
     let failed = |error: io::Error| {
         Error::new(Kind::System, "cannot start netd")
             .caused_by(format!("execute `{}`: {}", program.display(), io_text(&error)))
-            .hint("netd must lie beside rcr")
+            .hint("netd must be installed beside rcr")
     };
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = child.map_err(failed)?;
@@ -261,7 +260,7 @@ fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
     Err(what_netd_said(&said))
 }
 
-/// netd's last words: an error of its own, or what is left of one that could not even say it.
+/// netd's last words: an error of its own, or the remains of one that it could not report.
 fn what_netd_said(said: &str) -> Error {
     const DOING: &str = "cannot start netd";
     match serde_json::from_str::<Error>(said) {

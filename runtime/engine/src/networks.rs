@@ -1,4 +1,4 @@
-//! Networks, as containers are on them. What a network is, netd knows.
+//! Networks, and the containers on them. What a network is, netd knows.
 
 use crate::config::{Config, NetworkMode};
 use crate::instance::Instance;
@@ -8,9 +8,9 @@ use netd_api::{
     AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
     NetworkName, PublishRequest, Reply, SandboxRequest,
 };
-use rcr_base::{Error, Kind, Outcome};
+use rcr_base::{Error, Kind, Outcome, command};
 
-/// What a change would do or has done.
+/// A changed network, or the plan of the change.
 #[derive(Debug)]
 pub enum Changed {
     Network(Box<NetworkInfo>),
@@ -31,7 +31,7 @@ pub fn create(instance: &Instance, spec: NetworkCreate, dry_run: bool) -> Outcom
     changed(instance.netd()?.call(Call::NetworkCreate { spec, dry_run })?)
 }
 
-/// Changes a network, in use or not. `change` is made of the network as it is.
+/// Changes a network, in use or not. `change` is made from the network as it is.
 pub fn update(
     instance: &Instance,
     network: &str,
@@ -135,7 +135,7 @@ pub fn connect(instance: &Instance, container: &str, attachment: AttachmentReque
     list.push(attachment.clone());
     let alive = container.state.status.is_alive();
     if alive {
-        // Of a connect that was cut off before it was written down: done anew, as it is asked for now.
+        // A connect that was interrupted before it was recorded left this: do it again, as it is asked for now.
         if is_attached(&mut netd, &config, &info)? {
             netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;
         }
@@ -150,8 +150,9 @@ pub fn connect(instance: &Instance, container: &str, attachment: AttachmentReque
         return Err(match undone {
             Ok(()) => failure,
             Err(why) => failure.leaving([format!(
-                "the connection ({}): `rcr network disconnect {} {}`",
-                why.message, info.name, config.name
+                "the connection ({}): {}",
+                why.message,
+                command::network_disconnect(info.name.as_str(), &config.name)
             )]),
         });
     }
@@ -163,7 +164,7 @@ fn is_attached(netd: &mut Netd, config: &Config, info: &NetworkInfo) -> Outcome<
     match netd.call(Call::SandboxInspect { id: config.id.clone() }) {
         Ok(Reply::Sandbox(sandbox)) => Ok(sandbox.attachments.iter().any(|a| a.network_id == info.id)),
         Ok(other) => Err(unexpected(&other)),
-        // It has no network at all; whatever is asked for next says so.
+        // It has no network at all; the next call says so.
         Err(_) => Ok(false),
     }
 }
@@ -173,7 +174,7 @@ fn not_its_own(config: &Config) -> Error {
     match &config.network.mode {
         NetworkMode::Container(id) => {
             Error::new(Kind::Invalid, format!("it shares the network namespace of container `{}`", id.short()))
-                .hint(format!("connect or disconnect that one: `rcr network connect NETWORK {}`", id.short()))
+                .hint(format!("connect or disconnect that one: {}", command::network_connect("NETWORK", id.short())))
         }
         NetworkMode::Path(path) => {
             Error::new(Kind::Invalid, format!("it runs in the network namespace `{}`, which is yours", path.display()))
@@ -184,7 +185,7 @@ fn not_its_own(config: &Config) -> Error {
     }
 }
 
-/// Takes a container off a network, now if it runs. `force`: one that is not on it is fine.
+/// Takes a container off a network, now if it runs. With `force` it need not be on it.
 pub fn disconnect(instance: &Instance, container: &str, network: &str, force: bool) -> Outcome<()> {
     let container = instance.containers().find(container)?;
     let mut config = container.config;
@@ -202,7 +203,7 @@ pub fn disconnect(instance: &Instance, container: &str, network: &str, force: bo
         NetworkMode::Host | NetworkMode::None => false,
     };
     let alive = container.state.status.is_alive();
-    // Half of a change that was cut off can be ended from both sides.
+    // A change that was interrupted can be undone from either half.
     let linked = alive && is_attached(&mut netd, &config, &info)?;
     if !attached && !linked {
         return match force {
@@ -213,8 +214,8 @@ pub fn disconnect(instance: &Instance, container: &str, network: &str, force: bo
             )),
         };
     }
-    // Written down first: what can't be is refused with nothing done, and what is cut off then is done again by the
-    // next one.
+    // Recorded first: if that fails, nothing has changed, and if we are interrupted afterwards, the next call finishes
+    // it.
     instance.containers().save(&config)?;
     if linked {
         netd.call(Call::Disconnect { id: config.id.clone(), network: info.id.to_string() })?;

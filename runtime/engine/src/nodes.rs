@@ -6,7 +6,7 @@ use netd_api::{Call, KeyInfo, NodeInfo, Reply};
 use rcr_base::Outcome;
 use std::time::{Duration, Instant};
 
-/// Between two looks at how far the other hosts are.
+/// How often the other hosts are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// All of them, sorted by name.
@@ -21,7 +21,7 @@ fn list_by(netd: &mut Netd) -> Outcome<Vec<NodeInfo>> {
     }
 }
 
-/// Forgets a host with everything it had; one that is there only by `force`.
+/// Removes a host from the cluster with everything it had; a host that is up only with `force`.
 pub fn remove(instance: &Instance, node: &str, force: bool) -> Outcome<()> {
     instance.netd()?.call(Call::NodeRemove { node: node.to_owned(), force }).map(drop)
 }
@@ -34,7 +34,7 @@ pub fn rekey(instance: &Instance) -> Outcome<KeyInfo> {
     }
 }
 
-/// Waits until only this key is taken. `Some`: it took longer than `patience`; the hosts that did not take it over.
+/// Waits until only this key is valid. `Some`: it took longer than `patience`; the hosts that have not switched to it.
 pub fn await_rekeyed(instance: &Instance, key: &KeyInfo, patience: Duration) -> Outcome<Option<Vec<String>>> {
     let mut netd = instance.netd()?;
     let until = Instant::now() + patience;

@@ -10,18 +10,18 @@ use crate::net::release;
 use crate::stop::{Stop, end_one, read_state};
 use crate::store::Container;
 use netd_api::ContainerId;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup;
 use rcr_shim::config::{CgroupPaths, RemovePaths};
 use rcr_shim::state::State;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long the last process of a container that is removed may take to die: one in the middle of a system call goes on
-/// to that call's end first.
+/// How long the last process of a container being removed may take to die: in the middle of a system call it first
+/// finishes that call.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What `--rm` removes: the name first.
+/// What `--rm` removes: the name comes first.
 pub fn removal(dirs: &Dirs, config: &Config) -> RemovePaths {
     let mut folders = anonymous_volumes(dirs, config);
     folders.extend([dirs.container(&config.id), dirs.container_run(&config.id)]);
@@ -39,9 +39,9 @@ fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
 /// How a container is to be removed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Remove {
-    /// One that runs, too.
+    /// Kill it first if it runs.
     pub force: bool,
-    /// Its volumes that nobody gave a name, too.
+    /// Remove its anonymous volumes, too.
     pub volumes: bool,
 }
 
@@ -81,7 +81,11 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
             Kind::Conflict,
             format!("cannot remove container `{}`: it is {}", config.name, state.status.name()),
         )
-        .hint(format!("stop it with `rcr stop {0}`, or remove it with `rcr rm -f {0}`", config.name)));
+        .hint(format!(
+            "stop it with {}, or remove it with {}",
+            command::stop(&config.name),
+            command::rm_force(&config.name)
+        )));
     }
     release(&instance.dirs, &config.id)?;
     cleanup_cgroup(&config.id)?;
@@ -91,7 +95,7 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
     instance.containers().remove(config)
 }
 
-/// Removes the volumes that nobody gave a name.
+/// Removes the volumes without a name.
 pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
     anonymous_volumes(dirs, config).iter().try_for_each(|folder| {
         cleanup::remove_folder(folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))

@@ -1,4 +1,4 @@
-//! Another name for a container.
+//! Renaming containers.
 
 use crate::instance::Instance;
 use crate::net::Netd;
@@ -12,7 +12,7 @@ pub(crate) fn check_name(name: &str) -> Outcome<()> {
     })
 }
 
-/// Renames a container, on its networks, too.
+/// Renames a container, also on its networks.
 pub fn rename(instance: &Instance, name: &str, new: &str) -> Outcome<()> {
     let containers = instance.containers();
     let mut config = containers.find(name)?.config;

@@ -1,5 +1,4 @@
-//! Starting the shim's program: from a read-only detached mount of its own file, so that nothing that it starts can
-//! write to it.
+//! Starts the shim's program from a read-only detached mount of its file, so that nothing it starts can write to it.
 
 use rcr_base::sibling;
 use rcr_base::{Doing, Error, Outcome};
@@ -44,8 +43,9 @@ fn open_read_only() -> Outcome<OwnedFd> {
     let doing = || format!("cannot open the shim `{}`", path.display());
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = rustix::mount::open_tree(rustix::fs::CWD, &path, flags);
-    let tree =
-        tree.doing(doing).map_err(|failure: Error| failure.hint("rcr-shim must lie beside rcr, and rcr needs root"))?;
+    let tree = tree
+        .doing(doing)
+        .map_err(|failure: Error| failure.hint("rcr-shim must be installed beside rcr, and rcr needs root"))?;
     mount::set_attr(tree.as_fd(), mount::ATTR_RDONLY, 0, false).doing(doing)?;
     // Numbers up to the control socket's are about to be overwritten in the child.
     rustix::io::fcntl_dupfd_cloexec(&tree, CONTROL_FD + 1).doing(doing)

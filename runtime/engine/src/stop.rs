@@ -1,4 +1,4 @@
-//! Stopping, killing, waiting: what ends a container, and what is left to do after its end.
+//! Stopping, killing, waiting: what ends a container, and what remains to do after its end.
 
 use crate::boot;
 use crate::force::kill_by_force;
@@ -7,7 +7,7 @@ use crate::monitor::request;
 use crate::net::release;
 use crate::store::Container;
 use netd_api::Call;
-use rcr_base::{Error, Kind, Outcome};
+use rcr_base::{Error, Kind, Outcome, command};
 use rcr_shim::protocol::{Request, Response};
 use rcr_shim::state::State;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How long the shim may take between a container's end and its own.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// How a container is to be stopped; what is absent is as it was created with.
+/// How to stop a container; absent fields are as it was created with.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stop {
     pub signal: Option<i32>,
@@ -23,14 +23,14 @@ pub struct Stop {
     pub timeout: Option<i64>,
 }
 
-/// Stops a container; one that does not run is fine. With `unless-stopped` it stays down when the machine comes up.
+/// Stops a container, if it runs. With `unless-stopped` it no longer starts at boot.
 pub fn stop(instance: &Instance, name: &str, how: Stop) -> Outcome<()> {
     let container = instance.containers().find(name)?;
     boot::stopped(&instance.dirs, &container.config)?;
     stop_one(instance, &container, how)
 }
 
-/// Stops a container that is about to be started again: it stays even if it is to be removed at its end.
+/// Stops a container to start it again: it is not removed at its end, even with `--rm`.
 pub fn stop_to_restart(instance: &Instance, name: &str, how: Stop) -> Outcome<()> {
     let container = instance.containers().find(name)?;
     if container.config.auto_remove && container.state.status.is_alive() {
@@ -73,16 +73,16 @@ pub fn wait(instance: &Instance, name: &str) -> Outcome<i32> {
     Ok(state.exit_code.unwrap_or(0))
 }
 
-/// Stops one container, which keeps its addresses; one that does not run is fine.
+/// Stops one container, if it runs; it keeps its addresses.
 pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
     if container.state.status.is_alive() {
-        // While it runs netd knows; a moment after its end nobody does.
+        // Only while it runs does netd know them.
         remember_addresses(instance, container);
     }
     end_one(instance, container, how)
 }
 
-/// The same without a thought for its addresses: it is about to go.
+/// The same without keeping its addresses: it is about to be removed.
 pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
     let config = &container.config;
     if !container.state.status.is_alive() {
@@ -98,12 +98,11 @@ pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> 
         Ok(Response::Error(why)) => {
             return Err(Error::new(Kind::System, format!("cannot stop container `{}`", config.name)).caused_by(why));
         }
-        // A shim that does not answer can't be asked to stop its container, but it can be ended, and its container with
-        // it.
+        // A shim that does not answer can't stop its container, but we can kill it, and its container with it.
         Err(failure) if still_alive(instance, container) && !kill_by_force(&container.state) => {
             return Err(failure);
         }
-        // It ended, now or by itself.
+        // It ended, by us or by itself.
         Err(_) => {}
     }
     await_end(instance, container)?;
@@ -118,8 +117,8 @@ pub(crate) fn read_state(instance: &Instance, container: &Container) -> Option<S
     State::read(&instance.dirs.container_run(&container.config.id)).ok().flatten()
 }
 
-/// Waits until the end is written down, and a moment for the shim to go: one that stays has a client that reads slowly,
-/// and holds nothing any more.
+/// Waits until the end is recorded, and a moment for the shim to go: a shim that stays has a client that reads slowly,
+/// and holds nothing else.
 fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
     const MOMENT: Duration = Duration::from_millis(300);
     let until = Instant::now() + SETTLE;
@@ -134,18 +133,18 @@ fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
         }
         if Instant::now() > until {
             return Err(Error::new(Kind::Unavailable, format!("container `{}` does not end", container.config.name))
-                .hint(format!("`rcr rm -f {}` ends and removes it by force", container.config.name)));
+                .hint(format!("{} kills and removes it", command::rm_force(&container.config.name))));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// What a shim that died by force has left: its network and its cgroup.
+/// Releases what a shim that was killed has left: its network.
 pub fn settle(instance: &Instance, container: &Container) -> Outcome<()> {
     release(&instance.dirs, &container.config.id)
 }
 
-/// A container keeps its addresses over a stop if nobody takes them meanwhile.
+/// A container keeps its addresses over a stop unless somebody takes them meanwhile.
 fn remember_addresses(instance: &Instance, container: &Container) {
     let Ok(mut netd) = instance.netd() else { return };
     let Ok((sandbox, _)) = netd.sandbox(Call::SandboxInspect { id: container.config.id.clone() }) else { return };
@@ -154,6 +153,6 @@ fn remember_addresses(instance: &Instance, container: &Container) {
         let addresses = attachment.addresses.iter().map(ipnet::IpNet::addr).collect();
         config.last_addresses.insert(attachment.network.to_string(), addresses);
     }
-    // A wish only: a container whose config can't be written keeps the old one.
+    // Only a wish: if the config can't be written, the old one stays.
     let _ = instance.containers().save(&config);
 }

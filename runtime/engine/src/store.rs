@@ -3,7 +3,7 @@
 use crate::config::{CONFIG_NAME, CONFIG_VERSION, Config};
 use crate::dirs::{Dirs, shared_folder};
 use netd_api::ContainerId;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup::remove_folder;
 use rcr_shim::process::ProcessId;
 pub use rcr_shim::state::{State, Status};
@@ -25,10 +25,9 @@ pub struct Containers<'a> {
 }
 
 impl Containers<'_> {
-    /// Takes the name; it is taken or it is not (link(2) of a whole file). The file holds the container's id, and the
-    /// process that makes the container: a name that neither a container nor such a process stands behind was left by a
-    /// crash, and is free.
-    /// `durable`: it outlives a power cut, as a container without `--rm` does.
+    /// Takes the name, atomically (link(2) of a complete file). The file holds the container's id and the process that
+    /// makes the container: a name that belongs to neither a container nor a living process was left by a crash, and is
+    /// free. `durable`: it outlives a power cut, as a container without `--rm` does.
     pub fn claim_name(&self, name: &str, id: &ContainerId, durable: bool) -> Outcome<()> {
         let doing = || format!("cannot take the container name `{name}`");
         shared_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
@@ -58,13 +57,13 @@ impl Containers<'_> {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
                 Err(Error::new(Kind::InUse, format!("the container name `{name}` is in use"))
                     .caused_by(format!("container `{}` has it", holder.get(..12).unwrap_or("(unknown)")))
-                    .hint(format!("remove it with `rcr rm {name}`, or choose another name")))
+                    .hint(format!("remove it with {}, or choose another name", command::rm(name))))
             }
             other => other.doing(doing),
         }
     }
 
-    /// Whether nobody stands behind a name: no container with a config, and no living process that is about to write
+    /// Whether a name belongs to nobody: to no container with a config, and to no living process that is about to write
     /// one.
     fn is_left_over(&self, path: &Path) -> bool {
         let Ok(text) = fs::read_to_string(path) else { return false };
@@ -93,8 +92,7 @@ impl Containers<'_> {
             shared_folder(&folder)?;
             let temporary = folder.join(format!(".{CONFIG_NAME}"));
             fs::write(&temporary, serde_json::to_vec(config)?)?;
-            // A container that is to outlive a power cut must be readable after it; one that goes with its end need
-            // not.
+            // A container that outlives a power cut must be readable after it; one with `--rm` need not be.
             if !config.auto_remove {
                 fs::File::open(&temporary)?.sync_all()?;
             }
@@ -111,7 +109,7 @@ impl Containers<'_> {
             .doing(|| format!("cannot save the state of `{}`", id.short()))
     }
 
-    /// All containers, oldest first. One that can't be read is left out here and named by [`Containers::find`].
+    /// All containers, oldest first. Unreadable ones are left out here; [`Containers::find`] names them.
     pub fn list(&self) -> Outcome<Vec<Container>> {
         let mut all = Vec::new();
         let entries = match fs::read_dir(self.dirs.containers()) {
@@ -140,10 +138,10 @@ impl Containers<'_> {
         })?;
         if config.version > CONFIG_VERSION {
             return Err(Error::new(Kind::Version, doing())
-                .caused_by(format!("it was written by a newer rcr (version {} of the form)", config.version))
+                .caused_by(format!("it was written by a newer rcr (format version {})", config.version))
                 .hint("upgrade rcr"));
         }
-        // After a reboot there is only the copy; a power cut may have left half of it, which says nothing.
+        // After a reboot only the copy exists; after a power cut it may be cut short, and is ignored.
         let state = match State::read(&self.dirs.container_run(id)).doing(doing)? {
             None => State::read(&self.dirs.container(id)).ok().flatten(),
             found => found,
@@ -155,14 +153,14 @@ impl Containers<'_> {
     pub fn find(&self, wanted: &str) -> Outcome<Container> {
         let missing = || {
             Error::new(Kind::NotFound, format!("no such container: `{wanted}`"))
-                .hint("`rcr ps -a` lists all containers")
+                .hint(format!("{} lists all containers", command::list_containers()))
         };
         // Only what can be a name is looked up as a file.
         if !wanted.is_empty() && !wanted.starts_with('.') && !wanted.contains('/') {
             match fs::read_to_string(self.dirs.names().join(wanted)) {
                 Ok(text) => {
                     let id = text.lines().next().and_then(|line| line.parse::<ContainerId>().ok());
-                    // A name without a container was left by a crash; the next who wants it takes it over.
+                    // A name without a container was left by a crash; the next container of that name takes it over.
                     if let Some(id) = id.filter(|id| self.dirs.container(id).join(CONFIG_NAME).exists()) {
                         return self.load(&id);
                     }
@@ -185,13 +183,11 @@ impl Containers<'_> {
         match (hits.next(), hits.next()) {
             (Some(id), None) => self.load(&id),
             (None, _) => Err(missing()),
-            (Some(_), Some(_)) => {
-                Err(Error::new(Kind::Invalid, format!("`{wanted}` is the beginning of several container ids")))
-            }
+            (Some(_), Some(_)) => Err(Error::new(Kind::Invalid, format!("`{wanted}` matches several container ids"))),
         }
     }
 
-    /// Removes all files of a container; the name goes last, so that what is left can still be named.
+    /// Removes all files of a container; the name goes last, so that the rest can still be found by it.
     pub fn remove(&self, config: &Config) -> Outcome<()> {
         let doing = || format!("cannot remove the container `{}`", config.name);
         remove_folder(&self.dirs.container_run(&config.id)).doing(doing)?;

@@ -1,4 +1,4 @@
-//! What happens to all containers: with the machine up, with the machine down.
+//! All containers at once: at boot and at shutdown.
 
 use crate::boot;
 use crate::instance::Instance;
@@ -9,7 +9,7 @@ use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_shim::process;
 use std::fs;
 
-/// Once after each boot: a container with `--rm` that the machine went down with would have removed itself.
+/// Once after each boot: removes containers with `--rm` that were running when the machine went down.
 pub fn sweep(instance: &Instance) -> Outcome<()> {
     let mark = instance.dirs.run.join("swept");
     if mark.exists() {
@@ -24,10 +24,10 @@ pub fn sweep(instance: &Instance) -> Outcome<()> {
     fs::write(&mark, []).doing(|| format!("cannot write `{}`", mark.display()))
 }
 
-/// What came of something done to each of several containers, by name.
+/// The result for each of several containers, by name.
 pub type Ends = Vec<(String, Outcome<()>)>;
 
-/// Stops all containers at once: each has its own stop timeout. They come up again with the machine.
+/// Stops all containers at once: each has its own stop timeout. They start again at boot.
 pub fn halt(instance: &Instance) -> Outcome<Ends> {
     let running: Vec<_> = instance.containers().list()?.into_iter().filter(|c| c.state.status.is_alive()).collect();
     let ends: Vec<Outcome<()>> = std::thread::scope(|scope| {
@@ -40,8 +40,8 @@ pub fn halt(instance: &Instance) -> Outcome<Ends> {
     Ok(running.into_iter().map(|container| container.config.name).zip(ends).collect())
 }
 
-/// Starts what comes up with the machine: oldest first, and again as long as that helps, since a container that joins
-/// another's network needs the other one up. `started` hears of each; what could not be started comes back.
+/// Starts the containers that start at boot, oldest first. Those that fail are tried again as long as any succeeds: a
+/// container that joins another's network needs that one up. `started` hears of each; the failures are returned.
 pub fn boot(instance: &Instance, mut started: impl FnMut(&str, Started)) -> Outcome<Ends> {
     instance.dirs.ensure()?;
     sweep(instance)?;

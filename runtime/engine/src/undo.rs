@@ -2,7 +2,7 @@
 
 use rcr_base::{Error, Outcome};
 
-/// What is undone, last first, when a later step fails.
+/// Steps to undo, last first, when a later one fails.
 #[derive(Default)]
 pub struct Undo<'a> {
     steps: Vec<Box<dyn FnOnce() -> Outcome<()> + 'a>>,
@@ -14,7 +14,7 @@ impl<'a> Undo<'a> {
         self.steps.push(Box::new(step));
     }
 
-    /// Runs all steps; what fails is told with the failure that brought us here.
+    /// Runs all steps; those that fail are added to the failure that brought us here.
     pub fn run(self, failure: Error) -> Error {
         let left: Vec<String> =
             self.steps.into_iter().rev().filter_map(|step| step().err()).map(|error| error.to_string()).collect();

@@ -1,8 +1,8 @@
 //! Our seccomp answers, for every system call of both tables, beside those of Docker's default profile.
 //!
 //! `tests/setup.sh` takes Docker's profile out of Debian's package. A small interpreter runs our program on the same
-//! calls. Each difference is on a list here, with its reason; the test fails on one that is not, and on a reason that
-//! has become idle.
+//! calls. Each difference is listed here with its reason; the test fails on a difference that is not listed, and on a
+//! reason that no longer applies.
 
 #![allow(clippy::unwrap_used)]
 #![cfg(target_arch = "x86_64")]

@@ -1,18 +1,18 @@
-//! What goes when a container ends: its cgroups; with `--rm`, all of it.
+//! What is removed when a container ends: its cgroups; with `--rm`, everything.
 
 use super::config::{CgroupPaths, RemovePaths};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long the kernel may take to let go of a cgroup whose last process has just died.
+/// How long the kernel may take to release a cgroup whose last process has just died.
 pub const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long somebody who ends may go on writing into a folder that goes.
+/// How long a process that is ending may keep writing into a folder that is being removed.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// Removes the cgroup's folders with those that the container made below, and `rcr` above them when this was the last
-/// container. Returns those that are still there after this time.
+/// Removes the cgroup's folders, those that the container made below them, and with the last container the parent
+/// `rcr`. Returns those that still exist after this time.
 pub fn remove_cgroups(paths: &CgroupPaths, patience: Duration) -> Vec<PathBuf> {
     let until = Instant::now() + patience;
     let mut left = Vec::new();
@@ -22,15 +22,15 @@ pub fn remove_cgroups(paths: &CgroupPaths, patience: Duration) -> Vec<PathBuf> {
             left.push(folder.clone());
         }
         if let Some(parent) = folder.parent() {
-            // Fails while another container is there, which is right.
+            // Fails while another container exists, as it should.
             let _ = std::fs::remove_dir(parent);
         }
     }
     left
 }
 
-/// Removes a cgroup, its children first: one that has any can't go (cgroups(7)). A folder made below is a cgroup, files
-/// are none.
+/// Removes a cgroup, its children first: the kernel keeps one that has any (cgroups(7)). Every folder below is a
+/// cgroup.
 fn remove_cgroup(folder: &Path, until: Instant) {
     while let Err(error) = std::fs::remove_dir(folder) {
         if error.raw_os_error() != Some(libc::EBUSY) {
@@ -55,7 +55,7 @@ fn remove_cgroup(folder: &Path, until: Instant) {
     }
 }
 
-/// Removes files, then folders. What is not there is fine.
+/// Removes files, then folders. Missing ones are fine.
 pub fn remove_paths(paths: &RemovePaths) -> io::Result<()> {
     for file in &paths.files {
         tolerate_absence(std::fs::remove_file(file))?;
@@ -66,8 +66,8 @@ pub fn remove_paths(paths: &RemovePaths) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a folder and all below it; symlinks are removed, not followed. Somebody who is about to end may write there a last time,
-/// between the last look and the end of the folder: then it is looked at again.
+/// Removes a folder and everything below it; symlinks are removed, not followed. A process that is ending may write
+/// into it once more after we looked: then we look again.
 pub fn remove_folder(folder: &Path) -> io::Result<()> {
     let until = Instant::now() + LAST_WRITE;
     loop {

@@ -13,17 +13,17 @@ const HIGH_WATER: usize = 1 << 18;
 pub enum Role {
     /// Its first line is not here yet.
     New,
-    /// netd, or whoever else keeps the network namespace.
+    /// netd, or another program that keeps the network namespace.
     Netns,
     /// Streams output, and input if it asked for it.
     Attached { stdin: bool },
     /// Waits for the end.
     Waiting,
-    /// Answered: closed when all is sent.
+    /// Has its answer; closed when all of it is sent.
     Done,
 }
 
-/// What a client wants done.
+/// What a client asks for.
 #[derive(Debug)]
 pub enum Event {
     Request(Request),
@@ -44,7 +44,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Takes a connection over; it is made non-blocking.
+    /// Takes over a connection and makes it non-blocking.
     pub fn new(stream: UnixStream, role: Role) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, role, gone: false, input: Vec::new(), output: Vec::new() })
@@ -59,7 +59,7 @@ impl Client {
         !self.output.is_empty()
     }
 
-    /// Whether so much waits for it that the container must wait, too.
+    /// Whether so much output is queued for it that the container must wait, too.
     pub fn is_behind(&self) -> bool {
         self.output.len() > HIGH_WATER
     }
@@ -68,7 +68,7 @@ impl Client {
         self.gone || (self.role == Role::Done && self.output.is_empty())
     }
 
-    /// Reads what is there and returns what it means.
+    /// Reads what has arrived and returns the requests in it.
     pub fn read(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         let mut buffer = [0u8; 16 * 1024];
@@ -122,7 +122,7 @@ impl Client {
         push_frame(&mut self.output, kind, bytes);
     }
 
-    /// Queues the last word: as a frame or as a line, whatever this client speaks.
+    /// Queues the exit code: as a frame or as a line, as this client speaks.
     pub fn push_exit(&mut self, code: i32) {
         match self.role {
             Role::Attached { .. } => push_frame(&mut self.output, protocol::kind::EXIT, &code.to_le_bytes()),
@@ -144,8 +144,8 @@ impl Client {
         }
     }
 
-    /// Hands the network namespace over; a byte alone says that the container runs in the host's. The connection stays:
-    /// its end is the container's.
+    /// Sends the network namespace; a byte without a descriptor says that the container runs in the host's. The
+    /// connection stays open until the container ends.
     pub fn answer_netns(&mut self, netns: Option<&OwnedFd>) {
         self.role = Role::Netns;
         match netns {
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// Sends what waits, as far as the client takes it.
+    /// Sends what is queued, as much as the client takes.
     pub fn flush(&mut self) {
         while !self.gone && !self.output.is_empty() {
             match self.stream.write(&self.output) {

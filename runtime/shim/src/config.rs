@@ -13,11 +13,11 @@ pub struct ShimConfig {
     pub plan: InitPlan,
     /// Holds `state.json`, `shim.sock` and the managed `/etc` files.
     pub run_dir: PathBuf,
-    /// Where a copy of the state outlives a reboot.
+    /// Where the copy of the state lies that outlives a reboot.
     pub keep_dir: PathBuf,
     /// `-i`: keep stdin open.
     pub stdin: bool,
-    /// The first client's end of input is the container's.
+    /// The end of the first client's input ends the container's.
     pub stdin_once: bool,
     pub log: LogConfig,
     pub restart: RestartPolicy,
@@ -44,7 +44,7 @@ pub struct LogConfig {
 pub enum RestartPolicy {
     #[default]
     No,
-    /// After a failure; at most so often, if given.
+    /// After a failure; at most this many times, if given.
     OnFailure(Option<u32>),
     Always,
     UnlessStopped,
@@ -78,7 +78,7 @@ pub struct CgroupPaths {
     pub legacy: Vec<PathBuf>,
 }
 
-/// With `--rm`: what goes when the container ends.
+/// With `--rm`: what is removed when the container ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RemovePaths {
     /// Removed first: from then on the name is free.
@@ -86,11 +86,11 @@ pub struct RemovePaths {
     pub folders: Vec<PathBuf>,
 }
 
-/// `rcr exec`: a further process.
+/// `rcr exec`: another process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecConfig {
     pub process: ProcessPlan,
-    /// Which of stdin, stdout and stderr are pipes that come beside this frame, in this order; the others are the
+    /// Which of stdin, stdout and stderr are pipes; those come beside this frame, in this order. The others are the
     /// container's `/dev/null`, or its terminal.
     pub streams: [bool; 3],
     pub init_pid: i32,
@@ -107,7 +107,7 @@ pub enum Answer {
         pid: i32,
     },
     Failed(StartFailure),
-    /// `exec` only: it ended.
+    /// `exec` only: the process ended.
     Exited {
         code: i32,
     },

@@ -1,5 +1,4 @@
-//! `rcr exec`: a further process in a running container. This process is its parent; it stays outside, and ends with
-//! it.
+//! `rcr exec`: another process in a running container. This process is its parent; it stays outside, and ends with it.
 //!
 //! Nothing that `rcr` has open reaches the program: its streams are pipes made for it, which come with the config, or a
 //! terminal of the container's own, whose master goes back with the answer.
@@ -31,7 +30,7 @@ pub fn run() -> i32 {
         Ok((pid, pidfd, terminal)) => {
             let fds: Vec<_> = terminal.iter().map(|master| master.as_fd()).collect();
             if rcr_base::send_frame(&control, &Answer::Started { pid }, &fds).is_err() {
-                // Nobody is left to take the terminal; the program gets SIGHUP when it goes.
+                // If rcr is gone, nobody takes the terminal: closing it sends the program SIGHUP.
                 drop(terminal);
             }
             let code = wait(&pidfd);

@@ -22,10 +22,10 @@ pub struct Running {
     pub pidfd: OwnedFd,
     /// The pipe to its stdin.
     pub stdin: Option<OwnedFd>,
-    /// stdout and stderr, as far as they are open; the terminal's master stands for both in the first place.
+    /// stdout and stderr while they are open; with a terminal its master is the first, and there is no second.
     outputs: [Option<OwnedFd>; 2],
     pub terminal: bool,
-    /// The terminal's other side, when nobody in the container has it open.
+    /// The terminal's other side, held while no process in the container has it open.
     held: Option<OwnedFd>,
     ended: bool,
 }
@@ -41,8 +41,8 @@ impl Running {
         if self.terminal { self.output(Stream::Stdout) } else { self.stdin.as_ref().map(|fd| fd.as_fd()) }
     }
 
-    /// Nobody has the other side open. A pipe has ended then; a terminal is opened again by whoever knows its name,
-    /// until init ends.
+    /// Nobody has the other side open. A pipe has ended then; a terminal may be opened again by its name until init
+    /// ends.
     pub fn close_output(&mut self, stream: Stream) {
         self.held = match self.output(stream) {
             Some(master) if self.terminal && !self.ended => terminal::hold(master).ok(),
@@ -53,7 +53,7 @@ impl Running {
         }
     }
 
-    /// Init has ended: what there is to read is all there will be.
+    /// Init has ended: what can be read now is all there will be.
     pub fn end(&mut self) {
         self.ended = true;
         self.held = None;
@@ -67,7 +67,7 @@ impl Running {
     }
 }
 
-/// The container's ends of its standard streams and ours. What is `None` is the container's `/dev/null`.
+/// The container's ends of its standard streams, and ours. `None` stands for the container's `/dev/null`.
 pub struct Pipes {
     pub child: [Option<OwnedFd>; 3],
     pub stdin: Option<OwnedFd>,
@@ -105,7 +105,7 @@ fn failure(doing: impl Into<String>) -> impl FnOnce(Errno) -> StartFailure {
     move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
 }
 
-/// Clones the child, moves it into its cgroup, lets it go, and waits until it has become the container's program.
+/// Clones the child, moves it into its cgroup, lets it go on, and waits until it has become the container's program.
 pub fn launch(
     plan: &InitPlan,
     compiled: CompiledPlan,
@@ -145,7 +145,7 @@ fn describe_stage(stage: Stage, plan: &InitPlan) -> String {
     }
 }
 
-/// A child that waits for the word to go on.
+/// A child that waits until it may go on.
 pub struct Born {
     pub pid: i32,
     pub pidfd: OwnedFd,
@@ -209,7 +209,7 @@ impl Born {
     /// `describe` names what a stage was doing.
     pub fn until_exec(&self, describe: impl Fn(Stage, u32) -> String) -> Result<Option<OwnedFd>, StartFailure> {
         match rustix::io::write(&self.go, b"g") {
-            // It failed before it waited for this: its report says how.
+            // It failed before it read this: its report says how.
             Ok(_) | Err(rustix::io::Errno::PIPE) => {}
             Err(e) => return Err(failure("let the container's process go on")(errno(e))),
         }

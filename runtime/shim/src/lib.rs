@@ -21,10 +21,11 @@
 //! | [`tiny_init`] | `--init`: the same file as a container's first process |
 //! | [`state`], [`process`] | what is known of a container's process, and naming one so that no other is mistaken for it |
 //! | [`init`] | the init plan, and the child that runs it between clone3(2) and execve(2) |
-//! | [`terminal`] | terminals whose other side nobody has open |
+//! | [`terminal`] | terminals that no program has open |
 //! | [`passing`] | descriptors over sockets |
 //! | [`sys`] | this crate's `unsafe` |
 
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cleanup;

@@ -180,7 +180,7 @@ mod tests {
             for piece in text.as_bytes().chunks(5) {
                 log.write(Stream::Stdout, piece);
             }
-            // Bytes that are no UTF-8 don't wait for ever, nor do they grow.
+            // Bytes that are not UTF-8 are neither held back for ever nor multiplied.
             log.write(Stream::Stderr, &vec![0xe2; MAX_LINE * 2]);
             log.finish();
             let lines = std::fs::read_to_string(&path).unwrap();

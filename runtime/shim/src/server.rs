@@ -37,8 +37,8 @@ struct Shim {
     listener: UnixListener,
     signals: SignalFd,
     clients: Vec<Client>,
-    /// Who started us and has not yet said that all else is done: netd holds the network, and the container may stay.
-    /// Until then its output waits. When this ends without the word, the container ends, too: nobody would know of it.
+    /// The process that started us, until it says that netd holds the network and the container may stay. Until then
+    /// output waits. If it goes without that word, the container ends, too: nobody would know of it.
     starter: Option<UnixStream>,
     running: Option<Running>,
     log: Log,
@@ -79,7 +79,7 @@ pub fn run() -> i32 {
     }
 }
 
-/// Leaves the terminal and the folder that `rcr` was started in; nothing of this process can be traced.
+/// Leaves the terminal and the folder that `rcr` was started in, and makes this process untraceable.
 pub(super) fn detach() -> Result<(), Errno> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(errno)?;
     let _ = nix::unistd::setsid();
@@ -192,7 +192,7 @@ impl Shim {
     }
 
     fn on_signal(&mut self) {
-        // The host goes down, or somebody ends us by hand: the container is stopped as `rcr stop` would.
+        // The host is shutting down, or somebody ends us by hand: the container is stopped as `rcr stop` would.
         while let Ok(Some(_)) = self.signals.read_signal() {
             let (signal, timeout) = (self.config.stop_signal, self.config.stop_timeout);
             self.stop(signal, timeout);

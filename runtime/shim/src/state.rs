@@ -1,6 +1,6 @@
 //! A container's run-time state: `<run>/containers/<id>/state.json`, and a copy in `<root>/containers/<id>` that
-//! outlives a reboot. Written by whoever owns the container at the time (`rcr` until the shim runs, then the shim),
-//! always whole (written beside, then renamed).
+//! outlives a reboot. Its writer is `rcr` until the shim runs, then the shim; it is always replaced whole (written
+//! beside, then renamed).
 
 use super::process::{self, ProcessId};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Status {
         }
     }
 
-    /// Whether a shim should be there.
+    /// Whether a shim should be running.
     pub fn is_alive(self) -> bool {
         matches!(self, Status::Running | Status::Restarting)
     }

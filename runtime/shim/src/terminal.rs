@@ -1,4 +1,4 @@
-//! Terminals whose other side nobody has open.
+//! Terminals that no program has open.
 
 use nix::errno::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};

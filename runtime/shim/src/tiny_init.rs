@@ -1,4 +1,4 @@
-//! `--init`: the first process of a container that starts the real one, hands signals on, and buries orphans.
+//! `--init`: a container's first process that starts the real one, forwards signals, and reaps orphans.
 
 use crate::sys::exec::{Forked, execve_args, fork};
 use nix::errno::Errno;
@@ -38,7 +38,7 @@ pub fn run(args: Vec<std::ffi::CString>) -> i32 {
                     return code;
                 }
             }
-            // Job control concerns the child's own group; the rest is handed on.
+            // Job control is the child's own affair; other signals are forwarded.
             Ok(libc::SIGTTIN | libc::SIGTTOU) => {}
             Ok(signal) => {
                 let _ = crate::sys::signal::kill(child.as_raw(), signal);

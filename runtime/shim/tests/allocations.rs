@@ -1,4 +1,5 @@
-//! Between clone3(2) and execve(2) nothing may allocate: a terminal's way to the shim, and credentials, are counted here.
+//! Between clone3(2) and execve(2) nothing may allocate: this counts allocations while a terminal is handed over and
+//! credentials are set.
 
 // An allocator is an unsafe trait.
 #![allow(unsafe_code)]

@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
         Ok(false)
     }
 
-    /// A switch with a value. Where one is said twice the last one counts.
+    /// A switch with a value. If it is given twice, the last one counts.
     fn set(&mut self, flag: &str, short: Option<char>, value: &str) -> Result<(), Refused> {
         let on = boolean(value).ok_or_else(|| Refused::NotABoolean(flag.to_owned(), value.to_owned()))?;
         let short = short.map(|c| format!("-{c}"));
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// A word that is no flag. True: what follows is not ours.
+    /// A word that is not a flag. True: what follows does not belong to us.
     fn operand(&mut self, arg: &OsStr) -> bool {
         let is_leaf = self.command.get_subcommands().next().is_none();
         let sub = arg.to_str().filter(|_| !is_leaf).and_then(|name| self.command.find_subcommand(name));

@@ -15,7 +15,7 @@ use rcr_engine::parse::signal::signal;
 use rcr_engine::parse::time::{self, Tail};
 use std::path::PathBuf;
 
-/// Verbs that stand alone (`rcr run`) and below `rcr container`.
+/// Verbs that work alone (`rcr run`) and below `rcr container`.
 #[derive(Debug, Subcommand)]
 pub enum ContainerCommand {
     /// Create a container and start it
@@ -73,7 +73,7 @@ pub enum ContainerGroup {
     /// Show containers as JSON
     #[command(after_help = "Example: rcr container inspect c1")]
     Inspect(NamesArgs),
-    /// Remove all containers that do not run
+    /// Remove all stopped containers
     #[command(after_help = "Example: rcr container prune -f")]
     Prune(PruneArgs),
 }
@@ -93,7 +93,7 @@ pub struct StartArgs {
     /// Attach to its input, too
     #[arg(short, long)]
     pub interactive: bool,
-    /// Keys that detach a terminal
+    /// Keys that detach from the terminal
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
     pub detach_keys: Keys,
     /// Containers, by name or id
@@ -103,7 +103,7 @@ pub struct StartArgs {
 
 #[derive(Debug, Args)]
 pub struct StopArgs {
-    /// Seconds until it is killed; -1: never (default: the container's)
+    /// Seconds before it is killed; -1: never (default: the container's)
     #[arg(
         short = 't',
         long = "time",
@@ -145,13 +145,13 @@ pub struct RmArgs {
 
 #[derive(Debug, Args)]
 pub struct PsArgs {
-    /// Also those that do not run
+    /// List stopped containers, too
     #[arg(short, long)]
     pub all: bool,
-    /// Ids only
+    /// Print ids only
     #[arg(short, long)]
     pub quiet: bool,
-    /// Whole ids
+    /// Don't shorten ids
     #[arg(long)]
     pub no_trunc: bool,
     /// name=… (a regular expression), id=…, label=…, status=…, network=…
@@ -163,16 +163,16 @@ pub struct PsArgs {
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Go on until the container ends
+    /// Follow the output until the container ends
     #[arg(short, long)]
     pub follow: bool,
-    /// Only so many lines from the end (`all`)
+    /// Only this many lines from the end, or `all`
     #[arg(short = 'n', long, value_name = "LINES", default_value = "all", value_parser = time::tail)]
     pub tail: Tail,
-    /// Only since a time: RFC 3339, seconds since the epoch, or a span such as 10m
+    /// Only lines since a time: RFC 3339, seconds since the epoch, or a span such as 10m
     #[arg(long, value_name = "TIME", value_parser = point)]
     pub since: Option<Timestamp>,
-    /// Only until a time
+    /// Only lines until a time
     #[arg(long, value_name = "TIME", value_parser = point)]
     pub until: Option<Timestamp>,
     /// Print the time of each line
@@ -190,13 +190,13 @@ fn point(text: &str) -> Parsed<Timestamp> {
 
 #[derive(Debug, Args)]
 pub struct ExecArgs {
-    /// Leave it running
+    /// Run it in the background
     #[arg(short, long)]
     pub detach: bool,
     /// Keep stdin open
     #[arg(short, long)]
     pub interactive: bool,
-    /// Give it a terminal
+    /// Allocate a terminal
     #[arg(short, long)]
     pub tty: bool,
     /// Set an environment variable
@@ -211,10 +211,10 @@ pub struct ExecArgs {
     /// Working directory
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,
-    /// All capabilities, no filter
+    /// All capabilities, no seccomp filter
     #[arg(long)]
     pub privileged: bool,
-    /// Keys that detach a terminal
+    /// Keys that detach from the terminal
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
     pub detach_keys: Keys,
     /// Container, by name or id
@@ -230,10 +230,10 @@ pub struct AttachArgs {
     /// Don't attach to its input
     #[arg(long)]
     pub no_stdin: bool,
-    /// Keys that detach a terminal
+    /// Keys that detach from the terminal
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
     pub detach_keys: Keys,
-    /// Hand signals on to the container
+    /// Forward signals to the container
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sig_proxy: bool,
     /// Container, by name or id

@@ -19,33 +19,33 @@ pub enum ImageCommand {
     /// Remove images
     #[command(after_help = "Example: rcr image rm alpine")]
     Rm(RemoveArgs),
-    /// Remove images without a name that no container stands on
+    /// Remove unnamed images that no container uses
     #[command(after_help = "Example: rcr image prune -a")]
     Prune(PruneArgs),
-    /// Find what has changed on the disk since it was written, and put it right
+    /// Check the images on disk for damage, and repair them
     #[command(after_help = "Example: rcr image check --repair")]
     Check(CheckArgs),
 }
 
-/// Verbs that stand alone (`rcr pull`) and below `rcr image`.
+/// Verbs that work alone (`rcr pull`) and below `rcr image`.
 #[derive(Debug, Subcommand)]
 pub enum TransferCommand {
-    /// Fetch an image from a registry
+    /// Pull an image from a registry
     #[command(after_help = "Example: rcr pull alpine:3.23")]
     Pull(PullArgs),
-    /// Send an image to the registry that its name says
+    /// Push an image to the registry in its name
     #[command(after_help = "Example: rcr push localhost:5000/web:1")]
     Push(PushArgs),
-    /// Take images out of an archive or a folder, of Docker or of OCI
+    /// Load images from an archive or a folder, in Docker's format or OCI's
     #[command(after_help = "Example: rcr load -i alpine.tar")]
     Load(LoadArgs),
-    /// Write images into an archive or a folder
+    /// Save images to an archive or a folder
     #[command(after_help = "Example: rcr save -o alpine.tar alpine:3.23")]
     Save(SaveArgs),
-    /// Make an image of a root file system: a tar file, plain or packed, or `-` for stdin
+    /// Make an image from a root file system: a tar file, compressed or not, or `-` for stdin
     #[command(after_help = "Example: rcr image import alpine-minirootfs.tar.gz alpine:3.23")]
     Import(ImportArgs),
-    /// Give an image a further name
+    /// Give an image another name
     #[command(after_help = "Example: rcr tag alpine:3.23 alpine:latest")]
     Tag(TagArgs),
     /// Show how an image was made, newest step first
@@ -61,7 +61,7 @@ pub struct LoadArgs {
     /// Print nothing but the images' names
     #[arg(short, long)]
     pub quiet: bool,
-    /// Out of several, the image for another platform than this machine's
+    /// Platform to load, out of several (default: this machine's)
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<Platform>,
 }
@@ -81,10 +81,10 @@ pub struct SaveArgs {
 
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// Ids of layers only
+    /// Print ids only
     #[arg(short, long)]
     pub quiet: bool,
-    /// Whole ids and commands
+    /// Don't shorten ids and commands
     #[arg(long)]
     pub no_trunc: bool,
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub struct HistoryArgs {
 
 #[derive(Debug, Args)]
 pub struct PruneArgs {
-    /// Also images that have a name, if no container stands on them
+    /// Remove named images, too
     #[arg(short, long)]
     pub all: bool,
     /// Don't ask
@@ -105,7 +105,7 @@ pub struct PruneArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Make damaged layers anew; what was packed and is damaged is pulled again
+    /// Unpack damaged layers again, and pull what can't be rebuilt
     #[arg(long)]
     pub repair: bool,
     /// Images, by name or id (default: all)
@@ -118,7 +118,7 @@ pub struct PullArgs {
     /// Print nothing but the image's name
     #[arg(short, long)]
     pub quiet: bool,
-    /// For another platform than this machine's
+    /// Platform (default: this machine's)
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<Platform>,
     /// Image: [REGISTRY/]PATH[:TAG][@DIGEST]
@@ -141,7 +141,7 @@ pub struct LoginArgs {
     /// User
     #[arg(short, long)]
     pub username: Option<String>,
-    /// Password; others can see it while rcr runs
+    /// Password; other users can see it while rcr runs
     #[arg(short, long, conflicts_with = "password_stdin")]
     pub password: Option<String>,
     /// Take the password from stdin
@@ -166,7 +166,7 @@ pub struct ImportArgs {
     /// Name of the image
     #[arg(value_name = "NAME[:TAG]")]
     pub name: Option<String>,
-    /// Set one thing: `CMD …`, `ENTRYPOINT …`, `ENV k=v`, `EXPOSE port`, `USER name`, `WORKDIR dir`
+    /// Set part of the config: `CMD …`, `ENTRYPOINT …`, `ENV k=v`, `EXPOSE port`, `USER name`, `WORKDIR dir`
     #[arg(short, long, value_name = "INSTRUCTION", value_parser = instruction)]
     pub change: Vec<Instruction>,
     /// A message for the history
@@ -179,13 +179,13 @@ pub struct ListArgs {
     /// Only images of this name, with this tag or with any
     #[arg(value_name = "NAME[:TAG]")]
     pub name: Option<String>,
-    /// As ever: all images are listed, there are none in between
+    /// Accepted as with Docker; all images are listed anyway
     #[arg(short, long)]
     pub all: bool,
-    /// Ids only
+    /// Print ids only
     #[arg(short, long)]
     pub quiet: bool,
-    /// Whole ids
+    /// Don't shorten ids
     #[arg(long)]
     pub no_trunc: bool,
     #[command(flatten)]
@@ -201,7 +201,7 @@ pub struct ImagesArgs {
 
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
-    /// Also one that a stopped container uses
+    /// Remove images that stopped containers use, too
     #[arg(short, long)]
     pub force: bool,
     /// Images, by name or id
@@ -213,6 +213,6 @@ pub struct RemoveArgs {
 pub struct TagArgs {
     /// Image, by name or id
     pub source: String,
-    /// Its further name
+    /// Its other name
     pub target: String,
 }

@@ -34,10 +34,10 @@ pub struct Cli {
 /// Which instance: each has state of its own.
 #[derive(Debug, Args)]
 pub struct InstanceArgs {
-    /// State that outlives a reboot
+    /// Folder of the state that survives a reboot
     #[arg(long, env = "RCR_ROOT", default_value = "/var/lib/rcr", value_name = "DIR", global = true)]
     pub root: PathBuf,
-    /// State that does not
+    /// Folder of the state that does not
     #[arg(long, env = "RCR_RUN", default_value = "/run/rcr", value_name = "DIR", global = true)]
     pub run: PathBuf,
     /// Configuration (default: /etc/rcr/config.toml, if it is there)
@@ -63,10 +63,10 @@ pub enum Command {
     Rmi(image::RemoveArgs),
     #[command(flatten)]
     Transfer(image::TransferCommand),
-    /// Keep credentials for a registry, as docker does
+    /// Log in to a registry; the credentials are kept where docker keeps them
     #[command(after_help = "Example: rcr login -u me --password-stdin registry.example < password")]
     Login(image::LoginArgs),
-    /// Forget the credentials for a registry
+    /// Remove the credentials for a registry
     #[command(after_help = "Example: rcr logout registry.example")]
     Logout(image::LogoutArgs),
     /// Manage networks
@@ -78,10 +78,10 @@ pub enum Command {
     /// Manage the hosts of a cluster
     #[command(subcommand)]
     Node(node::NodeCommand),
-    /// What happens to all containers when the machine comes up or goes down
+    /// Start or stop all containers with the machine
     #[command(subcommand)]
     System(system::SystemCommand),
-    /// Show a container, an image or a network as JSON
+    /// Show a container, an image, a network or a volume as JSON
     #[command(after_help = "Example: rcr inspect c1")]
     Inspect(container::InspectArgs),
     /// Show the versions of rcr and netd

@@ -34,7 +34,7 @@ pub enum NetworkCommand {
     /// Show what attaching a container would do to the kernel, without doing it
     #[command(after_help = "Example: rcr network plan -p 8080:80 eui_bridge")]
     Plan(PlanArgs),
-    /// Change a network, in use or not: MTU, labels, DNS servers, further subnets
+    /// Change a network, in use or not: MTU, labels, DNS servers, more subnets
     #[command(
         after_help = "Example: rcr network update -o mtu=1400 --label-add tier=back --subnet fd77::/64 eui_bridge"
     )]
@@ -51,7 +51,7 @@ pub struct CreateArgs {
     pub driver: String,
     #[command(flatten)]
     pub subnets: SubnetArgs,
-    /// No way out
+    /// No access to the outside
     #[arg(long)]
     pub internal: bool,
     /// With IPv6; a subnet is chosen if none is given
@@ -63,16 +63,16 @@ pub struct CreateArgs {
     /// Label
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = words::label)]
     pub label: Vec<(String, String)>,
-    /// Who gives addresses: default, or dhcp, the LAN's own server (macvlan, ipvlan)
+    /// Where addresses come from: default, or dhcp, the LAN's own server (macvlan, ipvlan)
     #[arg(long, default_value = "default", value_parser = ["default", "dhcp"])]
     pub ipam_driver: String,
     /// Option of the driver
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub opt: Vec<String>,
-    /// As with Docker; any container may attach anyhow
+    /// Accepted as with Docker; any container may attach anyway
     #[arg(long)]
     pub attachable: bool,
-    /// It is fine if the network is there already
+    /// Succeed if the network already exists
     #[arg(long)]
     pub ignore: bool,
     /// Print the plan instead of carrying it out
@@ -107,7 +107,7 @@ pub struct SubnetArgs {
     /// Part of a subnet that addresses are chosen from
     #[arg(long, value_name = "CIDR")]
     pub ip_range: Vec<IpNet>,
-    /// Address that somebody else uses
+    /// Address that another device uses
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = driver::aux_address)]
     pub aux_address: Vec<(String, IpAddr)>,
 }
@@ -123,7 +123,7 @@ pub struct UpdateArgs {
     /// Label to remove
     #[arg(long, value_name = "KEY")]
     pub label_rm: Vec<String>,
-    /// DNS servers for names outside, in place of those it has; `none`: the host's again
+    /// DNS servers for outside names, instead of its present ones; `none`: the host's
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<AddressOrNone>,
     #[command(flatten)]
@@ -137,10 +137,10 @@ pub struct UpdateArgs {
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Ids only
+    /// Print ids only
     #[arg(short, long)]
     pub quiet: bool,
-    /// Whole ids
+    /// Don't shorten ids
     #[arg(long)]
     pub no_trunc: bool,
     /// name=…, id=…, driver=…, label=…
@@ -161,7 +161,7 @@ pub struct NetworksArgs {
 
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
-    /// It is fine if the network is not there
+    /// Succeed if the network does not exist
     #[arg(short, long)]
     pub force: bool,
     /// Networks, by name or id
@@ -171,7 +171,7 @@ pub struct RemoveArgs {
 
 #[derive(Debug, Args)]
 pub struct ConnectArgs {
-    /// Further name on this network
+    /// Another name on this network
     #[arg(long, value_name = "NAME")]
     pub alias: Vec<String>,
     /// IPv4 address
@@ -183,13 +183,13 @@ pub struct ConnectArgs {
     /// MAC address
     #[arg(long, value_name = "MAC")]
     pub mac_address: Option<Mac>,
-    /// The highest one gives the default route
+    /// The network with the highest priority gives the default route
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
     pub gw_priority: i32,
     /// The interface's name in the container (default: eth0, eth1, …)
     #[arg(long, value_name = "NAME")]
     pub interface_name: Option<IfName>,
-    /// Sysctl of the interface, whose name IFNAME stands for
+    /// Sysctl of the interface; IFNAME stands for its name
     #[arg(long, value_name = "net.….IFNAME.…=VALUE", value_parser = attachment::sysctl)]
     pub sysctl: Vec<(String, String)>,
     /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
@@ -203,7 +203,7 @@ pub struct ConnectArgs {
 
 #[derive(Debug, Args)]
 pub struct DisconnectArgs {
-    /// It is fine if it is not attached
+    /// Succeed if it is not attached
     #[arg(short, long)]
     pub force: bool,
     /// Network, by name or id

@@ -16,13 +16,13 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Leave it running and print its id
+    /// Run it in the background and print its id
     #[arg(short, long)]
     pub detach: bool,
-    /// Keys that detach a terminal
+    /// Keys that detach from the terminal
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = detach_keys)]
     pub detach_keys: Keys,
-    /// Hand signals on to the container
+    /// Forward signals to the container
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sig_proxy: bool,
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub struct CreateArgs {
     /// Keep stdin open
     #[arg(short, long)]
     pub interactive: bool,
-    /// Give it a terminal
+    /// Allocate a terminal
     #[arg(short, long)]
     pub tty: bool,
-    /// Set an environment variable (`NAME` alone takes the value from here)
+    /// Set an environment variable (`NAME` alone takes the value from the environment)
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
     /// Read environment variables from a file
@@ -55,7 +55,7 @@ pub struct CreateArgs {
     /// User, by name or number
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// Further groups, by name or number
+    /// Additional groups, by name or number
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<String>,
     /// Program to run instead of the image's
@@ -81,10 +81,10 @@ pub struct CreateArgs {
     /// Signal that stops it (default: the image's, else TERM)
     #[arg(long, value_name = "SIGNAL", value_parser = signal)]
     pub stop_signal: Option<i32>,
-    /// Seconds until it is killed after the stop signal; -1: never
+    /// Seconds between the stop signal and SIGKILL; -1: never
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 10)]
     pub stop_timeout: i64,
-    /// Run a small init that buries orphans and hands signals on
+    /// Run a small init that reaps orphans and forwards signals
     #[arg(long)]
     pub init: bool,
     /// Write the container's id to a file
@@ -100,7 +100,7 @@ pub struct CreateArgs {
         value_parser = PossibleValuesParser::new(["always", "missing", "never"]).try_map(|text| text.parse::<Policy>())
     )]
     pub pull: Policy,
-    /// The image for another platform than this machine's
+    /// Platform of the image (default: this machine's)
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<Platform>,
     /// Print help
@@ -121,7 +121,7 @@ pub struct NetworkArgs {
     /// name=…,alias=…,ip=…,ip6=…,mac-address=…,gw-priority=…,interface-name=…,sysctl=…
     #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = attachment::network)]
     pub network: Vec<AttachmentRequest>,
-    /// Further name on its networks
+    /// Another name on its networks
     #[arg(long, visible_alias = "net-alias", value_name = "NAME")]
     pub network_alias: Vec<String>,
     /// IPv4 address
@@ -133,7 +133,7 @@ pub struct NetworkArgs {
     /// MAC address
     #[arg(long, value_name = "MAC")]
     pub mac_address: Option<Mac>,
-    /// DNS server for names outside
+    /// DNS server for outside names
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<IpAddr>,
     /// DNS search domain (`.`: none)
@@ -145,7 +145,7 @@ pub struct NetworkArgs {
     /// Line for /etc/hosts; `host-gateway` stands for the host
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = hosts::add_host)]
     pub add_host: Vec<(String, HostTarget)>,
-    /// A name here for another container on the same network
+    /// Give another container on the same network a name here
     #[arg(long, value_name = "CONTAINER[:NAME]", value_parser = hosts::link)]
     pub link: Vec<(String, String)>,
     /// Publish a port
@@ -162,7 +162,7 @@ pub struct NetworkArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageArgs {
-    /// Bind a folder or file of the host, or a volume
+    /// Mount a folder or file of the host, or a volume
     #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]", value_parser = mounts::volume)]
     pub volume: Vec<VolumeUse>,
     /// The same, spelled out: type=bind|volume|tmpfs,source=…,target=…,readonly
@@ -214,10 +214,10 @@ pub struct ResourceArgs {
     /// Limit of memory and swap together; -1: unlimited
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = limits::memory_swap)]
     pub memory_swap: Option<i64>,
-    /// Processors it may use, e.g. 1.5
+    /// CPUs it may use, e.g. 1.5
     #[arg(long, value_name = "NUMBER", value_parser = limits::nano_cpus)]
     pub cpus: Option<u64>,
-    /// Processors it may run on, e.g. 0-2,4
+    /// CPUs it may run on, e.g. 0-2,4
     #[arg(long, value_name = "LIST", value_parser = limits::cpuset)]
     pub cpuset_cpus: Option<String>,
     /// Memory nodes it may use, e.g. 0,1
@@ -229,7 +229,7 @@ pub struct ResourceArgs {
     /// Resource limit
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = limits::ulimit)]
     pub ulimit: Vec<RlimitPlan>,
-    /// How gladly the kernel kills it when memory is short (-1000 to 1000)
+    /// Preference of the OOM killer, from -1000 (never) to 1000 (first)
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub oom_score_adj: Option<i32>,
 }

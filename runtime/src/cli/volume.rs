@@ -32,7 +32,7 @@ pub enum VolumeCommand {
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Names only
+    /// Print names only
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]

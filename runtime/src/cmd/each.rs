@@ -5,8 +5,7 @@ use crate::term::table;
 use rcr_base::Outcome;
 use serde::Serialize;
 
-/// Does something to each of several objects; prints the name of each that it was done to, reports each that it was
-/// not.
+/// Does something to each of several objects; prints the names where it worked, and reports the failures.
 pub fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
     let mut code = 0;
     for name in names {

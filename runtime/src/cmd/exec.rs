@@ -79,15 +79,15 @@ struct Relay {
     insistence: Insistence,
     process: Process,
     keys: DetachKeys,
-    /// The terminal's other side, when no program has it open: a login closes it and opens it again.
+    /// The terminal's other side, held while no program has it open: a login closes it and opens it again.
     held: Option<OwnedFd>,
     /// stdout and stderr, until their ends; a terminal stands for both.
     outputs: [Option<OwnedFd>; 2],
     sinks: [Sink; 2],
-    /// How many bytes of each output still count: all of them, until the program has ended. What its background
-    /// children write after that is nobody's.
+    /// How many bytes of each output still count: all of them until the program has ended. What its background children
+    /// write afterwards is dropped.
     limits: [usize; 2],
-    /// Typed, and not taken yet.
+    /// Typed, but not yet accepted.
     to_send: Vec<u8>,
     code: Option<i32>,
 }
@@ -104,7 +104,7 @@ enum Source {
 }
 
 impl Relay {
-    /// `input`: where what is typed goes, the terminal or the pipe to the program's stdin.
+    /// `input` takes what is typed: the terminal, or the pipe to the program's stdin.
     fn run(mut self, mut input: Option<OwnedFd>) -> Outcome<i32> {
         loop {
             if let Some(code) = self.code.filter(|_| self.is_drained()) {
@@ -140,7 +140,7 @@ impl Relay {
             fds.push(PollFd::new(&self.process.control, PollFlags::IN));
         }
         for (n, (output, sink)) in self.outputs.iter().zip(&self.sinks).enumerate() {
-            // While a reader has no room, nothing more is taken from the program.
+            // While a reader has no room, we take no more from the program.
             if sink.is_behind() {
                 what.push(Source::Sink(n));
                 fds.push(PollFd::from_borrowed_fd(sink.as_fd(), PollFlags::OUT));

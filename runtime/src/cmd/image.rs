@@ -107,7 +107,7 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
 
 /// `rcr image prune`.
 fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    let which = if args.all { "images that no container stands on" } else { "images without a name" };
+    let which = if args.all { "images that no container uses" } else { "images without a name" };
     if !args.force && !crate::term::ask::confirm(&format!("this will remove all {which}"))? {
         return Ok(0);
     }
@@ -129,7 +129,7 @@ fn check(instance: &Instance, args: &CheckArgs) -> Outcome<i32> {
     println!("{} images, {} layers: {damaged} damaged, {repaired} repaired", checked.images, checked.layers);
     if damaged > 0 && !args.repair {
         crate::report::to_stderr(
-            "hint: `rcr image check --repair` makes layers anew, and pulls what cannot be made from what is here\n",
+            "hint: `rcr image check --repair` unpacks layers again, and pulls what can't be rebuilt\n",
         );
     }
     Ok(i32::from(damaged > 0))

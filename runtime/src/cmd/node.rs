@@ -48,19 +48,19 @@ pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
     }
 }
 
-/// The key that is in use; a number alone, so that it can be read by a script.
+/// Prints the key's number alone, so that a script can read it.
 fn rekey(instance: &Instance, args: &RekeyArgs) -> Outcome<i32> {
     let key = nodes::rekey(instance)?;
     println!("{}", key.generation);
     if let Some(behind) = nodes::await_rekeyed(instance, &key, Duration::from_secs(args.time))? {
         let who = behind.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let who = if who.is_empty() { String::new() } else { format!(": {who} did not take the new one over") };
-        crate::report::warn(format!("the old key is still taken{who}; `rcr node ls` shows when it has gone"));
+        let who = if who.is_empty() { String::new() } else { format!(": {who} did not switch to the new one") };
+        crate::report::warn(format!("the old key is still valid{who}; `rcr node ls` shows when it is gone"));
     }
     Ok(0)
 }
 
-/// `2, 3 minutes`, or `1+2, 4 seconds` while the second one is taken over.
+/// `2, 3 minutes`, or `1+2, 4 seconds` while hosts switch to the second one.
 fn keys(node: &NodeInfo) -> String {
     let Some(newest) = node.keys.last() else { return "-".into() };
     let numbers: Vec<String> = node.keys.iter().map(|key| key.generation.to_string()).collect();

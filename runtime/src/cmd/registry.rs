@@ -9,7 +9,7 @@ use rcr_engine::images::{self, Fetch, Login, Reference};
 use rcr_engine::instance::Instance;
 use std::io::{self, IsTerminal, Read, Write};
 
-/// What keys send that mean something else than themselves.
+/// Control characters that we interpret.
 mod key {
     pub const INTERRUPT: u8 = 0x03;
     pub const END: u8 = 0x04;
@@ -83,7 +83,7 @@ pub fn login(instance: &Instance, args: &LoginArgs) -> Outcome<i32> {
 fn ask(what: &str) -> Outcome<String> {
     if !io::stdin().is_terminal() {
         return Err(Error::new(Kind::Invalid, "cannot ask for user and password")
-            .caused_by("stdin is no terminal")
+            .caused_by("stdin is not a terminal")
             .hint("`rcr login -u USER --password-stdin REGISTRY < FILE`"));
     }
     report::to_stderr(what);
@@ -92,8 +92,7 @@ fn ask(what: &str) -> Outcome<String> {
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// Asks without showing what is typed. The keys are ours to understand meanwhile: whoever interrupts gets the terminal
-/// back as it was.
+/// Asks without echo. Meanwhile we interpret the keys ourselves: on an interrupt the terminal is restored first.
 fn secret(what: &str) -> Outcome<String> {
     let Some(raw) = RawMode::enter()? else { return ask(what) };
     report::to_stderr(what);
@@ -115,7 +114,7 @@ fn secret(what: &str) -> Outcome<String> {
     };
     drop(raw);
     let _ = writeln!(io::stderr());
-    String::from_utf8(said?).map_err(|_| Error::new(Kind::Invalid, "cannot use a password that is no text"))
+    String::from_utf8(said?).map_err(|_| Error::new(Kind::Invalid, "cannot use this password: it is not UTF-8"))
 }
 
 /// `rcr logout`.

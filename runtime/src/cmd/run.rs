@@ -42,7 +42,7 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
     }
 }
 
-/// Another firewall on this host drops what the container's networks send: said once, with the way out.
+/// Another firewall on this host drops what the container's networks send: says so once, with the way out.
 pub fn warn_obstacles(started: &start::Started) {
     let Some(first) = started.obstacles.first() else { return };
     let netd_api::Obstacle { network, family, table, chain, command } = first;
@@ -70,7 +70,8 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         }
         create::undo(instance, &config, failure)
     };
-    // From here on a signal ends the container, not rcr alone; blocked before the shim exists, so that none is lost.
+    // From here on signals go to the container, not to rcr alone; they are blocked before the shim exists, so that none
+    // is lost.
     let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
     let started = start::start(instance, &config, here(!args.detach)).map_err(&failed)?;
     warn_obstacles(&started);

@@ -15,7 +15,7 @@ fn how(args: &StopArgs) -> Stop {
     Stop { signal: args.signal, timeout: args.time }
 }
 
-/// [`at_once`] with each name printed that something was done to (`true`), and each failure reported.
+/// [`at_once`]: prints each name where something was done (`true`), and reports each failure.
 fn side_by_side(names: &[String], act: impl Fn(&str) -> Outcome<bool> + Sync) -> i32 {
     let mut code = 0;
     for (name, done) in names.iter().zip(at_once(names, act)) {
@@ -58,7 +58,7 @@ pub fn kill(instance: &Instance, args: &KillArgs) -> Outcome<i32> {
 pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
     let how = Remove { force: args.force, volumes: args.volumes };
     Ok(side_by_side(&args.names, |name| match remove::remove_named(instance, name, how) {
-        // As with Docker, `-f` is content when there is nothing to remove, and says so.
+        // As with Docker, `-f` succeeds when there is nothing to remove, and says so.
         Err(failure) if args.force && failure.kind == Kind::NotFound => {
             report::print(&failure);
             Ok(false)
@@ -91,7 +91,7 @@ pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
 
 /// `rcr container prune`.
 pub fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    if !args.force && !crate::term::ask::confirm("this will remove all containers that do not run")? {
+    if !args.force && !crate::term::ask::confirm("this will remove all stopped containers")? {
         return Ok(0);
     }
     remove::prune(instance, |id| println!("{id}"))?;

@@ -19,7 +19,7 @@ pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
     Ok(say(&ends))
 }
 
-/// The name of each that it was done to, and why it was not to the others.
+/// Prints the names where it worked, and reports the failures.
 fn say(ends: &Ends) -> i32 {
     for (name, end) in ends {
         match end {

@@ -1,4 +1,4 @@
-//! `-v`, `--mount` and `--tmpfs` → what a container's files stand on.
+//! `-v`, `--mount` and `--tmpfs` → a container's mounts.
 
 use crate::cli::run::StorageArgs;
 use rcr_base::{Doing, Outcome};

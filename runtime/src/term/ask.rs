@@ -2,7 +2,7 @@
 
 use rcr_base::{Doing, Outcome};
 
-/// Asks before something that can't be taken back. Where nobody can answer, the answer is no.
+/// Asks before something that can't be undone. Without an answer it is no.
 pub fn confirm(what: &str) -> Outcome<bool> {
     use std::io::Write;
     let mut err = std::io::stderr();

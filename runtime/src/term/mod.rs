@@ -1,4 +1,4 @@
-//! This terminal, or these pipes: what is shown on them, what is typed, and what signals mean.
+//! Our own terminal or pipes: what is shown on them, what is typed, and what signals mean.
 
 pub mod ask;
 pub mod progress;

@@ -1,4 +1,4 @@
-//! How a transfer shows itself: bars on a terminal, lines in a pipe.
+//! How a transfer is shown: bars on a terminal, lines in a pipe.
 
 use super::table;
 use crate::report;
@@ -22,7 +22,7 @@ pub struct Progress {
     state: Mutex<State>,
     terminal: bool,
     quiet: bool,
-    /// What is said of a layer that is there: `already exists`, and of one that came: `pulled`.
+    /// What is printed for a layer that has arrived: `pulled`, `pushed`.
     done: &'static str,
 }
 
@@ -47,7 +47,7 @@ impl Progress {
         Self { state: Mutex::new(state), terminal: io::stderr().is_terminal(), quiet, done }
     }
 
-    /// Takes note of an event.
+    /// Takes in an event.
     fn event(&self, event: Event) {
         let Ok(mut state) = self.state.lock() else { return };
         let mut row = |digest: &Digest, change: &mut dyn FnMut(&mut Row)| {
@@ -185,7 +185,7 @@ impl State {
         let lines: Vec<String> =
             if self.rows.len() <= ROWS { self.rows.iter().map(Row::text).collect() } else { vec![self.total()] };
         self.clear(true);
-        // A line that wraps would be two: drawing over them goes by their number.
+        // A line that wraps would take two rows, and drawing over the bars counts rows.
         let columns = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
         let most = if columns == 0 { usize::MAX } else { columns.into() };
         let mut text = String::new();

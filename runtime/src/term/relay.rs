@@ -1,4 +1,4 @@
-//! Connecting this terminal, or these pipes, to a container: frames to and from the shim, one poll(2).
+//! Connects our terminal or pipes to a container: frames to and from the shim, one poll(2).
 
 use super::signal::{Insistence, Signals};
 use super::sink::{Sink, unwritten};
@@ -18,8 +18,8 @@ pub struct Relayed {
     pub container: Attached,
     pub signals: Signals,
     pub detach_keys: Keys,
-    /// Whether signals are the container's, too. With a terminal they never are: its keys are, and who ends us or closes
-    /// the window leaves the container alone.
+    /// Whether signals are forwarded to the container. With a terminal they never are: its keys are, and ending us or
+    /// closing the window leaves the container alone.
     pub sig_proxy: bool,
 }
 
@@ -71,12 +71,12 @@ struct Relay {
     sig_proxy: bool,
     keys: DetachKeys,
     received: Vec<u8>,
-    /// Frames that the shim has not taken yet: meanwhile no more input is read, but output still is.
+    /// Frames that the shim has not taken yet: until it has, we read no more input, but still output.
     outgoing: Vec<u8>,
-    /// Our stdout and stderr. While one has no room, nothing more is taken from the shim.
+    /// Our stdout and stderr. While one has no room, we take no more from the shim.
     sinks: [Sink; 2],
     insistence: Insistence,
-    /// Has come, and waits for the output before it to be written.
+    /// The exit code, which waits until the output before it is written.
     code: Option<i32>,
 }
 
@@ -109,7 +109,7 @@ impl Relay {
     fn wait(&self) -> Ready {
         let mut flags = if self.is_behind() || self.code.is_some() { PollFlags::empty() } else { PollFlags::IN };
         flags.set(PollFlags::OUT, !self.outgoing.is_empty());
-        // A shim that is gone reports that whatever is asked for: only what is asked for is looked at.
+        // poll(2) reports a shim that is gone even when we did not ask: look only at what we asked for.
         let shim = if flags.is_empty() { None } else { Some(PollFd::new(&self.stream, flags)) };
         let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
         let (has_shim, has_stdin) = (shim.is_some(), self.stdin.is_some() && self.outgoing.is_empty());
@@ -212,7 +212,7 @@ impl Relay {
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
                 return Ok(());
             }
-            other => other.doing(|| "cannot hear from the container's shim")?,
+            other => other.doing(|| "cannot read from the container's shim")?,
         };
         if got == 0 {
             return Err(Error::new(Kind::Invalid, "the container's shim is gone")
@@ -220,7 +220,8 @@ impl Relay {
         }
         self.received.extend_from_slice(&buffer[..got]);
         while let Some((frame, payload)) = protocol::take_frame(&mut self.received).map_err(|len| {
-            Error::new(Kind::Invalid, "the container's shim sent nonsense").caused_by(format!("a frame of {len} bytes"))
+            Error::new(Kind::Invalid, "the container's shim sent a malformed frame")
+                .caused_by(format!("a frame of {len} bytes"))
         })? {
             let taken = match (frame, payload.as_slice()) {
                 (kind::STDOUT, bytes) => self.sinks[0].push(bytes).map(drop),

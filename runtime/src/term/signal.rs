@@ -1,11 +1,11 @@
-//! Signals that rcr hands on while it is attached: read from a descriptor, so that no handler runs.
+//! Signals that rcr forwards while it is attached: read from a descriptor, so that no handler runs.
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rcr_base::{Doing, Error, Kind, Outcome};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What is handed on; SIGWINCH becomes the terminal's new size.
+/// What is forwarded; SIGWINCH becomes the terminal's new size.
 const WATCHED: [Signal; 9] = [
     Signal::SIGINT,
     Signal::SIGTERM,
@@ -42,15 +42,15 @@ impl AsFd for Signals {
     }
 }
 
-/// What ends a program that does not hand it on.
+/// Signals that end a program that does not forward them.
 pub const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// Our end by a signal, which is not the container's.
+/// A signal ended us, not the container.
 pub fn interrupted(signal: i32) -> Error {
-    Error::new(Kind::Interrupted(signal), "interrupted").hint("the container goes on")
+    Error::new(Kind::Interrupted(signal), "interrupted").hint("the container keeps running")
 }
 
-/// Somebody who wants to get away from a container that does not end: the third request to end is ours to obey.
+/// For a user who wants to leave a container that does not end: the third such signal ends us.
 #[derive(Default)]
 pub struct Insistence {
     asked: u32,
@@ -59,7 +59,7 @@ pub struct Insistence {
 impl Insistence {
     const ENOUGH: u32 = 3;
 
-    /// Counts one signal that was handed on.
+    /// Counts one forwarded signal.
     pub fn check(&mut self, signal: i32) -> Outcome<()> {
         if [libc::SIGINT, libc::SIGTERM].contains(&signal) {
             self.asked += 1;
@@ -68,7 +68,7 @@ impl Insistence {
             return Ok(());
         }
         Err(Error::new(Kind::Interrupted(signal), "interrupted")
-            .caused_by(format!("{} signals to end were handed on, and the program did not", Self::ENOUGH))
-            .hint("the container goes on; `rcr kill` or `rcr rm -f` ends it"))
+            .caused_by(format!("{} signals were forwarded, and the program did not end", Self::ENOUGH))
+            .hint("the container keeps running; `rcr kill` or `rcr rm -f` ends it"))
     }
 }

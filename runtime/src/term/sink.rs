@@ -1,9 +1,9 @@
-//! One of our standard streams as a place for the container's output: never waits, so that signals and the end are
-//! heard.
+//! One of our standard streams as the place for the container's output. It never blocks, so that signals and the
+//! container's end are noticed.
 //!
-//! Setting O_NONBLOCK on a descriptor that others share would change it for them. A pipe or a terminal is opened anew
-//! instead, with a state of its own; what can't be (a socket) gets small pieces, and only when poll(2) says that there
-//! is room.
+//! Setting O_NONBLOCK on a descriptor that others share would change it for them. A pipe or a terminal is opened again
+//! instead, with flags of its own; what can't be (a socket) gets small pieces, and only when poll(2) says that there is
+//! room.
 
 use rcr_base::{Error, Kind};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -24,7 +24,7 @@ pub enum Left {
     Some,
 }
 
-/// stdout or stderr, with what it has not taken yet.
+/// stdout or stderr, with the output that it has not taken yet.
 pub struct Sink {
     fd: OwnedFd,
     nonblocking: bool,
@@ -33,7 +33,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Takes a copy of one of our own descriptors; a closed one swallows everything.
+    /// Copies one of our own descriptors; a closed one swallows everything.
     pub fn new(fd: BorrowedFd) -> std::io::Result<Self> {
         let copy = match rustix::io::fcntl_dupfd_cloexec(fd, 3) {
             Err(Errno::BADF) => rustix::fs::open(c"/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?,
@@ -48,12 +48,12 @@ impl Sink {
             }
             _ => None,
         };
-        // Files never make anybody wait for a reader.
+        // Writing to a file never waits for a reader.
         let nonblocking = anew.is_some() || kind == FileType::RegularFile;
         Ok(Self { fd: anew.unwrap_or(copy), nonblocking, pending: Vec::new(), written: 0 })
     }
 
-    /// Whether something waits to be written.
+    /// Whether output waits to be written.
     pub fn is_behind(&self) -> bool {
         self.written < self.pending.len()
     }
@@ -68,7 +68,7 @@ impl Sink {
         if self.nonblocking { self.flush() } else { Ok(self.left()) }
     }
 
-    /// Writes what waits, after poll(2) said that there is room.
+    /// Writes what waits, once poll(2) says that there is room.
     pub fn flush(&mut self) -> rustix::io::Result<Left> {
         while self.is_behind() {
             let rest = &self.pending[self.written..];
@@ -126,12 +126,12 @@ impl AsFd for Sink {
     }
 }
 
-/// An output that can't be written. Whoever read it has seen enough: as any program in a pipe, we end without a word.
+/// An output that can't be written. If its reader is gone, we end without a word, as any program in a pipe does.
 pub fn unwritten(error: Errno) -> Error {
     if error == Errno::PIPE {
         return crate::report::broken_pipe();
     }
     Error::new(Kind::Invalid, "cannot write the container's output")
         .caused_by(rcr_base::errno_text(error.raw_os_error()))
-        .hint("the container goes on")
+        .hint("the container keeps running")
 }

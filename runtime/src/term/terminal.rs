@@ -1,4 +1,4 @@
-//! The user's own terminal: its size, and raw mode while a container has it, restored whatever happens.
+//! The user's own terminal: its size, and raw mode while a container uses it, restored whatever happens.
 
 use nix::errno::Errno;
 use rcr_base::{Doing, Outcome};
@@ -12,7 +12,7 @@ pub struct RawMode {
 }
 
 impl RawMode {
-    /// Switches stdin to raw mode; `None` if it is no terminal.
+    /// Switches stdin to raw mode; `None` if it is not a terminal.
     pub fn enter() -> Outcome<Option<Self>> {
         if !rustix::termios::isatty(stdin()) {
             return Ok(None);
@@ -62,7 +62,8 @@ impl DetachKeys {
         Self { keys: keys.0, seen: 0 }
     }
 
-    /// What to pass on of `typed`, and whether the keys are complete. A beginning is held back until it is clear.
+    /// What to pass on of `typed`, and whether the keys are complete. The first keys of the sequence are held back
+    /// until it is decided.
     pub fn filter(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
         let mut out = Vec::with_capacity(typed.len());
         for byte in typed {

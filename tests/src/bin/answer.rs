@@ -1,5 +1,5 @@
-//! A server for tests, bound into containers: `answer udp|tcp PORT TEXT` answers every datagram or connection with TEXT and the
-//! asker's address.
+//! A server for tests, bound into containers: `answer udp|tcp PORT TEXT` answers every datagram or connection with TEXT
+//! and the asker's address.
 
 use std::io::Write;
 use std::net::{Ipv6Addr, TcpListener, UdpSocket};

@@ -1,10 +1,10 @@
-//! docs/compatibility.md: the table of real programs, written from the rows that their tests left.
+//! docs/compatibility.md: the table of real programs, made from the rows that their tests wrote.
 //!
 //!     compatibility begin     forgets the rows of earlier runs
 //!     compatibility check     fails when the page lacks a program that was tested, or names one that was not
 //!     compatibility write     writes the page
 //!
-//! Versions come with Debian's updates: they may differ from the page's without a failure.
+//! Versions follow Debian's updates: they may differ from the page without a failure.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 use ::tests::real::Check;
@@ -25,7 +25,7 @@ the graceful way, within its time. `-` is where there is nothing to ask; the rea
 
 ";
 
-/// What the tests left, by the name that sorts it.
+/// The rows that the tests wrote, by the name that sorts them.
 fn rows() -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
     for entry in std::fs::read_dir(::tests::real::results()).into_iter().flatten().flatten() {
@@ -52,7 +52,7 @@ fn line(row: &Value) -> String {
     format!("| {program} | {version} | {} | {} |", cells.join(" | "), more.join("; "))
 }
 
-/// Why cells are empty: a line for each reason.
+/// The reasons for empty cells: a line for each.
 fn reasons(rows: &BTreeMap<String, Value>) -> Vec<String> {
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in rows.values() {
@@ -76,7 +76,7 @@ fn page(rows: &BTreeMap<String, Value>) -> String {
     format!("{HEAD}{}{}\n\nWhere there is nothing to ask:\n\n{}\n", head(), lines.join("\n"), reasons(rows).join("\n"))
 }
 
-/// A row without its version, which is no reason to fail.
+/// A row without its version, which may differ.
 fn without_version(line: &str) -> Option<String> {
     let (program, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
     let (_, what) = rest.split_once(" | ")?;

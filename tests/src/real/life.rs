@@ -1,5 +1,6 @@
-//! The life that every program has, as data: it starts with the flags that its users type, others reach it, it says something, somebody
-//! opens a terminal beside it, it ends in order, and a new container of it has what the first one kept.
+//! The life of every program, as data: it starts with the flags that its users type, others reach it, it logs
+//! something, somebody opens a terminal beside it, it ends in order, and a new container of it has what the first one
+//! kept.
 
 use super::{Check, Real, patience};
 use std::time::{Duration, Instant};
@@ -9,29 +10,30 @@ use std::time::{Duration, Instant};
 pub struct Life<'a> {
     /// Its container's name.
     pub name: &'a str,
-    /// What its users type between `run -d --name NAME --network app --memory …m` and the image, which comes last with its command.
+    /// What its users type between `run -d --name NAME --network app --memory …m` and the image, which comes last with
+    /// its command.
     pub start: &'a str,
     /// Its limit in MiB.
     pub memory: u64,
-    /// A command that says so when it is up.
+    /// A command that reports when it is up.
     pub ready: (&'a str, &'a str),
-    /// A client in another container, and what that says: image and command, behind `run --rm --network app`.
+    /// A client in another container, and its expected output: image and command, after `run --rm --network app`.
     pub by_name: Option<(&'a str, &'a str)>,
     /// A published port, what a client outside sends there, and what comes back.
     pub by_port: Option<(u16, &'a [u8], &'a str)>,
     /// A command that makes what is kept, where the client did not.
     pub keep: Option<&'a str>,
-    /// What a new container still has: a command, and what it says.
+    /// What a new container still has: a command, and its expected output.
     pub kept: Option<(&'a str, &'a str)>,
     /// What its log has.
     pub log: Option<&'a str>,
-    /// What runs beside it on a terminal: the command, its prompt, what is typed, and what answers.
+    /// What runs beside it on a terminal: the command, its prompt, the typed text, and the answer.
     pub terminal: (&'a str, &'a str, &'a str, &'a str),
-    /// How it ends: its code, and the last thing that it says.
+    /// How it ends: its exit code, and its last words.
     pub stops: Option<(i64, &'a str)>,
 }
 
-/// A shell on a terminal: it has the size of the person's window, and it is one.
+/// A shell on a terminal, which has the size of the window.
 pub const SHELL: (&str, &str, &str, &str) = ("sh", "", "stty size; test -t 0 && echo on-$((40+2))", "30 100\r\non-42");
 
 impl Real {
@@ -59,7 +61,7 @@ impl Real {
         self.until(life.ready.0, life.ready.1);
     }
 
-    /// A container that somebody works in with a program of its image, which is no server: each check that such a one has.
+    /// A container to work in, with a program that is no server: the checks that apply to it.
     #[track_caller]
     pub fn works_in(&self, start: &str, terminal: (&str, &str, &str, &str), keep: &str, kept: (&str, &str)) {
         self.lives(&Life {
@@ -71,7 +73,7 @@ impl Real {
             kept: Some(kept),
             log: Some("up"),
             terminal,
-            // By init, which hands the signal on.
+            // By init, which forwards the signal.
             stops: Some((143, "up")),
             ..Life::default()
         });
@@ -80,7 +82,8 @@ impl Real {
         self.ok("volume rm work");
     }
 
-    /// Others reach it, by name and from outside; it sees its limit; its log can be read; somebody works beside it on a terminal.
+    /// Others reach it, by name and from outside; it sees its limit; its log can be read; somebody works beside it on a
+    /// terminal.
     #[track_caller]
     pub fn serves(&self, life: &Life) {
         if let Some((client, want)) = life.by_name {
@@ -117,7 +120,7 @@ impl Real {
         }
     }
 
-    /// Stops a container, which must end by itself, well within its time, with this code, and say so in its log.
+    /// Stops a container, which must end by itself, well within its time, with this code, and log this.
     #[track_caller]
     pub fn stops(&self, name: &str, code: i64, log: &str) {
         let began = Instant::now();
@@ -131,14 +134,14 @@ impl Real {
         self.row.holds(Check::Stop);
     }
 
-    /// The log has this text.
+    /// Asserts that the log has this text.
     #[track_caller]
     pub fn logs(&self, name: &str, want: &str) {
         self.until(&format!("logs {name}"), want);
         self.row.holds(Check::Logs);
     }
 
-    /// The memory limit is what programs read in the container, on either version of cgroups.
+    /// The programs in the container see the memory limit, on either version of cgroups.
     #[track_caller]
     pub fn sees_memory(&self, name: &str, bytes: u64) {
         let read = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
@@ -146,7 +149,7 @@ impl Real {
         self.row.holds(Check::Memory);
     }
 
-    /// Tries something again and again until it is true.
+    /// Retries something until it is true.
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut check: impl FnMut() -> bool) {
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A row of the table of programs: the checks that every program is put to, and what was seen beside them.
+//! A row of the table of programs: the checks for every program, and other observations.
 
 use super::parts;
 use crate::bin;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// What every program is asked. A row ends when each is seen, or has a reason why there is nothing to ask.
+/// The checks for every program. A row is complete when each was seen, or has a reason why it does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
     /// A client in another container reaches it by its name.
@@ -16,11 +16,11 @@ pub enum Check {
     Port,
     /// Data in a named volume survives `rm` and a new container.
     Volume,
-    /// `logs` has what it says.
+    /// `logs` has its output.
     Logs,
     /// `exec -it` gives a terminal beside it.
     Terminal,
-    /// `--memory` is what it sees.
+    /// It sees `--memory`.
     Memory,
     /// `stop` ends it the graceful way, within its time.
     Stop,
@@ -53,13 +53,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// A program, by the name that people know it by, with the version that this image has.
+    /// A program, by its common name, with the version in this image.
     pub fn of(program: &str, image: &str) -> Self {
         let version = std::fs::read_to_string(parts(image).1.join("version")).expect("the image has a version");
         Self::new(program, version.trim())
     }
 
-    /// The version of a package in an image, for a program that is not the one which the image is named by.
+    /// The version of a package in an image, for a program other than the one that the image is named after.
     pub fn package(program: &str, image: &str, package: &str) -> Self {
         let versions = std::fs::read_to_string(parts(image).1.join("versions")).expect("the image has versions");
         let version = versions.lines().find_map(|line| line.strip_prefix(&format!("{package} ")));
@@ -75,12 +75,12 @@ impl Row {
         Self { program: program.into(), version: version.into(), checks: Mutex::default(), more: Mutex::default() }
     }
 
-    /// One of the checks was seen.
+    /// A check was seen.
     pub fn holds(&self, check: Check) {
         self.checks.lock().unwrap().insert(check, None);
     }
 
-    /// One of the checks has nothing to ask of this program, and why.
+    /// A check does not apply to this program, and why.
     pub fn without(&self, checks: &[Check], why: &str) {
         let mut all = self.checks.lock().unwrap();
         for check in checks {
@@ -89,7 +89,7 @@ impl Row {
         }
     }
 
-    /// Notes what was seen beside the checks; once is enough.
+    /// Notes another observation; once is enough.
     pub fn saw(&self, what: &str) {
         let mut more = self.more.lock().unwrap();
         if !more.iter().any(|known| known == what) {
@@ -97,7 +97,7 @@ impl Row {
         }
     }
 
-    /// The test has ended well; it left no check out.
+    /// Writes the row at the end of a successful test, which must not have left out a check.
     #[track_caller]
     pub fn end(&self) {
         let checks = std::mem::take(&mut *self.checks.lock().unwrap());
@@ -110,7 +110,7 @@ impl Row {
     }
 }
 
-/// Where rows are kept until they are a table.
+/// The folder of the rows until they are a table.
 pub fn results() -> PathBuf {
     bin().join("compatibility-rows")
 }

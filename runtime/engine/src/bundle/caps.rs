@@ -59,7 +59,7 @@ pub fn masks(security: &Security, available: u64) -> Result<CapMasks, BundleErro
         DEFAULT.into_iter().map(bit).sum::<u64>() & available
     };
     let set = if is_all(&security.cap_drop) && !security.privileged { add } else { (base | add) & !drop };
-    // What was added by hand is meant to be used, also by a user who is not root.
+    // Added by hand, they are meant to be used, also by a user other than root.
     let ambient = add & set;
     Ok(CapMasks { bounding: set, effective: set, permitted: set, inheritable: ambient, ambient })
 }

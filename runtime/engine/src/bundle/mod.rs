@@ -23,7 +23,7 @@ pub struct Facts {
     pub cgroup: CgroupKind,
     /// The capabilities that this process could pass on, as a bit mask.
     pub capabilities: u64,
-    /// What `--device` gives; with `--privileged` all that the host has.
+    /// The devices of `--device`; with `--privileged` all of the host's.
     pub devices: Vec<Device>,
     /// Sources of binds that are files, not folders.
     pub bound_files: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! What a container's process may do: the one answer for its first process and for every further one.
+//! What a container's processes may do: one answer for the first one and for all others.
 
 use super::{BundleError, caps, seccomp};
 use crate::config::Security;
@@ -14,7 +14,7 @@ pub struct Powers {
     pub seccomp: Vec<u64>,
 }
 
-/// From what was asked for. `available`: the capabilities that this process could pass on, as a bit mask.
+/// The powers of a process. `available`: the capabilities that this process could pass on, as a bit mask.
 pub fn powers(security: &Security, available: u64) -> Result<Powers, BundleError> {
     let caps = caps::masks(security, available)?;
     let confined = security.seccomp && !security.privileged;

@@ -45,7 +45,7 @@ pub struct Granted {
     pub sys_time: bool,
     pub sys_tty_config: bool,
     pub syslog: bool,
-    /// Sockets of AF_PACKET: CAP_NET_RAW that somebody asked for, not the one that every container has for `ping`.
+    /// Sockets of AF_PACKET: only if CAP_NET_RAW was asked for; every container has it for `ping`.
     pub packet_sockets: bool,
 }
 

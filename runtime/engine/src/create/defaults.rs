@@ -1,10 +1,10 @@
-//! What an image says about running it, as far as it can be honoured: what can't is named, and stops nothing.
+//! What an image says about running it. Fields that can't be used are named, and stop nothing.
 
 use crate::parse::{ports, signal};
 use oci_spec::image::Config;
 use rcr_shim::init::plan::UserPlan;
 
-/// The defaults without what is of no use, and a line for each field that was.
+/// The usable defaults, and a line for each field that is not.
 pub fn usable(mut defaults: Config) -> (Config, Vec<String>) {
     let mut strange = Vec::new();
     ports(&mut defaults, &mut strange);
@@ -23,7 +23,7 @@ fn ports(defaults: &mut Config, strange: &mut Vec<String>) {
         match ports::exposed(&low) {
             Ok(_) => Some(low),
             Err(why) => {
-                strange.push(format!("ExposedPorts `{}` is left out: {why}", port.escape_default()));
+                strange.push(format!("ExposedPorts `{}` is ignored: {why}", port.escape_default()));
                 None
             }
         }
@@ -39,7 +39,7 @@ fn signal(defaults: &mut Config, strange: &mut Vec<String>) {
         Ok(_) => Some(trimmed.to_owned()),
         Err(_) if trimmed.is_empty() => None,
         Err(why) => {
-            strange.push(format!("StopSignal is left out, so that `stop` sends TERM: {}", why.escape_default()));
+            strange.push(format!("StopSignal is ignored, so that `stop` sends TERM: {}", why.escape_default()));
             None
         }
     };
@@ -69,11 +69,11 @@ fn folders(defaults: &mut Config, strange: &mut Vec<String>) {
     let Some(volumes) = defaults.volumes().clone() else { return };
     let usable = volumes.into_iter().filter_map(|target| match absolute(&target).as_str() {
         "/" => {
-            strange.push(format!("Volumes `{}` is left out: the root can't be a volume", target.escape_default()));
+            strange.push(format!("Volumes `{}` is ignored: the root can't be a volume", target.escape_default()));
             None
         }
         _ if target.contains('\0') => {
-            strange.push(format!("Volumes `{}` is left out: it holds a null byte", target.escape_default()));
+            strange.push(format!("Volumes `{}` is ignored: it holds a null byte", target.escape_default()));
             None
         }
         whole => Some(whole.to_owned()),
@@ -82,7 +82,7 @@ fn folders(defaults: &mut Config, strange: &mut Vec<String>) {
     defaults.set_volumes(Some(usable));
 }
 
-/// `1000:`, `:1000`, and with blanks around it. What can't be understood at all stays, and the start says so: another
+/// `1000:`, `:1000`, and with blanks around it. A user that can't be understood stays, so that the start fails: another
 /// user is no substitute.
 fn user(defaults: &mut Config, strange: &mut Vec<String>) {
     let Some(text) = defaults.user().clone() else { return };
@@ -104,7 +104,7 @@ fn environment(defaults: &mut Config, strange: &mut Vec<String>) {
     let usable = all.into_iter().filter(|variable| {
         let good = variable.find('=').is_some_and(|at| at > 0) && !variable.contains('\0');
         if !good {
-            strange.push(format!("Env `{}` is left out: it is not of the form NAME=VALUE", variable.escape_default()));
+            strange.push(format!("Env `{}` is ignored: it is not of the form NAME=VALUE", variable.escape_default()));
         }
         good
     });

@@ -3,7 +3,7 @@
 use crate::bundle::DEFAULT_PATH;
 use oci_spec::image::Config as ImageConfig;
 
-/// Of a container's first process: the image's, what every container has, and what was asked for over both.
+/// A container's environment: the image's, every container's, and the request's over both.
 pub(super) fn of_container(
     wanted: &[String],
     defaults: &ImageConfig,
@@ -26,7 +26,7 @@ pub(super) fn of_container(
     all
 }
 
-/// Puts a variable in, in place of one of the same name.
+/// Sets a variable, replacing one of the same name.
 pub fn set(all: &mut Vec<String>, variable: String) {
     let name_len = variable.find('=').map_or(variable.len(), |at| at + 1);
     match all.iter_mut().find(|e| e.get(..name_len) == Some(&variable[..name_len])) {
@@ -35,7 +35,7 @@ pub fn set(all: &mut Vec<String>, variable: String) {
     }
 }
 
-/// Puts a variable in that nobody has set.
+/// Sets a variable unless it is set.
 pub fn set_default(all: &mut Vec<String>, variable: &str) {
     let name_len = variable.find('=').map_or(variable.len(), |at| at + 1);
     if !all.iter().any(|e| e.get(..name_len) == Some(&variable[..name_len])) {

@@ -1,5 +1,5 @@
-//! Making a container: what was asked for and what its image says, resolved to one config. All that can be refused is
-//! refused here.
+//! Makes a container: the request and its image, resolved to one config. Everything that can be refused is refused
+//! here.
 
 mod checks;
 mod defaults;
@@ -23,24 +23,24 @@ use crate::system::sweep;
 use crate::volumes;
 use netd_api::ContainerId;
 use oci_spec::image::Config as ImageConfig;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::init::plan::RlimitPlan;
 use rcr_shim::state::State;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What every container's processes may have, unless the request says otherwise: no core files on the host's disk, and
-/// as many descriptors as systemd gives a service.
+/// Every container's limits, unless the request says otherwise: no core files on the host's disk, and as many
+/// descriptors as systemd gives a service.
 const DEFAULT_LIMITS: [RlimitPlan; 2] = [
     RlimitPlan { resource: libc::RLIMIT_CORE, soft: 0, hard: 0 },
     RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 524_288 },
 ];
 
-/// Makes a container and writes it down; nothing is left of one that could not be made.
+/// Makes a container and saves it; a failure leaves nothing behind.
 pub fn create(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
     instance.dirs.ensure()?;
     sweep(instance)?;
-    // Nothing is collected from the store between finding the image and writing down who uses it.
+    // The store collects nothing between finding the image and recording its user.
     let _busy = images::store(instance)?.begin()?;
     let config = config(instance, wanted, reporter)?;
     let containers = instance.containers();
@@ -50,17 +50,22 @@ pub fn create(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> O
     }
 }
 
-/// Removes a container whose making failed, or whose first start did.
+/// Removes a container after its creation or its first start has failed.
 pub fn undo(instance: &Instance, config: &Config, failure: Error) -> Error {
     let container = Container { config: config.clone(), state: State::created() };
     match remove(instance, &container, true) {
         Ok(()) => failure,
-        Err(left) => failure.leaving([format!("container `{0}` ({1}): `rcr rm -f {0}`", config.name, left.message)]),
+        Err(left) => failure.leaving([format!(
+            "container `{}` ({}): {}",
+            config.name,
+            left.message,
+            command::rm_force(&config.name)
+        )]),
     }
 }
 
-/// The container's config, with its name taken. What is made on the way (volumes) stays, as volumes do; the name is
-/// given back on failure by the caller, who owns the container from here on.
+/// The container's config, with its name taken. On failure the caller gives the name back; named volumes that were made
+/// stay.
 fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
     checks::check(&wanted)?;
     checks::warn(&wanted, reporter);
@@ -108,7 +113,7 @@ struct Found<'a> {
     settings: &'a rcr_base::Config,
 }
 
-/// Request and image together, without a look at the disk.
+/// Request and image combined, without access to the disk.
 fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Config, Vec<VolumeUse>)> {
     let Found { id, network, links, image, hostname, settings } = found;
     let process = process(&wanted, defaults, hostname.as_deref())?;
@@ -147,8 +152,7 @@ fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Con
     Ok((config, wanted.volumes))
 }
 
-/// Whether the image's config has a check that Docker would run (`NONE` switches one off). OCI's form of a config does
-/// not know it.
+/// Whether the image has a check that Docker would run (`NONE` disables it). OCI's form of a config lacks the field.
 fn has_healthcheck(config: &Path) -> bool {
     let config: Option<serde_json::Value> = std::fs::read(config).ok().and_then(|b| serde_json::from_slice(&b).ok());
     let first = config.as_ref().and_then(|config| config.pointer("/config/Healthcheck/Test/0"));
@@ -201,7 +205,7 @@ fn hostname(wanted: Option<&str>, id: &ContainerId, host_network: bool) -> Outco
     }
 }
 
-/// Takes the name that is wanted, or one that nobody has.
+/// Takes the requested name, or one that is free.
 fn take_name(instance: &Instance, wanted: Option<&str>, config: &Config) -> Outcome<String> {
     let claim = |name: &str| instance.containers().claim_name(name, &config.id, !config.auto_remove);
     if let Some(name) = wanted {
@@ -227,7 +231,7 @@ fn process(wanted: &Create, defaults: &ImageConfig, hostname: Option<&str>) -> O
         Some(program) => vec![program.clone()],
         None => defaults.entrypoint().clone().unwrap_or_default(),
     };
-    // An entrypoint of the user's own drops the image's command, as it was meant for the image's.
+    // The user's own entrypoint drops the image's command, which was meant for the image's entrypoint.
     let command = match (&wanted.command, &wanted.entrypoint) {
         (given, _) if !given.is_empty() => given.clone(),
         (_, Some(_)) => Vec::new(),
@@ -236,8 +240,8 @@ fn process(wanted: &Create, defaults: &ImageConfig, hostname: Option<&str>) -> O
     let all: Vec<String> = entrypoint.into_iter().chain(command).collect();
     if all.is_empty() {
         return Err(Error::new(Kind::Invalid, format!("cannot run `{}` without a command", wanted.image))
-            .caused_by("neither the command line nor the image names one")
-            .hint(format!("name one: `rcr run {} sh`", wanted.image)));
+            .caused_by("neither the request nor the image names one")
+            .hint(format!("name one: {}", command::run_shell(&wanted.image))));
     }
     let cwd = wanted.workdir.clone().or_else(|| defaults.working_dir().clone()).filter(|d| !d.is_empty());
     let cwd = cwd.unwrap_or_else(|| "/".into());

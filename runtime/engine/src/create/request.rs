@@ -10,7 +10,7 @@ use rcr_shim::init::plan::RlimitPlan;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A container that is wanted. What is absent is as the image has it, else the default.
+/// The request. Absent fields are as in the image, else the default.
 #[derive(Debug, Clone)]
 pub struct Create {
     pub name: Option<String>,
@@ -40,7 +40,7 @@ pub struct Create {
     pub tmpfs: Vec<Mount>,
     pub read_only: bool,
     pub security: SecurityRequest,
-    /// A small first process that buries orphans.
+    /// Run a small first process that reaps orphans.
     pub init: bool,
     pub stop_signal: Option<i32>,
     /// Seconds; -1: wait for ever.

@@ -1,4 +1,4 @@
-//! What has changed on the disk since it was written.
+//! Damage on the disk, and its repair.
 
 use super::registry::{Fetch, pull};
 use super::store::{Containers, store};
@@ -16,11 +16,11 @@ pub struct Checked {
     /// Layers, each counted once.
     pub layers: usize,
     pub faults: Vec<Fault>,
-    /// Images that had to be pulled again, and could not be.
+    /// Images that had to be pulled again, but could not be.
     pub refused: Vec<Error>,
 }
 
-/// Checks images, all of them where none is named, and repairs what can be repaired if that is wanted.
+/// Checks images, or all if none is named, and with `repair` repairs what can be repaired.
 pub fn check(instance: &Instance, wanted: &[String], repair: bool, reporter: &dyn Reporter) -> Outcome<Checked> {
     let store = store(instance)?;
     let wanted = match wanted {
@@ -50,7 +50,7 @@ pub fn check(instance: &Instance, wanted: &[String], repair: bool, reporter: &dy
     Ok(checked)
 }
 
-/// Pulls an image whose packed layers were damaged, for its own platform, by the first name that it has.
+/// Pulls an image again whose packed layers were damaged: for its own platform, by its first name.
 fn fetch_again(instance: &Instance, image: &Image, wanted: &str, reporter: &dyn Reporter) -> Outcome<()> {
     let name = image.names.first().ok_or_else(|| {
         Error::new(Kind::NotFound, format!("cannot pull `{wanted}` again"))

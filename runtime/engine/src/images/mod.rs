@@ -1,5 +1,4 @@
-//! Images, as containers stand on them. The store itself is `rcr_images`; here it meets the containers of this
-//! instance.
+//! Images of this instance. The store itself is `rcr_images`; here it meets the containers.
 //!
 //! | file | requests |
 //! |---|---|

@@ -41,7 +41,7 @@ pub fn list(instance: &Instance, filter: Option<&NameFilter>) -> Outcome<Vec<Ima
     Ok(all)
 }
 
-/// Gives an image (by name or id) a further name, which another image loses.
+/// Gives an image (by name or id) another name, which is taken from the image that had it.
 pub fn tag(instance: &Instance, source: &str, target: &str) -> Outcome<()> {
     Ok(store(instance)?.tag(source, target)?)
 }
@@ -84,15 +84,15 @@ pub fn history(instance: &Instance, name: &str) -> Outcome<Vec<Step>> {
     Ok(steps)
 }
 
-/// Removes images, each by name or id; what came of each, in their order. Without `force` an image stays while any
-/// container stands on it; with it only while one runs.
+/// Removes images, each by name or id; one result for each, in order. Without `force` an image stays while any
+/// container uses it; with `force`, while a running one does.
 pub fn remove(instance: &Instance, images: &[String], force: bool) -> Outcome<Vec<Outcome<Vec<Removed>>>> {
     let store = store(instance)?;
     let users = Containers::of(instance, force)?;
     Ok(images.iter().map(|name| store.remove(name, force, &users).map_err(Error::from)).collect())
 }
 
-/// Removes images without a name, or with `all` every image, that no container stands on.
+/// Removes images without a name, or with `all` every image, that no container uses.
 pub fn prune(instance: &Instance, all: bool) -> Outcome<Pruned> {
     Ok(store(instance)?.prune(all, &Containers::of(instance, false)?)?)
 }

@@ -45,9 +45,9 @@ pub fn pull(instance: &Instance, name: &Reference, how: &Fetch, reporter: &dyn R
     let pulled = remote::pull(&store, name, how.platform.as_ref(), how.verify, images, &event);
     reporter.transfer_ended();
     pulled.map_err(|error| {
-        let offline = error.is_unreachable();
+        let unreachable = error.is_unreachable();
         let failure = Error::from(error).during(format!("cannot pull `{name}`"));
-        if offline { failure.hint(rcr_images::OFFLINE) } else { failure }
+        if unreachable { failure.hint(rcr_images::offline()) } else { failure }
     })
 }
 
@@ -73,7 +73,7 @@ pub fn image_for(
         if platform.is_some_and(|wish| !wish.takes(&Platform::of(&image.config))) {
             return Err(rcr_images::Error::NotFound { name: wanted.to_owned(), near: Vec::new() });
         }
-        // An image of which layers are missing is as good as none.
+        // An image that lacks layers is no better than none.
         store.layers(&image).map(|_| image)
     };
     let local = if policy == Policy::Always { None } else { Some(here()) };
@@ -93,7 +93,7 @@ pub fn image_for(
         (Ok(_), Some(error)) if policy == Policy::Never || !worth_pulling(&error, wanted) => return Err(error.into()),
         (Ok(name), missing) => (name, missing),
     };
-    // What was missing is the error; that it could not be pulled, either, is why it stays one.
+    // The error is that the image is missing; the failed pull is its cause.
     let (name, missing) = name;
     let how = Fetch { platform: platform.cloned(), verify: false };
     pull(instance, &name, &how, reporter).map(|pulled| pulled.image).map_err(|failure| match missing {
@@ -102,7 +102,7 @@ pub fn image_for(
     })
 }
 
-/// Missing or damaged, and no id: ids are not known to registries.
+/// Missing or damaged, and not an id: registries don't know our ids.
 fn worth_pulling(error: &rcr_images::Error, wanted: &str) -> bool {
     use rcr_images::Error;
     let id = wanted.starts_with("sha256:");
@@ -119,7 +119,7 @@ pub struct Login {
     pub password: String,
 }
 
-/// Tries credentials at a registry, and keeps them where Docker keeps its own.
+/// Tries credentials at a registry, and saves them where Docker saves its own.
 pub fn login(instance: &Instance, wanted: &Login) -> Outcome<()> {
     let Login { registry, user, password } = wanted;
     let registry = registry.as_deref().unwrap_or(DOCKER_HUB);

@@ -12,7 +12,7 @@ pub fn store(instance: &Instance) -> Outcome<Store> {
     Ok(Store::open(&instance.dirs.images(), instance.config.images.limits)?)
 }
 
-/// Containers, as users of images. With `-f` only those that run keep an image; the layers of all of them stay.
+/// Containers, as users of images. With `running_only` only those that run keep an image; all of them keep its layers.
 pub struct Containers {
     pub all: Vec<Container>,
     running_only: bool,
@@ -37,7 +37,7 @@ impl Users for Containers {
     }
 }
 
-/// What an addition that failed has put into the store, and no image needs, goes.
+/// Removes what a failed addition has put into the store and no image needs.
 pub(super) fn collect(instance: &Instance, store: &Store) {
     // What can't be removed now is removed by the next one that removes something.
     if let Ok(users) = Containers::of(instance, false) {

@@ -12,7 +12,7 @@ pub use network::{Endpoint, Ipam, NetworkInspect, ObstacleInspect, SubnetInspect
 pub use volume::{VolumeInspect, volume};
 
 use crate::instance::Instance;
-use rcr_base::{Error, Kind, Outcome};
+use rcr_base::{Error, Kind, Outcome, command};
 use serde::Serialize;
 
 /// An object of any kind.
@@ -81,8 +81,13 @@ pub fn any(instance: &Instance, name: &str) -> Outcome<Object> {
             Err(_) => {}
         }
     }
-    Err(Error::new(Kind::NotFound, format!("no such object: `{name}`"))
-        .hint("`rcr ps -a`, `rcr images`, `rcr network ls` and `rcr volume ls` list what there is"))
+    Err(Error::new(Kind::NotFound, format!("no such object: `{name}`")).hint(format!(
+        "{}, {}, {} and {} list what exists",
+        command::list_containers(),
+        command::list_images(),
+        command::list_networks(),
+        command::list_volumes()
+    )))
 }
 
 fn could_be_an_id(name: &str) -> bool {

@@ -11,7 +11,9 @@ fn access(text: &str) -> Option<String> {
 /// `host[:container[:rwm]]`, or `host:rwm`.
 pub fn device(text: &str) -> Parsed<DeviceUse> {
     if !text.starts_with('/') && text.contains('=') {
-        return Err("devices of CDI (vendor/class=name) are not there yet; name the device files by their paths".into());
+        return Err(
+            "CDI devices (vendor/class=name) are not supported yet; name the device files by their paths".into()
+        );
     }
     let parts: Vec<&str> = text.split(':').collect();
     let (host, container, rights) = match parts.as_slice() {

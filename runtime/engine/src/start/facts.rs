@@ -72,7 +72,7 @@ fn device(inside: &Path, meta: &fs::Metadata, access: &str) -> Option<Device> {
     })
 }
 
-/// What `--device` gives: numbers are looked up at every start, since a host may give others after a boot.
+/// The devices of `--device`: their numbers are looked up at every start, since they may change at boot.
 fn given_devices(config: &Config) -> Outcome<Vec<Device>> {
     let mut all = Vec::new();
     for wanted in &config.devices {

@@ -16,7 +16,7 @@ use crate::undo::Undo;
 use crate::{cgroup, files};
 use netd_api::{Call, SandboxInfo};
 use network::{Ground, Pending, release_own};
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_base::{recv_frame, send_frame};
 use rcr_shim::cleanup;
 use rcr_shim::config::{Answer, CgroupPaths, LogConfig, ShimConfig, StartFailure};
@@ -28,7 +28,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Who wants to be connected with the start.
+/// Whether the caller stays connected.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Attach {
     pub wanted: bool,
@@ -45,7 +45,7 @@ pub struct Started {
     pub obstacles: Vec<netd_api::Obstacle>,
 }
 
-/// Starts a container: state folder, plan, cgroup, network, files, shim. Nothing is left behind by a failure.
+/// Starts a container: state folder, plan, cgroup, network, files, shim. A failure leaves nothing behind.
 pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<Started> {
     let mut undo = Undo::default();
     let doing = || format!("cannot start container `{}`", config.name);
@@ -55,13 +55,13 @@ pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<St
     }
 }
 
-/// Starts a container by name, detached. One that runs already is fine, as with Docker.
+/// Starts a container by name, detached. A running one is left alone, as with Docker.
 pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
     let container = instance.containers().find(name)?;
     if container.state.status.is_alive() {
         return Ok(Started::default());
     }
-    // What a shim that died by force has left of its network.
+    // What a killed shim has left of its network.
     release(&instance.dirs, &container.config.id)?;
     start(instance, &container.config, Attach::default())
 }
@@ -78,7 +78,7 @@ pub fn start_attached(
     if container.state.status.is_alive() {
         let name = &container.config.name;
         return Err(Error::new(Kind::Conflict, format!("container `{name}` runs already"))
-            .hint(format!("connect to it with `rcr attach {name}`")));
+            .hint(format!("connect to it with {}", command::attach(name))));
     }
     container.config.process.stdin_once &= stdin;
     let attach = Attach { wanted: true, terminal_size: size };
@@ -101,7 +101,7 @@ fn start_steps<'a>(
     prepare_folders(dirs, config)?;
     boot::started(dirs, config)?;
     undo.push(|| {
-        // The state stays; what was made for this start goes.
+        // The state stays; the files of this start go.
         for name in ["hosts", "resolv.conf", "hostname", SOCKET_NAME] {
             let _ = fs::remove_file(dirs.container_run(&config.id).join(name));
         }
@@ -134,7 +134,7 @@ fn start_steps<'a>(
         |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
     let held = network.hold(dirs, config).and_then(|()| send_frame(&control, &attach.wanted, &[]).map_err(silent));
     if let Err(failure) = held {
-        // Without our word the container ends; only then may what it stands on be undone.
+        // Without our word the container ends; only then may its network and cgroup be undone.
         drop(control);
         await_shim(shim);
         return Err(failure);
@@ -166,7 +166,7 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
     }
 }
 
-/// Waits for a shim of ours to end, and makes it after a while.
+/// Waits for our shim to end, and kills it after a while.
 fn await_shim(pid: i32) {
     const PATIENCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -189,7 +189,7 @@ fn links(instance: &Instance, config: &Config, own: Option<&SandboxInfo>) -> Out
         let (sandbox, _) = instance
             .netd()?
             .sandbox(call)
-            .map_err(|failure| failure.during(doing()).hint(format!("it must run: `rcr start {}`", other.name)))?;
+            .map_err(|failure| failure.during(doing()).hint(format!("it must run: {}", command::start(&other.name))))?;
         let mine: Vec<_> = own.iter().flat_map(|s| &s.attachments).map(|a| &a.network_id).collect();
         let shared = sandbox.attachments.iter().filter(|a| mine.contains(&&a.network_id));
         let before = all.len();
@@ -198,7 +198,7 @@ fn links(instance: &Instance, config: &Config, own: Option<&SandboxInfo>) -> Out
             all.extend((other.name != *name).then(|| (address.addr(), other.name.clone())));
         }
         if all.len() == before {
-            return Err(Error::new(Kind::Invalid, doing()).caused_by("the two are on no network together"));
+            return Err(Error::new(Kind::Invalid, doing()).caused_by("they share no network"));
         }
     }
     Ok(all)
@@ -208,19 +208,19 @@ fn refused(error: bundle::BundleError) -> Error {
     Error::new(Kind::Invalid, error.to_string())
 }
 
-/// The container's folders. Those that a snapshot needs outlive stops; the others are made anew by every start.
+/// The container's folders. Those of its snapshot outlive stops; each start makes the others again.
 fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     let (root, run) = (dirs.container(&config.id), dirs.container_run(&config.id));
     let making = |folder: &Path| format!("cannot create `{}`", folder.display());
     for folder in [root.join("log"), run.clone()] {
         shared_folder(&folder).doing(|| making(&folder))?;
     }
-    // Below a folder of root's own: what a container's root makes setuid is nobody's to find.
+    // Below a folder of root's own: nobody may find what a container's root makes setuid.
     let all = [root.join("snapshot/upper"), root.join("snapshot/work"), run.join("rootfs")];
     for folder in &all {
         private_folder(folder).doing(|| making(folder))?;
     }
-    // The upper folder's mode is the container's own root's: everybody in it must be able to look.
+    // The upper folder's mode is that of the container's root: everybody in it must be able to look.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&all[0], mode).doing(|| format!("cannot open up `{}`", all[0].display()))
 }

@@ -6,22 +6,21 @@ use crate::instance::Instance;
 use crate::net::{Netd, release, unexpected};
 use crate::store::Container;
 use netd_api::{AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest};
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::protocol::{SOCKET_NAME, ask_netns};
 use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Below a container's run folder: an empty file per container that joined its network, named by its id.
+/// Below a container's run folder: an empty file for each container that joined its network, named by its id.
 const JOINED: &str = "joined";
 /// `NSFS_MAGIC` (include/uapi/linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
-/// How many containers may join one after the other. A container can only join one that was there before it, so that
-/// there is an end.
+/// How many containers may join one after the other. A container can only join an older one, so the chain is finite.
 const LONGEST_CHAIN: usize = 64;
 
-/// What the network stands on, looked up before anything is touched.
+/// Where the network comes from, looked up before anything is changed.
 #[derive(Debug)]
 pub enum Ground {
     /// netd makes it, or the host's is used.
@@ -65,7 +64,7 @@ fn join(instance: &Instance, id: &ContainerId) -> Outcome<Ground> {
     if !target.state.status.is_alive() {
         return Err(Error::new(Kind::Conflict, format!("cannot join the network of container `{name}`"))
             .caused_by(format!("it is {}", target.state.status.name()))
-            .hint(format!("start it first: `rcr start {name}`")));
+            .hint(format!("start it first: {}", command::start(name))));
     }
     let socket = instance.dirs.container_run(id).join(SOCKET_NAME);
     let netns = ask_netns(&socket)
@@ -74,7 +73,7 @@ fn join(instance: &Instance, id: &ContainerId) -> Outcome<Ground> {
     Ok(Ground::Joined { netns, owner: owner.config.id })
 }
 
-/// The container that a network belongs to in the end: one that joined another's has none of its own.
+/// The container that owns a network: one that joined another's has none of its own.
 pub fn owner(instance: &Instance, container: &Container) -> Outcome<Container> {
     let mut at = container.clone();
     for _ in 0..LONGEST_CHAIN {
@@ -83,7 +82,7 @@ pub fn owner(instance: &Instance, container: &Container) -> Outcome<Container> {
     }
     Err(Error::new(
         Kind::Invalid,
-        format!("container `{}` joins a network over too many others", container.config.name),
+        format!("container `{}` joins a network through too many others", container.config.name),
     ))
 }
 
@@ -95,7 +94,7 @@ pub fn open_netns(path: &Path) -> Outcome<OwnedFd> {
             .caused_by("it is not an absolute path")
             .hint("`ip netns add blue` makes one at /run/netns/blue: `--network ns:/run/netns/blue`"));
     }
-    // By its path alone first: opening a device or a pipe might do something.
+    // With O_PATH first: opening a device or a pipe could have an effect.
     let at = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let at = at.map_err(std::io::Error::from).doing(doing)?;
     let seen = rustix::fs::fstatfs(&at).map_err(std::io::Error::from).doing(doing)?;
@@ -114,7 +113,7 @@ pub fn open_netns(path: &Path) -> Outcome<OwnedFd> {
     }
 }
 
-/// A network that netd is working on. It belongs to our connection until the shim holds it.
+/// A network that netd is making. It belongs to our connection until the shim holds it.
 pub struct Pending {
     netd: Option<Netd>,
     netns: Option<OwnedFd>,
@@ -131,7 +130,7 @@ pub struct Network {
 }
 
 impl Pending {
-    /// Asks netd for what is its own; the rest is there already.
+    /// Asks netd for its part; the rest already exists.
     pub fn request(instance: &Instance, config: &Config, ground: Ground) -> Outcome<Self> {
         match ground {
             Ground::Joined { netns, owner } => return Ok(Self { netd: None, netns, owner: Some(owner) }),
@@ -143,8 +142,8 @@ impl Pending {
             NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
             _ => (vec![AttachmentRequest::to("none")], NetnsSource::New),
         };
-        // Those that joined the network are in the namespace of the last run: it is used again, so that they are on it
-        // again.
+        // Containers that joined the network live in the namespace of the last run: it is used again, so that they are
+        // on the network again.
         let kept = if source == NetnsSource::New { kept_by_others(instance, &config.id) } else { None };
         let spec = SandboxRequest {
             id: config.id.clone(),
@@ -174,11 +173,11 @@ impl Pending {
 }
 
 impl Network {
-    /// The shim keeps the netns from now on; netd learns where to ask.
+    /// From now on the shim keeps the netns; netd learns where to ask for it.
     pub fn hold(&mut self, dirs: &Dirs, config: &Config) -> Outcome<()> {
         let run_dir = dirs.container_run(&config.id);
         if let Some(owner) = &self.owner {
-            // A hint for the owner's next start. Without it this container is to be started again after that one.
+            // For the owner's next start. If it is missing, this container must be restarted after that one.
             let folder = dirs.container_run(owner).join(JOINED);
             let _ = shared_folder(&folder).and_then(|()| fs::write(folder.join(config.id.as_str()), b""));
         }
@@ -186,14 +185,14 @@ impl Network {
         match netd.call(Call::SandboxHold { id: config.id.clone(), socket: run_dir.join(SOCKET_NAME) }) {
             Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(unexpected(&other)),
-            // A program that has ended already took its shim with it, and with that its network.
+            // A program that has already ended took its shim, and so its network, with it.
             Err(_) if !run_dir.join(SOCKET_NAME).exists() => Ok(()),
             Err(failure) => Err(failure),
         }
     }
 }
 
-/// The namespace of a container's last run, if one that joined it still lives there.
+/// The namespace of a container's last run, if a container that joined it still lives there.
 fn kept_by_others(instance: &Instance, id: &ContainerId) -> Option<OwnedFd> {
     let folder = instance.dirs.container_run(id).join(JOINED);
     let mut kept = None;
@@ -219,7 +218,7 @@ fn with_wishes(mut request: AttachmentRequest, config: &Config) -> AttachmentReq
     request
 }
 
-/// Releases the network of a container that netd has a part in.
+/// Releases a container's network, if netd made it.
 pub fn release_own(instance: &Instance, config: &Config) -> Outcome<()> {
     match config.network.mode {
         NetworkMode::Container(_) | NetworkMode::Path(_) => Ok(()),

@@ -1,7 +1,7 @@
-//! Everything `unsafe` of this crate, each function argued on its own: bpf(2), and an ioctl(2) of nsfs. rustix has
-//! neither.
+//! All `unsafe` code of this crate: bpf(2), and an ioctl(2) of nsfs, which rustix lacks. Each block says why it is
+//! sound.
 
-// The one room of this crate where the compiler is told to look away.
+// The only room of this crate that may use `unsafe`.
 #![allow(unsafe_code)]
 
 pub mod bpf;

@@ -1,8 +1,8 @@
-//! Copying a folder with all that belongs to its files: owners, modes, times, links, extended attributes, holes as far
-//! as the kernel keeps them.
+//! Copies a folder with everything that belongs to its files: owners, modes, times, links, extended attributes, and
+//! holes as far as the kernel keeps them.
 //!
-//! Everything goes by descriptors and single names, and no link is followed: neither an image nor a container that
-//! already has the target can lead the copy elsewhere.
+//! Everything goes by descriptors and single names, and no symlink is followed: neither an image nor a container that
+//! already uses the target can redirect the copy.
 
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Outcome, errno};
@@ -81,7 +81,7 @@ impl Copy {
                 rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(errno)?;
                 rustix::fs::chmodat(target, name, mode, AtFlags::empty()).map_err(errno)
             }
-            // A socket without its program is nothing.
+            // A socket without its program is useless.
             _ => Ok(()),
         }
     }
@@ -111,8 +111,8 @@ fn file(source: BorrowedFd, target: BorrowedFd, name: &CStr, stat: &Stat) -> Res
     finish(from.as_fd(), to.as_fd(), stat)
 }
 
-/// Owner, mode, attributes, times, in the order in which none undoes another: a change of owner clears setuid and
-/// capabilities.
+/// Sets owner, mode, attributes and times, in the order in which none undoes another: a change of owner clears setuid
+/// and capabilities.
 fn finish(from: BorrowedFd, to: BorrowedFd, stat: &Stat) -> Result<(), Errno> {
     let (uid, gid) = owner(stat);
     rustix::fs::fchown(to, uid, gid).map_err(errno)?;
@@ -133,7 +133,7 @@ fn attributes(from: BorrowedFd, to: BorrowedFd) -> Result<(), Errno> {
     };
     let mut value = vec![0u8; MAX_XATTR];
     for name in names[..length].split_inclusive(|b| *b == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok()) {
-        // What overlayfs keeps for itself means something else in another place.
+        // overlayfs's own attributes mean something else elsewhere.
         if name.to_bytes().starts_with(b"trusted.overlay.") {
             continue;
         }

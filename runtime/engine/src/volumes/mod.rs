@@ -1,4 +1,4 @@
-//! Volumes: folders that outlive their containers, and what a container's files stand on beside its image.
+//! Volumes: folders that outlive their containers; and a container's mounts beside its image.
 
 mod copy;
 pub mod seed;
@@ -9,11 +9,11 @@ use crate::dirs::private_folder;
 use crate::instance::Instance;
 use crate::names;
 use netd_api::NetworkName;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup::remove_folder;
 use std::path::{Path, PathBuf};
 
-/// Adds what was asked for, then what the image wants and nobody gave.
+/// Adds the requested mounts, then the image's volumes that no request covers.
 pub(crate) fn add_volumes(
     instance: &Instance,
     config: &mut Config,
@@ -39,7 +39,7 @@ pub(crate) fn add_volumes(
     Ok(())
 }
 
-/// A new volume begins with what the image has there: the last one of the config's mounts.
+/// Fills a new volume from the image: the last one of the config's mounts.
 fn seed(config: &Config, copy: bool) -> Outcome<()> {
     let Some(Mount { target, kind: MountKind::Volume { source, .. }, .. }) = config.mounts.last() else {
         return Ok(());
@@ -48,7 +48,7 @@ fn seed(config: &Config, copy: bool) -> Outcome<()> {
     seed::first_use(folder, &config.image.layers, target, copy)
 }
 
-/// Device files that every container has; bound to another name (`-v /dev/null:/etc/x`) they work as they are.
+/// Device files that every container has; bound to another name (`-v /dev/null:/etc/x`) they work without permission.
 const COMMON_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 fn bind(source: PathBuf, flag: &VolumeUse, config: &Config) -> Outcome<MountKind> {
@@ -69,10 +69,10 @@ fn bind(source: PathBuf, flag: &VolumeUse, config: &Config) -> Outcome<MountKind
     if is_device && !opened && !COMMON_DEVICES.iter().any(|common| source == Path::new(common)) {
         let (from, to) = (source.display(), &flag.target);
         return Err(Error::new(Kind::Invalid, doing())
-            .caused_by("it is a device, which a container may not open unless it is given")
+            .caused_by("it is a device, and the container has no permission to open it")
             .hint(format!("`--device {from}:{to}` gives it; `--device-cgroup-rule` opens what is bound")));
     }
-    // With rules of the user's own, what they open must not be shut by the mount.
+    // If the user gave device rules, the mount must not block what they allow.
     let (dev, suid) = (flag.dev || is_device || opened, flag.suid || config.security.privileged);
     Ok(MountKind::Bind { source, recursive: flag.recursive, propagation: flag.propagation, dev, suid })
 }
@@ -82,7 +82,7 @@ fn anonymous(instance: &Instance) -> Outcome<MountKind> {
     Ok(MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: true })
 }
 
-/// The folder of a volume, made if it is new; a mark then says so until its first use.
+/// The folder of a volume, made if it is new; a mark says so until its first use.
 pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {
     let volumes = instance.dirs.volumes();
     let folder = volumes.join(name);
@@ -112,23 +112,21 @@ fn check(name: &str) -> Outcome<()> {
     })
 }
 
-/// Makes a volume; one that is there is fine.
+/// Makes a volume, if it does not exist yet.
 pub fn create(instance: &Instance, name: &str) -> Outcome<PathBuf> {
     instance.dirs.ensure()?;
     check(name)?;
     make_volume(instance, name)
 }
 
-/// The folder of a volume that is there.
+/// The folder of an existing volume.
 pub fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
     check(name)?;
     let data = instance.dirs.volumes().join(name).join(seed::DATA);
     match data.is_dir() {
         true => Ok(data),
-        false => {
-            Err(Error::new(Kind::NotFound, format!("no such volume: `{name}`"))
-                .hint("`rcr volume ls` lists all volumes"))
-        }
+        false => Err(Error::new(Kind::NotFound, format!("no such volume: `{name}`"))
+            .hint(format!("{} lists all volumes", command::list_volumes()))),
     }
 }
 
@@ -140,7 +138,7 @@ pub fn list(instance: &Instance) -> Vec<String> {
     names
 }
 
-/// Removes a volume that no container has.
+/// Removes a volume that no container uses.
 pub fn remove(instance: &Instance, name: &str) -> Outcome<()> {
     find(instance, name)?;
     let uses = |mounts: &[Mount]| {
@@ -151,7 +149,7 @@ pub fn remove(instance: &Instance, name: &str) -> Outcome<()> {
     if !users.is_empty() {
         return Err(Error::new(Kind::InUse, format!("cannot remove the volume `{name}`"))
             .caused_by(format!("it is used by {}", users.join(", ")))
-            .hint(format!("remove them first: `rcr rm {}`", users.join(" "))));
+            .hint(format!("remove them first: {}", command::rm(&users.join(" ")))));
     }
     remove_folder(&instance.dirs.volumes().join(name)).doing(|| format!("cannot remove the volume `{name}`"))
 }

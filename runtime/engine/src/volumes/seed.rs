@@ -1,8 +1,8 @@
-//! A new volume begins with what the image has in its place: content, owners, modes, links, extended attributes. Once.
+//! A new volume is filled once from the image: content, owners, modes, links, extended attributes.
 //!
-//! The image's layers are mounted in a mount namespace of a thread that then ends, so that no crash leaves a mount. A
-//! mark in the volume's folder says how far it came: [`NEW`] until somebody uses the volume for the first time,
-//! [`SEEDING`] while it is filled, so that what was interrupted is begun again.
+//! The image's layers are mounted in the mount namespace of a thread that then ends, so that no crash leaves a mount. A
+//! mark in the volume's folder says how far it got: [`NEW`] until its first use, [`SEEDING`] while it is filled, so
+//! that an interrupted copy is started again.
 
 use super::copy::copy_tree;
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Marks a volume that nobody has used.
+/// Marks a volume that was never used.
 pub const NEW: &str = "new";
 const SEEDING: &str = "seeding";
 /// The volume's content.

@@ -1,4 +1,4 @@
-//! The container's first process, between clone3(2) and execve(2), and a further one of `rcr exec`.
+//! The container's first process, or another one of `rcr exec`, between clone3(2) and execve(2).
 //!
 //! Invariant: nothing here allocates, takes a lock or prints. The way out is execve(2), or a report and `_exit`.
 
@@ -21,12 +21,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the child gets from its parent.
 pub struct Inherited {
-    /// One byte arrives when the child may go on; its end without one means: give up.
+    /// One byte arrives when the child may go on; end of file without one means give up.
     pub go: OwnedFd,
     pub report: OwnedFd,
     /// The container's network namespace; absent: the parent's own.
     pub netns: Option<OwnedFd>,
-    /// stdin, stdout, stderr: pipes of the container's own; what is absent is its `/dev/null`. Unused with a terminal.
+    /// stdin, stdout and stderr: pipes of the container's own, or its `/dev/null` where absent. Unused with a terminal.
     pub stdio: [Option<OwnedFd>; 3],
     /// `/dev/console` of a container with a terminal.
     pub console: Target,
@@ -122,8 +122,8 @@ fn mount_root(plan: &CompiledPlan) -> Result<OwnedFd, Failure> {
         fd::dup_onto(opened.as_fd(), number).map_err(Failure::at(Stage::MountRoot))?;
     }
     let on = plan.root.mountpoint.as_c_str();
-    // Not nodev: who builds a root in here (debootstrap, a chroot of a server) makes a null device and writes to it.
-    // Which devices open is up to the cgroup's rules, without which no container starts.
+    // Not nodev: debootstrap, or a server that sets up a chroot, makes a null device and writes to it. The cgroup's
+    // rules say which devices open; no container starts without them.
     rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::empty(), plan.root.data.as_c_str()).map_err(failed)?;
     rustix::fs::open(on, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)
 }
@@ -225,7 +225,7 @@ fn finish_credentials(process: &CompiledProcess, uid: u32, gid: u32) -> Result<(
     creds::set_uid(uid).map_err(failed())?;
     let mut caps = process.caps;
     if uid != 0 {
-        // A user who is not root starts with what was made ambient, and no more (capabilities(7)).
+        // A user other than root starts with the ambient capabilities alone (capabilities(7)).
         caps.effective = caps.ambient;
         caps.permitted = caps.ambient;
     } else {
@@ -265,8 +265,8 @@ fn connect(stdio: &[Option<OwnedFd>; 3], terminal: Option<OwnedFd>) -> Result<()
     fd::cloexec_from(3)
 }
 
-/// The container's own `/dev/null`: with the host's in hand its root could change that file's owner and mode. An input
-/// that ends at once stands in where the container has none any more.
+/// The container's own `/dev/null`: with the host's, its root could change that file's owner and mode. A container that
+/// has removed it gets a pipe at its end instead.
 fn own_null(number: i32) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = rustix::fs::open(c"/dev/null", flags, Mode::empty()).and_then(|null| {
@@ -286,8 +286,7 @@ fn own_null(number: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// `/dev/stdout` and its kin are opened anew by programs that log there: the pipes and the terminal belong to whom the
-/// program runs as.
+/// Programs that log to `/dev/stdout` open it again, so the pipes and the terminal must belong to the program's user.
 fn give_streams_to(uid: u32, terminal: bool, stdio: &[Option<OwnedFd>; 3]) -> Result<(), Errno> {
     let owner = Some(rustix::fs::Uid::from_raw(uid));
     if terminal {
@@ -298,7 +297,7 @@ fn give_streams_to(uid: u32, terminal: bool, stdio: &[Option<OwnedFd>; 3]) -> Re
 
 fn set_limits(process: &CompiledProcess) -> Result<(), Failure> {
     if let Some(value) = &process.oom_score_adj {
-        // Lowering it takes CAP_SYS_RESOURCE, which this host may not have: then it stays what it is.
+        // Lowering it takes CAP_SYS_RESOURCE, which we may lack on this host: then it stays as it is.
         if let Ok(file) = rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         {
             let _ = rustix::io::write(&file, value);
@@ -323,7 +322,7 @@ fn enter_folder(path: &std::ffi::CStr) -> Result<(), Failure> {
     }
 }
 
-/// As execvp(3): the first candidate that can be executed; a refusal is remembered over an absence.
+/// As execvp(3): runs the first candidate that can be executed; EACCES is reported over ENOENT.
 fn execute(process: &CompiledProcess) -> Failure {
     let mut result = Errno::ENOENT;
     for candidate in &process.candidates {

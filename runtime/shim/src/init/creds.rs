@@ -19,7 +19,7 @@ pub fn set_gid(gid: u32) -> Result<(), Errno> {
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(errno)
 }
 
-/// Numbers above this do not exist in any kernel that we know; prctl(2) answers EINVAL from the last one on.
+/// No kernel that we know has capabilities above this; prctl(2) answers EINVAL beyond the last one.
 const CAP_LAST_POSSIBLE: u32 = 63;
 
 /// Each capability that a kernel may know, by its bit.

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// How far the child came.
+/// How far the child got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
@@ -110,7 +110,7 @@ pub fn send_terminal(socket: BorrowedFd, master: BorrowedFd) -> Result<(), Errno
     crate::passing::send_fd(socket, &encode(TAG_TERMINAL, 0, 0, 0), master)
 }
 
-/// Child side: reports the failure. What can't be sent can't be helped: the parent then sees the end without a report.
+/// Child side: reports the failure. If that can't be sent, the parent sees the end without a report.
 pub fn send_failure(socket: BorrowedFd, failure: Failure) {
     let bytes = encode(TAG_FAILED, failure.stage as u32, failure.detail, failure.errno as i32 as u32);
     let _ = rustix::io::write(socket, &bytes);

@@ -59,7 +59,7 @@ pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
     }
 }
 
-/// The folder to mount a system's file system on, made with its parents where missing. No link may lead there.
+/// The folder to mount a kernel file system on, made with its parents if missing. No symlink may lead there.
 fn ensure_folder(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::NO_SYMLINKS;
     match open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve) {
@@ -77,8 +77,8 @@ fn ensure_folder(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve)
 }
 
-/// The file to mount one of our own on, made empty where missing. A symlink in its place (an image may ship
-/// `/etc/resolv.conf` as one) is removed from the container's own layer: what it points to is not ours to cover.
+/// The file to mount one of our files on, made empty if missing. A symlink in its place (an image may ship
+/// `/etc/resolv.conf` as one) is removed from the container's own layer: its target is not ours to cover.
 fn ensure_file(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::empty();
     let opened = open_in(root, target.full(), OFlags::PATH | OFlags::NOFOLLOW, resolve);
@@ -153,7 +153,7 @@ pub fn bind_fd(root: BorrowedFd, source: BorrowedFd, target: &Target) -> Result<
     attach(tree.as_fd(), ensure_file(root, target)?.as_fd())
 }
 
-/// Writes a sysctl, after making sure that it is procfs that is written to.
+/// Writes a sysctl, after checking that the file lies on procfs.
 fn write_sysctl(root: BorrowedFd, path: &CStr, value: &[u8]) -> Result<(), Errno> {
     let file = open_in(root, path, OFlags::WRONLY, ResolveFlags::NO_SYMLINKS)?;
     if rustix::fs::fstatfs(&file).map_err(errno)?.f_type != PROC_MAGIC {

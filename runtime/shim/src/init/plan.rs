@@ -39,7 +39,7 @@ pub struct RootPlan {
     pub work: PathBuf,
     /// An empty folder to mount it on.
     pub mountpoint: PathBuf,
-    /// `--read-only`: remounted when everything else is in place.
+    /// `--read-only`: remounted after everything else.
     pub read_only: bool,
     /// Skip syncing at unmount: right for a container that is removed when it ends (overlayfs `volatile`, Linux 5.10).
     pub volatile: bool,
@@ -50,8 +50,7 @@ pub struct RootPlan {
 pub enum BindOn {
     Folder,
     File,
-    /// A file that rcr manages: a link that the image has in its place goes, since what it leads to is not ours to
-    /// cover.
+    /// A file that rcr manages: a symlink in its place is removed, since its target is not ours to cover.
     OwnFile,
 }
 
@@ -174,7 +173,7 @@ pub enum Identity {
 }
 
 impl UserPlan {
-    /// The same with further groups, by number and by name.
+    /// The same with additional groups, by number and by name.
     pub fn with_groups(mut self, numbers: &[u32], names: &[String]) -> Self {
         let numbers = numbers.iter().map(|id| Identity::Id(*id));
         self.extra_groups = numbers.chain(names.iter().cloned().map(Identity::Name)).collect();

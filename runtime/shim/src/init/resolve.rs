@@ -1,7 +1,6 @@
-//! Paths below the container's root as the kernel would resolve them with the mounts made so far, what is missing made
-//! on the way:
-//! `/var/lock` is `/run/lock` in most images, and `--tmpfs /run` has no `lock` yet; a link may lead to what will only
-//! be there later.
+//! Resolves paths below the container's root as the kernel would with the mounts made so far, and makes what is missing
+//! on the way: `/var/lock` is `/run/lock` in most images, and `--tmpfs /run` has no `lock` yet; a symlink may lead to
+//! what is made later.
 //!
 //! Nothing here allocates: this runs in the container's child. No link leads out of the root, and none of procfs is
 //! followed.
@@ -17,7 +16,7 @@ const PATH_MAX: usize = libc::PATH_MAX as usize;
 /// As the kernel's own limit (path_resolution(7)).
 const MAX_LINKS: u32 = 40;
 
-/// What the last part of a path is to be.
+/// What the last part of a path must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Last {
     Folder,
@@ -73,7 +72,7 @@ fn make_last(root: BorrowedFd, path: &CStr, last: Last) -> Result<(), Errno> {
     }
 }
 
-/// A path on its way: what is resolved, free of links, and what is still to come.
+/// A path being resolved: the part that is free of symlinks, and the rest.
 struct Walk {
     done: [u8; PATH_MAX],
     done_len: usize,
@@ -81,7 +80,7 @@ struct Walk {
     rest: [u8; 2 * PATH_MAX],
     rest_at: usize,
     links: u32,
-    /// The last part taken was no link.
+    /// The last part taken was no symlink.
     is_settled: bool,
 }
 
@@ -107,7 +106,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Takes the next part over. False: there is none.
+    /// Takes the next part. False: there is none.
     fn next(&mut self) -> Result<bool, Errno> {
         self.is_settled = true;
         loop {
@@ -174,7 +173,7 @@ impl Walk {
         self.prepend(text)
     }
 
-    /// What an image's link leads to must not be procfs: a mount there would hide what the kernel says of itself.
+    /// An image's symlink must not lead into procfs: a mount there would hide what the kernel shows.
     fn accept(&self, found: OwnedFd) -> Result<OwnedFd, Errno> {
         if self.links > 0 && is_procfs(found.as_fd())? { Err(Errno::ELOOP) } else { Ok(found) }
     }

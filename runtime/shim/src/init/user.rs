@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 /// The largest such file that is read, in bytes.
 pub const MAX_FILE: usize = 1 << 20;
-/// The kernel takes more (NGROUPS_MAX is 65536), no honest file needs them.
+/// The kernel takes more (NGROUPS_MAX is 65536), but no honest file needs them.
 pub const MAX_GROUPS: usize = 1024;
 
 /// A user or a group to look for.
@@ -149,7 +149,7 @@ fn collect_groups(listing: &[u8], member: &[u8], groups: &mut Vec<Gid>) {
     }
 }
 
-/// Into room that is there: beyond it a group is not taken.
+/// Only into memory that was allocated before: groups beyond it are left out.
 fn push(groups: &mut Vec<Gid>, id: u32) {
     let id = Gid::from_raw(id);
     if groups.len() < MAX_GROUPS && !groups.contains(&id) {

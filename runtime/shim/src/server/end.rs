@@ -1,4 +1,4 @@
-//! How a run of the container ends, and the shim with the last one: restart policy, clean-up, the news.
+//! How a run of the container ends, and with the last one the shim: restart policy, clean-up, telling the clients.
 
 use super::super::cleanup;
 use super::super::client::{Client, Role};
@@ -73,7 +73,7 @@ impl Shim {
         }
     }
 
-    /// What is due. True: the shim ends.
+    /// Does what is due. True: the shim ends.
     pub(super) fn on_time(&mut self) -> bool {
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) {
@@ -100,9 +100,9 @@ impl Shim {
         }
     }
 
-    /// The last acts: cgroups, state or everything, then the news.
+    /// The last steps: remove the cgroups, write the state or remove everything, then tell the clients.
     fn end(&mut self, code: i32) {
-        // Those that stay are `rm`'s.
+        // `rcr rm` removes those that remain.
         cleanup::remove_cgroups(&self.config.cgroup, cleanup::CGROUP_PATIENCE);
         self.state.status = Status::Exited;
         self.state.exit_code = Some(code);
@@ -115,7 +115,7 @@ impl Shim {
                 }
             }
             None => {
-                // The state first: who finds no socket must find the end written down.
+                // The state first: a client that finds no socket must find the end in it.
                 self.save();
                 let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
             }
@@ -123,8 +123,8 @@ impl Shim {
         self.say_goodbye(code);
     }
 
-    /// Tells every client the end, and stays until each that still lives has taken all there was: no byte and no exit
-    /// code is lost to a slow reader. Whoever only held the network hears of the end at once.
+    /// Tells every client of the end, and stays until each living one has read everything: a slow reader loses no byte
+    /// and no exit code. Clients that only hold the network are told at once.
     fn say_goodbye(&mut self, code: i32) {
         self.netns = None;
         self.clients.retain(|client| matches!(client.role, Role::Attached { .. } | Role::Waiting | Role::Done));

@@ -11,7 +11,7 @@ impl Shim {
         let mut what = vec![Source::Signal, Source::Listener];
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
         for (index, client) in self.clients.iter().enumerate() {
-            // A container that does not read its stdin makes whoever writes it wait.
+            // While the container does not read its stdin, its clients' input waits.
             let mut flags = if self.input.len() > MAX_INPUT { PollFlags::empty() } else { PollFlags::IN };
             flags.set(PollFlags::OUT, client.wants_to_write());
             what.push(Source::Client(index));
@@ -21,7 +21,7 @@ impl Shim {
             what.push(Source::Starter);
             fds.push(PollFd::new(starter, PollFlags::IN));
         }
-        // Who attaches with the start gets all of the output: the end waits for the word, too.
+        // The client that starts and attaches must get all output: the end waits for its word, too.
         if let (Some(running), None) = (&self.running, &self.starter) {
             what.push(Source::Exit);
             fds.push(PollFd::new(&running.pidfd, PollFlags::IN));

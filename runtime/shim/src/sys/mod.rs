@@ -1,10 +1,10 @@
-//! Everything `unsafe` of this crate, each function argued on its own.
+//! All `unsafe` code of this crate; each block says why it is sound.
 //!
 //! What rustix offers safely is used directly elsewhere. This room holds what it lacks: clone3(2), mount_setattr(2),
 //! execve(2) and execveat(2), seccomp(2), keyctl(2), close_range(2), getcwd(2) into a given buffer, descriptors and
 //! signals by number (rustix knows no real-time signals), and giving memory back.
 
-// The one room of this crate where the compiler is told to look away.
+// The only room of this crate that may use `unsafe`.
 #![allow(unsafe_code)]
 
 pub mod clone;

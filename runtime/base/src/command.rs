@@ -1,0 +1,106 @@
+//! Command lines of `rcr` that hints name, in backticks: the one place of the libraries that knows how they are spelled.
+
+fn line(words: &str) -> String {
+    format!("`rcr {words}`")
+}
+
+/// Starts a container.
+pub fn start(container: &str) -> String {
+    line(&format!("start {container}"))
+}
+
+/// Stops a container.
+pub fn stop(container: &str) -> String {
+    line(&format!("stop {container}"))
+}
+
+/// Connects to a running container.
+pub fn attach(container: &str) -> String {
+    line(&format!("attach {container}"))
+}
+
+/// Removes containers, of which there may be several with spaces between them.
+pub fn rm(containers: &str) -> String {
+    line(&format!("rm {containers}"))
+}
+
+/// Kills a container and removes it.
+pub fn rm_force(container: &str) -> String {
+    line(&format!("rm -f {container}"))
+}
+
+/// Runs a shell from an image that names no command.
+pub fn run_shell(image: &str) -> String {
+    line(&format!("run {image} sh"))
+}
+
+/// Lists all containers.
+pub fn list_containers() -> String {
+    line("ps -a")
+}
+
+/// Lists all images.
+pub fn list_images() -> String {
+    line("images")
+}
+
+/// Lists all networks.
+pub fn list_networks() -> String {
+    line("network ls")
+}
+
+/// Lists all volumes.
+pub fn list_volumes() -> String {
+    line("volume ls")
+}
+
+/// Puts a container on a network.
+pub fn network_connect(network: &str, container: &str) -> String {
+    line(&format!("network connect {network} {container}"))
+}
+
+/// Takes a container off a network.
+pub fn network_disconnect(network: &str, container: &str) -> String {
+    line(&format!("network disconnect {network} {container}"))
+}
+
+/// Shows the host.
+pub fn info() -> String {
+    line("info")
+}
+
+/// Pulls an image.
+pub fn pull() -> String {
+    line("pull")
+}
+
+/// Loads an image from `from`, the flags that name an archive.
+pub fn load(from: &str) -> String {
+    line(format!("load {from}").trim_end())
+}
+
+/// Makes an image from a root file system; `operands` name the file and the image.
+pub fn import(operands: &str) -> String {
+    line(format!("image import {operands}").trim_end())
+}
+
+/// Removes all images that no container uses.
+pub fn prune_images() -> String {
+    line("image prune -a")
+}
+
+/// Saves credentials for a registry, whose name may be left out.
+pub fn login(registry: &str) -> String {
+    line(format!("login {registry}").trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_are_quoted_and_end_with_their_last_word() {
+        assert_eq!((start("web"), load("")), ("`rcr start web`".to_owned(), "`rcr load`".to_owned()));
+        assert_eq!(network_disconnect("blue", "web"), "`rcr network disconnect blue web`");
+    }
+}

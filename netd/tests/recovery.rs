@@ -259,7 +259,7 @@ fn every_kind_of_op_is_in_the_sweep() {
     // This kernel may lack them; the lab of virtual machines does not (tests/vm/scenarios/failpoints).
     let elsewhere =
         |name: &str| ["vlan", "dummy"].contains(&name) && !try_sh(&format!("ip link add probe type {name}")).0;
-    for name in netd_core::plan::Op::NAMES.into_iter().filter(|name| !elsewhere(name) && !tunnel(name)) {
+    for name in netd_core::plan::Op::names().filter(|name| !elsewhere(name) && !tunnel(name)) {
         for when in ["abort", "abort:after"] {
             lab.start_with(&[("NETD_FAILPOINT".into(), format!("{name}:{when}"))]);
             let _ = life(&mut lab).and_then(|()| on_parents(&mut lab)).and_then(|()| repair(&mut lab));

@@ -64,7 +64,7 @@ pub struct IpvlanOptions {
 }
 
 /// How macvlan links of one parent see each other (drivers/net/macvlan.c; values of `IFLA_MACVLAN_MODE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MacvlanMode {
     /// Directly.
@@ -79,7 +79,7 @@ pub enum MacvlanMode {
 }
 
 /// At which layer ipvlan passes packets on (Documentation/networking/ipvlan.rst). One parent serves one mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IpvlanMode {
     /// As a switch: containers are in the LAN, with the parent's MAC.
@@ -92,7 +92,7 @@ pub enum IpvlanMode {
 }
 
 /// How ipvlan links of one parent see each other. One parent serves one flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IpvlanFlag {
     /// Containers reach each other through the parent.

@@ -7,7 +7,7 @@ use netd_api::*;
 use netd_core::drivers;
 use netd_core::drivers::wireguard::Peer;
 use netd_core::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
-use netd_core::plan::{Child, LinkSeen, Op, Plan, show};
+use netd_core::plan::{Child, LinkSeen, Mtu, Plan, show};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -295,11 +295,12 @@ fn encrypted_overlay() {
     let made = |facts: &Facts| drivers::fresh(&mesh, facts);
     golden("overlay-encrypted.txt", "create mesh (overlay over 192.0.2.11, encrypted)", &made(&four));
     let mtus = |plan: &Plan| -> Vec<u32> {
-        let mtu = |op: &Op| match op {
-            Op::Bridge { mtu, .. } | Op::Vxlan { mtu, .. } | Op::WireGuard { mtu, .. } => Some(*mtu),
-            _ => None,
+        let mtu = |mtu| match mtu {
+            Mtu::Of(bytes) => Some(bytes),
+            Mtu::Like(_) => None,
         };
-        plan.steps.iter().filter_map(|step| mtu(&step.op)).collect()
+        let ends = plan.steps.iter().flat_map(|step| step.op.ends());
+        ends.filter_map(|end| mtu(end.mtu)).collect()
     };
     assert_eq!((mtus(&made(&four)), mtus(&made(&six))), (vec![1370, 1370], vec![1350, 1350]));
 

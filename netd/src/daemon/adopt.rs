@@ -12,7 +12,7 @@ use netd_api::NetworkId;
 use netd_core::firewall::{Datum, Element, Set};
 use netd_core::ipam::Leases;
 use netd_core::model::Network;
-use netd_core::plan::{Op, Outcome};
+use netd_core::plan::{FirewallOp, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::os::fd::AsFd;
@@ -236,7 +236,7 @@ impl Host {
             if lacking.is_empty() {
                 continue;
             }
-            journal.plan.host(Op::Elements { elements: lacking }, "closed, too, to other networks' ports");
+            journal.plan.host(FirewallOp::Elements { elements: lacking }, "closed, too, to other networks' ports");
             journal.outcomes.push(Outcome::Created);
             let key = network_key(&state.network.id);
             let written = self.ledger.keep(Vec::new(), &[(key, &*journal)], Durability::Durable);

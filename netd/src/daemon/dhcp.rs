@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use netd_api::{ApiError, ContainerId, NetworkId, Reply};
 use netd_core::drivers::lan;
 use netd_core::model::{Attachment, LanLease};
-use netd_core::plan::{Op, Step};
+use netd_core::plan::{AddressOp, ContainerOp, HostOp, Op, RouteOp, Step};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
@@ -156,9 +156,9 @@ impl Host {
         let attached = &mut sandbox.attached[i];
         let Some(old) = attached.attachment.lease.take() else { return };
         let gone = |step: &Step| match &step.op {
-            Op::Address { address, .. } => *address == IpNet::V4(old.address),
-            Op::Probe { .. } | Op::Announce { .. } => true,
-            Op::Route { via, .. } => *via == old.router.map(IpAddr::V4),
+            Op::Container(ContainerOp::Address(AddressOp::Add { address, .. })) => *address == IpNet::V4(old.address),
+            Op::Container(ContainerOp::Route(RouteOp::Add { via, .. })) => *via == old.router.map(IpAddr::V4),
+            Op::Container(ContainerOp::Lan(_)) | Op::Host(HostOp::Lan(_)) => true,
             _ => false,
         };
         let key = journal_key(&attached.attachment.container, &attached.attachment.network);

@@ -147,12 +147,8 @@ impl Host {
     /// Somebody deleted a WireGuard link of ours: it is made again, with its peers and routes.
     pub(super) fn wireguard_link_gone(&mut self, name: &str) {
         let Some(journal) = self.encryption.links.clone() else { return };
-        let about = |op: &Op| {
-            let of_link = |link: Option<&IfName>| link.is_some_and(|link| link.as_str() == name);
-            of_link(op.makes())
-                || of_link(op.link())
-                || matches!(op, Op::Sysctl { key, .. } if key.split('/').any(|p| p == name))
-        };
+        let Ok(link) = name.parse() else { return };
+        let about = |op: &Op| op.is_about(&link);
         if !journal.plan.steps.iter().any(|step| step.op.makes().is_some() && about(&step.op)) {
             return;
         }

@@ -15,7 +15,7 @@ use netd_core::drivers;
 use netd_core::drivers::lan::{self, Claim};
 use netd_core::marks::is_our_vlan;
 use netd_core::model::{Network, Parent, Shim, Subnet};
-use netd_core::plan::{Child, Observed, Op};
+use netd_core::plan::{Child, HostOp, LinkOp, Observed, Op};
 use std::net::IpAddr;
 
 /// The name of an address that a host has itself, in a network's auxiliary addresses.
@@ -158,7 +158,8 @@ impl Host {
     /// Before a network goes down: another network takes over the VLAN link that both sit on, and its steps in the
     /// journal.
     pub(super) fn hand_parent_over(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
-        let makes = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Vlan { .. }));
+        let makes =
+            journal.plan.steps.iter().any(|step| matches!(step.op, Op::Host(HostOp::Link(LinkOp::Vlan { .. }))));
         let heir = self.networks.get(id).and_then(|state| self.networks.heir(&state.network));
         let Some((heir, state)) = heir.filter(|_| makes).and_then(|h| Some((h.clone(), self.networks.get_mut(&h)?)))
         else {

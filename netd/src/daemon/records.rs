@@ -6,7 +6,7 @@ use crate::relay::Relay;
 use netd_api::{ContainerId, DnsRequest, NetnsSource, NetworkId, PublishedPort};
 use netd_core::ipam::Leases;
 use netd_core::model::{Attachment, Network};
-use netd_core::plan::{Op, Plan};
+use netd_core::plan::{HostOp, LinkOp, Op, Plan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ impl NetworkState {
     /// The MTU that its bridge has, in bytes.
     pub fn mtu(&self) -> Option<u32> {
         let bridge = self.journal.iter().flat_map(|j| &j.plan.steps).find_map(|step| match &step.op {
-            Op::Bridge { mtu, .. } => Some(*mtu),
+            Op::Host(HostOp::Link(LinkOp::Bridge { mtu, .. })) => Some(*mtu),
             _ => None,
         });
         bridge.or_else(|| self.network.asked_mtu())

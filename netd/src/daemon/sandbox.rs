@@ -17,7 +17,7 @@ use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, PlanText, Reply, SandboxRequest};
 use netd_core::drivers;
 use netd_core::model::Attachment;
-use netd_core::plan::{Op, Plan, show};
+use netd_core::plan::{HostOp, LinkOp, Op, Plan, show};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -362,6 +362,6 @@ fn asks_for(spec: &SandboxRequest, address: std::net::IpAddr) -> bool {
 /// The namespace, if a link in it must be deleted now. A link on a parent has no end on the host that could be shut: it
 /// would answer for its address until the namespace is gone.
 fn lan_netns<'a>(journal: &Journal, netns: Option<&'a OwnedFd>) -> Option<BorrowedFd<'a>> {
-    let child = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Child { .. }));
+    let child = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Host(HostOp::Link(LinkOp::Child { .. }))));
     netns.filter(|_| child).map(AsFd::as_fd)
 }

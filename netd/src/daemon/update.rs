@@ -19,7 +19,7 @@ use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, N
 use netd_core::drivers::{self, lan};
 use netd_core::ipam::Leases;
 use netd_core::model::{Attachment, Network};
-use netd_core::plan::{Observed, Op, Outcome, Plan, change, is_same_object, show};
+use netd_core::plan::{Observed, Outcome, Plan, change, is_same_object, show};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -355,7 +355,7 @@ fn take_over(journal: &mut Journal, part: &Part, outcomes: Vec<Outcome>) {
         }
     }
     for (step, outcome) in part.plan.steps.iter().zip(outcomes) {
-        let changed = matches!(step.op, Op::Mtu { .. }) || journal.plan.steps.iter().any(|s| is_same_object(s, step));
+        let changed = step.op.is_mtu() || journal.plan.steps.iter().any(|s| is_same_object(s, step));
         if !changed {
             journal.plan.steps.push(step.clone());
             journal.outcomes.push(outcome);

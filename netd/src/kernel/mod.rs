@@ -2,6 +2,7 @@
 //!
 //! [`Kernel`] applies plans and undoes them. It is blocking on purpose: one thread, the daemon's single writer, owns it, and
 //! a change takes microseconds. What must happen in a container's netns happens on a thread that enters it and ends there.
+//! `apply` and `undo` walk through plans; what each op is to the kernel is in `ops`, by family; the other files speak to it.
 
 // The one room of netd that calls the kernel: what has no safe wrapper is argued at each block.
 #![allow(unsafe_code)]
@@ -15,6 +16,7 @@ mod dhcp_message;
 mod echo;
 mod failpoint;
 mod foreign;
+mod hands;
 mod journal;
 mod lan;
 mod link;
@@ -25,6 +27,7 @@ mod nft_encode;
 mod nft_expression;
 mod nft_names;
 mod observe;
+mod ops;
 mod packet;
 mod peer;
 mod probe;
@@ -39,11 +42,12 @@ mod vxlan;
 mod watch;
 mod wireguard;
 
-pub use apply::{ApplyError, Kernel};
+pub use apply::ApplyError;
 pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
 pub use echo::answers;
 pub use failpoint::Failpoint;
 pub use foreign::forward_chains;
+pub use hands::Kernel;
 pub use journal::{Journal, JournalState, LeftBehind};
 pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;

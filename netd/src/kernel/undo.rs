@@ -1,13 +1,13 @@
-//! The inverse of every op, and the command that finishes it where it fails.
+//! Undoes steps, and says what finishes it where that fails.
 
-use super::apply::Kernel;
+use super::KernelError;
 use super::failpoint::guarded;
+use super::hands::Kernel;
 use super::journal::LeftBehind;
 use super::netlink::Netlink;
 use super::netns::within;
-use super::{KernelError, addr, conntrack, lan, link, route, rule, sysctl, vxlan, wireguard};
-use netd_core::plan::{Op, Outcome, Scope, Step};
-use nix::errno::Errno;
+use super::ops::{address, firewall, lan, link, port, route, set, sysctl, vxlan, wireguard};
+use netd_core::plan::{ContainerOp, HostOp, Op, Outcome, SetOp, Step, SysctlOp};
 use std::os::fd::BorrowedFd;
 
 impl Kernel {
@@ -19,7 +19,11 @@ impl Kernel {
                 continue;
             }
             let mut failpoint = self.failpoint.take();
-            let undone = guarded(&mut failpoint, &step.op, || self.undo_one(step, outcome, netns));
+            let undone = guarded(&mut failpoint, &step.op, || match &step.op {
+                Op::Host(op) => self.undo_here(op, netns),
+                // What was in a namespace that is gone went with it.
+                Op::Container(op) => netns.map_or(Ok(()), |netns| undo_inside(op, outcome, netns)),
+            });
             self.failpoint = failpoint;
             match undone {
                 Ok(()) => {}
@@ -29,145 +33,83 @@ impl Kernel {
         }
         // At last: what was published is no more, so nothing makes them anew.
         for (step, _) in steps.iter().zip(outcomes).filter(|(_, outcome)| **outcome != Outcome::Skipped) {
-            if let Op::ForgetFlows { address, port: port @ Some(_) } = &step.op {
-                // They end by themselves, later.
-                let _ = conntrack::forget(&mut self.conntrack, *address, *port);
+            if let Op::Host(HostOp::Firewall(op)) = &step.op {
+                firewall::forget_again(self, op);
             }
         }
         left
     }
 
-    fn undo_one(&mut self, step: &Step, outcome: &Outcome, netns: Option<BorrowedFd<'_>>) -> Result<(), KernelError> {
-        match (&step.op, step.scope) {
-            (Op::Bridge { name, alias, mac, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
-            }
-            (Op::Veth { host, alias, host_mac, .. }, _) => {
-                link::delete_marked(&mut self.route, host.as_str(), alias, Some(*host_mac)).map(|_| ())
-            }
-            (Op::Vlan { name, alias, .. }, _) => lan::delete_vlan(&mut self.route, name, alias),
-            (Op::Dummy { name, alias, mac, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
-            }
-            (Op::Shim { name, alias, mac, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias, *mac).map(|_| ())
-            }
-            (Op::Vxlan { name, alias, mac, .. }, _) => {
-                link::delete_marked(&mut self.route, name.as_str(), alias, Some(*mac)).map(|_| ())
-            }
-            (Op::Forward { link, mac, to }, _) => vxlan::stop_forward(&mut self.route, link, *mac, *to),
-            (Op::Flood { link, to }, _) => vxlan::stop_flood(&mut self.route, link, *to),
-            (Op::Neighbour { link, address, .. }, _) => vxlan::stop_neighbour(&mut self.route, link, *address),
-            (Op::WireGuard { name, .. }, _) => wireguard::delete(&mut self.route, name),
-            (Op::WireGuardPeer { link, key, .. }, _) => self.wireguard()?.remove_peer(link, key),
-            (Op::Child { name, born, .. }, _) => match netns {
-                Some(netns) => within(netns, || {
-                    let mut inside = Netlink::route()?;
-                    // Under its first name after a crash before the second.
-                    let first = lan::delete_child(&mut inside, born);
-                    if first.as_ref().is_err_and(KernelError::is_gone) {
-                        lan::delete_child(&mut inside, name)
-                    } else {
-                        first
-                    }
-                }),
-                // It goes with the namespace.
-                None => Ok(()),
-            },
-            (Op::Table, _) => self.nft.delete(),
-            // One that was there before and only intended may be somebody's: it goes only while it is empty, as always.
-            (Op::UserTable, _) => self.nft.delete_user_table(),
-            (Op::Elements { elements }, _) if self.nft.wanted() => self.nft.remove(elements),
-            (Op::Sysctl { key, value, undo: Some(old) }, Scope::Host) => put_back(key, value, old),
-            (Op::Sysctl { key, value, .. }, Scope::Container) => match (outcome, netns) {
-                (Outcome::Replaced(old), Some(netns)) => within(netns, || put_back(key, value, old)),
-                _ => Ok(()),
-            },
-            (Op::Route { to, via, link }, Scope::Container) => match netns {
-                Some(netns) => within(netns, || {
-                    let mut inside = Netlink::route()?;
-                    let index = link::find(&mut inside, link.as_str())?.index;
-                    route::delete(&mut inside, index, *to, *via)
-                }),
-                None => Ok(()),
-            },
-            (Op::Route { to, via, link }, Scope::Host) => {
-                let index = link::find(&mut self.route, link.as_str())?.index;
-                route::delete(&mut self.route, index, *to, *via)
-            }
-            (Op::Mtu { .. } | Op::Address { .. }, Scope::Host) => undo_inside(&mut self.route, &step.op),
-            (Op::Mtu { .. } | Op::Address { .. }, Scope::Container) => match netns {
-                Some(netns) => within(netns, || undo_inside(&mut Netlink::route()?, &step.op)),
-                None => Ok(()),
-            },
-            (Op::ReplyRoute { address, via, link }, _) => match netns {
-                Some(netns) => within(netns, || {
-                    let mut inside = Netlink::route()?;
-                    let index = link::find(&mut inside, link.as_str()).ok().map(|link| link.index);
-                    rule::delete(&mut inside, index, *address, *via)
-                }),
-                None => Ok(()),
-            },
-            // Flags, states and link sysctls go with their link; elements with their table; flows are gone.
-            (Op::Join { .. } | Op::Port { .. } | Op::Up { .. } | Op::Sysctl { .. }, _) => Ok(()),
-            (Op::Elements { .. } | Op::ForgetFlows { .. } | Op::Probe { .. } | Op::Announce { .. }, _) => Ok(()),
+    fn undo_here(&mut self, op: &HostOp, netns: Option<BorrowedFd<'_>>) -> Result<(), KernelError> {
+        match op {
+            HostOp::Link(op) => link::undo(&mut self.route, op, netns),
+            HostOp::Set(op) => set::undo(&mut self.route, op),
+            HostOp::Address(op) => address::undo(&mut self.route, op),
+            HostOp::Route(op) => route::undo(&mut self.route, op),
+            HostOp::Firewall(op) => firewall::undo(self, op),
+            HostOp::Vxlan(op) => vxlan::undo(&mut self.route, op),
+            HostOp::WireGuard(op) => wireguard::undo(self, op),
+            HostOp::Sysctl(op) => lent(op).map_or(Ok(()), |old| sysctl::put_back(op, old)),
+            HostOp::Port(_) | HostOp::Lan(_) => Ok(()),
         }
     }
 }
 
-/// Puts an old value back, if the value is still the one that we set.
-fn put_back(key: &str, ours: &str, old: &str) -> Result<(), KernelError> {
-    if sysctl::read(key)? == ours {
-        sysctl::write(key, old)?;
-    }
-    Ok(())
-}
-
-fn undo_inside(socket: &mut Netlink, op: &Op) -> Result<(), KernelError> {
+fn undo_inside(op: &ContainerOp, outcome: &Outcome, netns: BorrowedFd<'_>) -> Result<(), KernelError> {
     match op {
-        Op::Mtu { link, from, .. } => {
-            let index = link::find(socket, link.as_str())?.index;
-            link::set_mtu(socket, index, *from)
-        }
-        Op::Address { link, address } => {
-            let index = link::find(socket, link.as_str())?.index;
-            match addr::delete(socket, index, *address) {
-                Err(error) if error.errno() == Some(Errno::EADDRNOTAVAIL) => Ok(()),
-                other => other,
-            }
-        }
-        _ => Ok(()),
+        // What a link is goes with it.
+        ContainerOp::Set(SetOp::Up { .. }) | ContainerOp::Lan(_) => Ok(()),
+        ContainerOp::Set(op) => within(netns, || set::undo(&mut Netlink::route()?, op)),
+        ContainerOp::Address(op) => within(netns, || address::undo(&mut Netlink::route()?, op)),
+        ContainerOp::Route(op) => within(netns, || route::undo(&mut Netlink::route()?, op)),
+        ContainerOp::Reply(op) => within(netns, || route::undo_reply(&mut Netlink::route()?, op)),
+        ContainerOp::Sysctl(op) => replaced(outcome).map_or(Ok(()), |old| within(netns, || sysctl::put_back(op, old))),
     }
+}
+
+/// The host's value that goes back to it; others go with their link.
+fn lent(op: &SysctlOp) -> Option<&str> {
+    let SysctlOp::Set { undo, .. } = op;
+    undo.as_deref()
+}
+
+/// The value that was there before, where the namespace may outlive the container.
+fn replaced(outcome: &Outcome) -> Option<&str> {
+    if let Outcome::Replaced(old) = outcome { Some(old) } else { None }
 }
 
 fn left_behind(step: &Step, outcome: &Outcome, error: &KernelError) -> LeftBehind {
-    let op = &step.op;
-    let command = match op {
-        Op::Bridge { name, .. } => format!("ip link del {name}"),
-        Op::Veth { host, .. } => format!("ip link del {host}"),
-        Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => format!("ip link del {name}"),
-        Op::Child { name, .. } => format!("ip -n NETNS link del {name}"),
-        Op::Vxlan { name, .. } | Op::WireGuard { name, .. } => format!("ip link del {name}"),
-        Op::WireGuardPeer { link, key, .. } => format!("wg set {link} peer {key} remove"),
-        Op::Forward { link, mac, .. } => format!("bridge fdb del {mac} dev {link}"),
-        Op::Flood { link, to } => format!("bridge fdb del 00:00:00:00:00:00 dev {link} dst {to}"),
-        Op::Neighbour { link, address, .. } => format!("ip neigh del {address} dev {link}"),
-        Op::Address { link, address } => format!("ip addr del {address} dev {link}"),
-        Op::Route { to, link, .. } => format!("ip route del {to} dev {link}"),
-        Op::Sysctl { key, undo, .. } => {
-            format!("sysctl -w {key}={}", undo.as_deref().unwrap_or("0"))
-        }
-        Op::UserTable => "nft delete table inet rcr-user".to_owned(),
-        Op::Mtu { link, from, .. } => format!("ip link set {link} mtu {from}"),
-        Op::ReplyRoute { address, .. } => format!("ip -n NETNS rule del from {}", address.addr()),
-        Op::ForgetFlows { address, .. } => format!("conntrack -D -d {address}"),
-        Op::Join { link, .. }
-        | Op::Port { link, .. }
-        | Op::Up { link }
-        | Op::Probe { link, .. }
-        | Op::Announce { link, .. } => format!("ip link show {link}"),
-        Op::Table | Op::Elements { .. } => "nft delete table inet rcr".to_owned(),
+    let command = match &step.op {
+        Op::Host(op) => by_hand(op),
+        Op::Container(op) => by_hand_inside(op, outcome),
     };
-    let what = format!("{}: {error}", op.describe());
+    let what = format!("{}: {error}", step.op.describe());
     LeftBehind { what, command, step: step.clone(), outcome: outcome.clone() }
+}
+
+fn by_hand(op: &HostOp) -> String {
+    match op {
+        HostOp::Link(op) => link::by_hand(op),
+        HostOp::Set(op) => set::by_hand(op, "ip"),
+        HostOp::Port(op) => port::by_hand(op),
+        HostOp::Address(op) => address::by_hand(op, "ip"),
+        HostOp::Route(op) => route::by_hand(op, "ip"),
+        HostOp::Sysctl(op) => sysctl::by_hand(op, lent(op)),
+        HostOp::Lan(op) => lan::by_hand(op, "ip"),
+        HostOp::Firewall(op) => firewall::by_hand(op),
+        HostOp::Vxlan(op) => vxlan::by_hand(op),
+        HostOp::WireGuard(op) => wireguard::by_hand(op),
+    }
+}
+
+fn by_hand_inside(op: &ContainerOp, outcome: &Outcome) -> String {
+    let ip = "ip -n NETNS";
+    match op {
+        ContainerOp::Set(op) => set::by_hand(op, ip),
+        ContainerOp::Address(op) => address::by_hand(op, ip),
+        ContainerOp::Route(op) => route::by_hand(op, ip),
+        ContainerOp::Reply(op) => route::reply_by_hand(op, ip),
+        ContainerOp::Sysctl(op) => format!("ip netns exec NETNS {}", sysctl::by_hand(op, replaced(outcome))),
+        ContainerOp::Lan(op) => lan::by_hand(op, ip),
+    }
 }

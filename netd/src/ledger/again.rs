@@ -6,7 +6,7 @@ use super::dying::{Dying, GRACE};
 use crate::kernel::{self, ApplyError, Journal, KernelError};
 use netd_api::{ContainerId, IfName};
 use netd_core::firewall::Element;
-use netd_core::plan::{Op, Outcome, missing};
+use netd_core::plan::{FirewallOp, HostOp, LinkOp, Op, Outcome, missing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -28,11 +28,11 @@ impl Ledger {
         let mut whole = network.plan.clone();
         whole.steps.extend(others.iter().flat_map(|journal| journal.plan.steps.iter().cloned()));
         // Leave out pairs whose namespace is going away.
-        whole.steps.retain(|s| !matches!(&s.op, Op::Veth { host, .. } if !seen.links.contains_key(host)));
+        whole.steps.retain(|s| veth(&s.op).is_none_or(|(host, _)| seen.links.contains_key(host)));
         let mut plan = missing(&whole, &seen);
         plan.steps.retain(|s| s.op.link().is_none_or(|link| seen.links.contains_key(link) || network.plan.makes(link)));
         // Elements are the table's business, see `Ledger::write_table`.
-        plan.steps.retain(|step| !matches!(step.op, Op::Elements { .. }));
+        plan.steps.retain(|step| !matches!(step.op, Op::Host(HostOp::Firewall(FirewallOp::Elements { .. }))));
         let steps = plan.steps.len();
         if steps > 0 {
             self.kernel.apply(&plan, None)?;
@@ -66,12 +66,12 @@ impl Ledger {
     /// namespace then.
     pub fn leave_to_namespace(&mut self, of: &ContainerId, journal: &mut Journal) {
         for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
-            let Op::Veth { host, alias, .. } = &step.op else { continue };
+            let Some((host, alias)) = veth(&step.op) else { continue };
             if let Err(error) = self.kernel.close_port(host.as_str(), alias) {
                 self.log.line(format!("cannot close the port of `{host}`: {error}"));
             }
             let due = Instant::now() + GRACE;
-            self.dying.push(Dying { link: host.clone(), alias: alias.clone(), of: of.clone(), due });
+            self.dying.push(Dying { link: host.clone(), alias: alias.to_owned(), of: of.clone(), due });
             *outcome = Outcome::Skipped;
         }
     }
@@ -109,6 +109,14 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+}
+
+/// The host's end of a veth pair, with its mark.
+fn veth(op: &Op) -> Option<(&IfName, &str)> {
+    match op {
+        Op::Host(HostOp::Link(LinkOp::Veth { host, alias, .. })) => Some((host, alias)),
+        _ => None,
     }
 }
 

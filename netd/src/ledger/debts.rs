@@ -1,7 +1,7 @@
 //! What could not be undone. A debt stays in the store below `debt/`, and is tried again at growing intervals until it
 //! is paid.
 
-use netd_core::plan::{Op, Outcome, Plan, Step, is_same_object};
+use netd_core::plan::{Outcome, Plan, Step, beside};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ impl Debts {
         }
         for (number, owed) in &mut self.owed {
             let all = std::mem::take(&mut owed.debt.steps).into_iter().zip(std::mem::take(&mut owed.debt.outcomes));
-            let (steps, outcomes) = all.filter_map(|(step, outcome)| Some((without(step, plan)?, outcome))).unzip();
+            let (steps, outcomes) = all.filter_map(|(step, outcome)| Some((beside(step, plan)?, outcome))).unzip();
             (owed.debt.steps, owed.debt.outcomes) = (steps, outcomes);
             if owed.debt.steps.is_empty() {
                 self.over.push(key(*number));
@@ -63,35 +63,19 @@ impl Debts {
     }
 }
 
-/// What of a step is still owed beside a plan that may be about the same object.
-fn without(mut step: Step, plan: &Plan) -> Option<Step> {
-    if let Op::Elements { elements } = &mut step.op {
-        elements.retain(|owed| !plan.elements().any(|one| one.is_same_key(owed)));
-        return (!elements.is_empty()).then_some(step);
-    }
-    let same = |other: &Step| {
-        other.scope == step.scope
-            && (other.op == step.op
-                || is_same_object(other, &step)
-                || (step.op.makes().is_some() && other.op.makes() == step.op.makes())
-                || (step.op.place().is_some() && other.op.place() == step.op.place()))
-    };
-    (!plan.steps.iter().any(same)).then_some(step)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netd_core::plan::Scope;
+    use netd_core::plan::LinkOp;
 
-    fn step(op: Op) -> Step {
-        Step { scope: Scope::Host, op, why: "" }
+    fn step(op: LinkOp) -> Step {
+        Step::host(op, "")
     }
 
     #[test]
     fn what_a_plan_makes_again_is_owed_no_more() {
         let mac = "02:00:00:00:00:01".parse().unwrap();
-        let bridge = |name: &str, mtu| Op::Bridge { name: name.parse().unwrap(), mac, mtu, alias: "rcr:x".into() };
+        let bridge = |name: &str, mtu| LinkOp::Bridge { name: name.parse().unwrap(), mac, mtu, alias: "rcr:x".into() };
         let mut debts = Debts::default();
         let (steps, outcomes) =
             (vec![step(bridge("br-a", 1500)), step(bridge("br-b", 1500))], vec![Outcome::Created; 2]);

@@ -18,7 +18,7 @@ use super::driver::{
 };
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
-use crate::plan::{Op, Plan};
+use crate::plan::{AddressOp, FirewallOp, LinkOp, Plan, PortOp, SetOp, SysctlOp};
 use ipnet::IpNet;
 use netd_api::{BridgeOptions, DriverSpec, GatewayMode, IfName, NetworkCreate, Proto, PublishedPort};
 use std::net::IpAddr;
@@ -64,24 +64,25 @@ impl Driver for Bridge {
             return plan;
         };
         let (mtu, alias) = (mtu.unwrap_or(ETHERNET_MTU), format!("rcr:{}", network.name));
-        let bridge = Op::Bridge { name: name.clone(), mac: network.mac, mtu, alias };
+        let bridge = LinkOp::Bridge { name: name.clone(), mac: network.mac, mtu, alias };
         plan.host(bridge, "its MAC is fixed, or it would follow the lowest port's");
         // Below that the kernel takes IPv6 off a link, its sysctls included.
         if facts.ipv6 && mtu >= IPV6_MIN_MTU {
             v6_sysctls(&mut plan, network, &name);
         }
+        let v4 = |key, value| SysctlOp::of_link("ipv4", &name, key, value);
+        plan.host(v4("rp_filter", "2"), "containers with several networks answer on any");
+        plan.host(v4("route_localnet", "1"), "for ports published on 127.0.0.1");
         plan.host(
-            sysctl(format!("net/ipv4/conf/{name}/rp_filter"), "2"),
-            "containers with several networks answer on any",
+            FirewallOp::Elements { elements: network_elements(network, options, &name) },
+            "closed before it is up",
         );
-        plan.host(sysctl(format!("net/ipv4/conf/{name}/route_localnet"), "1"), "for ports published on 127.0.0.1");
-        plan.host(Op::Elements { elements: network_elements(network, options, &name) }, "closed before it is up");
         for subnet in network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated) {
             if let Some(address) = subnet.gateway.and_then(|g| IpNet::new(g, subnet.subnet.prefix_len()).ok()) {
-                plan.host(Op::Address { link: name.clone(), address }, "the containers' gateway");
+                plan.host(AddressOp::Add { link: name.clone(), address }, "the containers' gateway");
             }
         }
-        plan.host(Op::Up { link: name }, "");
+        plan.host(SetOp::Up { link: name }, "");
         plan
     }
 
@@ -91,7 +92,7 @@ impl Driver for Bridge {
             return plan;
         };
         let a = attachment;
-        let veth = Op::Veth {
+        let veth = LinkOp::Veth {
             host: a.host_link.clone(),
             host_mac: a.host_mac,
             peer: a.ifname.clone(),
@@ -104,35 +105,35 @@ impl Driver for Bridge {
         // A container that reaches its own published port: with br_netfilter the frame turns round on the bridge.
         let (isolated, hairpin) = (!options.icc, !a.ports.is_empty());
         if isolated || hairpin {
-            let flags = Op::Port { link: a.host_link.clone(), isolated, hairpin };
+            let flags = PortOp::Flags { link: a.host_link.clone(), isolated, hairpin };
             plan.host(flags, "isolated: icc=false; hairpin: its own published ports");
         }
         plan.host(
-            Op::Up { link: a.host_link.clone() },
+            SetOp::Up { link: a.host_link.clone() },
             "before the container's end, so that its announcement gets out",
         );
         if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
-            let key = format!("net/ipv6/conf/{}/disable_ipv6", a.ifname);
-            plan.container(sysctl(key, "0"), "off by default: a v4-only network has no IPv6");
+            let on = SysctlOp::of_link("ipv6", &a.ifname, "disable_ipv6", "0");
+            plan.container(on, "off by default: a v4-only network has no IPv6");
         }
         endpoint_sysctls(&mut plan, a);
         for address in &a.addresses {
-            plan.container(Op::Address { link: a.ifname.clone(), address: *address }, "");
+            plan.container(AddressOp::Add { link: a.ifname.clone(), address: *address }, "");
         }
-        plan.container(Op::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+        plan.container(SetOp::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
         default_routes(&mut plan, a);
         reply_routes(&mut plan, a);
         if !a.addresses.is_empty() {
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();
-            let announce = Op::Announce { link: a.ifname.clone(), addresses, port: Some(a.host_link.clone()) };
+            let announce = PortOp::Announce { link: a.ifname.clone(), addresses, port: a.host_link.clone() };
             plan.host(announce, "the kernel's own comes before the port forwards");
         }
         for address in &a.reused {
-            plan.host(Op::ForgetFlows { address: *address, port: None }, "they were another container's");
+            plan.host(FirewallOp::ForgetFlows { address: *address, port: None }, "they were another container's");
         }
         let elements = attach_elements(network, a, &bridge);
         if !elements.is_empty() {
-            plan.host(Op::Elements { elements }, "published when everything else stands");
+            plan.host(FirewallOp::Elements { elements }, "published when everything else stands");
         }
         forget_port_flows(&mut plan, a);
         plan
@@ -142,27 +143,24 @@ impl Driver for Bridge {
 /// What all bridge networks of a host share.
 pub fn base(facts: &Facts) -> Plan {
     let mut plan = Plan::default();
-    plan.host(Op::UserTable, "");
-    plan.host(Op::Table, "");
+    plan.host(FirewallOp::UserTable, "");
+    plan.host(FirewallOp::Table, "");
     if !facts.forward4 {
         let guard = Element { set: Set::Guard, key: vec![Datum::Family(2)], last: None, data: Vec::new() };
-        plan.host(
-            Op::Elements { elements: vec![guard] },
-            "before forwarding: the host must not become a router for others",
-        );
-        plan.host(borrowed("net/ipv4/ip_forward", "0", "1"), "containers reach the world");
+        plan.host(FirewallOp::element(guard), "before forwarding: the host must not become a router for others");
+        plan.host(SysctlOp::borrowed("net/ipv4/ip_forward", "0", "1"), "containers reach the world");
     }
     if facts.ipv6 && !facts.forward6 {
         let guard = Element { set: Set::Guard, key: vec![Datum::Family(10)], last: None, data: Vec::new() };
-        plan.host(
-            Op::Elements { elements: vec![guard] },
-            "before forwarding: the host must not become a router for others",
-        );
+        plan.host(FirewallOp::element(guard), "before forwarding: the host must not become a router for others");
         for link in &facts.accept_ra {
             let key = format!("net/ipv6/conf/{link}/accept_ra");
-            plan.host(borrowed(key, "1", "2"), "a forwarding host stops taking router advertisements unless told");
+            plan.host(
+                SysctlOp::borrowed(&key, "1", "2"),
+                "a forwarding host stops taking router advertisements unless told",
+            );
         }
-        plan.host(borrowed("net/ipv6/conf/all/forwarding", "0", "1"), "containers reach the world");
+        plan.host(SysctlOp::borrowed("net/ipv6/conf/all/forwarding", "0", "1"), "containers reach the world");
     }
     plan
 }
@@ -171,28 +169,19 @@ pub fn base(facts: &Facts) -> Plan {
 pub(super) fn forget_port_flows(plan: &mut Plan, attachment: &Attachment) {
     for port in attachment.ports.iter().filter(|p| p.proto != Proto::Tcp) {
         let ports = (proto_number(port.proto), port.host_port, port.host_port + (port.count - 1));
-        plan.host(Op::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
+        plan.host(FirewallOp::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
     }
 }
 
-pub(super) fn sysctl(key: impl Into<String>, value: &str) -> Op {
-    Op::Sysctl { key: key.into(), value: value.to_owned(), undo: None }
-}
-
-/// A sysctl of the host itself, which gets its old value back.
-fn borrowed(key: impl Into<String>, old: &str, value: &str) -> Op {
-    Op::Sysctl { key: key.into(), value: value.to_owned(), undo: Some(old.to_owned()) }
-}
-
 fn v6_sysctls(plan: &mut Plan, network: &Network, name: &IfName) {
-    let conf = |key: &str| format!("net/ipv6/conf/{name}/{key}");
+    let v6 = |key, value| SysctlOp::of_link("ipv6", name, key, value);
     let has_v6 = network.subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
     if has_v6 {
-        plan.host(sysctl(conf("disable_ipv6"), "0"), "");
-        plan.host(sysctl(conf("accept_ra"), "0"), "containers don't tell the host its routes");
-        plan.host(sysctl(conf("accept_dad"), "0"), "the gateway is usable at once");
+        plan.host(v6("disable_ipv6", "0"), "");
+        plan.host(v6("accept_ra", "0"), "containers don't tell the host its routes");
+        plan.host(v6("accept_dad", "0"), "the gateway is usable at once");
     } else {
-        plan.host(sysctl(conf("disable_ipv6"), "1"), "a v4-only network has no IPv6");
+        plan.host(v6("disable_ipv6", "1"), "a v4-only network has no IPv6");
     }
 }
 

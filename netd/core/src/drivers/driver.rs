@@ -1,7 +1,7 @@
 //! What every driver is, and what they have in common.
 
 use crate::model::{Attachment, Facts, Network};
-use crate::plan::{Child, Op, Plan};
+use crate::plan::{Child, Plan, ReplyOp, RouteOp, SysctlOp};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netd_api::{AttachmentRequest, DriverSpec, NetworkCreate, Vni};
 use std::net::IpAddr;
@@ -53,7 +53,7 @@ pub struct Tunnel {
 /// ```
 /// use netd_core::drivers::{Driver, Ground, Refusal, refusal};
 /// use netd_core::model::{Attachment, Facts, Network};
-/// use netd_core::plan::{Op, Plan, show};
+/// use netd_core::plan::{LinkOp, Plan, SetOp, show};
 /// use netd_api::{DriverSpec, NetworkCreate};
 /// use serde_json::json;
 ///
@@ -71,8 +71,8 @@ pub struct Tunnel {
 ///         let mut plan = Plan::default();
 ///         if let Some(name) = &network.interface {
 ///             let alias = format!("rcr:{}", network.name);
-///             plan.host(Op::Dummy { name: name.clone(), mac: network.mac, mtu: mtu.unwrap_or(1500), alias }, "a toy");
-///             plan.host(Op::Up { link: name.clone() }, "");
+///             plan.host(LinkOp::Dummy { name: name.clone(), mac: network.mac, mtu: mtu.unwrap_or(1500), alias }, "a toy");
+///             plan.host(SetOp::Up { link: name.clone() }, "");
 ///         }
 ///         plan
 ///     }
@@ -161,8 +161,7 @@ pub fn check_mtu(mtu: Option<u32>, ipv6: bool) -> Result<(), Refusal> {
 /// What the user set for the container's end, before it has addresses: some keys matter to these.
 pub fn endpoint_sysctls(plan: &mut Plan, attachment: &Attachment) {
     for (key, value) in &attachment.sysctls {
-        let step = Op::Sysctl { key: key.clone(), value: value.clone(), undo: None };
-        plan.container(step, "asked for");
+        plan.container(SysctlOp::set(key, value), "asked for");
     }
 }
 
@@ -175,7 +174,7 @@ pub fn reply_routes(plan: &mut Plan, attachment: &Attachment) {
     }
     for gateway in a.gateways.iter().filter(|g| !a.default_via.contains(g) && !g.is_unspecified()) {
         for address in a.addresses.iter().filter(|n| n.addr().is_ipv4() == gateway.is_ipv4()) {
-            let step = Op::ReplyRoute { address: *address, via: *gateway, link: a.ifname.clone() };
+            let step = ReplyOp::Add { address: *address, via: *gateway, link: a.ifname.clone() };
             plan.container(step, "answers of published ports leave as they came");
         }
     }
@@ -187,13 +186,13 @@ pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
     for gateway in &attachment.default_via {
         let via = Some(*gateway).filter(|gateway| !gateway.is_unspecified());
         if let Some(gateway) = via.filter(|gateway| !attachment.addresses.iter().any(|net| net.contains(gateway))) {
-            let step = Op::Route { to: IpNet::from(gateway), via: None, link: link.clone() };
+            let step = RouteOp::Add { to: IpNet::from(gateway), via: None, link: link.clone() };
             plan.container(step, "the gateway lies outside the subnet");
         }
         let to = match gateway {
             IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
             IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
         };
-        plan.container(Op::Route { to, via, link: link.clone() }, "the way out");
+        plan.container(RouteOp::Add { to, via, link: link.clone() }, "the way out");
     }
 }

@@ -23,7 +23,7 @@ use super::driver::{Driver, Ground, IPV6_MIN_MTU, Refusal, Tunnel};
 use super::wireguard;
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Peers, Vtep};
-use crate::plan::{Op, Plan};
+use crate::plan::{FirewallOp, Plan, SetOp, VxlanOp};
 use netd_api::{DriverSpec, IfName, Mac, NetworkCreate, Vni};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -100,16 +100,16 @@ impl Driver for Overlay {
             return plan;
         };
         let reach = Element::link(Set::Overlays, bridge);
-        plan.host(Op::Elements { elements: vec![reach] }, "the host speaks to its own containers only");
+        plan.host(FirewallOp::Elements { elements: vec![reach] }, "the host speaks to its own containers only");
         let (Some(underlay), Some(vni)) = (facts.underlay, options.vni) else {
             return plan;
         };
         let local = if options.encrypted { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { underlay };
         let mtu = mtu.unwrap_or(TUNNEL_MTU);
         let (port, mac, bridge) = (options.port, vtep_mac(network.mac), bridge.clone());
-        let vxlan = Op::Vxlan { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
+        let vxlan = VxlanOp::Link { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
         plan.host(vxlan, "learns nothing: every entry is written");
-        plan.host(Op::Up { link: name }, "");
+        plan.host(SetOp::Up { link: name }, "");
         plan
     }
 
@@ -121,7 +121,7 @@ impl Driver for Overlay {
                 Element { set, key: vec![Datum::Link(bridge.clone()), address.into()], last: None, data: Vec::new() }
             };
             let elements = attachment.addresses.iter().map(|net| own(net.addr())).collect();
-            plan.host(Op::Elements { elements }, "one of this host's own");
+            plan.host(FirewallOp::Elements { elements }, "one of this host's own");
         }
         plan
     }
@@ -183,7 +183,7 @@ pub fn guard(guard: &Guard) -> Plan {
     }
     let mut plan = Plan::default();
     for element in elements {
-        plan.host(Op::Elements { elements: vec![element] }, "frames from strangers are refused before any can come");
+        plan.host(FirewallOp::element(element), "frames from strangers are refused before any can come");
     }
     plan
 }
@@ -207,18 +207,18 @@ pub fn peers(network: &Network, peers: &Peers, underlay: Option<IpAddr>) -> Plan
     };
     let at = |vtep: &Vtep| takes(vtep).filter(|_| reachable(&vtep.address));
     for to in peers.vteps.values().filter_map(at) {
-        plan.host(Op::Flood { link: link.clone(), to }, "it has the network: broadcast and multicast");
+        plan.host(VxlanOp::Flood { link: link.clone(), to }, "it has the network: broadcast and multicast");
     }
     for remote in &peers.remotes {
         let Some(to) = peers.vteps.get(&remote.node).and_then(at) else { continue };
-        plan.host(Op::Forward { link: link.clone(), mac: remote.mac, to }, "where it is");
+        plan.host(VxlanOp::Forward { link: link.clone(), mac: remote.mac, to }, "where it is");
         for address in remote.addresses.iter().filter(of_a_container) {
-            let neighbour = Op::Neighbour { link: link.clone(), address: *address, mac: remote.mac };
+            let neighbour = VxlanOp::Neighbour { link: link.clone(), address: *address, mac: remote.mac };
             plan.host(neighbour, "so that nobody has to ask");
         }
         if network.ipv6 {
             let address = IpAddr::V6(link_local(remote.mac));
-            let neighbour = Op::Neighbour { link: link.clone(), address, mac: remote.mac };
+            let neighbour = VxlanOp::Neighbour { link: link.clone(), address, mac: remote.mac };
             plan.host(neighbour, "answers to multicast go to link-local addresses");
         }
     }

@@ -10,10 +10,10 @@
 //! With it ports can be published: to the table the shim is one more bridge. All published flows leave by it with its own
 //! address, or the container would answer the client over the LAN and past the translation.
 
-use super::bridge::{forget_port_flows, publish_elements, relayed_element, sysctl};
+use super::bridge::{forget_port_flows, publish_elements, relayed_element};
 use crate::firewall::{Element, Set};
 use crate::model::{Attachment, Facts, Network};
-use crate::plan::{Child, Op, Plan};
+use crate::plan::{AddressOp, Child, FirewallOp, LinkOp, Plan, RouteOp, SetOp, SysctlOp};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Makes the shim.
@@ -25,33 +25,33 @@ pub fn network(network: &Network, kind: Option<Child>, mtu: Option<u32>, facts: 
     let name = &shim.name;
     let mac = matches!(kind, Child::Macvlan { .. }).then_some(network.mac);
     let alias = format!("rcr:{}", network.name);
-    let link = Op::Shim { name: name.clone(), parent: parent.name().clone(), kind, mac, mtu, alias };
+    let link = LinkOp::Shim { name: name.clone(), parent: parent.name().clone(), kind, mac, mtu, alias };
     plan.host(link, "a parent and its children don't see each other");
     let has_v6 = shim.addresses.iter().any(|a| a.is_ipv6());
     if facts.ipv6 {
-        let conf = |key: &str| format!("net/ipv6/conf/{name}/{key}");
-        plan.host(sysctl(conf("disable_ipv6"), if has_v6 { "0" } else { "1" }), "");
+        let v6 = |key, value| SysctlOp::of_link("ipv6", name, key, value);
+        plan.host(v6("disable_ipv6", if has_v6 { "0" } else { "1" }), "");
         if has_v6 {
-            plan.host(sysctl(conf("accept_ra"), "0"), "the parent hears the routers");
-            plan.host(sysctl(conf("accept_dad"), "0"), "usable at once");
+            plan.host(v6("accept_ra", "0"), "the parent hears the routers");
+            plan.host(v6("accept_dad", "0"), "usable at once");
         }
     }
-    let conf = |key: &str| format!("net/ipv4/conf/{name}/{key}");
-    plan.host(sysctl(conf("arp_ignore"), "1"), "or it would answer the LAN for the host's other addresses");
-    plan.host(sysctl(conf("rp_filter"), "2"), "containers speak to the parent's address too");
-    plan.host(sysctl(conf("route_localnet"), "1"), "for ports published on 127.0.0.1");
+    let v4 = |key, value| SysctlOp::of_link("ipv4", name, key, value);
+    plan.host(v4("arp_ignore", "1"), "or it would answer the LAN for the host's other addresses");
+    plan.host(v4("rp_filter", "2"), "containers speak to the parent's address too");
+    plan.host(v4("route_localnet", "1"), "for ports published on 127.0.0.1");
     let everywhere = [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())];
     let mut elements = vec![Element::link(Set::Bridges, name), Element::link(Set::HostAccess, name)];
     if network.internal {
         elements.push(Element::link(Set::Internal, name));
     }
     elements.extend(everywhere.iter().map(|net| Element::home(net, name)));
-    plan.host(Op::Elements { elements }, "published flows get the shim's address, wherever they come from");
+    plan.host(FirewallOp::Elements { elements }, "published flows get the shim's address, wherever they come from");
     for address in &shim.addresses {
         // Not the subnet: the LAN is reached by the parent.
-        plan.host(Op::Address { link: name.clone(), address: IpNet::from(*address) }, "the host, to its containers");
+        plan.host(AddressOp::Add { link: name.clone(), address: IpNet::from(*address) }, "the host, to its containers");
     }
-    plan.host(Op::Up { link: name.clone() }, "");
+    plan.host(SetOp::Up { link: name.clone() }, "");
     plan
 }
 
@@ -63,7 +63,7 @@ pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
     let a = attachment;
     for address in &a.addresses {
         let to = IpNet::from(address.addr());
-        plan.host(Op::Route { to, via: None, link: shim.name.clone() }, "the host's way to the container");
+        plan.host(RouteOp::Add { to, via: None, link: shim.name.clone() }, "the host's way to the container");
     }
     // Where there are neighbours; else all leaves by the link itself, and the kernel finds the host's addresses.
     for host in shim.of_host.iter().filter(|_| !network.routed_only()) {
@@ -71,12 +71,12 @@ pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
             own.is_ipv4() == host.is_ipv4() && a.addresses.iter().any(|net| net.contains(*own) && net.contains(host))
         });
         if let Some(via) = via {
-            let step = Op::Route { to: IpNet::from(*host), via: Some(*via), link: a.ifname.clone() };
+            let step = RouteOp::Add { to: IpNet::from(*host), via: Some(*via), link: a.ifname.clone() };
             plan.container(step, "the parent itself hears nothing from its children");
         }
     }
     for address in &a.reused {
-        plan.host(Op::ForgetFlows { address: *address, port: None }, "they were another container's");
+        plan.host(FirewallOp::ForgetFlows { address: *address, port: None }, "they were another container's");
     }
     let mut elements = Vec::new();
     for port in &a.ports {
@@ -86,7 +86,7 @@ pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
         }
     }
     if !elements.is_empty() {
-        plan.host(Op::Elements { elements }, "published when everything else stands");
+        plan.host(FirewallOp::Elements { elements }, "published when everything else stands");
     }
     forget_port_flows(plan, a);
 }

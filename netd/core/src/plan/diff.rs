@@ -1,6 +1,16 @@
 //! Desired times observed: which steps of a plan a kernel still lacks.
 
-use super::{Op, Plan, Scope, Step};
+use super::address::AddressOp;
+use super::effect::Effect;
+use super::firewall::FirewallOp;
+use super::link::LinkOp;
+use super::op::{HostOp, Op};
+use super::port::PortOp;
+use super::set::SetOp;
+use super::step::{Plan, Step};
+use super::sysctl::SysctlOp;
+use super::vxlan::VxlanOp;
+use super::wireguard::WireGuardOp;
 use ipnet::IpNet;
 use netd_api::{IfName, Mac};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,55 +40,62 @@ pub struct LinkSeen {
     pub forwards: bool,
 }
 
+impl Observed {
+    /// Whether `link` is there as a port of `bridge`.
+    fn is_port(&self, link: &IfName, bridge: &IfName) -> bool {
+        let of = self.links.get(link).and_then(|link| link.controller);
+        of.is_some() && of == self.links.get(bridge).map(|bridge| bridge.index)
+    }
+}
+
 /// The host steps of `plan` that `observed` lacks, in the plan's order. A change of an object counts as lacking when the
 /// object itself is. Container steps are left out: a netns that is there was set up whole.
 pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
     let mut fresh: BTreeSet<IfName> = BTreeSet::new();
     let mut out = Plan::default();
-    for step in plan.steps.iter().filter(|s| s.scope == Scope::Host) {
-        if let Op::Veth { host, bridge, .. } = &step.op
-            && let Some(seen) = observed.links.get(host)
-        {
-            if seen.controller.is_none() || seen.controller != observed.links.get(bridge).map(|b| b.index) {
-                let op = Op::Join { link: host.clone(), bridge: bridge.clone() };
-                out.steps.push(Step { scope: Scope::Host, op, why: "its bridge had gone" });
+    for step in &plan.steps {
+        let Op::Host(op) = &step.op else { continue };
+        let step = match op {
+            HostOp::Link(LinkOp::Veth { host, bridge, .. }) if observed.links.contains_key(host) => {
+                if observed.is_port(host, bridge) {
+                    continue;
+                }
                 fresh.insert(host.clone());
+                let op = PortOp::Join { link: host.clone(), bridge: bridge.clone() };
+                Step::host(op, "its bridge had gone")
             }
-            continue;
-        }
-        let lacking = match &step.op {
-            Op::Bridge { name, .. } | Op::Vlan { name, .. } | Op::Dummy { name, .. } | Op::Shim { name, .. } => {
-                !observed.links.contains_key(name)
-            }
-            Op::WireGuard { name, .. } => !observed.links.contains_key(name),
-            // One whose bridge had gone is out of it, and its entries of the bridge are, too: it is made again.
-            Op::Vxlan { name, bridge, .. } => observed.links.get(name).is_none_or(|seen| {
-                seen.controller.is_none() || seen.controller != observed.links.get(bridge).map(|b| b.index)
-            }),
-            // It is in the container, or it went with its parent.
-            Op::Child { .. } | Op::ReplyRoute { .. } | Op::Mtu { .. } | Op::Probe { .. } | Op::Announce { .. } => false,
-            Op::Veth { host, .. } => !observed.links.contains_key(host),
-            Op::Address { link, address } => !observed.addresses.contains(&(link.clone(), *address)),
-            Op::Up { link } => observed.links.get(link).is_none_or(|l| !l.up),
-            Op::Join { link, .. } | Op::Port { link, .. } | Op::Route { link, .. } => fresh.contains(link),
-            Op::Forward { link, .. } | Op::Flood { link, .. } | Op::Neighbour { link, .. } => fresh.contains(link),
-            Op::WireGuardPeer { link, .. } => fresh.contains(link),
-            Op::Sysctl { key, undo, .. } => undo.is_some() || fresh.iter().any(|link| names_link(key, link)),
-            Op::Table => !observed.table,
-            Op::UserTable | Op::Elements { .. } => true,
-            Op::ForgetFlows { .. } => false,
+            op if lacks(observed, op, &fresh) => step.clone(),
+            _ => continue,
         };
-        if !lacking {
-            continue;
-        }
         fresh.extend(step.op.makes().cloned());
-        out.steps.push(step.clone());
+        out.steps.push(step);
     }
     out
 }
 
-fn names_link(key: &str, link: &IfName) -> bool {
-    key.split('/').any(|part| part == link.as_str())
+/// Whether the host lacks what this op does. `fresh`: links that are made again, with nothing on them.
+fn lacks(observed: &Observed, op: &HostOp, fresh: &BTreeSet<IfName>) -> bool {
+    let on_fresh = |link: Option<&IfName>| link.is_some_and(|link| fresh.contains(link));
+    match op {
+        // It is in the container, or it went with its parent.
+        HostOp::Link(LinkOp::Child { .. }) => false,
+        HostOp::Link(_) | HostOp::WireGuard(WireGuardOp::Link { .. }) => {
+            op.effect().makes().is_some_and(|link| !observed.links.contains_key(link))
+        }
+        // One whose bridge had gone is out of it, and its entries of the bridge are, too: it is made again.
+        HostOp::Vxlan(VxlanOp::Link { name, bridge, .. }) => !observed.is_port(name, bridge),
+        HostOp::Address(AddressOp::Add { link, address }) => !observed.addresses.contains(&(link.clone(), *address)),
+        HostOp::Set(SetOp::Up { link }) => observed.links.get(link).is_none_or(|l| !l.up),
+        HostOp::Set(SetOp::Mtu { .. }) | HostOp::Lan(_) | HostOp::Port(PortOp::Announce { .. }) => false,
+        HostOp::Port(op) => on_fresh(op.link()),
+        HostOp::Route(op) => on_fresh(op.link()),
+        HostOp::Vxlan(op) => on_fresh(op.link()),
+        HostOp::WireGuard(op) => on_fresh(op.link()),
+        HostOp::Sysctl(SysctlOp::Set { key, undo, .. }) => undo.is_some() || on_fresh(key.link()),
+        HostOp::Firewall(FirewallOp::Table) => !observed.table,
+        HostOp::Firewall(FirewallOp::UserTable | FirewallOp::Elements { .. }) => true,
+        HostOp::Firewall(FirewallOp::ForgetFlows { .. }) => false,
+    }
 }
 
 #[cfg(test)]
@@ -90,14 +107,14 @@ mod tests {
         let name: IfName = "br-x".parse().unwrap();
         let mut plan = Plan::default();
         let mac = "02:00:00:00:00:01".parse().unwrap();
-        plan.host(Op::Bridge { name: name.clone(), mac, mtu: 1500, alias: "rcr:x".into() }, "");
-        plan.host(Op::Sysctl { key: "net/ipv4/conf/br-x/rp_filter".into(), value: "2".into(), undo: None }, "");
-        plan.host(Op::Up { link: name.clone() }, "");
+        plan.host(LinkOp::Bridge { name: name.clone(), mac, mtu: 1500, alias: "rcr:x".into() }, "");
+        plan.host(SysctlOp::of_link("ipv4", &name, "rp_filter", "2"), "");
+        plan.host(SetOp::Up { link: name.clone() }, "");
         assert_eq!(missing(&plan, &Observed::default()).steps.len(), 3);
         let mut observed = Observed::default();
         observed.links.insert(name.clone(), LinkSeen { up: false, ..LinkSeen::default() });
         let left = missing(&plan, &observed);
         assert_eq!(left.steps.len(), 1);
-        assert_eq!(left.steps[0].op, Op::Up { link: name });
+        assert_eq!(left.steps[0], Step::host(SetOp::Up { link: name }, ""));
     }
 }

@@ -16,14 +16,19 @@ use std::str::FromStr;
 /// What the image's config should say (`--change`).
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
+    /// The command; absent: a shell.
     pub cmd: Option<Vec<String>>,
+    /// The program before the command; absent: none.
     pub entrypoint: Option<Vec<String>>,
     /// `NAME=value`
     pub env: Vec<String>,
+    /// The working directory; absent: the root.
     pub workdir: Option<String>,
+    /// `user[:group]`; absent: root.
     pub user: Option<String>,
     /// `port/proto`
     pub exposed: Vec<String>,
+    /// The comment of its one step in the history.
     pub message: String,
 }
 

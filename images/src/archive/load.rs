@@ -23,7 +23,9 @@ use std::path::Path;
 /// An image that was loaded, and the names it was given.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The image, as it is in the store now.
     pub image: Image,
+    /// Empty: it has its id alone.
     pub names: Vec<Reference>,
 }
 

@@ -12,9 +12,13 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 /// Our credentials at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
+    /// None.
     Nothing,
+    /// A password.
     Password {
+        /// The user's name.
         user: String,
+        /// The password, or an access token in its place.
         password: String,
     },
     /// An identity token, which stands for a user where a registry gives tokens.

@@ -30,6 +30,7 @@ pub enum Event {
     Exists(Digest),
     /// Packed bytes that came, and unpacked bytes that were written.
     Progress(Digest, u64, u64),
+    /// It has arrived.
     Done(Digest),
     /// Something failed and is tried again.
     Again(String),
@@ -38,6 +39,7 @@ pub enum Event {
 /// A pulled image.
 #[derive(Debug)]
 pub struct Pulled {
+    /// As it is in the store now.
     pub image: Image,
     /// Of the manifest or index that the name led to.
     pub digest: Digest,

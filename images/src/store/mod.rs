@@ -7,7 +7,7 @@
 //! partial/<hex>           incomplete layers: a later pull resumes from there
 //! tmp/                    work in progress; the next writer removes the leftovers of a crash
 //! ```
-//! Readers take no lock: every file is replaced whole. [`work`] lists the writers' locks.
+//! Readers take no lock: every file is replaced whole. `work` lists the writers' locks.
 
 mod check;
 mod gc;
@@ -44,6 +44,7 @@ pub struct Image {
     pub id: Digest,
     /// All its names.
     pub names: Vec<String>,
+    /// As the image has it, without malformed fields.
     pub config: ImageConfiguration,
     /// The digest of its manifest.
     pub manifest: Digest,
@@ -54,7 +55,9 @@ pub struct Image {
 /// An image in a listing.
 #[derive(Debug, Clone)]
 pub struct ImageSummary {
+    /// The digest of its config.
     pub id: Digest,
+    /// All its names; empty: it has none.
     pub names: Vec<String>,
     /// Seconds since the epoch; 0 if the image doesn't say.
     pub created: i64,
@@ -65,7 +68,9 @@ pub struct ImageSummary {
 /// One removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
+    /// This name was removed; the image has others.
     Untagged(String),
+    /// The image with this id was removed.
     Deleted(String),
 }
 

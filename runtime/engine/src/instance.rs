@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 /// What every verb works on.
 #[derive(Debug, Clone)]
 pub struct Instance {
+    /// Where its state lies.
     pub dirs: Dirs,
     /// The configuration's file, for a netd that has to be started.
     pub config_file: Option<PathBuf>,
+    /// The configuration.
     pub config: Config,
 }
 

@@ -22,7 +22,9 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Which lines are wanted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
+    /// No lines before this time.
     pub since: Option<Timestamp>,
+    /// No lines after this time.
     pub until: Option<Timestamp>,
     /// How many from the end.
     pub tail: Tail,

@@ -13,6 +13,7 @@ use rcr_base::{Error, Kind, Outcome, command};
 /// A changed network, or the plan of the change.
 #[derive(Debug)]
 pub enum Changed {
+    /// The network as it is now.
     Network(Box<NetworkInfo>),
     /// The plan alone, as text: nothing was changed.
     Plan(String),

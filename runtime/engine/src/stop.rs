@@ -18,6 +18,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// How to stop a container; absent fields are as it was created with.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stop {
+    /// The number of the signal that asks it to end.
     pub signal: Option<i32>,
     /// Seconds until SIGKILL; -1: never.
     pub timeout: Option<i64>,

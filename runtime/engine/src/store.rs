@@ -15,12 +15,15 @@ use std::path::Path;
 /// A container with its state.
 #[derive(Debug, Clone)]
 pub struct Container {
+    /// What it was asked to be.
     pub config: Config,
+    /// How it is.
     pub state: State,
 }
 
 /// Reads and writes containers.
 pub struct Containers<'a> {
+    /// The instance's folders.
     pub dirs: &'a Dirs,
 }
 

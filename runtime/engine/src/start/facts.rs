@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+/// Looks at the host. Errors: cgroups are not mounted, capabilities can't be read, a device does not exist.
 pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
     let bound_files = config.mounts.iter().filter_map(|mount| match &mount.kind {
         MountKind::Bind { source, .. } => Some(source),

@@ -31,6 +31,7 @@ use std::path::Path;
 /// Whether the caller stays connected.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Attach {
+    /// The caller gets the container's streams.
     pub wanted: bool,
     /// Rows and columns of the user's terminal, for a container that has one.
     pub terminal_size: Option<(u16, u16)>,

@@ -19,7 +19,9 @@ const MAX_LINKS: u32 = 40;
 /// What the last part of a path must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Last {
+    /// A folder.
     Folder,
+    /// A file.
     File,
 }
 

@@ -43,8 +43,8 @@ impl Store {
     ) -> Result<Image, Error> {
         let name = name.map(str::parse::<Reference>).transpose()?;
         let busy = self.begin()?;
-        let claim = self.claim_new(&busy, "import")?;
-        let folder = claim.folder()?;
+        let making = self.begin_making_new(&busy, "import")?;
+        let folder = making.folder()?;
         let (unpacked, packed) = (folder.join("layer"), folder.join("packed"));
         private_folder(&unpacked).doing(|| format!("cannot create `{}`", unpacked.display()))?;
         let kept = OpenOptions::new().read(true).write(true).create_new(true).open(&packed);

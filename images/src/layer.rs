@@ -174,7 +174,7 @@ fn end(status: ExitStatus, noise: &str) -> String {
     }
 }
 
-/// Marks the opaque folders of an unpacked layer, whose `fs` lies in `folder`.
+/// Marks the opaque folders of an unpacked layer, whose `fs` is in `folder`.
 pub(crate) fn mark(folder: &Path, passed: &Passed) -> io::Result<()> {
     unpack::mark_opaque(&folder.join("fs"), &passed.opaque)
 }

@@ -104,7 +104,7 @@ pub fn key(host: &str) -> String {
     if host == DOCKER_HUB { HUB_KEY.to_owned() } else { host.to_owned() }
 }
 
-/// All keys under which they may stand.
+/// All keys that docker may have used.
 fn keys(host: &str) -> Vec<String> {
     let hosts = match host {
         DOCKER_HUB => vec![DOCKER_HUB, "index.docker.io", "registry-1.docker.io"],

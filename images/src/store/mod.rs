@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! oci-layout  index.json  lock
-//! blobs/sha256/<hex>      manifests, configs, layers as they came
+//! blobs/sha256/<hex>      manifests, configs, packed layers
 //! layers/<diff id>/fs     a layer unpacked; visible only when it is complete
 //! partial/<hex>           incomplete layers: a later pull resumes from there
 //! tmp/                    work in progress; the next writer removes the leftovers of a crash
@@ -15,7 +15,7 @@ mod work;
 
 pub use check::{Check, Fault};
 pub use gc::{Pruned, Users};
-pub use work::{Busy, Claim, WriteLock};
+pub use work::{Busy, Making, WriteLock};
 
 use crate::digest::Hasher;
 use crate::folder::private_folder;
@@ -61,7 +61,7 @@ pub struct ImageSummary {
     pub names: Vec<String>,
     /// Seconds since the epoch; 0 if the image doesn't say.
     pub created: i64,
-    /// Bytes of its layers as they came.
+    /// Bytes of its packed layers.
     pub size: u64,
 }
 
@@ -92,17 +92,17 @@ impl Store {
         self.root.join("blobs/sha256")
     }
 
-    /// Where a blob lies.
+    /// The path of a blob.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.hex())
     }
 
-    /// Where an unpacked layer lies.
+    /// The path of an unpacked layer.
     pub fn layer(&self, diff_id: &Digest) -> PathBuf {
         self.root.join("layers").join(diff_id.hex()).join("fs")
     }
 
-    /// Where an incomplete blob lies.
+    /// The path of an incomplete blob.
     pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
         self.root.join("partial").join(digest.hex())
     }

@@ -29,14 +29,14 @@ pub struct Meta {
 pub enum FileOp {
     /// An empty path is the root itself.
     Folder {
-        /// Where it lies.
+        /// Its path.
         path: Vec<u8>,
         /// What it gets.
         meta: Meta,
     },
     /// A regular file.
     File {
-        /// Where it lies.
+        /// Its path.
         path: Vec<u8>,
         /// What it gets.
         meta: Meta,
@@ -47,9 +47,9 @@ pub enum FileOp {
     },
     /// A symlink.
     Symlink {
-        /// Where it lies.
+        /// Its path.
         path: Vec<u8>,
-        /// What it says, unchecked: nobody follows it here.
+        /// Its text, unchecked: we never follow it.
         target: Vec<u8>,
         /// What it gets.
         meta: Meta,
@@ -63,7 +63,7 @@ pub enum FileOp {
     },
     /// A device node.
     Device {
-        /// Where it lies.
+        /// Its path.
         path: Vec<u8>,
         /// What it gets.
         meta: Meta,
@@ -76,7 +76,7 @@ pub enum FileOp {
     },
     /// A named pipe.
     Fifo {
-        /// Where it lies.
+        /// Its path.
         path: Vec<u8>,
         /// What it gets.
         meta: Meta,

@@ -65,7 +65,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Sends it a signal; one that has ended hears nothing.
+    /// Sends it a signal, if it still runs.
     pub fn signal(&self, signal: i32) {
         if let Some(pidfd) = ProcessId::of(self.pid).and_then(|process| process.open()) {
             let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), signal);

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// How often a followed log is read.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Which lines are wanted.
+/// Which lines to read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
     /// No lines before this time.
@@ -111,7 +111,7 @@ fn follow(
 struct Current {
     file: Option<BufReader<File>>,
     inode: u64,
-    /// A line whose end is not there yet.
+    /// An incomplete line.
     partial: String,
 }
 

@@ -96,7 +96,7 @@ pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
     }
 }
 
-/// Removes all networks that no container is on or wants; `removed` hears of each.
+/// Removes all networks that no container is on or asks for; `removed` is called for each.
 pub fn prune(instance: &Instance, mut removed: impl FnMut(&NetworkName)) -> Outcome<()> {
     let wanted: Vec<String> = instance
         .containers()

@@ -14,7 +14,7 @@ pub struct ShimConfig {
     pub plan: InitPlan,
     /// Holds `state.json`, `shim.sock` and the managed `/etc` files.
     pub run_dir: PathBuf,
-    /// Where the copy of the state lies that outlives a reboot.
+    /// The folder of the state's copy, which outlives a reboot.
     pub keep_dir: PathBuf,
     /// `-i`: keep stdin open.
     pub stdin: bool,

@@ -237,7 +237,7 @@ impl Born {
                 }
                 Err(errno) => {
                     self.give_up();
-                    return Err(failure("hear from the container's process")(errno));
+                    return Err(failure("read the report of the container's process")(errno));
                 }
             }
         }

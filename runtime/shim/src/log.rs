@@ -60,7 +60,7 @@ impl Log {
             pending.extend_from_slice(&bytes[..take]);
             bytes = &bytes[take..];
             if whole {
-                // A character that the cut goes through begins the next part.
+                // A character that the cut would split begins the next part.
                 let cut = pending.split_off(pending.len() - unfinished(pending));
                 self.flush(stream);
                 self.pending[stream as usize].extend_from_slice(&cut);

@@ -33,7 +33,7 @@ pub enum Request {
         /// The signal's number.
         signal: i32,
     },
-    /// Asks init to end, with SIGKILL after so many seconds (-1: never), and ends the restart policy. → `exit`.
+    /// Asks init to end, with SIGKILL after the timeout, and ends the restart policy. → `exit`.
     Stop {
         /// The signal's number.
         signal: i32,

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 /// What a plan needs to know of the host.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The container's folder below the state root: `upper` and `work` lie there.
+    /// The container's folder below the root folder, with `upper` and `work`.
     pub container_dir: PathBuf,
-    /// The container's folder below the run folder: the mount point lies there.
+    /// The container's folder below the run folder, with the mount point.
     pub run_dir: PathBuf,
-    /// Where `hosts`, `resolv.conf` and `hostname` lie: in `run_dir`, or in that of the container whose network it
+    /// The folder of `hosts`, `resolv.conf` and `hostname`: `run_dir`, or that of the container whose network it
     /// shares.
     pub files_dir: PathBuf,
     /// How cgroups are mounted.

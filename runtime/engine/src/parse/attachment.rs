@@ -66,7 +66,7 @@ pub fn mode(mut attachments: Vec<AttachmentRequest>) -> Parsed<Mode> {
     }
 }
 
-/// What stands alone: no other network beside it.
+/// Networks that allow no other beside them.
 fn alone(name: &str) -> Option<Mode> {
     match name.split_once(':') {
         Some(("container", other)) => Some(Mode::Container(other.to_owned())),

@@ -89,7 +89,7 @@ fn given_devices(config: &Config) -> Outcome<Vec<Device>> {
         }
         let below = host_devices(host);
         if below.is_empty() {
-            return Err(Error::new(Kind::Invalid, doing()).caused_by("no device lies in this folder"));
+            return Err(Error::new(Kind::Invalid, doing()).caused_by("there is no device in this folder"));
         }
         for mut device in below {
             let inside = device.path.strip_prefix(host).map(|rest| wanted.container.join(rest));

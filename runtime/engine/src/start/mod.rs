@@ -145,7 +145,7 @@ fn start_steps<'a>(
     Ok(Started { attached, obstacles })
 }
 
-/// What the shim is told.
+/// The shim's orders.
 fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: CgroupPaths) -> ShimConfig {
     let dirs = &instance.dirs;
     ShimConfig {

@@ -51,7 +51,7 @@ impl Ground {
         matches!(self, Self::Joined { netns: None, .. }) || config.network.mode == NetworkMode::Host
     }
 
-    /// Where the files lie that go with the network: `hosts`, `resolv.conf`, `hostname`.
+    /// The folder of the files that go with the network: `hosts`, `resolv.conf`, `hostname`.
     pub fn files_dir(&self, dirs: &Dirs, config: &Config) -> PathBuf {
         match self {
             Self::Joined { owner, .. } => dirs.container_run(owner),

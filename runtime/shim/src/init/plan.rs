@@ -51,7 +51,7 @@ pub struct RootPlan {
     pub volatile: bool,
 }
 
-/// What a bind is mounted on, made where it is missing.
+/// What a bind is mounted on, made if it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BindOn {
     /// A folder.

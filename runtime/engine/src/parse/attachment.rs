@@ -67,7 +67,7 @@ pub fn mode(mut attachments: Vec<AttachmentRequest>) -> Parsed<Mode> {
 }
 
 /// Networks that allow no other beside them.
-fn alone(name: &str) -> Option<Mode> {
+pub fn alone(name: &str) -> Option<Mode> {
     match name.split_once(':') {
         Some(("container", other)) => Some(Mode::Container(other.to_owned())),
         Some(("ns", path)) => Some(Mode::Path(path.into())),

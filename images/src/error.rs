@@ -27,37 +27,84 @@ fn is_full(error: &io::Error) -> bool {
 /// An error with the way out, if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// No image has this name or id.
     #[error("no such image: `{name}`")]
-    NotFound { name: String, near: Vec<String> },
+    NotFound {
+        /// What was asked for.
+        name: String,
+        /// Names that it may have meant.
+        near: Vec<String>,
+    },
+    /// Several ids begin so.
     #[error("`{0}` matches several image ids")]
     Ambiguous(String),
+    /// This is no name of an image.
     #[error("cannot understand the image name `{name}`: {why}")]
-    Name { name: String, why: &'static str },
+    Name {
+        /// What was written.
+        name: String,
+        /// The broken rule.
+        why: &'static str,
+    },
+    /// The image can't be removed.
     #[error("cannot remove the image `{name}`: it is used by {}", users.join(", "))]
-    InUse { name: String, users: Vec<String> },
+    InUse {
+        /// The image.
+        name: String,
+        /// Containers that use it.
+        users: Vec<String>,
+    },
+    /// The bytes are malformed, or meant to do harm; what is wrong with them.
     #[error("cannot unpack the image: {0}")]
     Hostile(String),
     /// Not an archive of images.
     #[error("it is not an image archive: it has neither an `index.json` (OCI) nor a `manifest.json` (Docker)")]
     NoImage,
+    /// A limit of the configuration is exceeded.
     #[error("cannot unpack the image: {why}")]
     Limit {
+        /// What is too large.
         why: String,
         /// The key of `[images.limits]`.
         key: String,
     },
+    /// The image is for other platforms.
     #[error("the image does not support {wanted}")]
-    Platform { wanted: String, known: Vec<String> },
+    Platform {
+        /// The platform that was asked for.
+        wanted: String,
+        /// The platforms that it supports.
+        known: Vec<String>,
+    },
     /// The bytes that arrived are not those that were asked for.
     #[error("layer {wanted} arrived damaged: {got_size} bytes with the digest {got}, expected {wanted_size} bytes")]
-    Wrong { wanted: String, wanted_size: u64, got: String, got_size: u64 },
+    Wrong {
+        /// The expected digest.
+        wanted: String,
+        /// The expected number of bytes.
+        wanted_size: u64,
+        /// The digest that arrived.
+        got: String,
+        /// The number of bytes that arrived.
+        got_size: u64,
+    },
+    /// The registry refused, or could not be reached.
     #[error("{}", .0.message)]
     Registry(Refusal),
+    /// The store is damaged.
     #[error("`{path}` is damaged: {why}")]
-    Damaged { path: String, why: String },
+    Damaged {
+        /// The file or folder.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The kernel or the disk refused.
     #[error("{doing}")]
     Io {
+        /// What was being done.
         doing: String,
+        /// Why it failed.
         #[source]
         source: io::Error,
     },

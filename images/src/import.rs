@@ -16,14 +16,19 @@ use std::str::FromStr;
 /// What the image's config should say (`--change`).
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
+    /// The command; absent: a shell.
     pub cmd: Option<Vec<String>>,
+    /// The program before the command; absent: none.
     pub entrypoint: Option<Vec<String>>,
     /// `NAME=value`
     pub env: Vec<String>,
+    /// The working directory; absent: the root.
     pub workdir: Option<String>,
+    /// `user[:group]`; absent: root.
     pub user: Option<String>,
     /// `port/proto`
     pub exposed: Vec<String>,
+    /// The comment of its one step in the history.
     pub message: String,
 }
 
@@ -38,8 +43,8 @@ impl Store {
     ) -> Result<Image, Error> {
         let name = name.map(str::parse::<Reference>).transpose()?;
         let busy = self.begin()?;
-        let claim = self.claim_new(&busy, "import")?;
-        let folder = claim.folder()?;
+        let making = self.begin_making_new(&busy, "import")?;
+        let folder = making.folder()?;
         let (unpacked, packed) = (folder.join("layer"), folder.join("packed"));
         private_folder(&unpacked).doing(|| format!("cannot create `{}`", unpacked.display()))?;
         let kept = OpenOptions::new().read(true).write(true).create_new(true).open(&packed);

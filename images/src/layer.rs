@@ -22,7 +22,9 @@ pub struct Passed {
     pub digest: Digest,
     /// Packed bytes.
     pub size: u64,
+    /// Of the unpacked bytes.
     pub diff_id: Digest,
+    /// How it is packed.
     pub compression: unpack::wire::Compression,
     /// Folders to be marked.
     opaque: Vec<Vec<u8>>,
@@ -31,6 +33,7 @@ pub struct Passed {
 /// Why a layer could not be unpacked.
 #[derive(Debug)]
 pub struct Stopped {
+    /// What went wrong.
     pub error: Error,
     /// Digest and size of the packed bytes, if all of them were read.
     pub packed: Option<(Digest, u64)>,
@@ -171,7 +174,7 @@ fn end(status: ExitStatus, noise: &str) -> String {
     }
 }
 
-/// Marks the opaque folders of an unpacked layer, whose `fs` lies in `folder`.
+/// Marks the opaque folders of an unpacked layer, whose `fs` is in `folder`.
 pub(crate) fn mark(folder: &Path, passed: &Passed) -> io::Result<()> {
     unpack::mark_opaque(&folder.join("fs"), &passed.opaque)
 }

@@ -3,7 +3,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`reference`], [`digest`] | names and digests, checked on creation |
+//! | [`mod@reference`], [`digest`] | names and digests, checked on creation |
 //! | [`store`] | the layout on disk: blobs, index, unpacked layers |
 //! | [`layer`] | one layer into the store, through a process that can do nothing else |
 //! | [`import`] | an image from a root file system |

@@ -175,7 +175,11 @@ fn python_and_gunicorn() {
     real.lives(&served);
     real.remove("web");
     real.row.end();
+    gunicorn(&mut real, served, &folder, fetch);
+}
 
+/// The same site by gunicorn.
+fn gunicorn(real: &mut Real, site: Life<'_>, folder: &std::path::Path, fetch: &str) {
     real.row = Row::package("gunicorn", "python", "gunicorn");
     let served = Life {
         start: &format!(
@@ -189,7 +193,7 @@ fn python_and_gunicorn() {
         kept: Some(("exec web cat /site/kept", "kept by gunicorn")),
         log: Some("\"GET / HTTP/1.0\" 200"),
         stops: Some((0, "Shutting down: Master")),
-        ..served
+        ..site
     };
     real.starts(&served);
     // All three answer: a signal that meets a worker at its first steps is lost in gunicorn itself.

@@ -117,6 +117,26 @@ impl Cluster {
         self.etcdctl(&["compact", "--physical", &revision]);
     }
 
+    /// Creates the network `mesh`, and waits until every host has it.
+    #[track_caller]
+    pub fn mesh(&self) {
+        let subnets = ["--subnet", "10.4.0.0/16", "--subnet", "fd04::/64"];
+        self.hosts[0].ok(&[&["network", "create", "-d", "overlay"], &subnets[..], &["mesh"]].concat());
+        for host in &self.hosts {
+            eventually("the network is there", || host.ok(&["network", "ls"]).contains("mesh"));
+        }
+    }
+
+    /// Two hosts with `mesh`, and a container on each: c1 and c2. `v6`: IPv6 underneath.
+    #[track_caller]
+    pub fn pair(v6: bool) -> Self {
+        let cluster = Self::new(2, v6);
+        cluster.mesh();
+        cluster.sleeper(0, "c1", &["--network", "mesh"]);
+        cluster.sleeper(1, "c2", &["--network", "mesh"]);
+        cluster
+    }
+
     /// A container that sleeps, on host `i`.
     #[track_caller]
     pub fn sleeper(&self, i: usize, name: &str, flags: &[&str]) {

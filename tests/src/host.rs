@@ -198,6 +198,12 @@ impl Host {
         Snapshot::take(self)
     }
 
+    /// What netd has logged.
+    #[track_caller]
+    pub fn netd_log(&self) -> String {
+        std::fs::read_to_string(self.run_dir().join("netd.log")).expect("netd has logged")
+    }
+
     /// netd's pid, if it runs.
     pub fn netd_pid(&self) -> Option<i32> {
         let text = std::fs::read_to_string(self.run_dir().join("netd.pid")).ok()?;

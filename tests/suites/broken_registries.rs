@@ -65,14 +65,12 @@ fn runs_below(host: &Host) -> bool {
     all.any(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&store)))
 }
 
-#[test]
-fn a_registry_that_lies_is_found_out_and_nothing_stays() {
-    let host = Host::bare();
-    let fake = Fake::start(&host, FAKE);
-    let good = || vec![noise("a", 100_000), Archive::new().file("b", b"b").end()];
+/// A tag, what the refusal says, and what is done to manifest and config.
+type Lie = (&'static str, &'static str, Box<dyn Fn(&mut serde_json::Value, &mut serde_json::Value)>);
+
+fn lies() -> Vec<Lie> {
     let hash = |n: u8| rcr_images::Digest::of(&[n]).to_string();
-    type Lie = (&'static str, &'static str, Box<dyn Fn(&mut serde_json::Value, &mut serde_json::Value)>);
-    let lies: Vec<Lie> = vec![
+    vec![
         ("diffid", "not to sha256", Box::new(move |_, c| c["rootfs"]["diff_ids"][0] = json!(hash(1)))),
         ("size-small", "more", Box::new(|m, _| m["layers"][0]["size"] = json!(5))),
         ("size-large", "broke", Box::new(|m, _| m["layers"][0]["size"] = json!(10_000_000))),
@@ -105,9 +103,16 @@ fn a_registry_that_lies_is_found_out_and_nothing_stays() {
             }),
         ),
         ("badconfig", "config", Box::new(|_, c| *c = json!([1, 2, 3]))),
-    ];
+    ]
+}
+
+#[test]
+fn a_registry_that_lies_is_found_out_and_nothing_stays() {
+    let host = Host::bare();
+    let fake = Fake::start(&host, FAKE);
+    let good = || vec![noise("a", 100_000), Archive::new().file("b", b"b").end()];
     let settings = config(&host, "[images]\nretries = 0\nread_timeout = 2");
-    for (tag, expected, lie) in lies {
+    for (tag, expected, lie) in lies() {
         fake.image(tag, &good(), lie);
         let ran = rcr(&host, &["--config", &settings, "pull", &fake.name(&format!("x:{tag}"))], &[]);
         assert_eq!(ran.code, 125, "{tag}: {ran:?}");

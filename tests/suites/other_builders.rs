@@ -275,9 +275,17 @@ fn descriptor(kind: &str, bytes: &[u8]) -> Value {
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-#[test]
-fn attestations_and_artifacts_lie_beside_images() {
-    let host = Host::bare();
+/// An image, an attestation about it, and an artifact.
+struct Documents {
+    /// All of them, with what they name.
+    blobs: Vec<Vec<u8>>,
+    manifest: Vec<u8>,
+    statement: Vec<u8>,
+    attestation: Vec<u8>,
+    artifact: Vec<u8>,
+}
+
+fn documents() -> Documents {
     let layers = [base()];
     let of_image = config(&layers, json!({})).to_string().into_bytes();
     let manifest = json!({
@@ -302,6 +310,16 @@ fn attestations_and_artifacts_lie_beside_images() {
     })
     .to_string()
     .into_bytes();
+    let [layer] = layers;
+    let named = [&manifest, &statement, &attestation, &artifact].map(Clone::clone);
+    let blobs = [vec![of_image, attested_config, empty, layer], named.to_vec()].concat();
+    Documents { blobs, manifest, statement, attestation, artifact }
+}
+
+#[test]
+fn attestations_and_artifacts_lie_beside_images() {
+    let host = Host::bare();
+    let Documents { blobs: all, manifest, statement, attestation, artifact } = documents();
     // As buildx writes it: an index in the index, with the attestation beside the image.
     let mut image = descriptor(MANIFEST, &manifest);
     image["platform"] = json!({"architecture": "amd64", "os": "linux"});
@@ -310,11 +328,7 @@ fn attestations_and_artifacts_lie_beside_images() {
     other["annotations"] =
         json!({"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest(&manifest)});
     let inner = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [image, other]}).to_string().into_bytes();
-    let blobs = || {
-        let documents =
-            [&of_image, &manifest, &statement, &attested_config, &attestation, &empty, &artifact, &inner, &layers[0]];
-        documents.into_iter().fold(Layout(Archive::new()), |layout, bytes| layout.blob(bytes))
-    };
+    let blobs = || all.iter().chain([&inner]).fold(Layout(Archive::new()), |layout, bytes| layout.blob(bytes));
     let named = |mut entry: Value, name: &str| {
         entry["annotations"] = json!({"io.containerd.image.name": format!("docker.io/library/{name}:1")});
         entry

@@ -9,6 +9,7 @@
 //! | [`transfer`] | manifests and blobs, resumed and retried |
 //! | [`credentials`] | docker's config.json and credential helpers |
 //! | [`refusal`] | what the client crate's errors mean to a user |
+#![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 mod context;

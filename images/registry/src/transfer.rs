@@ -21,7 +21,7 @@ type Outcome = Result<Answer, Refusal>;
 /// Bytes read from a file at a time.
 const PIECE: usize = 256 << 10;
 
-/// How long to wait before the n-th further attempt: 250 ms, doubled each time, at most 8 s.
+/// How long to wait before the n-th retry: 250 ms, doubled each time, at most 8 s.
 fn pause(attempt: u32) -> Duration {
     Duration::from_millis(250 << attempt.min(5))
 }

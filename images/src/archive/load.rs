@@ -23,11 +23,13 @@ use std::path::Path;
 /// An image that was loaded, and the names it was given.
 #[derive(Debug)]
 pub struct Loaded {
+    /// The image, as it is in the store now.
     pub image: Image,
+    /// Empty: it has its id alone.
     pub names: Vec<Reference>,
 }
 
-/// Loads all images of an archive: Docker's or OCI's, compressed or not. `progress` hears the bytes unpacked so far.
+/// Loads all images of an archive: Docker's or OCI's, compressed or not. `progress` gets the bytes unpacked so far.
 pub fn load(
     store: &Store,
     archive: OwnedFd,
@@ -36,11 +38,11 @@ pub fn load(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<Loaded>, Error> {
     let busy = store.begin()?;
-    let claim = store.claim_new(&busy, "load")?;
+    let making = store.begin_making_new(&busy, "load")?;
     let job = Job { limits: *store.limits(), size: None, keep: false, unpack: true };
-    let taken = layer::pass(claim.folder()?, archive, None, &job, &mut |_, bytes| progress(bytes));
+    let taken = layer::pass(making.folder()?, archive, None, &job, &mut |_, bytes| progress(bytes));
     taken.map_err(|stopped| stopped.error)?;
-    from(store, &busy, &claim.path().join("fs"), platform, threads, true)
+    from(store, &busy, &making.path().join("fs"), platform, threads, true)
 }
 
 /// Loads all images of a folder: an OCI layout, or what an archive of Docker's unpacks to.
@@ -190,8 +192,8 @@ impl Load<'_> {
 
     /// Adds one layer from a file. `plan` says what its packed bytes must be, if that is known.
     fn layer(&self, mut file: File, diff_id: &Digest, plan: Option<&LayerPlan>) -> Result<Passed, Error> {
-        let claim = self.store.claim(self.busy, diff_id)?;
-        let folder = claim.folder()?;
+        let making = self.store.begin_making(self.busy, diff_id)?;
+        let folder = making.folder()?;
         let (unpacked, packed) = (folder.join("layer"), folder.join("packed"));
         private_folder(&unpacked).doing(|| format!("cannot create `{}`", unpacked.display()))?;
         let known = plan.is_some_and(|plan| self.store.has_blob(&plan.digest, plan.size));

@@ -35,7 +35,9 @@ impl FromStr for Format {
 
 /// Where to.
 pub enum Target<'a> {
+    /// A tar archive.
     Stream(&'a mut dyn Write),
+    /// A folder, new or empty.
     Folder(PathBuf),
 }
 

@@ -112,7 +112,7 @@ impl Remote {
         let mut waiting = self.waiting.lock().map_err(|_| lost())?;
         waiting.last += 1;
         let id = waiting.last;
-        // If the process has ended, or does so now, the waiting side hears why.
+        // If the process has ended, or does so now, the waiting side is told why.
         if !waiting.ended {
             waiting.under_way.insert(id, sender);
             if let Err(error) = self.send(&Request { id, call }, fd.as_ref()) {

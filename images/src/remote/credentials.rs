@@ -12,9 +12,13 @@ const HUB_KEY: &str = "https://index.docker.io/v1/";
 /// Our credentials at a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
+    /// None.
     Nothing,
+    /// A password.
     Password {
+        /// The user's name.
         user: String,
+        /// The password, or an access token in its place.
         password: String,
     },
     /// An identity token, which stands for a user where a registry gives tokens.
@@ -100,7 +104,7 @@ pub fn key(host: &str) -> String {
     if host == DOCKER_HUB { HUB_KEY.to_owned() } else { host.to_owned() }
 }
 
-/// All keys under which they may stand.
+/// All keys that docker may have used.
 fn keys(host: &str) -> Vec<String> {
     let hosts = match host {
         DOCKER_HUB => vec![DOCKER_HUB, "index.docker.io", "registry-1.docker.io"],

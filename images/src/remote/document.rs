@@ -20,7 +20,9 @@ pub const MANIFEST_TYPES: [&str; 4] = [
 /// A document that a tag or a digest led to.
 #[derive(Debug)]
 pub enum Document {
+    /// An image for one platform.
     Manifest(Box<ImageManifest>),
+    /// A list of manifests, for several platforms.
     Index(Box<ImageIndex>),
 }
 
@@ -69,8 +71,11 @@ impl Document {
 /// An operating system, an architecture, and perhaps a variant of it: `linux/arm64/v8`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Platform {
+    /// By Go's name: `linux`.
     pub os: String,
+    /// By Go's name: `amd64`, `arm64`.
     pub architecture: String,
+    /// `v7`, `v8`; absent: any.
     pub variant: Option<String>,
 }
 
@@ -183,6 +188,7 @@ pub struct LayerPlan {
     pub digest: Digest,
     /// Packed bytes.
     pub size: u64,
+    /// Of the unpacked bytes.
     pub diff_id: Digest,
 }
 

@@ -5,7 +5,7 @@ use super::document::{self, Document, LayerPlan, check_bytes, digest_of};
 use super::wire::{Call, RefusalKind};
 use crate::folder::private_folder;
 use crate::layer::{self, Passed, Stopped};
-use crate::store::{Busy, Claim};
+use crate::store::{Busy, Making};
 use crate::unpack::wire::Job;
 use crate::{Digest, Doing, Error, Image, Reference, Store, parallel};
 use oci_spec::image::{Descriptor, ImageManifest, MediaType};
@@ -28,8 +28,9 @@ pub enum Event {
     Waiting(Digest),
     /// It exists already.
     Exists(Digest),
-    /// Packed bytes that came, and unpacked bytes that were written.
+    /// Packed bytes received, and unpacked bytes written.
     Progress(Digest, u64, u64),
+    /// It has arrived.
     Done(Digest),
     /// Something failed and is tried again.
     Again(String),
@@ -38,6 +39,7 @@ pub enum Event {
 /// A pulled image.
 #[derive(Debug)]
 pub struct Pulled {
+    /// As it is in the store now.
     pub image: Image,
     /// Of the manifest or index that the name led to.
     pub digest: Digest,
@@ -130,7 +132,7 @@ impl Documents {
 
     fn fetch(remote: &Remote, store: &Store, bytes: Vec<u8>, again: &dyn Fn(&str)) -> Result<Self, Error> {
         let Document::Manifest(manifest) = Document::parse(&bytes)? else {
-            return Err(Error::Hostile("an index came where a manifest was expected".into()));
+            return Err(Error::Hostile("an index arrived instead of a manifest".into()));
         };
         let (digest, size) = (digest_of(manifest.config())?, manifest.config().size());
         if size > store.limits().document {
@@ -180,7 +182,7 @@ impl Work<'_> {
     fn layer(&self, layer: &LayerPlan) -> Result<(), Error> {
         let tell = |event: fn(Digest) -> Event| (self.watch)(event(layer.digest.clone()));
         tell(Event::Waiting);
-        let (claim, _other) = self.claims(layer)?;
+        let (making, _other) = self.makings(layer)?;
         let unpacked = self.store.layer(&layer.diff_id).is_dir();
         let blob = self.store.blob(&layer.digest);
         if self.store.has_blob(&layer.digest, layer.size) {
@@ -188,8 +190,8 @@ impl Work<'_> {
                 tell(Event::Exists);
                 return Ok(());
             }
-            if !unpacked && let Some(passed) = self.unpack_blob(&claim, layer, &blob)? {
-                return self.done(&claim, layer, &passed, true);
+            if !unpacked && let Some(passed) = self.unpack_blob(&making, layer, &blob)? {
+                return self.done(&making, layer, &passed, true);
             }
             (self.watch)(Event::Again(format!("`{}` is damaged and is fetched again", blob.display())));
         }
@@ -199,45 +201,45 @@ impl Work<'_> {
             }
             _ => {}
         }
-        let passed = self.fetch(&claim, layer, !unpacked)?;
-        self.done(&claim, layer, &passed, !unpacked)
+        let passed = self.fetch(&making, layer, !unpacked)?;
+        self.done(&making, layer, &passed, !unpacked)
     }
 
-    /// The claims on the unpacked layer and on the packed one; for an uncompressed layer they are the same. Two claims
+    /// The rights to make the unpacked layer and the packed one; for an uncompressed layer they are the same. Two rights
     /// are taken in the order of their digests: a manifest may say that one layer's packed digest is another's diff id
     /// and vice versa, and both would wait for each other.
-    fn claims(&self, layer: &LayerPlan) -> Result<(Claim, Option<Claim>), Error> {
-        let claim = |digest| self.store.claim(self.busy, digest);
+    fn makings(&self, layer: &LayerPlan) -> Result<(Making, Option<Making>), Error> {
+        let making = |digest| self.store.begin_making(self.busy, digest);
         match layer.digest.cmp(&layer.diff_id) {
-            Ordering::Equal => Ok((claim(&layer.diff_id)?, None)),
-            Ordering::Greater => Ok((claim(&layer.diff_id)?, Some(claim(&layer.digest)?))),
+            Ordering::Equal => Ok((making(&layer.diff_id)?, None)),
+            Ordering::Greater => Ok((making(&layer.diff_id)?, Some(making(&layer.digest)?))),
             Ordering::Less => {
-                let packed = claim(&layer.digest)?;
-                Ok((claim(&layer.diff_id)?, Some(packed)))
+                let packed = making(&layer.digest)?;
+                Ok((making(&layer.diff_id)?, Some(packed)))
             }
         }
     }
 
     /// From the packed layer in the store; `None` if that is damaged.
-    fn unpack_blob(&self, claim: &Claim, layer: &LayerPlan, blob: &Path) -> Result<Option<Passed>, Error> {
+    fn unpack_blob(&self, making: &Making, layer: &LayerPlan, blob: &Path) -> Result<Option<Passed>, Error> {
         let file = File::open(blob).doing(|| format!("cannot read `{}`", blob.display()))?;
-        match self.pass(claim, layer, file.into(), None, true) {
+        match self.pass(making, layer, file.into(), None, true) {
             Ok(passed) => Ok(Some(passed)),
             Err(stopped) if stopped.packed.as_ref().is_some_and(|(digest, _)| *digest != layer.digest) => Ok(None),
             Err(stopped) => Err(stopped.error),
         }
     }
 
-    fn done(&self, claim: &Claim, layer: &LayerPlan, passed: &Passed, unpacked: bool) -> Result<(), Error> {
+    fn done(&self, making: &Making, layer: &LayerPlan, passed: &Passed, unpacked: bool) -> Result<(), Error> {
         if unpacked {
-            self.store.commit_layer(claim.path(), passed)?;
+            self.store.commit_layer(making.path(), passed)?;
         }
         (self.watch)(Event::Done(layer.digest.clone()));
         Ok(())
     }
 
     /// From the registry. Bytes kept from an earlier pull come first; if they prove wrong, everything is fetched again.
-    fn fetch(&self, claim: &Claim, layer: &LayerPlan, unpack: bool) -> Result<Passed, Error> {
+    fn fetch(&self, making: &Making, layer: &LayerPlan, unpack: bool) -> Result<Passed, Error> {
         let partial = self.store.partial(&layer.digest);
         let kept = partial.parent().map_or(Ok(()), private_folder);
         kept.doing(|| "cannot create the folder of partial layers".into())?;
@@ -253,7 +255,7 @@ impl Work<'_> {
                 Ok((file, size))
             };
             let (file, offset) = open().doing(|| format!("cannot open `{}`", partial.display()))?;
-            let stopped = match self.transfer(claim, layer, file, offset, unpack) {
+            let stopped = match self.transfer(making, layer, file, offset, unpack) {
                 Ok(passed) => {
                     self.store.commit_blob(&partial, &layer.digest)?;
                     return Ok(passed);
@@ -278,7 +280,7 @@ impl Work<'_> {
 
     fn transfer(
         &self,
-        claim: &Claim,
+        making: &Making,
         layer: &LayerPlan,
         file: File,
         offset: u64,
@@ -287,7 +289,7 @@ impl Work<'_> {
         let (read, write) = io::pipe().doing(|| "cannot make a pipe".into())?;
         let call = Call::Blob { digest: layer.digest.to_string(), offset, size: layer.size };
         let pending = self.remote.ask(call, Some(write.into()))?;
-        let passed = self.pass(claim, layer, read.into(), Some(file), unpack);
+        let passed = self.pass(making, layer, read.into(), Some(file), unpack);
         let sent = pending.wait(&|why| (self.watch)(Event::Again(why.to_owned())));
         match (passed, sent) {
             (Ok(passed), _) => Ok(passed),
@@ -302,7 +304,7 @@ impl Work<'_> {
     /// Through the unpacker: the result is the expected layer, or an error.
     fn pass(
         &self,
-        claim: &Claim,
+        making: &Making,
         layer: &LayerPlan,
         input: OwnedFd,
         kept: Option<File>,
@@ -310,7 +312,7 @@ impl Work<'_> {
     ) -> Result<Passed, Stopped> {
         let job = Job { limits: *self.store.limits(), size: Some(layer.size), keep: kept.is_some(), unpack };
         let mut tell = |packed, unpacked| (self.watch)(Event::Progress(layer.digest.clone(), packed, unpacked));
-        let passed = match layer::pass(claim.folder()?, input, kept, &job, &mut tell) {
+        let passed = match layer::pass(making.folder()?, input, kept, &job, &mut tell) {
             Ok(passed) => passed,
             Err(stopped) => {
                 let Some((digest, size)) = &stopped.packed else { return Err(stopped) };

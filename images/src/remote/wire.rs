@@ -11,6 +11,7 @@ pub struct Session {
     pub host: String,
     /// `library/alpine`
     pub repository: String,
+    /// Timeouts, retries, mirrors, and the memory limit.
     pub config: ImagesConfig,
 }
 
@@ -18,25 +19,56 @@ pub struct Session {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
+    /// Chosen by the client; the answer carries it.
     pub id: u64,
+    /// What to do.
     pub call: Call,
 }
 
+/// The kinds of requests.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Call {
     /// A manifest or an index, by tag or digest; its bytes go into the descriptor.
-    Manifest { target: String },
+    Manifest {
+        /// A tag or a digest.
+        target: String,
+    },
     /// A blob's bytes from `offset` on, into the descriptor, which is a pipe.
-    Blob { digest: String, offset: u64, size: u64 },
+    Blob {
+        /// `sha256:…`.
+        digest: String,
+        /// The first byte that is wanted.
+        offset: u64,
+        /// Bytes of the whole blob.
+        size: u64,
+    },
     /// Whether a blob exists.
-    HasBlob { digest: String },
+    HasBlob {
+        /// `sha256:…`.
+        digest: String,
+    },
     /// Stores the blob that the descriptor, a file, holds.
-    PushBlob { digest: String, size: u64 },
+    PushBlob {
+        /// `sha256:…`.
+        digest: String,
+        /// Its bytes.
+        size: u64,
+    },
     /// Stores the manifest that the descriptor, a file, holds.
-    PushManifest { target: String, media_type: String },
+    PushManifest {
+        /// A tag or a digest.
+        target: String,
+        /// The manifest's media type.
+        media_type: String,
+    },
     /// Checks credentials, and saves them in docker's configuration.
-    Login { user: String, password: String },
+    Login {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: String,
+    },
     /// Removes them.
     Logout,
 }
@@ -45,28 +77,38 @@ pub enum Call {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
+    /// The id of the request.
     pub id: u64,
+    /// The answer.
     pub answer: Answer,
 }
 
+/// The kinds of answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
+    /// It is done.
     Done,
+    /// Whether the blob exists.
     Exists(bool),
     /// Something failed and is tried again; the last answer is still to come.
     Again(String),
+    /// It has failed for good.
     Failed(Refusal),
 }
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
+    /// For programs.
     pub kind: RefusalKind,
+    /// What failed, on which host.
     pub message: String,
+    /// Why, outermost first.
     pub causes: Vec<String>,
 }
 
+/// Kinds of refusals; each has its own hint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
@@ -82,5 +124,6 @@ pub enum RefusalKind {
     Denied,
     /// The reader of a pipe has closed it, and knows why.
     Unread,
+    /// Anything else.
     Other,
 }

@@ -48,7 +48,7 @@ impl Store {
     }
 
     fn check_layer(&self, busy: &Busy, plan: &LayerPlan, how: &Check) -> Result<Option<Fault>, Error> {
-        let claim = self.claim(busy, &plan.diff_id)?;
+        let making = self.begin_making(busy, &plan.diff_id)?;
         let there = self.layer(&plan.diff_id);
         if let Err(error) = self.verify_blob(&plan.digest, plan.size) {
             if how.repair {
@@ -61,14 +61,14 @@ impl Store {
         let blob = self.blob(&plan.digest);
         let input = File::open(&blob).doing(|| format!("cannot read `{}`", blob.display()))?;
         let job = Job { limits: *self.limits(), size: Some(plan.size), keep: false, unpack: true };
-        let passed = layer::pass(claim.folder()?, input.into(), None, &job, &mut |_, _| ()).map_err(|s| s.error)?;
+        let passed = layer::pass(making.folder()?, input.into(), None, &job, &mut |_, _| ()).map_err(|s| s.error)?;
         if passed.diff_id != plan.diff_id {
             let what = format!("`{}` unpacks to {}, not to {}", blob.display(), passed.diff_id, plan.diff_id);
             return Ok(Some(Fault { what, repaired: false }));
         }
-        layer::mark(claim.path(), &passed).doing(|| "cannot mark folders".into())?;
+        layer::mark(making.path(), &passed).doing(|| "cannot mark folders".into())?;
         let differing =
-            differences(&claim.path().join("fs"), &there).doing(|| format!("cannot compare `{}`", there.display()))?;
+            differences(&making.path().join("fs"), &there).doing(|| format!("cannot compare `{}`", there.display()))?;
         let Some(what) = tell(&there, &differing) else { return Ok(None) };
         let mounted = how.mounted.contains(&there);
         if !how.repair || mounted {
@@ -76,13 +76,13 @@ impl Store {
             return Ok(Some(Fault { what: what + why, repaired: false }));
         }
         self.set_aside(busy, &there)?;
-        self.commit_layer(claim.path(), &passed)?;
+        self.commit_layer(making.path(), &passed)?;
         Ok(Some(Fault { what, repaired: true }))
     }
 
     /// Moves an unpacked layer out of the store; it is removed with its new place.
     fn set_aside(&self, busy: &Busy, layer: &Path) -> Result<(), Error> {
-        let aside = self.claim_new(busy, "damaged")?;
+        let aside = self.begin_making_new(busy, "damaged")?;
         let (from, to) = (layer.parent().unwrap_or(layer), aside.folder()?.join("layer"));
         fs::rename(from, to).or_else(missing).doing(|| format!("cannot move `{}` away", from.display()))
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// The result of a prune.
 #[derive(Debug)]
 pub struct Pruned {
+    /// Names and images.
     pub removed: Vec<Removed>,
     /// Packed bytes that were freed.
     pub bytes: u64,

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! oci-layout  index.json  lock
-//! blobs/sha256/<hex>      manifests, configs, layers as they came
+//! blobs/sha256/<hex>      manifests, configs, packed layers
 //! layers/<diff id>/fs     a layer unpacked; visible only when it is complete
 //! partial/<hex>           incomplete layers: a later pull resumes from there
 //! tmp/                    work in progress; the next writer removes the leftovers of a crash
 //! ```
-//! Readers take no lock: every file is replaced whole. [`work`] lists the writers' locks.
+//! Readers take no lock: every file is replaced whole. `work` lists the writers' locks.
 
 mod check;
 mod gc;
@@ -15,7 +15,7 @@ mod work;
 
 pub use check::{Check, Fault};
 pub use gc::{Pruned, Users};
-pub use work::{Busy, Claim, WriteLock};
+pub use work::{Busy, Making, WriteLock};
 
 use crate::digest::Hasher;
 use crate::folder::private_folder;
@@ -44,6 +44,7 @@ pub struct Image {
     pub id: Digest,
     /// All its names.
     pub names: Vec<String>,
+    /// As the image has it, without malformed fields.
     pub config: ImageConfiguration,
     /// The digest of its manifest.
     pub manifest: Digest,
@@ -54,18 +55,22 @@ pub struct Image {
 /// An image in a listing.
 #[derive(Debug, Clone)]
 pub struct ImageSummary {
+    /// The digest of its config.
     pub id: Digest,
+    /// All its names; empty: it has none.
     pub names: Vec<String>,
     /// Seconds since the epoch; 0 if the image doesn't say.
     pub created: i64,
-    /// Bytes of its layers as they came.
+    /// Bytes of its packed layers.
     pub size: u64,
 }
 
 /// One removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
+    /// This name was removed; the image has others.
     Untagged(String),
+    /// The image with this id was removed.
     Deleted(String),
 }
 
@@ -87,17 +92,17 @@ impl Store {
         self.root.join("blobs/sha256")
     }
 
-    /// Where a blob lies.
+    /// The path of a blob.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.hex())
     }
 
-    /// Where an unpacked layer lies.
+    /// The path of an unpacked layer.
     pub fn layer(&self, diff_id: &Digest) -> PathBuf {
         self.root.join("layers").join(diff_id.hex()).join("fs")
     }
 
-    /// Where an incomplete blob lies.
+    /// The path of an incomplete blob.
     pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
         self.root.join("partial").join(digest.hex())
     }

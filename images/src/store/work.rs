@@ -30,7 +30,7 @@ pub struct Busy {
 }
 
 /// The right to make one layer or blob. Its folder below `tmp`, if one was made, is removed with it.
-pub struct Claim {
+pub struct Making {
     lock: PathBuf,
     folder: PathBuf,
     _file: File,
@@ -54,8 +54,8 @@ impl Store {
         for entry in fs::read_dir(self.root.join("tmp")).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             // Its maker, if it still runs, holds its lock.
-            if let Ok(Some(claim)) = self.try_claim(&name, FlockOperation::NonBlockingLockExclusive) {
-                drop(claim);
+            if let Ok(Some(making)) = self.try_making(&name, FlockOperation::NonBlockingLockExclusive) {
+                drop(making);
             }
         }
         Ok(busy)
@@ -80,24 +80,24 @@ impl Store {
     }
 
     /// Waits until nobody else makes this layer or blob.
-    pub fn claim(&self, _busy: &Busy, digest: &Digest) -> Result<Claim, Error> {
-        let claim = self.try_claim(digest.hex(), FlockOperation::LockExclusive)?;
-        claim.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
+    pub fn begin_making(&self, _busy: &Busy, digest: &Digest) -> Result<Making, Error> {
+        let making = self.try_making(digest.hex(), FlockOperation::LockExclusive)?;
+        making.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
     }
 
-    /// A claim on a unique name: for things that have no digest yet.
-    pub fn claim_new(&self, busy: &Busy, what: &str) -> Result<Claim, Error> {
+    /// The right to make something with a unique name: for things that have no digest yet.
+    pub fn begin_making_new(&self, busy: &Busy, what: &str) -> Result<Making, Error> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{what}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let _ = busy;
-        let claim = self.try_claim(&name, FlockOperation::LockExclusive)?;
-        claim.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
+        let making = self.try_making(&name, FlockOperation::LockExclusive)?;
+        making.ok_or_else(|| Error::Hostile("a lock was neither taken nor refused".into()))
     }
 
     /// `None`: somebody else has it, and we must not wait.
-    fn try_claim(&self, name: &str, operation: FlockOperation) -> Result<Option<Claim>, Error> {
+    fn try_making(&self, name: &str, operation: FlockOperation) -> Result<Option<Making>, Error> {
         let path = self.root.join("locks").join(name);
-        let claim = || -> io::Result<Option<Claim>> {
+        let making = || -> io::Result<Option<Making>> {
             private_folder(&self.root.join("locks"))?;
             loop {
                 let file = File::create(&path)?;
@@ -109,21 +109,21 @@ impl Store {
                 if fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino())) {
                     let folder = self.root.join("tmp").join(name);
                     remove_all(&folder)?;
-                    return Ok(Some(Claim { lock: path.clone(), folder, _file: file }));
+                    return Ok(Some(Making { lock: path.clone(), folder, _file: file }));
                 }
             }
         };
-        claim().doing(|| format!("cannot lock `{}`", path.display()))
+        making().doing(|| format!("cannot lock `{}`", path.display()))
     }
 }
 
-impl Claim {
-    /// This claim's folder below `tmp`, whether it was made or not.
+impl Making {
+    /// Its folder below `tmp`, whether it was made or not.
     pub fn path(&self) -> &Path {
         &self.folder
     }
 
-    /// A fresh folder of this claim's own below `tmp`.
+    /// A fresh folder below `tmp`.
     pub fn folder(&self) -> Result<&Path, Error> {
         let make = || {
             remove_all(&self.folder)?;
@@ -134,7 +134,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for Making {
     fn drop(&mut self) {
         let _ = remove_all(&self.folder);
         // While we still hold the lock: a waiter then sees that the file is gone and takes a new one.

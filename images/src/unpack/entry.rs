@@ -10,12 +10,17 @@ pub use rcr_base::ImageLimits as Limits;
 /// Owner, mode, time and extended attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {
+    /// Permission bits, with set-id bits and the sticky bit.
     pub mode: u32,
+    /// The owner.
     pub uid: u32,
+    /// The group.
     pub gid: u32,
     /// Seconds since the epoch, and nanoseconds on top.
     pub mtime: i64,
+    /// 0 to 999,999,999.
     pub nanos: u32,
+    /// Names and values.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -24,43 +29,66 @@ pub struct Meta {
 pub enum FileOp {
     /// An empty path is the root itself.
     Folder {
+        /// Its path.
         path: Vec<u8>,
+        /// What it gets.
         meta: Meta,
     },
+    /// A regular file.
     File {
+        /// Its path.
         path: Vec<u8>,
+        /// What it gets.
         meta: Meta,
+        /// Bytes of its content.
         size: u64,
         /// It has holes.
         sparse: bool,
     },
+    /// A symlink.
     Symlink {
+        /// Its path.
         path: Vec<u8>,
+        /// Its text, unchecked: we never follow it.
         target: Vec<u8>,
+        /// What it gets.
         meta: Meta,
     },
     /// `target` is a path like `path`: from the root.
     HardLink {
+        /// The new name.
         path: Vec<u8>,
+        /// The file that gets the name.
         target: Vec<u8>,
     },
+    /// A device node.
     Device {
+        /// Its path.
         path: Vec<u8>,
+        /// What it gets.
         meta: Meta,
+        /// A block device, not a character device.
         block: bool,
+        /// Its major number.
         major: u32,
+        /// Its minor number.
         minor: u32,
     },
+    /// A named pipe.
     Fifo {
+        /// Its path.
         path: Vec<u8>,
+        /// What it gets.
         meta: Meta,
     },
     /// `.wh.NAME`: hides NAME of the layers below (OCI image-spec, layer.md).
     Whiteout {
+        /// The path of NAME.
         path: Vec<u8>,
     },
     /// `.wh..wh..opq`: hides all that the layers below have in this folder.
     Opaque {
+        /// The folder.
         folder: Vec<u8>,
     },
 }
@@ -80,6 +108,7 @@ pub struct Checker {
 }
 
 impl Checker {
+    /// Nothing was asked for yet.
     pub fn new(limits: Limits) -> Self {
         Self { limits, entries: 0, bytes: 0 }
     }

@@ -105,7 +105,7 @@ impl<R: Read> Headers<R> {
         Ok(())
     }
 
-    /// The further extents of GNU's old form.
+    /// More extents of GNU's old form.
     fn sparse(&mut self) -> io::Result<()> {
         for _ in 0..MOST_SPARSE {
             let mut block = [0u8; BLOCK];
@@ -129,7 +129,7 @@ fn is_sound(block: &[u8; BLOCK]) -> bool {
     tar::Header::from_byte_slice(block).cksum().is_ok_and(|sum| sum == bytes.sum::<u32>())
 }
 
-/// Where the records of a pax header lie (`25 ctime=1084839148.1212\n`): key and value, as ranges.
+/// The places of a pax header's records (`25 ctime=1084839148.1212\n`): key and value, as ranges.
 fn records(content: &[u8]) -> Vec<(std::ops::Range<usize>, std::ops::Range<usize>)> {
     let (mut all, mut at) = (Vec::new(), 0);
     while let Some(space) = content[at..].iter().position(|b| *b == b' ') {

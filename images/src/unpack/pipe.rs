@@ -24,6 +24,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// A stream of the pieces that arrive here.
     pub fn new(receiver: Receiver<Piece>) -> Self {
         Self { receiver, piece: Piece::default(), at: 0 }
     }

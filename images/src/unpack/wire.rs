@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
+    /// What the layer may ask for at most.
     pub limits: ImageLimits,
     /// The layer's size in bytes from its descriptor; absent if unknown.
     pub size: Option<u64>,
@@ -22,13 +23,16 @@ pub struct Job {
 pub enum Report {
     /// Bytes so far.
     Progress {
+        /// Packed bytes read.
         packed: u64,
+        /// Unpacked bytes written.
         unpacked: u64,
     },
     /// An opaque folder; setting that mark takes capabilities that the process lacks.
     Opaque(Vec<u8>),
     /// Success.
     Done(Digests),
+    /// It has failed.
     Failed(Trouble),
 }
 
@@ -41,6 +45,7 @@ pub struct Digests {
     pub size: u64,
     /// `sha256:…` of the unpacked bytes.
     pub diff_id: String,
+    /// How it was packed.
     pub compression: Compression,
 }
 
@@ -48,8 +53,11 @@ pub struct Digests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
+    /// Not at all.
     None,
+    /// gzip (RFC 1952).
     Gzip,
+    /// Zstandard (RFC 8878).
     Zstd,
 }
 

@@ -15,11 +15,17 @@ pub const WIREGUARD_PORT: u16 = 51_890;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// `[network]`.
     pub network: NetworkConfig,
+    /// `[dns]`.
     pub dns: DnsConfig,
+    /// `[log]`.
     pub log: LogConfig,
+    /// `[security]`.
     pub security: SecurityConfig,
+    /// `[images]`.
     pub images: ImagesConfig,
+    /// `[cluster]`.
     pub cluster: ClusterConfig,
 }
 
@@ -33,11 +39,15 @@ pub struct ClusterConfig {
     pub node_name: Option<String>,
     /// Its address on the network between the hosts; absent: the source address of its connection to the store.
     pub node_address: Option<IpAddr>,
+    /// The user at the store; absent: no authentication.
     pub user: Option<String>,
+    /// The file with the user's password, on its first line.
     pub password_file: Option<PathBuf>,
     /// Any of these three: TLS.
     pub ca_file: Option<PathBuf>,
+    /// This host's certificate for the store, as PEM; goes with `key_file`.
     pub cert_file: Option<PathBuf>,
+    /// The certificate's key, as PEM.
     pub key_file: Option<PathBuf>,
     /// The UDP port of WireGuard on this host (encrypted networks); the next port is used, too.
     pub wireguard_port: Option<u16>,
@@ -87,6 +97,7 @@ pub struct NetworkConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
+    /// The range that is cut into subnets.
     pub base: IpNet,
     /// Prefix length of each subnet.
     pub size: u8,
@@ -153,6 +164,7 @@ pub struct ImagesConfig {
     pub insecure: Vec<String>,
     /// Where to ask first, by registry: `"docker.io" = ["mirror.example"]`.
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// `[images.limits]`.
     pub limits: ImageLimits,
 }
 

@@ -12,6 +12,7 @@ pub type Outcome<T> = Result<T, Error>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}{}", .causes.iter().map(|cause| format!(": {cause}")).collect::<String>())]
 pub struct Error {
+    /// What programs go by.
     pub kind: Kind,
     /// What was being done, on which object.
     pub message: String,
@@ -32,6 +33,7 @@ pub struct Error {
 pub enum Kind {
     /// The request is wrong.
     Invalid,
+    /// There is no such object.
     NotFound,
     /// Name, address or port taken.
     InUse,

@@ -21,12 +21,16 @@ const MAX_FDS: usize = 4;
 /// Why a frame could not be sent or received.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
+    /// The other side is gone.
     #[error("the peer closed the connection")]
     Closed,
+    /// The frame has this many bytes, more than [`MAX_FRAME`].
     #[error("frame of {0} bytes is over the limit of {MAX_FRAME}")]
     TooLarge(usize),
+    /// The bytes are not the JSON of the expected type.
     #[error("malformed frame: {0}")]
     Json(#[from] serde_json::Error),
+    /// The socket failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

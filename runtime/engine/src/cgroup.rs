@@ -129,7 +129,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
     if let Some(folder) = &paths.unified {
         let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
         if let Some(program) = devices::program(&rules) {
-            guard_devices(folder, &program)
+            bind_devices(folder, &program)
                 .inspect_err(|_| drop(cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE)))?;
         }
     }
@@ -137,7 +137,7 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
 }
 
 /// Binds the device program to the cgroup. No container starts without it: it could read the host's disks.
-fn guard_devices(folder: &Path, program: &[u64]) -> Outcome<()> {
+fn bind_devices(folder: &Path, program: &[u64]) -> Outcome<()> {
     let attach = || -> Result<(), Errno> {
         let cgroup = rustix::fs::open(folder, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|e| Errno::from_raw(e.raw_os_error()))?;

@@ -11,35 +11,57 @@ use std::path::PathBuf;
 
 /// The file's name, and the version of its form.
 pub const CONFIG_NAME: &str = "config.json";
+/// The version that this build writes, and the newest that it reads.
 pub const CONFIG_VERSION: u32 = 1;
 
 /// A whole container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
+    /// [`CONFIG_VERSION`] of the build that wrote it.
     pub version: u32,
+    /// Chosen by chance at creation.
     pub id: ContainerId,
+    /// Unique on this host; can be changed.
     pub name: String,
     /// RFC 3339.
     pub created: String,
+    /// The image, and its layers.
     pub image: ImageUse,
+    /// Absent: as the namespace has it.
     pub hostname: Option<String>,
+    /// The NIS domain name.
     pub domainname: Option<String>,
+    /// The image's labels, and the user's over them.
     pub labels: BTreeMap<String, String>,
+    /// The program.
     pub process: Process,
+    /// The user's mounts and the image's volumes.
     pub mounts: Vec<Mount>,
+    /// The root file system is read-only.
     pub read_only: bool,
+    /// What it may do to the host.
     pub security: Security,
+    /// It runs below rcr's small init.
     pub init: bool,
+    /// The number of the signal that stops it.
     pub stop_signal: i32,
     /// Seconds; -1: wait for ever.
     pub stop_timeout: i64,
+    /// cgroup limits.
     pub resources: Resources,
+    /// Resource limits of its processes.
     pub rlimits: Vec<RlimitPlan>,
+    /// Namespaced sysctls, by name.
     pub sysctls: BTreeMap<String, String>,
+    /// What happens when it ends.
     pub restart: RestartPolicy,
+    /// It is removed when it ends.
     pub auto_remove: bool,
+    /// Its network, and what it publishes.
     pub network: Network,
+    /// Its resolver.
     pub dns: Dns,
+    /// Additional lines of `/etc/hosts`: a name and its address.
     pub extra_hosts: Vec<(String, HostTarget)>,
     /// `--link`: another container, and the name that it has here.
     #[serde(default)]
@@ -69,16 +91,22 @@ pub struct ImageUse {
 /// The program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Process {
+    /// The program and its arguments; never empty.
     pub args: Vec<String>,
+    /// `NAME=value`.
     pub env: Vec<String>,
+    /// The working directory, absolute.
     pub cwd: String,
     /// `user[:group]`; empty: root.
     pub user: String,
+    /// Additional groups by number.
     pub group_add: Vec<u32>,
     /// The same by name, looked up in the container.
     #[serde(default)]
     pub group_names: Vec<String>,
+    /// Its streams are a terminal.
     pub terminal: bool,
+    /// Its stdin is open.
     pub stdin: bool,
     /// stdin ends with the first client.
     pub stdin_once: bool,
@@ -89,7 +117,9 @@ pub struct Process {
 pub struct Mount {
     /// Absolute path in the container.
     pub target: String,
+    /// Where its content comes from.
     pub kind: MountKind,
+    /// The container can't write to it.
     pub read_only: bool,
 }
 
@@ -97,25 +127,41 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum MountKind {
+    /// A folder or file of the host.
     Bind {
+        /// Its absolute path on the host.
         source: PathBuf,
+        /// With the mounts below it.
         recursive: bool,
+        /// Whether later mounts are seen on the other side.
         propagation: Propagation,
         /// Device files below it work, as far as the device rules go.
         #[serde(default)]
         dev: bool,
+        /// Setuid programs below it work.
         #[serde(default)]
         suid: bool,
     },
     /// `anonymous`: removed with the container.
-    Volume { name: String, source: PathBuf, anonymous: bool },
+    Volume {
+        /// Its name.
+        name: String,
+        /// Its content's folder on the host.
+        source: PathBuf,
+        /// It has no name of the user's.
+        anonymous: bool,
+    },
     /// Options of tmpfs(5), e.g. `size=64m`.
-    Tmpfs { options: Vec<String> },
+    Tmpfs {
+        /// As mount(8) takes them.
+        options: Vec<String>,
+    },
 }
 
 /// A device of the host, or a folder of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceUse {
+    /// Its absolute path on the host.
     pub host: PathBuf,
     /// Absolute, below `/dev`.
     pub container: PathBuf,
@@ -128,8 +174,11 @@ pub struct DeviceUse {
 pub struct DeviceRule {
     /// `a` (any), `b` or `c`.
     pub kind: char,
+    /// The major number.
     pub major: Option<u32>,
+    /// The minor number.
     pub minor: Option<u32>,
+    /// Of `r`, `w` and `m` (mknod).
     pub access: String,
 }
 
@@ -137,19 +186,25 @@ pub struct DeviceRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Propagation {
+    /// Later mounts are not seen on the other side.
     #[default]
     Private,
+    /// The host's later mounts are seen in the container.
     Slave,
+    /// Later mounts are seen on both sides.
     Shared,
 }
 
 /// What the container may do to the host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Security {
+    /// All capabilities and devices, no filter, nothing hidden.
     pub privileged: bool,
     /// Names without `CAP_`, upper case, or `ALL`.
     pub cap_add: Vec<String>,
+    /// The same, taken away.
     pub cap_drop: Vec<String>,
+    /// Setuid programs and file capabilities give nothing.
     pub no_new_privs: bool,
     /// False: `--security-opt seccomp=unconfined`.
     pub seccomp: bool,
@@ -167,31 +222,38 @@ pub struct Resources {
     /// Lists such as `0-2,4` (cpuset(7)).
     #[serde(default)]
     pub cpuset_cpus: Option<String>,
+    /// Memory nodes, as such a list.
     #[serde(default)]
     pub cpuset_mems: Option<String>,
     /// -1: unlimited.
     pub pids: i64,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
+    /// -1000 to 1000; absent: as this process has it.
     pub oom_score_adj: Option<i32>,
 }
 
 /// `--network` and `-p`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Network {
+    /// The network namespace, and the networks in it.
     pub mode: NetworkMode,
+    /// `-p`.
     pub publish: Vec<PublishRequest>,
     /// `--expose` and the image's: what `-P` publishes.
     pub exposed: Vec<Exposed>,
+    /// `-P`.
     pub publish_all: bool,
 }
 
 /// Ports that the image or the user exposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Exposed {
+    /// The first one.
     pub port: u16,
     /// 1 or more.
     pub count: u16,
+    /// The protocol.
     pub proto: Proto,
 }
 
@@ -199,9 +261,11 @@ pub struct Exposed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
+    /// The host's own.
     Host,
     /// Loopback only.
     None,
+    /// Its own, on these networks; the first one comes first in listings.
     Networks(Vec<AttachmentRequest>),
     /// Another container's, with its hosts, resolv.conf and host name.
     Container(ContainerId),
@@ -226,8 +290,11 @@ impl NetworkMode {
 /// DNS of the container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dns {
+    /// Servers for outside names; empty: the network's or the host's.
     pub servers: Vec<IpAddr>,
+    /// Search domains; `.` alone: none.
     pub search: Vec<String>,
+    /// Options of resolv.conf(5).
     pub options: Vec<String>,
 }
 
@@ -235,6 +302,7 @@ pub struct Dns {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostTarget {
+    /// This address.
     Address(IpAddr),
     /// `host-gateway`: the host, as this container reaches it.
     HostGateway,

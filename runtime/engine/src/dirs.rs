@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 /// The two folders that hold all state of one instance.
 #[derive(Debug, Clone)]
 pub struct Dirs {
+    /// The root folder, which outlives a reboot.
     pub root: PathBuf,
+    /// The run folder.
     pub run: PathBuf,
 }
 
@@ -23,18 +25,22 @@ impl Dirs {
         Ok(())
     }
 
+    /// One folder for each container, by id.
     pub fn containers(&self) -> PathBuf {
         self.root.join("containers")
     }
 
+    /// One file for each name of a container.
     pub fn names(&self) -> PathBuf {
         self.root.join("names")
     }
 
+    /// One folder for each volume, by name.
     pub fn volumes(&self) -> PathBuf {
         self.root.join("volumes")
     }
 
+    /// The image store.
     pub fn images(&self) -> PathBuf {
         self.root.join("images")
     }

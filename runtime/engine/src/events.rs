@@ -1,4 +1,4 @@
-//! What a front hears while the engine works.
+//! What the engine tells a front while it works.
 
 use rcr_images::remote::Event;
 

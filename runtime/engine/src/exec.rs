@@ -22,14 +22,19 @@ use std::os::unix::net::UnixStream;
 /// The request for a process. Absent fields are as in the container.
 #[derive(Debug, Clone, Default)]
 pub struct Exec {
+    /// The program and its arguments.
     pub command: Vec<String>,
     /// `NAME=value`, added to the container's.
     pub env: Vec<String>,
+    /// `user[:group]`.
     pub user: Option<String>,
+    /// An absolute path.
     pub workdir: Option<String>,
+    /// All capabilities, no seccomp filter.
     pub privileged: bool,
     /// It gets a terminal of its own.
     pub terminal: bool,
+    /// The terminal's rows and columns.
     pub terminal_size: Option<(u16, u16)>,
     /// Its stdin is a pipe.
     pub stdin: bool,
@@ -39,6 +44,7 @@ pub struct Exec {
 
 /// What became of it.
 pub enum Executed {
+    /// It runs.
     Running(Process),
     /// It has ended already.
     Ended(i32),
@@ -48,6 +54,7 @@ pub enum Executed {
 pub struct Process {
     /// Its pid as we see it.
     pub pid: i32,
+    /// The pipe to its stdin, if it was asked for.
     pub stdin: Option<OwnedFd>,
     /// stdout and stderr.
     pub outputs: [Option<OwnedFd>; 2],
@@ -58,7 +65,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Sends it a signal; one that has ended hears nothing.
+    /// Sends it a signal, if it still runs.
     pub fn signal(&self, signal: i32) {
         if let Some(pidfd) = ProcessId::of(self.pid).and_then(|process| process.open()) {
             let _ = rcr_shim::sys::signal::send(pidfd.as_fd(), signal);

@@ -11,6 +11,7 @@ use std::path::Path;
 /// What resolv.conf(5) says of the host.
 #[derive(Debug, Default, Clone)]
 pub struct HostResolver {
+    /// The whole file.
     pub text: String,
 }
 

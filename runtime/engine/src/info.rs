@@ -31,9 +31,9 @@ pub struct Info {
     pub architecture: String,
     /// The host's name.
     pub name: String,
-    /// Where state lies that outlives a reboot.
+    /// The folder of the state that outlives a reboot.
     pub root_dir: PathBuf,
-    /// Where state lies that does not.
+    /// The folder of the state that does not.
     pub run_dir: PathBuf,
     /// The version of rcr.
     pub server_version: &'static str,

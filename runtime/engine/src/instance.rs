@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 /// What every verb works on.
 #[derive(Debug, Clone)]
 pub struct Instance {
+    /// The folders of its state.
     pub dirs: Dirs,
     /// The configuration's file, for a netd that has to be started.
     pub config_file: Option<PathBuf>,
+    /// The configuration.
     pub config: Config,
 }
 
@@ -19,8 +21,8 @@ pub struct Instance {
 const CONFIG_FILE: &str = "/etc/rcr/config.toml";
 
 impl Instance {
-    /// The instance whose state lies in these folders. `config`: the configuration's file; absent: `/etc/rcr/config.toml`
-    /// if it is there, else the defaults. Relative paths start from the current folder.
+    /// The instance with its state in these folders. `config`: the configuration's file; absent: `/etc/rcr/config.toml`
+    /// if it exists, else the defaults. Relative paths start from the current folder.
     pub fn open(root: &Path, run: &Path, config: Option<&Path>) -> Outcome<Self> {
         let absolute =
             |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));

@@ -7,7 +7,7 @@
 //! | [`instance`], [`dirs`], [`store`] | what every verb works on: folders, configuration, netd; stored containers |
 //! | [`config`] | what a container was asked to be, resolved once |
 //! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`] | a container's life, one request each |
-//! | [`list`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
+//! | [`list`], [`status`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
 //! | [`cgroup`], [`files`], [`net`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; starting the shim |
@@ -47,6 +47,7 @@ pub mod remove;
 pub mod rename;
 pub mod spawn;
 pub mod start;
+pub mod status;
 pub mod stop;
 pub mod store;
 mod sys;

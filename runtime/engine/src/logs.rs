@@ -19,10 +19,12 @@ use std::time::Duration;
 /// How often a followed log is read.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Which lines are wanted.
+/// Which lines to read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
+    /// No lines before this time.
     pub since: Option<Timestamp>,
+    /// No lines after this time.
     pub until: Option<Timestamp>,
     /// How many from the end.
     pub tail: Tail,
@@ -109,7 +111,7 @@ fn follow(
 struct Current {
     file: Option<BufReader<File>>,
     inode: u64,
-    /// A line whose end is not there yet.
+    /// An incomplete line.
     partial: String,
 }
 

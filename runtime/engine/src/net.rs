@@ -61,7 +61,7 @@ impl Netd {
         Ok(Self { stream })
     }
 
-    /// Connects only if netd is there already.
+    /// Connects if netd runs; does not start it.
     pub fn connect_running(dirs: &Dirs) -> Option<Self> {
         let socket = dirs.run.join(netd_api::SOCKET_NAME);
         let stream = Wait::new().ok()?.connect(&socket).ok()?.ok()?;
@@ -174,7 +174,7 @@ impl Wait {
         HUNG.store(true, Ordering::Relaxed);
         let number = self.signals.read_signal().ok().flatten().map_or(libc::SIGINT, |info| info.ssi_signo as i32);
         let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
-        Error::new(Kind::Interrupted(number), "cannot wait for netd's answer").caused_by(format!("{name} came"))
+        Error::new(Kind::Interrupted(number), "cannot wait for netd's answer").caused_by(format!("received {name}"))
     }
 
     /// Connects. The outer result is the wait's.
@@ -260,7 +260,7 @@ fn spawn(dirs: &Dirs, config: Option<&Path>, wait: &mut Wait) -> Outcome<()> {
     Err(what_netd_said(&said))
 }
 
-/// netd's last words: an error of its own, or the remains of one that it could not report.
+/// netd's error: as data, or as the text that is left when it could not report one.
 fn what_netd_said(said: &str) -> Error {
     const DOING: &str = "cannot start netd";
     match serde_json::from_str::<Error>(said) {

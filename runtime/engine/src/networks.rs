@@ -13,6 +13,7 @@ use rcr_base::{Error, Kind, Outcome, command};
 /// A changed network, or the plan of the change.
 #[derive(Debug)]
 pub enum Changed {
+    /// The network as it is now.
     Network(Box<NetworkInfo>),
     /// The plan alone, as text: nothing was changed.
     Plan(String),
@@ -95,7 +96,7 @@ pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
     }
 }
 
-/// Removes all networks that no container is on or wants; `removed` hears of each.
+/// Removes all networks that no container is on or asks for; `removed` is called for each.
 pub fn prune(instance: &Instance, mut removed: impl FnMut(&NetworkName)) -> Outcome<()> {
     let wanted: Vec<String> = instance
         .containers()

@@ -61,7 +61,7 @@ pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()>
     remove(instance, &container, how.volumes)
 }
 
-/// Removes all containers that do not run; `removed` hears of each.
+/// Removes all stopped containers; `removed` is called for each.
 pub fn prune(instance: &Instance, mut removed: impl FnMut(&ContainerId)) -> Outcome<()> {
     for container in instance.containers().list()? {
         if !container.state.status.is_alive() {

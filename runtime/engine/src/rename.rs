@@ -17,7 +17,7 @@ pub fn rename(instance: &Instance, name: &str, new: &str) -> Outcome<()> {
     let containers = instance.containers();
     let mut config = containers.find(name)?.config;
     check_name(new)?;
-    containers.claim_name(new, &config.id, !config.auto_remove)?;
+    containers.take_name(new, &config.id, !config.auto_remove)?;
     let old = std::mem::replace(&mut config.name, new.to_owned());
     if let Err(failure) = containers.save(&config) {
         let _ = containers.release_name(new);

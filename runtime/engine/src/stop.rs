@@ -13,11 +13,12 @@ use rcr_shim::state::State;
 use std::time::{Duration, Instant};
 
 /// How long the shim may take between a container's end and its own.
-const SETTLE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How to stop a container; absent fields are as it was created with.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stop {
+    /// The number of the signal that asks it to end.
     pub signal: Option<i32>,
     /// Seconds until SIGKILL; -1: never.
     pub timeout: Option<i64>,
@@ -34,7 +35,7 @@ pub fn stop(instance: &Instance, name: &str, how: Stop) -> Outcome<()> {
 pub fn stop_to_restart(instance: &Instance, name: &str, how: Stop) -> Outcome<()> {
     let container = instance.containers().find(name)?;
     if container.config.auto_remove && container.state.status.is_alive() {
-        request(instance, &container, &Request::Forget, Some(SETTLE))?;
+        request(instance, &container, &Request::Forget, Some(GRACE))?;
     }
     stop_one(instance, &container, how)
 }
@@ -47,7 +48,7 @@ pub fn kill(instance: &Instance, name: &str, signal: i32) -> Outcome<()> {
         let how = container.state.status.name();
         return Err(Error::new(Kind::Conflict, doing()).caused_by(format!("it is {how}")));
     }
-    match request(instance, &container, &Request::Kill { signal }, Some(SETTLE))? {
+    match request(instance, &container, &Request::Kill { signal }, Some(GRACE))? {
         Response::Error(why) => Err(Error::new(Kind::Conflict, doing()).caused_by(why)),
         Response::Ok | Response::Exit(_) if [libc::SIGKILL, container.config.stop_signal].contains(&signal) => {
             boot::stopped(&instance.dirs, &container.config)
@@ -86,11 +87,12 @@ pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcom
 pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
     let config = &container.config;
     if !container.state.status.is_alive() {
-        return settle(instance, container);
+        // A shim that was killed has left its network.
+        return release(&instance.dirs, &config.id);
     }
     let signal = how.signal.unwrap_or(config.stop_signal);
     let timeout = how.timeout.unwrap_or(config.stop_timeout);
-    let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + SETTLE);
+    let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + GRACE);
     let answer = request(instance, container, &Request::Stop { signal, timeout }, patience);
     match answer {
         Ok(Response::Exit(_)) => {}
@@ -121,7 +123,7 @@ pub(crate) fn read_state(instance: &Instance, container: &Container) -> Option<S
 /// and holds nothing else.
 fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
     const MOMENT: Duration = Duration::from_millis(300);
-    let until = Instant::now() + SETTLE;
+    let until = Instant::now() + GRACE;
     let mut ended = None;
     loop {
         let shim_gone = container.state.shim.is_none_or(|shim| !shim.is_alive());
@@ -137,11 +139,6 @@ fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Releases what a shim that was killed has left: its network.
-pub fn settle(instance: &Instance, container: &Container) -> Outcome<()> {
-    release(&instance.dirs, &container.config.id)
 }
 
 /// A container keeps its addresses over a stop unless somebody takes them meanwhile.

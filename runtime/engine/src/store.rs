@@ -15,12 +15,15 @@ use std::path::Path;
 /// A container with its state.
 #[derive(Debug, Clone)]
 pub struct Container {
+    /// What it was asked to be.
     pub config: Config,
+    /// How it is.
     pub state: State,
 }
 
 /// Reads and writes containers.
 pub struct Containers<'a> {
+    /// The instance's folders.
     pub dirs: &'a Dirs,
 }
 
@@ -28,7 +31,7 @@ impl Containers<'_> {
     /// Takes the name, atomically (link(2) of a complete file). The file holds the container's id and the process that
     /// makes the container: a name that belongs to neither a container nor a living process was left by a crash, and is
     /// free. `durable`: it outlives a power cut, as a container without `--rm` does.
-    pub fn claim_name(&self, name: &str, id: &ContainerId, durable: bool) -> Outcome<()> {
+    pub fn take_name(&self, name: &str, id: &ContainerId, durable: bool) -> Outcome<()> {
         let doing = || format!("cannot take the container name `{name}`");
         shared_folder(&self.dirs.names()).doing(|| "cannot create the folder of names")?;
         let path = self.dirs.names().join(name);
@@ -42,7 +45,7 @@ impl Containers<'_> {
             file.write_all(text.as_bytes())?;
             if durable { file.sync_all() } else { Ok(()) }
         };
-        let claim = || loop {
+        let take = || loop {
             match fs::hard_link(&temporary, &path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_left_over(&path) => {
                     fs::remove_file(&path)?;
@@ -50,9 +53,9 @@ impl Containers<'_> {
                 other => return other,
             }
         };
-        let claimed = write().and_then(|()| claim());
+        let taken = write().and_then(|()| take());
         let _ = fs::remove_file(&temporary);
-        match claimed {
+        match taken {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
                 Err(Error::new(Kind::InUse, format!("the container name `{name}` is in use"))

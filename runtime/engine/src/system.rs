@@ -41,7 +41,7 @@ pub fn halt(instance: &Instance) -> Outcome<Ends> {
 }
 
 /// Starts the containers that start at boot, oldest first. Those that fail are tried again as long as any succeeds: a
-/// container that joins another's network needs that one up. `started` hears of each; the failures are returned.
+/// container that joins another's network needs that one up. `started` is called for each; the failures are returned.
 pub fn boot(instance: &Instance, mut started: impl FnMut(&str, Started)) -> Outcome<Ends> {
     instance.dirs.ensure()?;
     sweep(instance)?;

@@ -16,7 +16,10 @@ pub enum Role {
     /// netd, or another program that keeps the network namespace.
     Netns,
     /// Streams output, and input if it asked for it.
-    Attached { stdin: bool },
+    Attached {
+        /// Whether its input is the container's.
+        stdin: bool,
+    },
     /// Waits for the end.
     Waiting,
     /// Has its answer; closed when all of it is sent.
@@ -26,16 +29,22 @@ pub enum Role {
 /// What a client asks for.
 #[derive(Debug)]
 pub enum Event {
+    /// A request.
     Request(Request),
+    /// The word `netns`.
     Netns,
+    /// A frame of an attached client: its kind and its payload.
     Frame(u8, Vec<u8>),
+    /// Something that can't be understood, and why.
     Malformed(String),
+    /// The client has gone.
     Closed,
 }
 
 /// One client.
 pub struct Client {
     stream: UnixStream,
+    /// What it is for.
     pub role: Role,
     /// The other side has closed, or can't be written to.
     pub gone: bool,
@@ -55,6 +64,7 @@ impl Client {
         self.stream.as_fd()
     }
 
+    /// Whether something is queued for it.
     pub fn wants_to_write(&self) -> bool {
         !self.output.is_empty()
     }
@@ -64,6 +74,7 @@ impl Client {
         self.output.len() > HIGH_WATER
     }
 
+    /// Whether it can be dropped.
     pub fn is_finished(&self) -> bool {
         self.gone || (self.role == Role::Done && self.output.is_empty())
     }

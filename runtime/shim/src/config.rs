@@ -10,27 +10,34 @@ pub const CONTROL_FD: i32 = 3;
 /// One container to run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ShimConfig {
+    /// What the child does.
     pub plan: InitPlan,
     /// Holds `state.json`, `shim.sock` and the managed `/etc` files.
     pub run_dir: PathBuf,
-    /// Where the copy of the state lies that outlives a reboot.
+    /// The folder of the state's copy, which outlives a reboot.
     pub keep_dir: PathBuf,
     /// `-i`: keep stdin open.
     pub stdin: bool,
     /// The end of the first client's input ends the container's.
     pub stdin_once: bool,
+    /// Where the output is logged.
     pub log: LogConfig,
+    /// What happens when the program ends.
     pub restart: RestartPolicy,
+    /// The container's cgroup.
     pub cgroup: CgroupPaths,
+    /// What is removed at the end; absent: nothing.
     pub remove: Option<RemovePaths>,
     /// The signal of `rcr stop`, and the seconds until SIGKILL; -1: never.
     pub stop_signal: i32,
+    /// Seconds between the stop signal and SIGKILL; -1: never.
     pub stop_timeout: i64,
 }
 
 /// The JSON-lines log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogConfig {
+    /// The current file; older ones have a number behind its name.
     pub path: PathBuf,
     /// Bytes a file may have before it is rotated.
     pub max_size: u64,
@@ -42,11 +49,14 @@ pub struct LogConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
+    /// Never.
     #[default]
     No,
     /// After a failure; at most this many times, if given.
     OnFailure(Option<u32>),
+    /// Whenever it ends, unless it is stopped.
     Always,
+    /// The same; and a container that was stopped stays down at boot.
     UnlessStopped,
 }
 
@@ -83,19 +93,23 @@ pub struct CgroupPaths {
 pub struct RemovePaths {
     /// Removed first: from then on the name is free.
     pub files: Vec<PathBuf>,
+    /// Removed with everything in them.
     pub folders: Vec<PathBuf>,
 }
 
 /// `rcr exec`: another process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExecConfig {
+    /// The program, its streams and its credentials.
     pub process: ProcessPlan,
     /// Which of stdin, stdout and stderr are pipes; those come beside this frame, in this order. The others are the
     /// container's `/dev/null`, or its terminal.
     pub streams: [bool; 3],
+    /// The pid of the container's init, on the host.
     pub init_pid: i32,
     /// Field 22 of `/proc/PID/stat`: a reused pid has another.
     pub init_start: u64,
+    /// The container's cgroup, which the process enters.
     pub cgroup: CgroupPaths,
 }
 
@@ -103,12 +117,16 @@ pub struct ExecConfig {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
+    /// The program runs.
     Started {
+        /// Its pid on the host.
         pid: i32,
     },
+    /// The program could not be started.
     Failed(StartFailure),
     /// `exec` only: the process ended.
     Exited {
+        /// Its exit code; 128 + the signal that killed it.
         code: i32,
     },
 }
@@ -118,6 +136,7 @@ pub enum Answer {
 pub struct StartFailure {
     /// What was being done, e.g. `mount proc on /proc`.
     pub doing: String,
+    /// The failed call's errno.
     pub errno: i32,
     /// The command itself could not be executed: exit code 126 or 127.
     pub execute: bool,

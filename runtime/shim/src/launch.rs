@@ -18,12 +18,15 @@ use std::path::Path;
 
 /// A running init with our ends of its stdio.
 pub struct Running {
+    /// Its pid on the host.
     pub pid: i32,
+    /// A descriptor of the process; readable when it has ended.
     pub pidfd: OwnedFd,
     /// The pipe to its stdin.
     pub stdin: Option<OwnedFd>,
     /// stdout and stderr while they are open; with a terminal its master is the first, and there is no second.
     outputs: [Option<OwnedFd>; 2],
+    /// Its streams are one terminal.
     pub terminal: bool,
     /// The terminal's other side, held while no process in the container has it open.
     held: Option<OwnedFd>,
@@ -69,8 +72,11 @@ impl Running {
 
 /// The container's ends of its standard streams, and ours. `None` stands for the container's `/dev/null`.
 pub struct Pipes {
+    /// stdin, stdout and stderr, for the container.
     pub child: [Option<OwnedFd>; 3],
+    /// Our end of stdin.
     pub stdin: Option<OwnedFd>,
+    /// Our ends of stdout and stderr.
     pub outputs: [Option<OwnedFd>; 2],
 }
 
@@ -147,7 +153,9 @@ fn describe_stage(stage: Stage, plan: &InitPlan) -> String {
 
 /// A child that waits until it may go on.
 pub struct Born {
+    /// Its pid on the host.
     pub pid: i32,
+    /// A descriptor of the process.
     pub pidfd: OwnedFd,
     go: OwnedFd,
     report: OwnedFd,
@@ -229,7 +237,7 @@ impl Born {
                 }
                 Err(errno) => {
                     self.give_up();
-                    return Err(failure("hear from the container's process")(errno));
+                    return Err(failure("read the report of the container's process")(errno));
                 }
             }
         }

@@ -17,7 +17,7 @@
 //! | [`protocol`] | what is spoken there |
 //! | [`log`] | JSON lines, rotated |
 //! | [`cleanup`] | cgroups, and with `--rm` everything |
-//! | [`exec`] | `rcr exec`: a further process in the container |
+//! | [`exec`] | `rcr exec`: another process in the container |
 //! | [`tiny_init`] | `--init`: the same file as a container's first process |
 //! | [`state`], [`process`] | what is known of a container's process, and naming one so that no other is mistaken for it |
 //! | [`init`] | the init plan, and the child that runs it between clone3(2) and execve(2) |

@@ -14,7 +14,9 @@ const MAX_LINE: usize = 16 * 1024;
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Entry<'a> {
+    /// The text, with its newline if it is a whole line.
     pub log: Cow<'a, str>,
+    /// `stdout` or `stderr`.
     pub stream: Cow<'a, str>,
     /// RFC 3339 with nanoseconds, UTC.
     pub time: Cow<'a, str>,
@@ -32,7 +34,9 @@ pub struct Log {
 /// Which of the two output streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
+    /// Standard output, or a terminal.
     Stdout,
+    /// Standard error.
     Stderr,
 }
 
@@ -56,7 +60,7 @@ impl Log {
             pending.extend_from_slice(&bytes[..take]);
             bytes = &bytes[take..];
             if whole {
-                // A character that the cut goes through begins the next part.
+                // A character that the cut would split begins the next part.
                 let cut = pending.split_off(pending.len() - unfinished(pending));
                 self.flush(stream);
                 self.pending[stream as usize].extend_from_slice(&cut);

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 /// A pid with the time its process was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {
+    /// The pid, as this process sees it.
     pub pid: i32,
     /// Clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)).
     pub start: u64,

@@ -16,6 +16,7 @@ pub const SOCKET_NAME: &str = "shim.sock";
 
 /// The longest request line, and the longest frame from a client, in bytes.
 pub const MAX_LINE: usize = 4096;
+/// The limit, in bytes.
 pub const MAX_FRAME: usize = 1 << 16;
 
 /// A client's request.
@@ -23,11 +24,22 @@ pub const MAX_FRAME: usize = 1 << 16;
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Request {
     /// Output from now on, and with `stdin` input the other way.
-    Attach { stdin: bool },
+    Attach {
+        /// Whether it sends input.
+        stdin: bool,
+    },
     /// Sends a signal to init. → `ok`.
-    Kill { signal: i32 },
-    /// Asks init to end, with SIGKILL after so many seconds (-1: never), and ends the restart policy. → `exit`.
-    Stop { signal: i32, timeout: i64 },
+    Kill {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Asks init to end, with SIGKILL after the timeout, and ends the restart policy. → `exit`.
+    Stop {
+        /// The signal's number.
+        signal: i32,
+        /// Seconds until SIGKILL; -1: never.
+        timeout: i64,
+    },
     /// → `exit` when the container has ended for good.
     Wait,
     /// It is about to be started again: nothing is removed at its end, `--rm` or not. → `ok`.
@@ -38,20 +50,30 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
+    /// Done.
     Ok,
+    /// The container has ended with this exit code.
     Exit(i32),
+    /// Refused, and why.
     Error(String),
 }
 
 /// Frame kinds. From the shim: `STDOUT`, `STDERR`, `EXIT` (an `i32`). From the client: `STDIN`, `CLOSE_STDIN`, `RESIZE`
 /// (rows and columns as `u16`), `SIGNAL` (an `i32`). All little-endian.
 pub mod kind {
+    /// Input for the container.
     pub const STDIN: u8 = 0;
+    /// Output of the container, or of its terminal.
     pub const STDOUT: u8 = 1;
+    /// Error output of the container.
     pub const STDERR: u8 = 2;
+    /// The end: the exit code.
     pub const EXIT: u8 = 3;
+    /// The client's input has ended.
     pub const CLOSE_STDIN: u8 = 4;
+    /// The terminal's new size.
     pub const RESIZE: u8 = 5;
+    /// A signal for init.
     pub const SIGNAL: u8 = 6;
 }
 

@@ -1,4 +1,4 @@
-//! The shim's event loop: one thread, one poll(2) ([`ready`]); how it ends is in [`end`].
+//! The shim's event loop: one thread, one poll(2) (`ready`); how it ends is in `end`.
 
 mod end;
 mod ready;

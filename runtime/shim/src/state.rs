@@ -13,6 +13,7 @@ pub const STATE_NAME: &str = "state.json";
 /// What is known of a container's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
+    /// Where it is in its life.
     pub status: Status,
     /// The shim, from the moment it runs.
     pub shim: Option<ProcessId>,
@@ -24,11 +25,14 @@ pub struct State {
     pub exit_code: Option<i32>,
     /// RFC 3339.
     pub started_at: Option<String>,
+    /// RFC 3339; of the last end.
     pub finished_at: Option<String>,
+    /// How often its restart policy has started it again.
     pub restart_count: u32,
     /// Ended by `rcr stop` or `rcr kill`: `unless-stopped` then stays down.
     #[serde(default)]
     pub stopped_by_user: bool,
+    /// Why the last start failed, or how the container was lost.
     pub error: Option<String>,
 }
 
@@ -36,10 +40,13 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// Never started.
     Created,
+    /// Its program runs.
     Running,
     /// Ended, waiting for its restart policy.
     Restarting,
+    /// It has ended.
     Exited,
 }
 

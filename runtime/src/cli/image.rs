@@ -121,8 +121,8 @@ pub struct PullArgs {
     /// Platform (default: this machine's)
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     pub platform: Option<Platform>,
-    /// Image: [REGISTRY/]PATH[:TAG][@DIGEST]
-    #[arg(value_name = "IMAGE")]
+    // Not a doc comment: rustdoc would take the brackets for links.
+    #[arg(value_name = "IMAGE", help = "Image: [REGISTRY/]PATH[:TAG][@DIGEST]")]
     pub name: String,
 }
 

@@ -90,8 +90,13 @@ pub struct CreateArgs {
     /// Write the container's id to a file
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<PathBuf>,
-    /// When to restart: no, on-failure[:n], always, unless-stopped
-    #[arg(long, value_name = "POLICY", default_value = "no")]
+    // Not a doc comment: rustdoc would take the brackets for a link.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "no",
+        help = "When to restart: no, on-failure[:n], always, unless-stopped"
+    )]
     pub restart: RestartPolicy,
     /// When to pull the image: always, missing, never
     #[arg(

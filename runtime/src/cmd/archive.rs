@@ -31,7 +31,7 @@ pub fn load(instance: &Instance, args: &LoadArgs) -> Outcome<i32> {
     Ok(0)
 }
 
-/// A file, or stdin where there is none, or it is `-`.
+/// A file, or stdin if there is none, or if it is `-`.
 fn source(path: Option<&Path>) -> Outcome<OwnedFd> {
     match path {
         Some(path) if path.as_os_str() != "-" => {

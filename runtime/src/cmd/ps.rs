@@ -2,11 +2,13 @@
 
 use crate::cli::container::{PortArgs, PsArgs};
 use crate::term::table;
+use jiff::Timestamp;
 use netd_api::{ContainerId, PublishedPort, SandboxInfo};
 use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::instance::Instance;
 use rcr_engine::list;
-use rcr_engine::store::{Container, State, Status};
+use rcr_engine::status::status;
+use rcr_engine::store::Container;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -74,22 +76,11 @@ fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, who
         created_at: config.created.clone(),
         running_for: format!("{} ago", table::age(&config.created)),
         state: state.status.name(),
-        status: status(state),
+        status: status(state, Timestamp::now()),
         ports: sandbox.map(|s| ports(&s.ports)).unwrap_or_default(),
         names: config.name.clone(),
         networks: networks.join(","),
         labels: config.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
-    }
-}
-
-fn status(state: &State) -> String {
-    let since = |time: &Option<String>| time.as_deref().map_or("unknown time".into(), table::age);
-    let code = state.exit_code.unwrap_or_default();
-    match state.status {
-        Status::Created => "Created".into(),
-        Status::Running => format!("Up {}", since(&state.started_at)),
-        Status::Restarting => format!("Restarting ({code}) {} ago", since(&state.finished_at)),
-        Status::Exited => format!("Exited ({code}) {} ago", since(&state.finished_at)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::storage;
 use crate::cli::run::{CreateArgs, NetworkArgs, ResourceArgs};
+use netd_api::AttachmentRequest;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::config::{Dns, Resources};
 use rcr_engine::create::{Create, NetworkRequest, SecurityRequest};
@@ -111,16 +112,9 @@ fn network(args: &NetworkArgs) -> Outcome<NetworkRequest> {
     if attachments.is_empty() {
         attachments.push(attachment::default_network());
     }
+    refuse_together(args, &attachments)?;
     for attachment in &mut attachments {
         attachment.aliases.extend(args.network_alias.iter().cloned());
-    }
-    for (flag, given) in
-        [("--ip", args.ip.is_some()), ("--ip6", args.ip6.is_some()), ("--mac-address", args.mac_address.is_some())]
-    {
-        if given && attachments.len() > 1 {
-            return Err(Error::new(Kind::Invalid, format!("`{flag}` needs exactly one network"))
-                .hint("with several, write --network name=…,ip=…"));
-        }
     }
     // They stand for the one network there is.
     if let [only] = attachments.as_mut_slice() {
@@ -132,4 +126,25 @@ fn network(args: &NetworkArgs) -> Outcome<NetworkRequest> {
         publish_all: args.publish_all,
         exposed: args.expose.clone(),
     })
+}
+
+/// Flags that are about one network of the container's own.
+fn refuse_together(args: &NetworkArgs, attachments: &[AttachmentRequest]) -> Outcome<()> {
+    let addresses =
+        [("--ip", args.ip.is_some()), ("--ip6", args.ip6.is_some()), ("--mac-address", args.mac_address.is_some())];
+    let all = addresses.into_iter().chain([("--network-alias", !args.network_alias.is_empty())]);
+    if let [only] = attachments
+        && attachment::alone(&only.network).is_some()
+        && let Some((flag, _)) = all.into_iter().find(|(_, given)| *given)
+    {
+        let message = format!("`{flag}` can't be combined with `--network {}`", only.network);
+        return Err(Error::new(Kind::Invalid, message)
+            .caused_by("the container gets no network of its own")
+            .hint(format!("leave `{flag}` out, or name a network")));
+    }
+    match addresses.iter().find(|(_, given)| *given && attachments.len() > 1) {
+        Some((flag, _)) => Err(Error::new(Kind::Invalid, format!("`{flag}` needs exactly one network"))
+            .hint("with several, write --network name=…,ip=…")),
+        None => Ok(()),
+    }
 }

@@ -46,7 +46,9 @@ fn dns(given: &[AddressOrNone]) -> Outcome<Option<Vec<IpAddr>>> {
             .iter()
             .map(|one| match one {
                 AddressOrNone::Address(address) => Ok(*address),
-                AddressOrNone::None => Err(Error::new(Kind::Invalid, "`--dns none` stands alone")),
+                AddressOrNone::None => {
+                    Err(Error::new(Kind::Invalid, "`--dns none` can't be combined with other servers"))
+                }
             })
             .collect::<Outcome<_>>()
             .map(Some),
@@ -67,7 +69,7 @@ pub fn attachment(args: &ConnectArgs) -> AttachmentRequest {
     all
 }
 
-/// Puts each gateway, range and auxiliary address with the subnet that it lies in.
+/// Puts each gateway, range and auxiliary address into its subnet.
 fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequest>> {
     let empty = |subnet| SubnetRequest {
         subnet,
@@ -83,7 +85,7 @@ fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequest>> {
             continue;
         };
         let inside = all.iter().position(|s| s.subnet.contains(&gateway));
-        // A router of the LAN may lie outside the containers' subnet; a bridge carries its gateway itself.
+        // A LAN's router may be outside the containers' subnet; a bridge has its gateway itself.
         let same = |s: &SubnetRequest| s.gateway.is_none() && s.subnet.addr().is_ipv4() == gateway.is_ipv4();
         let at = inside.or_else(|| if bridge { None } else { all.iter().position(same) });
         let subnet = at.and_then(|at| all.get_mut(at)).ok_or_else(|| outside("--gateway", &gateway))?;
@@ -105,6 +107,6 @@ fn subnets(args: &SubnetArgs, bridge: bool) -> Outcome<Vec<SubnetRequest>> {
 
 fn outside(flag: &str, what: &dyn Display) -> Error {
     Error::new(Kind::Invalid, format!("cannot use `{flag} {what}`"))
-        .caused_by("it lies in none of the subnets")
+        .caused_by("it is in none of the subnets")
         .hint("name its subnet with --subnet")
 }

@@ -26,7 +26,7 @@ pub struct Relayed {
 /// How it ended.
 pub enum End {
     Exited(i32),
-    /// By the detach keys; the container goes on.
+    /// By the detach keys; the container keeps running.
     Detached,
 }
 

@@ -42,26 +42,7 @@ pub fn print_pretty<T: Serialize>(objects: &T) {
 
 /// `12 seconds`, `3 minutes`: how long ago an RFC 3339 time was.
 pub fn age(time: &str) -> String {
-    let Ok(then) = time.parse::<jiff::Timestamp>() else { return "unknown time".into() };
-    span(jiff::Timestamp::now().as_second() - then.as_second())
-}
-
-/// Seconds in a unit that reads well: 47 hours, 13 days, 8 weeks, 23 months, then years, as Docker has it.
-pub fn span(seconds: i64) -> String {
-    const DAY: i64 = 86_400;
-    let seconds = seconds.max(0);
-    let units = [
-        (2 * 365 * DAY, 365 * DAY, "year"),
-        (60 * DAY, 30 * DAY, "month"),
-        (14 * DAY, 7 * DAY, "week"),
-        (2 * DAY, DAY, "day"),
-        (3_600, 3_600, "hour"),
-        (60, 60, "minute"),
-    ];
-    let unit = units.into_iter().find(|(from, ..)| seconds >= *from).map(|(_, size, name)| (size, name));
-    let (size, name) = unit.unwrap_or((1, "second"));
-    let count = seconds / size;
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+    rcr_engine::status::age(time, jiff::Timestamp::now())
 }
 
 /// Bytes with a unit, as powers of 1000.
@@ -81,14 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_sizes() {
-        assert_eq!((span(0), span(61), span(7200)), ("0 seconds".into(), "1 minute".into(), "2 hours".into()));
-        let day = 86_400;
-        assert_eq!(
-            (span(day), span(13 * day), span(20 * day)),
-            ("24 hours".into(), "13 days".into(), "2 weeks".into())
-        );
-        assert_eq!((span(90 * day), span(20_000 * day)), ("3 months".into(), "54 years".into()));
+    fn sizes_have_units() {
         assert_eq!((size(999), size(9_400_000)), ("999B".into(), "9.4MB".into()));
     }
 }

@@ -13,13 +13,14 @@ use std::path::PathBuf;
 /// What a plan needs to know of the host.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The container's folder below the state root: `upper` and `work` lie there.
+    /// The container's folder below the root folder, with `upper` and `work`.
     pub container_dir: PathBuf,
-    /// The container's folder below the run folder: the mount point lies there.
+    /// The container's folder below the run folder, with the mount point.
     pub run_dir: PathBuf,
-    /// Where `hosts`, `resolv.conf` and `hostname` lie: in `run_dir`, or in that of the container whose network it
+    /// The folder of `hosts`, `resolv.conf` and `hostname`: `run_dir`, or that of the container whose network it
     /// shares.
     pub files_dir: PathBuf,
+    /// How cgroups are mounted.
     pub cgroup: CgroupKind,
     /// The capabilities that this process could pass on, as a bit mask.
     pub capabilities: u64,
@@ -36,6 +37,7 @@ pub struct Facts {
 /// How cgroups are mounted on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum CgroupKind {
+    /// cgroup v2.
     #[default]
     Unified,
     /// The hierarchies' names below `/sys/fs/cgroup`, each with its mount options.
@@ -45,12 +47,19 @@ pub enum CgroupKind {
 /// A device node of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
+    /// Its path in the container.
     pub path: PathBuf,
+    /// A block device, not a character device.
     pub block: bool,
+    /// Its major number.
     pub major: u32,
+    /// Its minor number.
     pub minor: u32,
+    /// Permission bits.
     pub mode: u32,
+    /// Its owner.
     pub uid: u32,
+    /// Its group.
     pub gid: u32,
     /// Of `r`, `w` and `m`.
     pub access: String,
@@ -59,10 +68,13 @@ pub struct Device {
 /// Why a spec can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
+    /// The config asks for something that can't be; what.
     #[error("{0}")]
     Invalid(String),
+    /// A field of the spec is missing.
     #[error("build the OCI runtime spec")]
     Spec(#[from] oci_spec::OciSpecError),
+    /// There is no seccomp filter for this machine.
     #[error(transparent)]
     Seccomp(#[from] seccomp::UnknownArchitecture),
 }

@@ -76,8 +76,8 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
     })
 }
 
-/// What lies below the container's own layer. An image may have no layer at all, but overlayfs takes no fewer than one:
-/// the empty folder that it is mounted on does.
+/// The layers below the container's own. An image may have none, but overlayfs needs one: then it is the empty folder
+/// that the overlay is mounted on.
 fn lower(config: &Config, mountpoint: &Path) -> Vec<PathBuf> {
     match config.image.layers.is_empty() {
         true => vec![mountpoint.to_owned()],

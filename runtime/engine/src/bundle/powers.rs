@@ -8,7 +8,9 @@ use rcr_shim::init::plan::CapMasks;
 /// Capabilities, and what holds even for root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Powers {
+    /// The capability sets.
     pub caps: CapMasks,
+    /// Setuid programs and file capabilities give nothing.
     pub no_new_privs: bool,
     /// The filter's program; empty: no filter.
     pub seccomp: Vec<u64>,

@@ -30,20 +30,35 @@ const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
 /// Capabilities that the profile looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Granted {
+    /// CAP_AUDIT_WRITE or CAP_AUDIT_CONTROL.
     pub audit: bool,
+    /// CAP_BPF.
     pub bpf: bool,
+    /// CAP_DAC_READ_SEARCH.
     pub dac_read_search: bool,
+    /// CAP_PERFMON.
     pub perfmon: bool,
+    /// CAP_SYS_ADMIN.
     pub sys_admin: bool,
+    /// CAP_SYS_BOOT.
     pub sys_boot: bool,
+    /// CAP_SYS_CHROOT.
     pub sys_chroot: bool,
+    /// CAP_SYS_MODULE.
     pub sys_module: bool,
+    /// CAP_SYS_NICE.
     pub sys_nice: bool,
+    /// CAP_SYS_PACCT.
     pub sys_pacct: bool,
+    /// CAP_SYS_PTRACE.
     pub sys_ptrace: bool,
+    /// CAP_SYS_RAWIO.
     pub sys_rawio: bool,
+    /// CAP_SYS_TIME.
     pub sys_time: bool,
+    /// CAP_SYS_TTY_CONFIG.
     pub sys_tty_config: bool,
+    /// CAP_SYSLOG.
     pub syslog: bool,
     /// Sockets of AF_PACKET: only if CAP_NET_RAW was asked for; every container has it for `ping`.
     pub packet_sockets: bool,

@@ -189,7 +189,7 @@ struct Jump {
 }
 
 impl Jump {
-    /// Over so many instructions.
+    /// Over this many instructions.
     fn to(self, distance: usize) -> u64 {
         instruction(self.code, self.register, 0, distance as u64, self.value)
     }

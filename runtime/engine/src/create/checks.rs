@@ -1,5 +1,5 @@
-//! What can be said of a request without a look at the host: what is refused before an image is pulled, what is
-//! probably not meant, and the security that comes of it.
+//! Checks of a request without a look at the host: what is refused before an image is pulled, what deserves a warning,
+//! and the resulting security.
 
 use super::request::{Create, Mode, SecurityRequest, Source};
 use crate::bundle::caps;
@@ -19,7 +19,7 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-/// Refuses what can't be.
+/// Refuses contradictions and values out of range.
 pub(super) fn check(wanted: &Create) -> Outcome<()> {
     if let Some(user) = &wanted.user {
         UserPlan::parse(user).map_err(|why| invalid(format!("cannot use `{user}` as the user")).caused_by(why))?;
@@ -74,7 +74,7 @@ fn check_mounts(wanted: &Create) -> Outcome<()> {
     }
 }
 
-/// What is legal but probably not what was meant.
+/// Warns of what is legal but probably not meant.
 pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
     let publishes = !wanted.network.publish.is_empty() || wanted.network.publish_all;
     if wanted.network.mode == Mode::Host && publishes {

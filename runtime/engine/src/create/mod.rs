@@ -207,21 +207,21 @@ fn hostname(wanted: Option<&str>, id: &ContainerId, host_network: bool) -> Outco
 
 /// Takes the requested name, or one that is free.
 fn take_name(instance: &Instance, wanted: Option<&str>, config: &Config) -> Outcome<String> {
-    let claim = |name: &str| instance.containers().claim_name(name, &config.id, !config.auto_remove);
+    let take = |name: &str| instance.containers().take_name(name, &config.id, !config.auto_remove);
     if let Some(name) = wanted {
         check_name(name)?;
-        claim(name)?;
+        take(name)?;
         return Ok(name.to_owned());
     }
     let made = || names::random_name().doing(|| "cannot make a container name");
     for _ in 0..8 {
         let name = made()?;
-        if claim(&name).is_ok() {
+        if take(&name).is_ok() {
             return Ok(name);
         }
     }
     let name = format!("{}_{}", made()?, &config.id.as_str()[..6]);
-    claim(&name)?;
+    take(&name)?;
     Ok(name)
 }
 

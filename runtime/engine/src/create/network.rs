@@ -6,7 +6,7 @@ use crate::instance::Instance;
 use crate::start::network::open_netns;
 use rcr_base::{Error, Kind, Outcome};
 
-/// Looks up what the request names. Nothing is touched.
+/// Looks up the network that the request names. Changes nothing.
 pub(super) fn mode(instance: &Instance, wanted: &Create) -> Outcome<NetworkMode> {
     match &wanted.network.mode {
         Mode::Host => Ok(NetworkMode::Host),
@@ -30,13 +30,13 @@ pub(super) fn mode(instance: &Instance, wanted: &Create) -> Outcome<NetworkMode>
     }
 }
 
-/// What a container needs links of its own for, each with whether it is asked for.
+/// Options that need links of the container's own, each with whether it was given.
 fn of_netd(wanted: &Create) -> Vec<(&'static str, bool)> {
     let network = &wanted.network;
     vec![("-p", !network.publish.is_empty()), ("-P", network.publish_all), ("--expose", !network.exposed.is_empty())]
 }
 
-/// What belongs to the container whose network is shared: its files and its host name, too.
+/// Options that belong to the container whose network is shared: its files and its host name, too.
 fn of_its_owner(wanted: &Create) -> Vec<(&'static str, bool)> {
     let mut all = of_netd(wanted);
     all.extend([

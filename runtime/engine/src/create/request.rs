@@ -13,9 +13,13 @@ use std::path::PathBuf;
 /// The request. Absent fields are as in the image, else the default.
 #[derive(Debug, Clone)]
 pub struct Create {
+    /// Absent: a random one.
     pub name: Option<String>,
+    /// By name or id.
     pub image: String,
+    /// When the image is pulled.
     pub pull: Policy,
+    /// Absent: this machine's.
     pub platform: Option<Platform>,
     /// Empty: the image's.
     pub command: Vec<String>,
@@ -23,41 +27,59 @@ pub struct Create {
     pub entrypoint: Option<String>,
     /// `NAME=value`, over what the image has.
     pub env: Vec<String>,
+    /// An absolute path.
     pub workdir: Option<String>,
     /// `user[:group]`.
     pub user: Option<String>,
     /// Further groups, by number or by name.
     pub groups: Vec<String>,
+    /// Absent: the id's first twelve digits.
     pub hostname: Option<String>,
+    /// The NIS domain name.
     pub domainname: Option<String>,
+    /// Added to the image's.
     pub labels: BTreeMap<String, String>,
+    /// Its streams are a terminal.
     pub terminal: bool,
     /// Its stdin stays open.
     pub stdin: bool,
     /// Its stdin ends with the first client.
     pub stdin_once: bool,
+    /// Folders of the host, and volumes.
     pub volumes: Vec<VolumeUse>,
+    /// File systems in memory.
     pub tmpfs: Vec<Mount>,
+    /// The root file system is read-only.
     pub read_only: bool,
+    /// What it may do to the host.
     pub security: SecurityRequest,
     /// Run a small first process that reaps orphans.
     pub init: bool,
+    /// The number of the signal that stops it.
     pub stop_signal: Option<i32>,
     /// Seconds; -1: wait for ever.
     pub stop_timeout: i64,
+    /// cgroup limits.
     pub resources: Resources,
+    /// Resource limits, over the defaults.
     pub rlimits: Vec<RlimitPlan>,
+    /// Namespaced sysctls, by name.
     pub sysctls: BTreeMap<String, String>,
+    /// What happens when it ends.
     pub restart: RestartPolicy,
     /// It is removed when it ends.
     pub auto_remove: bool,
+    /// Its network, and what it publishes.
     pub network: NetworkRequest,
     /// Search domains and options that are absent are the configuration's, else the host's.
     pub dns: Dns,
+    /// Additional lines of `/etc/hosts`: a name and its address.
     pub extra_hosts: Vec<(String, HostTarget)>,
     /// Other containers, by name or id, and the names that they have here.
     pub links: Vec<(String, String)>,
+    /// Devices of the host.
     pub devices: Vec<DeviceUse>,
+    /// Rules about device numbers.
     pub device_rules: Vec<DeviceRule>,
 }
 

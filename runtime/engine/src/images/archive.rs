@@ -23,8 +23,8 @@ pub enum Input {
     Stream(OwnedFd),
 }
 
-/// Loads images; out of several for one name, the one for `platform` (absent: this machine's). The reporter hears how
-/// many bytes were read. On failure nothing is left.
+/// Loads images; out of several for one name, the one for `platform` (absent: this machine's). The reporter is told how
+/// many bytes were read. A failure leaves nothing behind.
 pub fn load(
     instance: &Instance,
     input: Input,
@@ -100,7 +100,7 @@ pub struct Import {
     pub options: ImportOptions,
 }
 
-/// Imports an image. The reporter hears how many bytes were unpacked. On failure nothing is left.
+/// Imports an image. The reporter is told how many bytes were unpacked. A failure leaves nothing behind.
 pub fn import(instance: &Instance, wanted: Import, reporter: &dyn Reporter) -> Outcome<Image> {
     let Import { tar, name, options } = wanted;
     let image = store(instance)?.import(tar, name.as_deref(), &options, &mut |bytes| reporter.bytes(bytes));

@@ -12,9 +12,11 @@ use std::path::PathBuf;
 /// What a check of images found.
 #[derive(Debug, Default)]
 pub struct Checked {
+    /// How many images were checked.
     pub images: usize,
     /// Layers, each counted once.
     pub layers: usize,
+    /// What is damaged, and whether it was repaired.
     pub faults: Vec<Fault>,
     /// Images that had to be pulled again, but could not be.
     pub refused: Vec<Error>,

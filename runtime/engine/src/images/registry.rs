@@ -11,10 +11,12 @@ use rcr_images::{Digest, Image, Reference};
 /// When an image is pulled for a new container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
+    /// Every time.
     Always,
     /// If it is not here, or not whole.
     #[default]
     Missing,
+    /// Never: a missing image is an error.
     Never,
 }
 
@@ -33,6 +35,7 @@ impl std::str::FromStr for Policy {
 /// How a pull is done.
 #[derive(Debug, Clone, Default)]
 pub struct Fetch {
+    /// Absent: this machine's.
     pub platform: Option<Platform>,
     /// Packed layers that are here are hashed again.
     pub verify: bool,
@@ -116,6 +119,7 @@ pub struct Login {
     pub registry: Option<String>,
     /// Neither may be empty.
     pub user: String,
+    /// The password, or an access token in its place.
     pub password: String,
 }
 

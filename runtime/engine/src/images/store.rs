@@ -14,6 +14,7 @@ pub fn store(instance: &Instance) -> Outcome<Store> {
 
 /// Containers, as users of images. With `running_only` only those that run keep an image; all of them keep its layers.
 pub struct Containers {
+    /// All containers.
     pub all: Vec<Container>,
     running_only: bool,
 }

@@ -68,7 +68,7 @@ pub fn of_kind(instance: &Instance, name: &str, kind: ObjectKind) -> Outcome<Obj
 /// Whatever has the name, or the id.
 pub fn any(instance: &Instance, name: &str) -> Outcome<Object> {
     use ObjectKind::{Container, Image, Network, Volume};
-    // What could be the beginning of an image's id is perhaps a name: that goes first.
+    // The beginning of an image's id may also be a name: names go first.
     let order = match could_be_an_id(name) {
         true => [Container, Network, Volume, Image],
         false => [Container, Image, Network, Volume],

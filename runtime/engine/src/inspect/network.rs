@@ -97,7 +97,7 @@ pub struct Endpoint {
     pub aliases: Vec<String>,
 }
 
-/// A firewall of somebody else's that drops what a network sends or gets.
+/// Another firewall's table that drops what a network sends or receives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ObstacleInspect {

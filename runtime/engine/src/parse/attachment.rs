@@ -66,8 +66,8 @@ pub fn mode(mut attachments: Vec<AttachmentRequest>) -> Parsed<Mode> {
     }
 }
 
-/// What stands alone: no other network beside it.
-fn alone(name: &str) -> Option<Mode> {
+/// Networks that allow no other beside them.
+pub fn alone(name: &str) -> Option<Mode> {
     match name.split_once(':') {
         Some(("container", other)) => Some(Mode::Container(other.to_owned())),
         Some(("ns", path)) => Some(Mode::Path(path.into())),

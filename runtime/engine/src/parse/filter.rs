@@ -15,7 +15,7 @@ pub enum ContainerFilter {
     Status(String),
     /// The name of a network that the container is on.
     Network(String),
-    /// A label that is there (`wanted`), or is not.
+    /// A label that is set (`wanted`), or is not.
     Label {
         /// The label's key.
         key: String,

@@ -11,7 +11,7 @@
 //! | [`devices`], [`security`] | `/dev/fuse:rw`, `c 189:* rmw`; `seccomp=unconfined` |
 //! | [`signal`], [`time`], [`keys`] | `TERM`, `10m`, `ctrl-p,ctrl-q` |
 //! | [`filter`], [`instruction`] | `label=a`; `CMD …` |
-//! | [`words`] | pairs, booleans, and what to say of a word that nobody knows |
+//! | [`words`] | pairs, booleans, and suggestions for unknown words |
 
 pub mod attachment;
 pub mod devices;

@@ -107,10 +107,12 @@ pub fn port_range(text: &str) -> Parsed<(u16, u16)> {
     Ok((first, (last - first).saturating_add(1)))
 }
 
+/// A port, 1 to 65535.
 pub fn port(text: &str) -> Parsed<u16> {
     text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{text}` is not a port (1 to 65535)"))
 }
 
+/// `tcp`, `udp` or `sctp` in any case; absent: TCP.
 pub fn proto(text: Option<&str>) -> Parsed<Proto> {
     match text {
         None => Ok(Proto::Tcp),

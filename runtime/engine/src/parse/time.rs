@@ -18,7 +18,7 @@ pub enum Tail {
     /// The whole log.
     #[default]
     All,
-    /// At most so many.
+    /// At most this many.
     Last(usize),
 }
 
@@ -40,7 +40,7 @@ fn ago(text: &str, now: &Zoned) -> Option<Timestamp> {
 }
 
 fn date(text: &str, now: &Zoned) -> Option<Timestamp> {
-    // A zone stands at the end: `Z`, or `+01:00`; a date's own hyphens end with its tenth character.
+    // The zone comes last: `Z`, or `+01:00`; a date's own hyphens are within its first ten characters.
     let sign = text.get(10..).and_then(|rest| rest.rfind(['+', '-'])).map(|at| at + 10);
     let (civil, zone) = match (text.strip_suffix('Z'), sign) {
         (Some(civil), _) => (civil, Some("+00:00")),

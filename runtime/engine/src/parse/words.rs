@@ -1,4 +1,4 @@
-//! Words, pairs and booleans, and what to say of a word that nobody knows.
+//! Words, pairs and booleans, and suggestions for unknown words.
 
 /// A value, or what was wrong with the text: the line below `cannot understand …`.
 pub type Parsed<T> = Result<T, String>;

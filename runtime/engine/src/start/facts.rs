@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+/// Looks at the host. Errors: cgroups are not mounted, capabilities can't be read, a device does not exist.
 pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
     let bound_files = config.mounts.iter().filter_map(|mount| match &mount.kind {
         MountKind::Bind { source, .. } => Some(source),
@@ -88,7 +89,7 @@ fn given_devices(config: &Config) -> Outcome<Vec<Device>> {
         }
         let below = host_devices(host);
         if below.is_empty() {
-            return Err(Error::new(Kind::Invalid, doing()).caused_by("no device lies in this folder"));
+            return Err(Error::new(Kind::Invalid, doing()).caused_by("there is no device in this folder"));
         }
         for mut device in below {
             let inside = device.path.strip_prefix(host).map(|rest| wanted.container.join(rest));

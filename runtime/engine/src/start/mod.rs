@@ -31,6 +31,7 @@ use std::path::Path;
 /// Whether the caller stays connected.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Attach {
+    /// The caller gets the container's streams.
     pub wanted: bool,
     /// Rows and columns of the user's terminal, for a container that has one.
     pub terminal_size: Option<(u16, u16)>,
@@ -144,7 +145,7 @@ fn start_steps<'a>(
     Ok(Started { attached, obstacles })
 }
 
-/// What the shim is told.
+/// The shim's orders.
 fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: CgroupPaths) -> ShimConfig {
     let dirs = &instance.dirs;
     ShimConfig {

@@ -26,7 +26,12 @@ pub enum Ground {
     /// netd makes it, or the host's is used.
     Netd,
     /// Another container's: absent where that one runs in the host's.
-    Joined { netns: Option<OwnedFd>, owner: ContainerId },
+    Joined {
+        /// The namespace; absent: the host's.
+        netns: Option<OwnedFd>,
+        /// The container that owns the network.
+        owner: ContainerId,
+    },
     /// The user's.
     Given(OwnedFd),
 }
@@ -46,7 +51,7 @@ impl Ground {
         matches!(self, Self::Joined { netns: None, .. }) || config.network.mode == NetworkMode::Host
     }
 
-    /// Where the files lie that go with the network: `hosts`, `resolv.conf`, `hostname`.
+    /// The folder of the files that go with the network: `hosts`, `resolv.conf`, `hostname`.
     pub fn files_dir(&self, dirs: &Dirs, config: &Config) -> PathBuf {
         match self {
             Self::Joined { owner, .. } => dirs.container_run(owner),
@@ -125,6 +130,7 @@ pub struct Network {
     netd: Option<Netd>,
     /// Absent where netd has no part in it.
     pub sandbox: Option<SandboxInfo>,
+    /// The namespace, until the shim has it.
     pub netns: Option<OwnedFd>,
     owner: Option<ContainerId>,
 }

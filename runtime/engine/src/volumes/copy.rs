@@ -1,8 +1,8 @@
 //! Copies a folder with everything that belongs to its files: owners, modes, times, links, extended attributes, and
 //! holes as far as the kernel keeps them.
 //!
-//! Everything goes by descriptors and single names, and no symlink is followed: neither an image nor a container that
-//! already uses the target can redirect the copy.
+//! The copy works by descriptors and single names, and follows no symlink: neither an image nor a container that
+//! already uses the target can redirect it.
 
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Outcome, errno};
@@ -29,7 +29,7 @@ pub fn copy_tree(source: OwnedFd, target: OwnedFd) -> Outcome<()> {
 
 struct Copy {
     root: OwnedFd,
-    /// From the root to where we are; after a failure, to where it happened.
+    /// The current path from the root; after a failure, where it happened.
     path: Vec<CString>,
     /// Files with several names: device and inode of the source to the first copy.
     seen: HashMap<(u64, u64), CString>,
@@ -142,7 +142,7 @@ fn attributes(from: BorrowedFd, to: BorrowedFd) -> Result<(), Errno> {
             other => other.map_err(errno)?,
         };
         match rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty()) {
-            // The volume's file system keeps no such attributes: cp -a goes on, too.
+            // The volume's file system has no such attributes: `cp -a` ignores that, too.
             Err(rustix::io::Errno::OPNOTSUPP) => {}
             other => other.map_err(errno)?,
         }

@@ -1,7 +1,7 @@
 //! A new volume is filled once from the image: content, owners, modes, links, extended attributes.
 //!
 //! The image's layers are mounted in the mount namespace of a thread that then ends, so that no crash leaves a mount. A
-//! mark in the volume's folder says how far it got: [`NEW`] until its first use, [`SEEDING`] while it is filled, so
+//! mark in the volume's folder says how far it got: [`NEW`] until its first use, `seeding` while it is filled, so
 //! that an interrupted copy is started again.
 
 use super::copy::copy_tree;

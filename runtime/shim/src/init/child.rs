@@ -23,6 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Inherited {
     /// One byte arrives when the child may go on; end of file without one means give up.
     pub go: OwnedFd,
+    /// Where failures and the terminal are reported.
     pub report: OwnedFd,
     /// The container's network namespace; absent: the parent's own.
     pub netns: Option<OwnedFd>,

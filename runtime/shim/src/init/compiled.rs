@@ -11,19 +11,27 @@ use std::path::Path;
 /// Why a plan can't be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
+    /// This string holds a null byte.
     #[error("`{0}` holds a null byte")]
     Null(String),
+    /// This many layers do not fit the mount data.
     #[error("the image has {0} layers; one overlay takes about 200")]
     TooManyLayers(usize),
 }
 
 /// A whole container start, compiled.
 pub struct CompiledPlan {
+    /// The host name, without a null byte.
     pub hostname: Option<Vec<u8>>,
+    /// The NIS domain name.
     pub domainname: Option<Vec<u8>>,
+    /// The root file system.
     pub root: CompiledRoot,
+    /// Steps that need no cgroup.
     pub ops: Vec<CompiledOp>,
+    /// Steps that run in the cgroup.
     pub late_ops: Vec<CompiledOp>,
+    /// The program and its credentials.
     pub process: CompiledProcess,
 }
 
@@ -31,10 +39,13 @@ pub struct CompiledPlan {
 /// takes, and the container's mount table then shows no host path. The child opens them, at numbers fixed here:
 /// overlayfs takes only folders of the mount namespace it is mounted in.
 pub struct CompiledRoot {
+    /// overlayfs's options for mount(2).
     pub data: CString,
     /// Opened as [`FIRST_FOLDER`] and up.
     pub folders: Vec<CString>,
+    /// The folder that the overlay is mounted on.
     pub mountpoint: CString,
+    /// The root is remounted read-only.
     pub read_only: bool,
 }
 
@@ -43,6 +54,7 @@ pub const FIRST_FOLDER: i32 = 500;
 
 /// A path in the container with all its prefixes: `a`, `a/b`, `a/b/c`.
 pub struct Target {
+    /// From the shortest to the whole path.
     pub prefixes: Vec<CString>,
 }
 
@@ -54,36 +66,121 @@ impl Target {
     }
 }
 
+/// A step of [`InitOp`], with C strings.
 pub enum CompiledOp {
-    Mount { fstype: CString, target: Target, options: Vec<(CString, Option<CString>)>, attrs: u64, system: bool },
-    Bind { source: CString, target: Target, recursive: bool, attrs: u64, propagation: u64, on: BindOn },
-    Node { path: CString, block: bool, device: u64, mode: u32, uid: u32, gid: u32 },
-    Symlink { path: CString, to: CString },
-    Directory { path: CString, mode: u32 },
-    Sysctl { path: CString, value: Vec<u8> },
-    Mask { path: CString },
-    ReadOnly { path: CString },
+    /// Mounts a new file system.
+    Mount {
+        /// The file system's type.
+        fstype: CString,
+        /// Where it is mounted.
+        target: Target,
+        /// Its own options: key, and value if it has one.
+        options: Vec<(CString, Option<CString>)>,
+        /// `ATTR_*`.
+        attrs: u64,
+        /// The target may not be reached through a symlink.
+        system: bool,
+    },
+    /// Binds a path of the host.
+    Bind {
+        /// The path on the host.
+        source: CString,
+        /// Where it is bound.
+        target: Target,
+        /// With the mounts below it.
+        recursive: bool,
+        /// `ATTR_*`.
+        attrs: u64,
+        /// `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
+        propagation: u64,
+        /// What is made as the target if it is missing.
+        on: BindOn,
+    },
+    /// Makes a device node.
+    Node {
+        /// Its path in the container.
+        path: CString,
+        /// A block device, not a character device.
+        block: bool,
+        /// Major and minor, as mknod(2) takes them.
+        device: u64,
+        /// Permission bits.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// Makes a symlink.
+    Symlink {
+        /// Its path in the container.
+        path: CString,
+        /// Its target.
+        to: CString,
+    },
+    /// Makes a folder.
+    Directory {
+        /// Its path in the container.
+        path: CString,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// Sets a sysctl.
+    Sysctl {
+        /// The file below `/proc/sys`.
+        path: CString,
+        /// What is written.
+        value: Vec<u8>,
+    },
+    /// Hides a file or a folder.
+    Mask {
+        /// The hidden path.
+        path: CString,
+    },
+    /// Makes a path read-only.
+    ReadOnly {
+        /// The path.
+        path: CString,
+    },
 }
 
+/// The program and its credentials, with C strings.
 pub struct CompiledProcess {
     /// Where the program may be: the one path given, or one per folder of `PATH`.
     pub candidates: Vec<CString>,
+    /// The program's arguments, its own name first.
     pub argv: CStrings,
+    /// The environment, with room for `HOME`.
     pub env: CStrings,
+    /// The environment has no `HOME`: the user's is added.
     pub home_missing: bool,
+    /// The working directory, made if it is missing.
     pub cwd: Target,
+    /// The same as one string, for chdir(2).
     pub cwd_path: CString,
+    /// The user.
     pub user: CompiledIdentity,
+    /// The group; absent: the user's own.
     pub group: Option<CompiledIdentity>,
+    /// Additional groups.
     pub extra_groups: Vec<CompiledIdentity>,
+    /// Capability sets.
     pub caps: CapMasks,
+    /// prctl(2), PR_SET_NO_NEW_PRIVS.
     pub no_new_privs: bool,
+    /// Resource limits.
     pub rlimits: Vec<RlimitPlan>,
+    /// The filter's program; empty: none.
     pub seccomp: Vec<u64>,
+    /// The program gets a terminal.
     pub terminal: bool,
+    /// The terminal's rows and columns.
     pub terminal_size: Option<(u16, u16)>,
+    /// The text for `/proc/self/oom_score_adj`.
     pub oom_score_adj: Option<Vec<u8>>,
+    /// The program dies with the shim (PR_SET_PDEATHSIG).
     pub parent_death_signal: bool,
+    /// Memory for looking up users and groups.
     pub buffers: Buffers,
 }
 

@@ -7,23 +7,39 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
+    /// Reading the go-ahead.
     Start = 1,
+    /// Joining network, mount and other namespaces.
     JoinNamespaces,
+    /// Setting host and domain name.
     Hostname,
+    /// Making the mounts private.
     PrivateMounts,
+    /// Mounting the root file system.
     MountRoot,
     /// The detail is the index of the op.
     Op,
+    /// Making the root read-only.
     ReadOnlyRoot,
+    /// pivot_root(2).
     PivotRoot,
+    /// Opening the terminal.
     Terminal,
+    /// Finding the user.
     ResolveUser,
+    /// Finding the group.
     ResolveGroup,
+    /// Setting resource limits.
     Limits,
+    /// Making a session keyring.
     Keyring,
+    /// Changing to the working directory.
     WorkingDirectory,
+    /// Setting user, groups and capabilities.
     Credentials,
+    /// Installing the seccomp filter.
     Seccomp,
+    /// execve(2).
     Execute,
 }
 
@@ -79,9 +95,11 @@ impl Stage {
 /// A step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
+    /// What was being done.
     pub stage: Stage,
     /// For [`Stage::Op`] the op's index.
     pub detail: u32,
+    /// Why it failed.
     pub errno: Errno,
 }
 
@@ -97,6 +115,7 @@ impl Failure {
 pub enum Message {
     /// The master side of the container's terminal.
     Terminal(OwnedFd),
+    /// The child has failed, and ends.
     Failed(Failure),
     /// The socket was closed: by execve(2), or because the child died.
     End,

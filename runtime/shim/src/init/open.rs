@@ -1,4 +1,4 @@
-//! Opening what lies below the container's root, by descriptor and name: symlinks stay inside it. Allocates nothing.
+//! Opens paths below the container's root, by descriptor and name: symlinks stay inside it. Allocates nothing.
 
 use nix::errno::Errno;
 use rcr_base::errno;

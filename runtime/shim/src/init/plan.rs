@@ -12,13 +12,17 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// A whole container start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InitPlan {
+    /// The host name; absent: as it is.
     pub hostname: Option<String>,
+    /// The NIS domain name; absent: as it is.
     pub domainname: Option<String>,
+    /// The root file system.
     pub root: RootPlan,
     /// In order; all before pivot_root(2), and while the shim still moves the child into its cgroup.
     pub ops: Vec<InitOp>,
     /// Those that need the child to be in its cgroup; also before pivot_root(2).
     pub late_ops: Vec<InitOp>,
+    /// The program and its credentials.
     pub process: ProcessPlan,
 }
 
@@ -35,7 +39,9 @@ impl InitPlan {
 pub struct RootPlan {
     /// Lowest first.
     pub lower: Vec<PathBuf>,
+    /// The container's own layer.
     pub upper: PathBuf,
+    /// overlayfs's work folder, on the file system of `upper`.
     pub work: PathBuf,
     /// An empty folder to mount it on.
     pub mountpoint: PathBuf,
@@ -45,10 +51,12 @@ pub struct RootPlan {
     pub volatile: bool,
 }
 
-/// What a bind is mounted on, made where it is missing.
+/// What a bind is mounted on, made if it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BindOn {
+    /// A folder.
     Folder,
+    /// An empty file.
     File,
     /// A file that rcr manages: a symlink in its place is removed, since its target is not ours to cover.
     OwnFile,
@@ -60,50 +68,78 @@ pub enum InitOp {
     /// Mounts a new file system. `system`: the target may not be reached through a symlink (an image that ships `/proc`
     /// as one is hostile).
     Mount {
+        /// The file system's type.
         fstype: String,
+        /// Where it is mounted.
         target: String,
+        /// Its own options: key, and value if it has one.
         options: Vec<(String, Option<String>)>,
+        /// `ATTR_*` of mount_setattr(2).
         attrs: u64,
+        /// The target may not be reached through a symlink.
         system: bool,
     },
     /// Binds a host path. `propagation`: `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
     Bind {
+        /// The path on the host.
         source: PathBuf,
+        /// Where it is bound.
         target: String,
+        /// With the mounts below it.
         recursive: bool,
+        /// `ATTR_*` of mount_setattr(2).
         attrs: u64,
+        /// `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
         propagation: u64,
+        /// What is made as the target if it is missing.
         on: BindOn,
     },
     /// A device node in the fresh `/dev`.
     Node {
+        /// Its path.
         path: String,
+        /// A block device, not a character device.
         block: bool,
+        /// Its major number.
         major: u32,
+        /// Its minor number.
         minor: u32,
+        /// Permission bits.
         mode: u32,
+        /// Its owner.
         uid: u32,
+        /// Its group.
         gid: u32,
     },
+    /// A symlink.
     Symlink {
+        /// Its path.
         path: String,
+        /// Its target.
         to: String,
     },
+    /// A folder, with its mode.
     Directory {
+        /// Its path.
         path: String,
+        /// Permission bits.
         mode: u32,
     },
     /// Writes `/proc/sys/<key>`.
     Sysctl {
+        /// The path below `/proc/sys`.
         key: String,
+        /// What is written.
         value: String,
     },
     /// Hides a file (by `/dev/null`) or a folder (by an empty read-only tmpfs); what isn't there needs no hiding.
     Mask {
+        /// What is hidden.
         path: String,
     },
     /// Makes a path read-only; what isn't there is left alone.
     ReadOnly {
+        /// What becomes read-only.
         path: String,
     },
 }
@@ -127,23 +163,34 @@ impl InitOp {
 /// Capability sets as bit masks (bit n = capability number n, capabilities(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapMasks {
+    /// The bounding set.
     pub bounding: u64,
+    /// The effective set.
     pub effective: u64,
+    /// The permitted set.
     pub permitted: u64,
+    /// The inheritable set.
     pub inheritable: u64,
+    /// The ambient set.
     pub ambient: u64,
 }
 
 /// The program and its credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProcessPlan {
+    /// The program and its arguments.
     pub args: Vec<String>,
+    /// `NAME=value`.
     pub env: Vec<String>,
     /// Absolute path in the container; made if it is missing.
     pub cwd: String,
+    /// The user and its groups.
     pub user: UserPlan,
+    /// The capability sets.
     pub caps: CapMasks,
+    /// prctl(2), PR_SET_NO_NEW_PRIVS.
     pub no_new_privs: bool,
+    /// Limits to set; others are inherited.
     pub rlimits: Vec<RlimitPlan>,
     /// The filter's program, one instruction per element; empty: unconfined.
     pub seccomp: Vec<u64>,
@@ -151,6 +198,7 @@ pub struct ProcessPlan {
     pub terminal: bool,
     /// Its rows and columns, set before the program's first instruction.
     pub terminal_size: Option<(u16, u16)>,
+    /// -1000 to 1000; absent: as it is inherited.
     pub oom_score_adj: Option<i32>,
     /// The signal it gets if the shim dies.
     pub parent_death_signal: bool,
@@ -159,7 +207,9 @@ pub struct ProcessPlan {
 /// `-u`: resolved in the container, after its mounts, from its own `/etc/passwd` and `/etc/group`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserPlan {
+    /// The user.
     pub user: Identity,
+    /// The group; absent: the user's own.
     pub group: Option<Identity>,
     /// `--group-add`.
     pub extra_groups: Vec<Identity>,
@@ -168,7 +218,9 @@ pub struct UserPlan {
 /// A user or a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Identity {
+    /// By number.
     Id(u32),
+    /// By name, looked up in the container.
     Name(String),
 }
 
@@ -216,7 +268,9 @@ impl UserPlan {
 pub struct RlimitPlan {
     /// `RLIMIT_*` of the kernel.
     pub resource: u32,
+    /// The limit that counts.
     pub soft: u64,
+    /// The highest value that the process may set itself.
     pub hard: u64,
 }
 

@@ -19,12 +19,13 @@ const MAX_LINKS: u32 = 40;
 /// What the last part of a path must be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Last {
+    /// A folder.
     Folder,
+    /// A file.
     File,
 }
 
-/// Opens what `path` leads to, for a mount on it (O_PATH). Folders on the way, and the last part, are made where they
-/// are missing.
+/// Opens the target of `path`, for a mount on it (O_PATH). Missing folders on the way, and the last part, are made.
 pub fn make(root: BorrowedFd, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
     let mut walk = Walk::new(path.to_bytes())?;
     loop {

@@ -12,7 +12,9 @@ pub const MAX_GROUPS: usize = 1024;
 
 /// A user or a group to look for.
 pub enum CompiledIdentity {
+    /// By number.
     Id(u32),
+    /// By name.
     Name(Vec<u8>),
 }
 
@@ -33,8 +35,11 @@ impl Default for Buffers {
 
 /// Who the process will be.
 pub struct Resolved<'a> {
+    /// The user's id.
     pub uid: u32,
+    /// The group's id.
     pub gid: u32,
+    /// Supplementary groups.
     pub groups: &'a [Gid],
     /// `HOME=…`
     pub home: &'a [u8],

@@ -13,8 +13,15 @@ const INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// What [`clone3`] returns in each process.
 pub enum Cloned {
+    /// This is the new process.
     Child,
-    Parent { pid: i32, pidfd: OwnedFd },
+    /// This is the old one.
+    Parent {
+        /// The child's pid.
+        pid: i32,
+        /// A descriptor of the child.
+        pidfd: OwnedFd,
+    },
 }
 
 /// Clones this process into new namespaces (`flags`, `CLONE_NEW*`), like fork(2): the child has a copy of the memory.

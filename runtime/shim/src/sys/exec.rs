@@ -80,8 +80,13 @@ pub fn exit_now(code: i32) -> ! {
 
 /// What [`fork`] returns in each process.
 pub enum Forked {
+    /// This is the new process.
     Child,
-    Parent { pid: i32 },
+    /// This is the old one.
+    Parent {
+        /// The child's pid.
+        pid: i32,
+    },
 }
 
 /// fork(2), for a process with one thread.

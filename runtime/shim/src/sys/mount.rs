@@ -4,9 +4,13 @@ use super::check;
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+/// Read-only.
 pub const ATTR_RDONLY: u64 = 0x1;
+/// Setuid programs give nothing.
 pub const ATTR_NOSUID: u64 = 0x2;
+/// Device files do not open.
 pub const ATTR_NODEV: u64 = 0x4;
+/// Programs can't be executed.
 pub const ATTR_NOEXEC: u64 = 0x8;
 
 #[repr(C)]

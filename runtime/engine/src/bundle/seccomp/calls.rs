@@ -1,4 +1,4 @@
-//! Lists of system calls, by name. What has a number of its own on 32-bit x86 is listed for both tables at once.
+//! Lists of system calls, by name. A call with its own number on 32-bit x86 is listed for both tables at once.
 
 /// The numbers of calls on the architecture that we are built for.
 macro_rules! native {
@@ -59,7 +59,7 @@ pub const EVERYWHERE: Calls = both![
     umask uname unlinkat utimensat vmsplice wait4 waitid write writev
 ];
 
-/// The same, where 32-bit x86 has no such call, or goes through ipc(2) and socketcall(2).
+/// Others that 32-bit x86 lacks, or has behind ipc(2) and socketcall(2).
 pub const WIDE: &[u32] = native![
     accept semop semtimedop
 ];

@@ -140,7 +140,7 @@ fn rules_code(rules: &[Rule], otherwise: Answer) -> Vec<u64> {
     code
 }
 
-/// Where the lower half of an argument lies.
+/// The offset of an argument's lower half.
 fn low_word(argument: u8) -> u32 {
     ARGUMENTS + u32::from(argument) * 8 + if cfg!(target_endian = "big") { 4 } else { 0 }
 }

@@ -41,7 +41,7 @@ impl<'a> Written<'a> {
     /// Bytes.
     pub fn mtu(&self, most: u32) -> Outcome<u32> {
         let mtu = self.value.parse::<u32>().ok().filter(|mtu| (SMALLEST_MTU..=most).contains(mtu));
-        mtu.ok_or_else(|| self.wrong(format!("an MTU lies between {SMALLEST_MTU} and {most}")))
+        mtu.ok_or_else(|| self.wrong(format!("an MTU must be between {SMALLEST_MTU} and {most}")))
     }
 
     /// One of several by its name.

@@ -17,7 +17,7 @@ pub fn overlay(options: &[String]) -> Outcome<OverlayOptions> {
             }
             "vxlan_port" => {
                 let port = written.value.parse::<u16>().ok().filter(|port| *port > 0);
-                all.port = port.ok_or_else(|| written.wrong("a port lies between 1 and 65535"))?;
+                all.port = port.ok_or_else(|| written.wrong("a port must be between 1 and 65535"))?;
             }
             "mtu" | "com.docker.network.driver.mtu" => all.bridge.mtu = Some(written.mtu(LARGEST_MTU)?),
             // Docker takes these with an empty value, too.

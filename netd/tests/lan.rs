@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod lab;
-
-use lab::*;
+use crate::lab::*;
 use netd_api::*;
 
 /// `lan` on `up0`, in the subnet that the outside is in; its router is the outside.

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod lab;
-
-use lab::*;
+use crate::lab::*;
 use netd_api::*;
 use std::path::PathBuf;
 
@@ -74,7 +72,7 @@ fn block(name: &str, text: &str) {
     assert_eq!(
         &document[from..to],
         text,
-        "{name}: `UPDATE_GOLDENS=1 cargo test -p netd --test nftables` if this is meant"
+        "{name}: `UPDATE_GOLDENS=1 cargo nextest run --workspace -E 'test(nftables::)'` if this is meant"
     );
 }
 

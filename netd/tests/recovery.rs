@@ -4,9 +4,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod lab;
-
-use lab::*;
+use crate::lab::*;
 use netd_api::*;
 use rcr_base::FrameError;
 use std::os::linux::net::SocketAddrExt;

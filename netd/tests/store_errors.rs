@@ -3,9 +3,7 @@
 //! The kernel's answers are changed by strace(1), which lets go of netd for the device to be whole again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod lab;
-
-use lab::*;
+use crate::lab::*;
 use netd_api::*;
 use std::process::{Child, Command, Stdio};
 

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod lab;
-
-use lab::*;
+use crate::lab::*;
 use netd_api::*;
 
 #[test]

@@ -1,0 +1,14 @@
+//! netd on real kernels, in network namespaces of the tests' own.
+
+mod bridge;
+mod cluster;
+mod dhcp;
+mod journal;
+mod lab;
+mod lan;
+mod nftables;
+mod ports;
+mod recovery;
+mod store_errors;
+mod store_full;
+mod update;

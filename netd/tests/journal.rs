@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use netd::kernel::{Journal, JournalState};
-use netd_core::plan::{Op, Outcome, Scope};
+use netd_core::plan::{Op, Outcome, Purpose, Scope};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -25,6 +25,15 @@ fn a_journal_of_before_is_read_and_says_the_same_when_it_is_written_again() {
         assert_eq!(step.op.name(), op["op"].as_str().unwrap());
         assert_eq!(step.op.scope() == Scope::Container, scope == "container", "{op}");
     }
+    let of_parent: Vec<String> =
+        journal.plan.steps.iter().filter(|s| s.purpose == Purpose::Parent).map(|step| step.op.describe()).collect();
+    let wanted = [
+        "create VLAN link `up0.50` on `up0`",
+        "set sysctl `net/ipv6/conf/up0.50/disable_ipv6` to `1`",
+        "set `up0.50` up",
+        "ask the LAN for the addresses of `up0.50`",
+    ];
+    assert_eq!(of_parent, wanted, "what goes over to another network");
     let again = serde_json::to_value(&journal).unwrap();
     assert_eq!(steps(&again), steps(&written));
     assert_eq!(serde_json::from_value::<Journal>(again).unwrap(), journal);

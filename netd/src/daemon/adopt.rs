@@ -11,7 +11,7 @@ use netd_api::NetworkId;
 use netd_core::firewall::{Datum, Element, Set};
 use netd_core::ipam::Leases;
 use netd_core::model::Network;
-use netd_core::plan::{FirewallOp, Outcome};
+use netd_core::plan::{FirewallOp, Outcome, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::os::fd::AsFd;
@@ -212,7 +212,11 @@ impl Daemon {
             if lacking.is_empty() {
                 continue;
             }
-            journal.plan.host(FirewallOp::Elements { elements: lacking }, "closed, too, to other networks' ports");
+            journal.plan.host(
+                Purpose::Firewall,
+                FirewallOp::Elements { elements: lacking },
+                "closed, too, to other networks' ports",
+            );
             journal.outcomes.push(Outcome::Created);
             let key = network_key(&state.network.id);
             let written = self.ledger.keep(Vec::new(), &[(key, &*journal)], Durability::Durable);

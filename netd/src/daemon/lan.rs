@@ -12,7 +12,7 @@ use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, Macvl
 use netd_core::drivers::lan::{self, Claim};
 use netd_core::marks::is_our_vlan;
 use netd_core::model::{Network, Parent, Shim, Subnet};
-use netd_core::plan::{Child, HostOp, LinkOp, Observed, Op};
+use netd_core::plan::{Child, Observed, Purpose, Step};
 use std::net::IpAddr;
 
 /// The name of an address that a host has itself, in a network's auxiliary addresses.
@@ -193,16 +193,15 @@ impl Daemon {
 
     /// Before a network goes down: a VLAN link that others sit on goes over to one of them, with its place in the journal.
     pub(super) fn bequeath(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
-        let makes =
-            journal.plan.steps.iter().any(|step| matches!(step.op, Op::Host(HostOp::Link(LinkOp::Vlan { .. }))));
+        let of_parent = |step: &Step| step.purpose == Purpose::Parent;
+        let makes = journal.plan.steps.iter().any(of_parent);
         let heir = self.networks.get(id).and_then(|state| self.heir(&state.network));
         let Some((heir, state)) = heir.filter(|_| makes).and_then(|h| Some((h.clone(), self.networks.get_mut(&h)?)))
         else {
             return Ok(journal);
         };
-        let parent = state.network.parent.as_ref().map(|parent| parent.name().clone());
         let all = std::mem::take(&mut journal.plan.steps).into_iter().zip(std::mem::take(&mut journal.outcomes));
-        let (handed, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| lan::makes_parent(step, parent.as_ref()));
+        let (handed, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| of_parent(step));
         (journal.plan.steps, journal.outcomes) = kept.into_iter().unzip();
         let (handed, outcomes): (Vec<_>, Vec<_>) = handed.into_iter().unzip();
         if let Some(theirs) = &mut state.journal {

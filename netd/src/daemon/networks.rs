@@ -12,10 +12,10 @@ use netd_api::{
     ApiError, BridgeOptions, DriverSpec, ErrorKind, IfName, NetworkCreate, NetworkId, OverlayOptions, PlanText, Reply,
     SubnetRequest,
 };
-use netd_core::drivers::{self, lan};
+use netd_core::drivers;
 use netd_core::ipam::{self, Leases};
 use netd_core::model::{Facts, Network, Subnet};
-use netd_core::plan::{Plan, show};
+use netd_core::plan::{Plan, Purpose, show};
 use rcr_base::Pool;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -308,8 +308,7 @@ impl Daemon {
         let mut plan = drivers::fresh(&network, &self.facts);
         if self.shares_parent(&network) {
             // The other network's journal has it.
-            let parent = network.parent.as_ref().map(|parent| parent.name());
-            plan.steps.retain(|step| !lan::makes_parent(step, parent));
+            plan.steps.retain(|step| step.purpose != Purpose::Parent);
         }
         match self.ledger.apply(&network_key(id), plan, None) {
             Ok(journal) => {

@@ -16,7 +16,7 @@ use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, N
 use netd_core::drivers::{self, lan};
 use netd_core::ipam::Leases;
 use netd_core::model::{Attachment, Network};
-use netd_core::plan::{Observed, Outcome, Plan, change, is_same_object, show};
+use netd_core::plan::{Observed, Outcome, Plan, Purpose, change, is_same_object, show};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -213,8 +213,7 @@ impl Daemon {
         if let Some(journal) = &now.journal {
             let mut whole = driver.network(&next.network, mtu, &self.facts);
             if self.shares_parent(&next.network) {
-                let parent = next.network.parent.as_ref().map(|parent| parent.name());
-                whole.steps.retain(|step| !lan::makes_parent(step, parent));
+                whole.steps.retain(|step| step.purpose != Purpose::Parent);
             }
             let plan = change(&journal.plan, &whole, seen);
             parts.push(Part { container: None, plan, whole, attachment: None });

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use netd_api::*;
 use netd_core::drivers;
 use netd_core::drivers::wireguard::Peer;
-use netd_core::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
+use netd_core::model::{Attachment, Facts, Network, OwnLink, Parent, Peers, Remote, Subnet, Vtep};
 use netd_core::plan::{Child, LinkSeen, Mtu, Plan, show};
 use std::net::IpAddr;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         subnets: vec![subnet("10.4.0.0/24", "10.4.0.1"), subnet("fd00:4::/64", "fd00:4::1")],
         interface: Some("br-bbbbbbbbbbbb".parse().unwrap()),
         parent: None,
-        shim: None,
+        own_link: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
         dns: Vec::new(),
         shared: false,
@@ -220,7 +220,7 @@ fn macvlan_and_ipvlan() {
     let mut seen = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), Parent::Given(name("eth0")));
     let addresses = |all: &[&str]| all.iter().map(|a| a.parse().unwrap()).collect();
     let (own, of_host) = (addresses(&["10.4.0.254", "fd00:4::ff"]), addresses(&["10.4.0.3"]));
-    seen.shim = Some(Shim { name: name("sh-bbbbbbbbbbbb"), addresses: own, of_host });
+    seen.own_link = Some(OwnLink { name: name("sh-bbbbbbbbbbbb"), addresses: own, of_host });
     golden("macvlan-host-access.txt", "create blue (macvlan, host_access)", &made(&seen));
     let publish = |a: &mut Attachment| a.ports = vec![port("0.0.0.0", 5353, 53, 1, Proto::Udp)];
     golden(

@@ -203,7 +203,7 @@ impl Daemon {
     /// Networks that an older netd set up lack the elements that close them: the table is about to be written with these.
     fn close_internal_networks(&mut self) {
         for state in self.networks.values_mut().filter(|state| state.network.internal) {
-            let links = state.network.interface.iter().chain(state.network.shim.as_ref().map(|shim| &shim.name));
+            let links = state.network.interface.iter().chain(state.network.own_link.as_ref().map(|own| &own.name));
             let wanted: Vec<Element> = links.map(|link| Element::link(Set::Internal, link)).collect();
             let Some(journal) = &mut state.journal else { continue };
             let made = |element: &Element| matches!(&element.key[..], [Datum::Link(link)] if journal.plan.makes(link));
@@ -237,11 +237,11 @@ impl Daemon {
             .filter_map(|n| netd_core::drivers::overlay::link_name(&n.network))
             .collect();
         let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
-        let shims = self.networks.values().filter(|n| n.journal.is_some());
-        let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
+        let own = self.networks.values().filter(|n| n.journal.is_some());
+        let own = own.filter_map(|n| n.network.own_link.as_ref().map(|own| own.name.clone()));
         let wireguard =
             self.encryption.links.iter().flat_map(|j| j.plan.steps.iter().filter_map(|s| s.op.makes().cloned()));
-        let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).chain(wireguard).collect();
+        let known: BTreeSet<_> = bridges.chain(own).chain(veths).chain(tunnels).chain(wireguard).collect();
         Ok(self.ledger.sweep(&known)?)
     }
 }

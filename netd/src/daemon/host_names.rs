@@ -11,8 +11,8 @@ use std::net::IpAddr;
 
 /// The host's own addresses on a network; none, where it has no part in it.
 pub fn addresses(network: &Network) -> Vec<IpAddr> {
-    match (&network.shim, network.bridge()) {
-        (Some(shim), _) => shim.addresses.clone(),
+    match (&network.own_link, network.bridge()) {
+        (Some(own), _) => own.addresses.clone(),
         (None, Some(_)) => {
             let present = network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated);
             present.filter_map(|s| s.gateway).collect()

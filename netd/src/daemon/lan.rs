@@ -11,14 +11,14 @@ use ipnet::IpNet;
 use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, MacvlanMode, NetworkCreate, NetworkId};
 use netd_core::drivers::lan::{self, Claim};
 use netd_core::marks::is_our_vlan;
-use netd_core::model::{Network, Parent, Shim, Subnet};
+use netd_core::model::{Network, OwnLink, Parent, Subnet};
 use netd_core::plan::{Child, Observed, Purpose, Step};
 use std::net::IpAddr;
 
 /// The name of an address that a host has itself, in a network's auxiliary addresses.
 const HOST: &str = "host";
-/// The name of the host's link's own address there.
-const SHIM: &str = "shim";
+/// The name of the address of the host's own link there.
+const OWN_LINK: &str = "own-link";
 
 impl Daemon {
     /// Checks what is asked for and chooses the rest. Nothing is changed.
@@ -53,7 +53,7 @@ impl Daemon {
             super::dhcp::refuse_network(&spec, joined.is_some(), matches!(parent, Parent::Own(_)), what)?;
         }
         let mut subnets = if dhcp { Vec::new() } else { self.choose_subnets(&spec, joined.as_ref(), what)? };
-        let shim = if access { Some(make_shim(&id, &mut subnets, what)?) } else { None };
+        let own_link = if access { Some(make_own_link(&id, &mut subnets, what)?) } else { None };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
         let NetworkCreate { name, driver, labels, .. } = spec;
@@ -68,7 +68,7 @@ impl Daemon {
             subnets,
             interface,
             parent,
-            shim,
+            own_link,
             mac,
             dns: Vec::new(),
             shared: false,
@@ -224,8 +224,8 @@ fn module(kind: &str) -> &str {
     if kind == "vlan" { "8021q" } else { kind }
 }
 
-/// The host's link beside the containers', with the last free address of each subnet, which is then nobody else's.
-fn make_shim(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<Shim, ApiError> {
+/// The host's own link beside the containers', with the last free address of each subnet, which is then nobody else's.
+fn make_own_link(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<OwnLink, ApiError> {
     let name = format!("sh-{}", id.short());
     let name = name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
     let (mut addresses, mut of_host) = (Vec::new(), Vec::new());
@@ -236,10 +236,10 @@ fn make_shim(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<Shim,
             return Err(ApiError::new(ErrorKind::Exhausted, what)
                 .caused_by(format!("subnet `{}` has no address left for the host's own link", subnet.subnet)));
         };
-        subnet.aux_addresses.insert(SHIM.to_owned(), own);
+        subnet.aux_addresses.insert(OWN_LINK.to_owned(), own);
         addresses.push(own);
     }
-    Ok(Shim { name, addresses, of_host })
+    Ok(OwnLink { name, addresses, of_host })
 }
 
 fn last_free(range: IpNet, taken: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {

@@ -148,7 +148,7 @@ impl Daemon {
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
         let (mac, created) = (random_mac().map_err(|error| no_random(&what, &error))?, unix_time());
-        let (parent, shim, predefined) = (None, None, false);
+        let (parent, own_link, predefined) = (None, None, false);
         Ok(Network {
             id,
             name,
@@ -158,7 +158,7 @@ impl Daemon {
             subnets,
             interface,
             parent,
-            shim,
+            own_link,
             mac,
             dns: Vec::new(),
             labels,

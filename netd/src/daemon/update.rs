@@ -163,7 +163,7 @@ impl Daemon {
             return Err(refused(what, "containers that run would have no address of the new family, on any host")
                 .hint("create a network with both, and connect the containers to it"));
         }
-        if network.shim.is_some() {
+        if network.own_link.is_some() {
             return Err(refused(what, "the host's own link has an address in each subnet, chosen when it is made")
                 .hint("create a network with this subnet and `host_access`"));
         }

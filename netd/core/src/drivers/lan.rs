@@ -19,7 +19,7 @@
 //! kind of the link alone.
 
 use super::driver::{Driver, ETHERNET_MTU, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
-use super::shim;
+use super::own_link;
 use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
 use crate::plan::{AddressOp, Child, LanOp, LinkOp, LinkSeen, Plan, Purpose, SetOp, SysctlOp};
@@ -57,14 +57,14 @@ impl Driver for Lan {
                 );
                 name
             }
-            Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), mtu, facts),
+            Some(Parent::Given(_)) | None => return own_link::network(network, child(&network.driver), mtu, facts),
         };
         if facts.ipv6 {
             let off = SysctlOp::of_link("ipv6", name, "disable_ipv6", "1");
             plan.host(Purpose::Parent, off, "the host itself has no business there");
         }
         plan.host(Purpose::Parent, SetOp::Up { link: name.clone() }, "");
-        plan.steps.extend(shim::network(network, child(&network.driver), mtu, facts).steps);
+        plan.steps.extend(own_link::network(network, child(&network.driver), mtu, facts).steps);
         plan
     }
 
@@ -125,7 +125,7 @@ impl Driver for Lan {
                 "whoever had them before",
             );
         }
-        shim::attach(&mut plan, network, a);
+        own_link::attach(&mut plan, network, a);
         plan
     }
 }

@@ -9,7 +9,7 @@ mod host;
 pub mod lan;
 mod none;
 pub mod overlay;
-mod shim;
+mod own_link;
 pub mod wireguard;
 
 use crate::model::{Facts, Network};

@@ -7,7 +7,7 @@
 //!      route HOST/32 via 192.168.77.254╚══ parent eth0 (HOST) ──▶ LAN
 //! ```
 //!
-//! With it ports can be published: to the table the shim is one more bridge. All published flows leave by it with its own
+//! With it ports can be published: to the table this link is one more bridge. All published flows leave by it with its own
 //! address, or the container would answer the client over the LAN and past the translation.
 
 use super::bridge::{forget_port_flows, publish_elements, relayed_element};
@@ -16,18 +16,18 @@ use crate::model::{Attachment, Facts, Network};
 use crate::plan::{AddressOp, Child, FirewallOp, LinkOp, Plan, Purpose, RouteOp, SetOp, SysctlOp};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Makes the shim.
+/// Makes the host's own link.
 pub fn network(network: &Network, kind: Option<Child>, mtu: Option<u32>, facts: &Facts) -> Plan {
     let mut plan = Plan::default();
-    let (Some(shim), Some(parent), Some(kind)) = (&network.shim, &network.parent, kind) else {
+    let (Some(own), Some(parent), Some(kind)) = (&network.own_link, &network.parent, kind) else {
         return plan;
     };
-    let name = &shim.name;
+    let name = &own.name;
     let mac = matches!(kind, Child::Macvlan { .. }).then_some(network.mac);
     let alias = format!("rcr:{}", network.name);
-    let link = LinkOp::Shim { name: name.clone(), parent: parent.name().clone(), kind, mac, mtu, alias };
+    let link = LinkOp::Own { name: name.clone(), parent: parent.name().clone(), kind, mac, mtu, alias };
     plan.host(Purpose::Link, link, "a parent and its children don't see each other");
-    let has_v6 = shim.addresses.iter().any(|a| a.is_ipv6());
+    let has_v6 = own.addresses.iter().any(|a| a.is_ipv6());
     if facts.ipv6 {
         let v6 = |key, value| SysctlOp::of_link("ipv6", name, key, value);
         plan.host(Purpose::Link, v6("disable_ipv6", if has_v6 { "0" } else { "1" }), "");
@@ -49,9 +49,9 @@ pub fn network(network: &Network, kind: Option<Child>, mtu: Option<u32>, facts: 
     plan.host(
         Purpose::Firewall,
         FirewallOp::Elements { elements },
-        "published flows get the shim's address, wherever they come from",
+        "published flows get this link's address, wherever they come from",
     );
-    for address in &shim.addresses {
+    for address in &own.addresses {
         // Not the subnet: the LAN is reached by the parent.
         plan.host(
             Purpose::Addresses,
@@ -65,7 +65,7 @@ pub fn network(network: &Network, kind: Option<Child>, mtu: Option<u32>, facts: 
 
 /// The ways between the host and a container, and what the container publishes.
 pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
-    let Some(shim) = &network.shim else {
+    let Some(own) = &network.own_link else {
         return;
     };
     let a = attachment;
@@ -73,14 +73,14 @@ pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
         let to = IpNet::from(address.addr());
         plan.host(
             Purpose::Routes,
-            RouteOp::Add { to, via: None, link: shim.name.clone() },
+            RouteOp::Add { to, via: None, link: own.name.clone() },
             "the host's way to the container",
         );
     }
     // Where there are neighbours; else all leaves by the link itself, and the kernel finds the host's addresses.
-    for host in shim.of_host.iter().filter(|_| !network.routed_only()) {
-        let via = shim.addresses.iter().find(|own| {
-            own.is_ipv4() == host.is_ipv4() && a.addresses.iter().any(|net| net.contains(*own) && net.contains(host))
+    for host in own.of_host.iter().filter(|_| !network.routed_only()) {
+        let via = own.addresses.iter().find(|via| {
+            via.is_ipv4() == host.is_ipv4() && a.addresses.iter().any(|net| net.contains(*via) && net.contains(host))
         });
         if let Some(via) = via {
             let step = RouteOp::Add { to: IpNet::from(*host), via: Some(*via), link: a.ifname.clone() };

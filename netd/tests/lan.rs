@@ -156,18 +156,18 @@ fn with_host_access_the_host_and_its_containers_meet_and_ports_are_published() {
         }
     });
     let net = create(&mut lab, spec).unwrap();
-    let shim = net.subnets[0].aux_addresses["shim"];
-    assert_eq!(shim.to_string(), "192.0.2.254", "the last one of the range");
+    let own = net.subnets[0].aux_addresses["own-link"];
+    assert_eq!(own.to_string(), "192.0.2.254", "the last one of the range");
     let a = lab.container_with("a", "lan", |spec| spec.publish = vec![publish(8080, 80)]);
-    assert!(lab.host.ping(a.ip(false)) && a.netns.ping(HOST) && a.netns.ping(shim));
+    assert!(lab.host.ping(a.ip(false)) && a.netns.ping(HOST) && a.netns.ping(own));
     assert!(lab.outside.ping(a.ip(false)) && a.netns.ping(OUTSIDE));
     let _host_server = Server::tcp(&lab.host, "0.0.0.0:7000");
     assert_eq!(a.netns.fetch(&format!("{HOST}:7000")).unwrap(), format!("{} at 7000", a.ip(false)));
-    assert_eq!(a.info.host_gateway, [shim], "what host-gateway stands for");
+    assert_eq!(a.info.host_gateway, [own], "what host-gateway stands for");
     let _server = Server::tcp(&a.netns, "0.0.0.0:80");
     for (who, from) in [(&lab.outside, HOST), (&lab.host, "127.0.0.1"), (&lab.host, HOST)] {
         let answer = who.fetch(&format!("{from}:8080")).unwrap();
-        assert_eq!(answer, format!("{shim} at 80"), "the answer must come back by the host");
+        assert_eq!(answer, format!("{own} at 80"), "the answer must come back by the host");
     }
     assert!(lab.outside.fetch(&format!("{}:80", a.ip(false))).unwrap().starts_with(OUTSIDE), "in the LAN, as itself");
     // The LAN hears of the host's address from the parent alone.
@@ -176,9 +176,9 @@ fn with_host_access_the_host_and_its_containers_meet_and_ports_are_published() {
     let neighbour = lab.outside.sh(&format!("ip neigh show {HOST}"));
     let parent = lab.host.sh("ip -o link show up0 | sed 's/.*ether //; s/ .*//'");
     assert!(neighbour.contains(parent.trim()), "{neighbour}");
-    // Somebody deletes the shim: it comes back with its routes.
+    // Somebody deletes the host's own link: it comes back with its routes.
     lab.host.sh(&format!("ip link del sh-{}", net.id.short()));
-    eventually("the shim is back", || lab.host.ping(a.ip(false)));
+    eventually("the link is back", || lab.host.ping(a.ip(false)));
     lab.kill();
     lab.start();
     assert!(lab.outside.fetch(&format!("{HOST}:8080")).is_ok(), "adopted");

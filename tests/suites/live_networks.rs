@@ -148,8 +148,8 @@ fn names_of_containers_on_the_hosts_network_stand_for_the_host() {
         let gateway = host.inspect(&format!("c-{network}"), &format!("/NetworkSettings/Networks/{network}/Gateway"));
         assert!(address(&format!("c-{network}")).contains(gateway.as_str().unwrap()), "{network}");
     }
-    let shim = host.inspect("lan", "/IPAM/Config/0/AuxiliaryAddresses/shim");
-    assert!(address("c-lan").contains(shim.as_str().unwrap()));
+    let own = host.inspect("lan", "/IPAM/Config/0/AuxiliaryAddresses/own-link");
+    assert!(address("c-lan").contains(own.as_str().unwrap()));
     let fetch = |from: &str, name: &str| exec(&host, from, &format!("nc -w 1 {name} 7007 </dev/null || true"));
     eventually("where the network lets them", || {
         fetch("c-open", "onhost") == "hello" && fetch("c-lan", "onhost") == "hello"

@@ -23,9 +23,9 @@ pub struct Network {
     /// What the containers' links sit on (macvlan and ipvlan).
     #[serde(default)]
     pub parent: Option<Parent>,
-    /// The host's own way to the containers (`host_access` of macvlan and ipvlan).
-    #[serde(default)]
-    pub shim: Option<Shim>,
+    /// The host's own link beside the containers' (`host_access` of macvlan and ipvlan). Records of before call it `shim`.
+    #[serde(default, alias = "shim")]
+    pub own_link: Option<OwnLink>,
     /// The bridge's own address, fixed so that it doesn't follow the lowest port's (bridge(4) behaviour).
     pub mac: Mac,
     /// Servers for names outside, for containers without `--dns`.
@@ -85,13 +85,13 @@ impl Network {
     }
 }
 
-/// A link of the host beside the containers' ones, since the kernel keeps these from their parent.
+/// The host's own link beside the containers', since the kernel keeps these from their parent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Shim {
+pub struct OwnLink {
     pub name: IfName,
     /// Its addresses, one per subnet: the host, as the containers reach it.
     pub addresses: Vec<IpAddr>,
-    /// Addresses that the host has on the parent: containers reach these by way of the shim.
+    /// Addresses that the host has on the parent: containers reach these by way of this link.
     pub of_host: Vec<IpAddr>,
 }
 

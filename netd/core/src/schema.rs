@@ -197,7 +197,7 @@ pub fn checked(id: &NetworkId, network: &Network) -> Result<(), String> {
             Err("its bridge has a strange name".into())
         }
         () if options.vni.is_none() => Err("it has no VNI".into()),
-        () if network.predefined || network.parent.is_some() || network.shim.is_some() => {
+        () if network.predefined || network.parent.is_some() || network.own_link.is_some() => {
             Err("no overlay has these".into())
         }
         () if network.subnets.is_empty() || network.subnets.len() > MOST_SUBNETS => {

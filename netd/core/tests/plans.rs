@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use netd_api::*;
 use netd_core::drivers;
 use netd_core::drivers::wireguard::Peer;
-use netd_core::model::{Attachment, Facts, Network, Parent, Peers, Remote, Shim, Subnet, Vtep};
+use netd_core::model::{Attachment, Facts, Network, OwnLink, Parent, Peers, Remote, Subnet, Vtep};
 use netd_core::plan::{Child, LinkSeen, Mtu, Plan, show};
 use std::net::IpAddr;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn network(change: impl FnOnce(&mut Network, &mut BridgeOptions)) -> Network {
         subnets: vec![subnet("10.4.0.0/24", "10.4.0.1"), subnet("fd00:4::/64", "fd00:4::1")],
         interface: Some("br-bbbbbbbbbbbb".parse().unwrap()),
         parent: None,
-        shim: None,
+        own_link: None,
         mac: "02:00:00:00:04:01".parse().unwrap(),
         dns: Vec::new(),
         shared: false,
@@ -220,7 +220,7 @@ fn macvlan_and_ipvlan() {
     let mut seen = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), Parent::Given(name("eth0")));
     let addresses = |all: &[&str]| all.iter().map(|a| a.parse().unwrap()).collect();
     let (own, of_host) = (addresses(&["10.4.0.254", "fd00:4::ff"]), addresses(&["10.4.0.3"]));
-    seen.shim = Some(Shim { name: name("sh-bbbbbbbbbbbb"), addresses: own, of_host });
+    seen.own_link = Some(OwnLink { name: name("sh-bbbbbbbbbbbb"), addresses: own, of_host });
     golden("macvlan-host-access.txt", "create blue (macvlan, host_access)", &made(&seen));
     let publish = |a: &mut Attachment| a.ports = vec![port("0.0.0.0", 5353, 53, 1, Proto::Udp)];
     golden(
@@ -348,12 +348,12 @@ fn encrypted_overlay() {
 
 #[test]
 fn what_cannot_be_on_one_parent() {
-    use drivers::lan::{Claim, fits_link, fits_others};
+    use drivers::lan::{ParentUse, fits_link, fits_others};
     let l2 = Child::Ipvlan { mode: IpvlanMode::L2, flag: IpvlanFlag::Bridge };
     let l3 = Child::Ipvlan { mode: IpvlanMode::L3, flag: IpvlanFlag::Bridge };
     let mac = |mode| Child::Macvlan { mode };
     let fits = |kind, theirs| {
-        let other = Claim { network: "lan".into(), parent: name("eth0"), kind: theirs };
+        let other = ParentUse { network: "lan".into(), parent: name("eth0"), kind: theirs };
         assert_eq!(fits_others(&name("eth1"), kind, std::slice::from_ref(&other)), Ok(()), "another parent");
         fits_others(&name("eth0"), kind, &[other])
     };

@@ -12,7 +12,7 @@ use netd_api::NetworkId;
 use netd_core::firewall::{Datum, Element, Set};
 use netd_core::ipam::Leases;
 use netd_core::model::Network;
-use netd_core::plan::{FirewallOp, Outcome};
+use netd_core::plan::{FirewallOp, Outcome, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::os::fd::AsFd;
@@ -128,7 +128,7 @@ impl Daemon {
             .collect();
         let veths = self.sandboxes.values().flat_map(|s| s.attached.iter().map(|a| a.attachment.host_link.clone()));
         let shims = self.host.networks.values().filter(|n| n.journal.is_some());
-        let shims = shims.filter_map(|n| n.network.shim.as_ref().map(|shim| shim.name.clone()));
+        let shims = shims.filter_map(|n| n.network.own_link.as_ref().map(|own| own.name.clone()));
         let wireguard =
             self.host.encryption.links.iter().flat_map(|j| j.plan.steps.iter().filter_map(|s| s.op.makes().cloned()));
         let known: BTreeSet<_> = bridges.chain(shims).chain(veths).chain(tunnels).chain(wireguard).collect();
@@ -227,7 +227,7 @@ impl Host {
     /// them next.
     fn close_internal_networks(&mut self) {
         for state in self.networks.values_mut().filter(|state| state.network.internal) {
-            let links = state.network.interface.iter().chain(state.network.shim.as_ref().map(|shim| &shim.name));
+            let links = state.network.interface.iter().chain(state.network.own_link.as_ref().map(|own| &own.name));
             let wanted: Vec<Element> = links.map(|link| Element::link(Set::Internal, link)).collect();
             let Some(journal) = &mut state.journal else { continue };
             let made = |element: &Element| matches!(&element.key[..], [Datum::Link(link)] if journal.plan.makes(link));
@@ -236,7 +236,11 @@ impl Host {
             if lacking.is_empty() {
                 continue;
             }
-            journal.plan.host(FirewallOp::Elements { elements: lacking }, "closed, too, to other networks' ports");
+            journal.plan.host(
+                Purpose::Firewall,
+                FirewallOp::Elements { elements: lacking },
+                "closed, too, to other networks' ports",
+            );
             journal.outcomes.push(Outcome::Created);
             let key = network_key(&state.network.id);
             let written = self.ledger.keep(Vec::new(), &[(key, &*journal)], Durability::Durable);

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use netd_api::{ApiError, ContainerId, NetworkId, Reply};
 use netd_core::drivers::lan;
 use netd_core::model::{Attachment, LanLease};
-use netd_core::plan::{AddressOp, ContainerOp, HostOp, Op, RouteOp, Step};
+use netd_core::plan::{Purpose, Step};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::Receiver;
@@ -154,13 +154,11 @@ impl Host {
     fn drop_lease(&mut self, sandbox: &mut Sandbox, i: usize) {
         let netns = sandbox.netns.as_ref().map(OwnedFd::as_fd);
         let attached = &mut sandbox.attached[i];
-        let Some(old) = attached.attachment.lease.take() else { return };
-        let gone = |step: &Step| match &step.op {
-            Op::Container(ContainerOp::Address(AddressOp::Add { address, .. })) => *address == IpNet::V4(old.address),
-            Op::Container(ContainerOp::Route(RouteOp::Add { via, .. })) => *via == old.router.map(IpAddr::V4),
-            Op::Container(ContainerOp::Lan(_)) | Op::Host(HostOp::Lan(_)) => true,
-            _ => false,
-        };
+        if attached.attachment.lease.take().is_none() {
+            return;
+        }
+        // It has no other addresses, and no other routes.
+        let gone = |step: &Step| matches!(step.purpose, Purpose::Addresses | Purpose::Routes);
         let key = journal_key(&attached.attachment.container, &attached.attachment.network);
         self.ledger.undo_steps(&key, &mut attached.journal, gone, netns);
     }

@@ -23,7 +23,7 @@ impl Host {
         };
         let mut found = Vec::new();
         for network in networks {
-            let Some(link) = network.interface.as_ref().or(network.shim.as_ref().map(|shim| &shim.name)) else {
+            let Some(link) = network.interface.as_ref().or(network.own_link.as_ref().map(|own| &own.name)) else {
                 continue;
             };
             for (chain, rules) in &chains {

@@ -12,16 +12,16 @@ use crate::store::Durability;
 use ipnet::IpNet;
 use netd_api::{ApiError, AttachmentRequest, DriverSpec, ErrorKind, IfName, NetworkCreate, NetworkId};
 use netd_core::drivers;
-use netd_core::drivers::lan::{self, Claim};
+use netd_core::drivers::lan::{self, ParentUse};
 use netd_core::marks::is_our_vlan;
-use netd_core::model::{Network, Parent, Shim, Subnet};
-use netd_core::plan::{Child, HostOp, LinkOp, Observed, Op};
+use netd_core::model::{Network, OwnLink, Parent, Subnet};
+use netd_core::plan::{Child, Observed, Purpose, Step};
 use std::net::IpAddr;
 
 /// The name of an address that a host has itself, in a network's auxiliary addresses.
 const HOST: &str = "host";
-/// The name of the host's link's own address there.
-const SHIM: &str = "shim";
+/// The name of the address of the host's own link there.
+const OWN_LINK: &str = "own-link";
 
 impl Daemon {
     /// Refuses what the network's driver can't give.
@@ -74,7 +74,7 @@ impl Host {
             super::dhcp::refuse_network(&spec, joined.is_some(), matches!(parent, Parent::Own(_)), what)?;
         }
         let mut subnets = if dhcp { Vec::new() } else { self.choose_subnets(&spec, joined.as_ref(), what)? };
-        let shim = if access { Some(make_shim(&id, &mut subnets, what)?) } else { None };
+        let own_link = if access { Some(make_own_link(&id, &mut subnets, what)?) } else { None };
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (interface, parent) = (Some(parent.name().clone()), Some(parent));
         let NetworkCreate { name, driver, labels, .. } = spec;
@@ -89,7 +89,7 @@ impl Host {
             subnets,
             interface,
             parent,
-            shim,
+            own_link,
             mac,
             dns: Vec::new(),
             shared: false,
@@ -126,7 +126,7 @@ impl Host {
         // A VLAN's frames are the card's own.
         let wireless = is_wireless(on);
         lan::fits_link(on, seen.links.get(on), wireless, kind).map_err(|why| refused(what, why))?;
-        lan::fits_others(&wanted, kind, &self.networks.claims()).map_err(|why| refused(what, why))?;
+        lan::fits_others(&wanted, kind, &self.networks.parent_uses()).map_err(|why| refused(what, why))?;
         Ok(parent)
     }
 
@@ -158,16 +158,15 @@ impl Host {
     /// Before a network goes down: another network takes over the VLAN link that both sit on, and its steps in the
     /// journal.
     pub(super) fn hand_parent_over(&mut self, id: &NetworkId, mut journal: Journal) -> Result<Journal, ApiError> {
-        let makes =
-            journal.plan.steps.iter().any(|step| matches!(step.op, Op::Host(HostOp::Link(LinkOp::Vlan { .. }))));
+        let of_parent = |step: &Step| step.purpose == Purpose::Parent;
+        let makes = journal.plan.steps.iter().any(of_parent);
         let heir = self.networks.get(id).and_then(|state| self.networks.heir(&state.network));
         let Some((heir, state)) = heir.filter(|_| makes).and_then(|h| Some((h.clone(), self.networks.get_mut(&h)?)))
         else {
             return Ok(journal);
         };
-        let parent = state.network.parent.as_ref().map(|parent| parent.name().clone());
         let all = std::mem::take(&mut journal.plan.steps).into_iter().zip(std::mem::take(&mut journal.outcomes));
-        let (handed, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| lan::makes_parent(step, parent.as_ref()));
+        let (handed, kept): (Vec<_>, Vec<_>) = all.partition(|(step, _)| of_parent(step));
         (journal.plan.steps, journal.outcomes) = kept.into_iter().unzip();
         let (handed, outcomes): (Vec<_>, Vec<_>) = handed.into_iter().unzip();
         if let Some(theirs) = &mut state.journal {
@@ -183,12 +182,12 @@ impl Host {
 }
 
 impl Networks {
-    fn claims(&self) -> Vec<Claim> {
-        let claim = |network: &Network| {
+    fn parent_uses(&self) -> Vec<ParentUse> {
+        let use_of = |network: &Network| {
             let (parent, kind) = (network.parent.as_ref()?.name().clone(), lan::child(&network.driver)?);
-            Some(Claim { network: network.name.to_string(), parent, kind })
+            Some(ParentUse { network: network.name.to_string(), parent, kind })
         };
-        self.values().filter_map(|state| claim(&state.network)).collect()
+        self.values().filter_map(|state| use_of(&state.network)).collect()
     }
 
     /// Whether another network that is up has made this one's VLAN link.
@@ -215,8 +214,8 @@ fn module(kind: &str) -> &str {
     if kind == "vlan" { "8021q" } else { kind }
 }
 
-/// The host's link beside the containers', with the last free address of each subnet, which is then nobody else's.
-fn make_shim(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<Shim, ApiError> {
+/// The host's own link beside the containers', with the last free address of each subnet, which is then nobody else's.
+fn make_own_link(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<OwnLink, ApiError> {
     let name = format!("sh-{}", id.short());
     let name = name.parse().map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(format!("{error}")))?;
     let (mut addresses, mut of_host) = (Vec::new(), Vec::new());
@@ -227,10 +226,10 @@ fn make_shim(id: &NetworkId, subnets: &mut [Subnet], what: &str) -> Result<Shim,
             return Err(ApiError::new(ErrorKind::Exhausted, what)
                 .caused_by(format!("subnet `{}` has no address left for the host's own link", subnet.subnet)));
         };
-        subnet.aux_addresses.insert(SHIM.to_owned(), own);
+        subnet.aux_addresses.insert(OWN_LINK.to_owned(), own);
         addresses.push(own);
     }
-    Ok(Shim { name, addresses, of_host })
+    Ok(OwnLink { name, addresses, of_host })
 }
 
 fn last_free(range: IpNet, taken: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {

@@ -10,10 +10,10 @@ use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
 use netd_api::{ApiError, ErrorKind, IfName, NetworkCreate, NetworkId, PlanText, Reply, SubnetRequest};
-use netd_core::drivers::{self, Ground, lan};
+use netd_core::drivers::{self, Ground};
 use netd_core::ipam::{self, Leases};
 use netd_core::model::{Facts, Network, Subnet};
-use netd_core::plan::{Plan, show};
+use netd_core::plan::{Plan, Purpose, show};
 use rcr_base::Pool;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -181,7 +181,7 @@ impl Host {
         let ipv6 = subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
         let (name, driver, internal, labels) = (spec.name, spec.driver, spec.internal, spec.labels);
         let (mac, created) = (random_mac().map_err(|error| no_random(&what, &error))?, unix_time());
-        let (parent, shim, predefined) = (None, None, false);
+        let (parent, own_link, predefined) = (None, None, false);
         Ok(Network {
             id,
             name,
@@ -191,7 +191,7 @@ impl Host {
             subnets,
             interface,
             parent,
-            shim,
+            own_link,
             mac,
             dns: Vec::new(),
             labels,
@@ -313,8 +313,7 @@ impl Host {
         let mut plan = drivers::fresh(&network, &self.facts);
         if self.networks.shares_parent(&network) {
             // The other network's journal has it.
-            let parent = network.parent.as_ref().map(|parent| parent.name());
-            plan.steps.retain(|step| !lan::makes_parent(step, parent));
+            plan.steps.retain(|step| step.purpose != Purpose::Parent);
         }
         match self.ledger.apply(&network_key(id), plan, None) {
             Ok(journal) => {

@@ -13,9 +13,9 @@ impl Daemon {
     pub(super) fn link_gone(&mut self, name: &str) {
         self.host.wireguard_link_gone(name);
         let of = |network: &Network| {
-            let shim = network.shim.as_ref().map(|shim| &shim.name);
+            let own = network.own_link.as_ref().map(|own| &own.name);
             let tunnel = overlay::link_name(network).filter(|_| network.shared);
-            network.interface.iter().chain(shim).chain(&tunnel).any(|link| link.as_str() == name)
+            network.interface.iter().chain(own).chain(&tunnel).any(|link| link.as_str() == name)
         };
         let ours = self.host.networks.iter().find(|(_, s)| s.journal.is_some() && of(&s.network));
         let Some(id) = ours.map(|(id, _)| id.clone()) else {

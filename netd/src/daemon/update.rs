@@ -19,7 +19,7 @@ use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, N
 use netd_core::drivers::{self, lan};
 use netd_core::ipam::Leases;
 use netd_core::model::{Attachment, Network};
-use netd_core::plan::{Observed, Outcome, Plan, change, is_same_object, show};
+use netd_core::plan::{Observed, Outcome, Plan, Purpose, change, is_same_object, show};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -133,8 +133,7 @@ impl Daemon {
         if let Some(journal) = &now.journal {
             let mut whole = driver.network(&next.network, mtu, &self.host.facts);
             if self.host.networks.shares_parent(&next.network) {
-                let parent = next.network.parent.as_ref().map(|parent| parent.name());
-                whole.steps.retain(|step| !lan::makes_parent(step, parent));
+                whole.steps.retain(|step| step.purpose != Purpose::Parent);
             }
             let plan = change(&journal.plan, &whole, seen);
             parts.push(Part { container: None, plan, whole, attachment: None });
@@ -292,7 +291,7 @@ impl Host {
             return Err(refused(what, "containers that run would have no address of the new family, on any host")
                 .hint("create a network with both, and connect the containers to it"));
         }
-        if network.shim.is_some() {
+        if network.own_link.is_some() {
             return Err(refused(what, "the host's own link has an address in each subnet, chosen when it is made")
                 .hint("create a network with this subnet and `host_access`"));
         }

@@ -66,10 +66,10 @@ impl Debts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netd_core::plan::LinkOp;
+    use netd_core::plan::{LinkOp, Purpose};
 
     fn step(op: LinkOp) -> Step {
-        Step::host(op, "")
+        Step::host(Purpose::Link, op, "")
     }
 
     #[test]
@@ -81,11 +81,11 @@ mod tests {
             (vec![step(bridge("br-a", 1500)), step(bridge("br-b", 1500))], vec![Outcome::Created; 2]);
         debts.add(7, Debt { of: "journal/network/x".into(), steps, outcomes });
         let mut plan = Plan::default();
-        plan.host(bridge("br-a", 1400), "");
+        plan.host(Purpose::Link, bridge("br-a", 1400), "");
         debts.taken_over(&plan);
         assert_eq!(debts.owed[&7].debt.steps, [step(bridge("br-b", 1500))]);
         assert_eq!((debts.owed[&7].debt.outcomes.len(), debts.over.len()), (1, 0));
-        plan.host(bridge("br-b", 1500), "");
+        plan.host(Purpose::Link, bridge("br-b", 1500), "");
         debts.taken_over(&plan);
         assert!(debts.owed.is_empty());
         assert_eq!(debts.over, [key(7)]);

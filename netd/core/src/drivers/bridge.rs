@@ -18,7 +18,7 @@ use super::driver::{
 };
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Subnet};
-use crate::plan::{AddressOp, FirewallOp, LinkOp, Plan, PortOp, SetOp, SysctlOp};
+use crate::plan::{AddressOp, FirewallOp, LinkOp, Plan, PortOp, Purpose, SetOp, SysctlOp};
 use ipnet::IpNet;
 use netd_api::{BridgeOptions, DriverSpec, GatewayMode, IfName, NetworkCreate, Proto, PublishedPort};
 use std::net::IpAddr;
@@ -65,24 +65,29 @@ impl Driver for Bridge {
         };
         let (mtu, alias) = (mtu.unwrap_or(ETHERNET_MTU), format!("rcr:{}", network.name));
         let bridge = LinkOp::Bridge { name: name.clone(), mac: network.mac, mtu, alias };
-        plan.host(bridge, "its MAC is fixed, or it would follow the lowest port's");
+        plan.host(Purpose::Link, bridge, "its MAC is fixed, or it would follow the lowest port's");
         // Below that the kernel takes IPv6 off a link, its sysctls included.
         if facts.ipv6 && mtu >= IPV6_MIN_MTU {
             v6_sysctls(&mut plan, network, &name);
         }
         let v4 = |key, value| SysctlOp::of_link("ipv4", &name, key, value);
-        plan.host(v4("rp_filter", "2"), "containers with several networks answer on any");
-        plan.host(v4("route_localnet", "1"), "for ports published on 127.0.0.1");
+        plan.host(Purpose::Link, v4("rp_filter", "2"), "containers with several networks answer on any");
+        plan.host(Purpose::Link, v4("route_localnet", "1"), "for ports published on 127.0.0.1");
         plan.host(
+            Purpose::Firewall,
             FirewallOp::Elements { elements: network_elements(network, options, &name) },
             "closed before it is up",
         );
         for subnet in network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated) {
             if let Some(address) = subnet.gateway.and_then(|g| IpNet::new(g, subnet.subnet.prefix_len()).ok()) {
-                plan.host(AddressOp::Add { link: name.clone(), address }, "the containers' gateway");
+                plan.host(
+                    Purpose::Addresses,
+                    AddressOp::Add { link: name.clone(), address },
+                    "the containers' gateway",
+                );
             }
         }
-        plan.host(SetOp::Up { link: name }, "");
+        plan.host(Purpose::Link, SetOp::Up { link: name }, "");
         plan
     }
 
@@ -101,39 +106,50 @@ impl Driver for Bridge {
             bridge: bridge.clone(),
             alias: format!("rcr:{}:{}", network.name, a.container.short()),
         };
-        plan.host(veth, "made in place: no rename, no move");
+        plan.host(Purpose::Link, veth, "made in place: no rename, no move");
         // A container that reaches its own published port: with br_netfilter the frame turns round on the bridge.
         let (isolated, hairpin) = (!options.icc, !a.ports.is_empty());
         if isolated || hairpin {
             let flags = PortOp::Flags { link: a.host_link.clone(), isolated, hairpin };
-            plan.host(flags, "isolated: icc=false; hairpin: its own published ports");
+            plan.host(
+                if hairpin { Purpose::Ports } else { Purpose::Link },
+                flags,
+                "isolated: icc=false; hairpin: its own published ports",
+            );
         }
         plan.host(
+            Purpose::Link,
             SetOp::Up { link: a.host_link.clone() },
             "before the container's end, so that its announcement gets out",
         );
         if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
             let on = SysctlOp::of_link("ipv6", &a.ifname, "disable_ipv6", "0");
-            plan.container(on, "off by default: a v4-only network has no IPv6");
+            plan.container(Purpose::Link, on, "off by default: a v4-only network has no IPv6");
         }
         endpoint_sysctls(&mut plan, a);
         for address in &a.addresses {
-            plan.container(AddressOp::Add { link: a.ifname.clone(), address: *address }, "");
+            plan.container(Purpose::Addresses, AddressOp::Add { link: a.ifname.clone(), address: *address }, "");
         }
-        plan.container(SetOp::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+        plan.container(Purpose::Link, SetOp::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
         default_routes(&mut plan, a);
         reply_routes(&mut plan, a);
         if !a.addresses.is_empty() {
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();
             let announce = PortOp::Announce { link: a.ifname.clone(), addresses, port: a.host_link.clone() };
-            plan.host(announce, "the kernel's own comes before the port forwards");
+            plan.host(Purpose::Addresses, announce, "the kernel's own comes before the port forwards");
         }
         for address in &a.reused {
-            plan.host(FirewallOp::ForgetFlows { address: *address, port: None }, "they were another container's");
+            plan.host(
+                Purpose::Addresses,
+                FirewallOp::ForgetFlows { address: *address, port: None },
+                "they were another container's",
+            );
         }
-        let elements = attach_elements(network, a, &bridge);
-        if !elements.is_empty() {
-            plan.host(FirewallOp::Elements { elements }, "published when everything else stands");
+        let (of_host, of_ports) = (access_elements(a, &bridge), port_elements(network, a));
+        for (purpose, elements) in [(Purpose::Firewall, of_host), (Purpose::Ports, of_ports)] {
+            if !elements.is_empty() {
+                plan.host(purpose, FirewallOp::Elements { elements }, "published when everything else stands");
+            }
         }
         forget_port_flows(&mut plan, a);
         plan
@@ -143,24 +159,41 @@ impl Driver for Bridge {
 /// What all bridge networks of a host share.
 pub fn base(facts: &Facts) -> Plan {
     let mut plan = Plan::default();
-    plan.host(FirewallOp::UserTable, "");
-    plan.host(FirewallOp::Table, "");
+    plan.host(Purpose::Firewall, FirewallOp::UserTable, "");
+    plan.host(Purpose::Firewall, FirewallOp::Table, "");
     if !facts.forward4 {
         let guard = Element { set: Set::Guard, key: vec![Datum::Family(2)], last: None, data: Vec::new() };
-        plan.host(FirewallOp::element(guard), "before forwarding: the host must not become a router for others");
-        plan.host(SysctlOp::borrowed("net/ipv4/ip_forward", "0", "1"), "containers reach the world");
+        plan.host(
+            Purpose::Firewall,
+            FirewallOp::element(guard),
+            "before forwarding: the host must not become a router for others",
+        );
+        plan.host(
+            Purpose::Forwarding,
+            SysctlOp::borrowed("net/ipv4/ip_forward", "0", "1"),
+            "containers reach the world",
+        );
     }
     if facts.ipv6 && !facts.forward6 {
         let guard = Element { set: Set::Guard, key: vec![Datum::Family(10)], last: None, data: Vec::new() };
-        plan.host(FirewallOp::element(guard), "before forwarding: the host must not become a router for others");
+        plan.host(
+            Purpose::Firewall,
+            FirewallOp::element(guard),
+            "before forwarding: the host must not become a router for others",
+        );
         for link in &facts.accept_ra {
             let key = format!("net/ipv6/conf/{link}/accept_ra");
             plan.host(
+                Purpose::Forwarding,
                 SysctlOp::borrowed(&key, "1", "2"),
                 "a forwarding host stops taking router advertisements unless told",
             );
         }
-        plan.host(SysctlOp::borrowed("net/ipv6/conf/all/forwarding", "0", "1"), "containers reach the world");
+        plan.host(
+            Purpose::Forwarding,
+            SysctlOp::borrowed("net/ipv6/conf/all/forwarding", "0", "1"),
+            "containers reach the world",
+        );
     }
     plan
 }
@@ -169,7 +202,11 @@ pub fn base(facts: &Facts) -> Plan {
 pub(super) fn forget_port_flows(plan: &mut Plan, attachment: &Attachment) {
     for port in attachment.ports.iter().filter(|p| p.proto != Proto::Tcp) {
         let ports = (proto_number(port.proto), port.host_port, port.host_port + (port.count - 1));
-        plan.host(FirewallOp::ForgetFlows { address: port.host_ip, port: Some(ports) }, "old flows know another way");
+        plan.host(
+            Purpose::Ports,
+            FirewallOp::ForgetFlows { address: port.host_ip, port: Some(ports) },
+            "old flows know another way",
+        );
     }
 }
 
@@ -177,11 +214,11 @@ fn v6_sysctls(plan: &mut Plan, network: &Network, name: &IfName) {
     let v6 = |key, value| SysctlOp::of_link("ipv6", name, key, value);
     let has_v6 = network.subnets.iter().any(|s| matches!(s.subnet, IpNet::V6(_)));
     if has_v6 {
-        plan.host(v6("disable_ipv6", "0"), "");
-        plan.host(v6("accept_ra", "0"), "containers don't tell the host its routes");
-        plan.host(v6("accept_dad", "0"), "the gateway is usable at once");
+        plan.host(Purpose::Link, v6("disable_ipv6", "0"), "");
+        plan.host(Purpose::Link, v6("accept_ra", "0"), "containers don't tell the host its routes");
+        plan.host(Purpose::Link, v6("accept_dad", "0"), "the gateway is usable at once");
     } else {
-        plan.host(v6("disable_ipv6", "1"), "a v4-only network has no IPv6");
+        plan.host(Purpose::Link, v6("disable_ipv6", "1"), "a v4-only network has no IPv6");
     }
 }
 
@@ -209,15 +246,19 @@ fn is_v4(subnet: &Subnet) -> bool {
     matches!(subnet.subnet, IpNet::V4(_))
 }
 
-fn attach_elements(network: &Network, attachment: &Attachment, bridge: &IfName) -> Vec<Element> {
+/// The container may open connections to the host.
+fn access_elements(attachment: &Attachment, bridge: &IfName) -> Vec<Element> {
+    let element = |address: &IpNet| {
+        let set = if matches!(address, IpNet::V4(_)) { Set::HostPeers4 } else { Set::HostPeers6 };
+        let key = vec![Datum::Link(bridge.clone()), address.addr().into()];
+        Element { set, key, last: None, data: Vec::new() }
+    };
+    attachment.addresses.iter().filter(|_| attachment.host_access).map(element).collect()
+}
+
+/// What the container publishes.
+fn port_elements(network: &Network, attachment: &Attachment) -> Vec<Element> {
     let mut elements = Vec::new();
-    if attachment.host_access {
-        for address in &attachment.addresses {
-            let set = if matches!(address, IpNet::V4(_)) { Set::HostPeers4 } else { Set::HostPeers6 };
-            let key = vec![Datum::Link(bridge.clone()), address.addr().into()];
-            elements.push(Element { set, key, last: None, data: Vec::new() });
-        }
-    }
     for port in &attachment.ports {
         // The first address of the port's family carries it; without one the relay does (see `relay`).
         let same = |n: &&IpNet| n.addr().is_ipv4() == port.host_ip.is_ipv4();

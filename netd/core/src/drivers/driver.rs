@@ -1,7 +1,7 @@
 //! What every driver is, and what they have in common.
 
 use crate::model::{Attachment, Facts, Network};
-use crate::plan::{Child, Plan, ReplyOp, RouteOp, SysctlOp};
+use crate::plan::{Child, Plan, Purpose, ReplyOp, RouteOp, SysctlOp};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netd_api::{AttachmentRequest, DriverSpec, NetworkCreate, Vni};
 use std::net::IpAddr;
@@ -161,7 +161,7 @@ pub fn check_mtu(mtu: Option<u32>, ipv6: bool) -> Result<(), Refusal> {
 /// What the user set for the container's end, before it has addresses: some keys matter to these.
 pub fn endpoint_sysctls(plan: &mut Plan, attachment: &Attachment) {
     for (key, value) in &attachment.sysctls {
-        plan.container(SysctlOp::set(key, value), "asked for");
+        plan.container(Purpose::Link, SysctlOp::set(key, value), "asked for");
     }
 }
 
@@ -175,7 +175,7 @@ pub fn reply_routes(plan: &mut Plan, attachment: &Attachment) {
     for gateway in a.gateways.iter().filter(|g| !a.default_via.contains(g) && !g.is_unspecified()) {
         for address in a.addresses.iter().filter(|n| n.addr().is_ipv4() == gateway.is_ipv4()) {
             let step = ReplyOp::Add { address: *address, via: *gateway, link: a.ifname.clone() };
-            plan.container(step, "answers of published ports leave as they came");
+            plan.container(Purpose::Ports, step, "answers of published ports leave as they came");
         }
     }
 }
@@ -187,12 +187,12 @@ pub fn default_routes(plan: &mut Plan, attachment: &Attachment) {
         let via = Some(*gateway).filter(|gateway| !gateway.is_unspecified());
         if let Some(gateway) = via.filter(|gateway| !attachment.addresses.iter().any(|net| net.contains(gateway))) {
             let step = RouteOp::Add { to: IpNet::from(gateway), via: None, link: link.clone() };
-            plan.container(step, "the gateway lies outside the subnet");
+            plan.container(Purpose::Routes, step, "the gateway lies outside the subnet");
         }
         let to = match gateway {
             IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
             IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
         };
-        plan.container(RouteOp::Add { to, via, link: link.clone() }, "the way out");
+        plan.container(Purpose::Routes, RouteOp::Add { to, via, link: link.clone() }, "the way out");
     }
 }

@@ -19,10 +19,10 @@
 //! kind of the link alone.
 
 use super::driver::{Driver, ETHERNET_MTU, Ground, Refusal, check_mtu, default_routes, endpoint_sysctls, refusal};
-use super::shim;
+use super::own_link;
 use crate::marks::vlan_alias;
 use crate::model::{Attachment, Facts, Network, Parent};
-use crate::plan::{AddressOp, Child, LanOp, LinkOp, LinkSeen, Plan, SetOp, Step, SysctlOp};
+use crate::plan::{AddressOp, Child, LanOp, LinkOp, LinkSeen, Plan, Purpose, SetOp, SysctlOp};
 use ipnet::IpNet;
 use netd_api::{AttachmentRequest, DriverSpec, IfName, IpvlanFlag, IpvlanMode, MacvlanMode, NetworkCreate};
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ impl Driver for Lan {
     }
 
     fn filtered(&self, network: &Network) -> bool {
-        network.shim.is_some()
+        network.own_link.is_some()
     }
 
     fn routed_only(&self, driver: &DriverSpec) -> bool {
@@ -48,7 +48,7 @@ impl Driver for Lan {
     }
 
     fn host_addresses(&self, network: &Network) -> Vec<IpAddr> {
-        network.shim.as_ref().map_or_else(Vec::new, |shim| shim.addresses.clone())
+        network.own_link.as_ref().map_or_else(Vec::new, |own| own.addresses.clone())
     }
 
     fn check_attachment(
@@ -83,23 +83,27 @@ impl Driver for Lan {
         let name = match &network.parent {
             Some(Parent::Vlan { name, on, id }) => {
                 let link = LinkOp::Vlan { name: name.clone(), parent: on.clone(), id: *id, alias: vlan_alias(name) };
-                plan.host(link, "shared by all networks on it, gone with the last");
+                plan.host(Purpose::Parent, link, "shared by all networks on it, gone with the last");
                 name
             }
             Some(Parent::Own(name)) => {
                 let mtu = mtu.unwrap_or(ETHERNET_MTU);
                 let alias = format!("rcr:{}", network.name);
-                plan.host(LinkOp::Dummy { name: name.clone(), mac: network.mac, mtu, alias }, "leads nowhere");
+                plan.host(
+                    Purpose::Parent,
+                    LinkOp::Dummy { name: name.clone(), mac: network.mac, mtu, alias },
+                    "leads nowhere",
+                );
                 name
             }
-            Some(Parent::Given(_)) | None => return shim::network(network, child(&network.driver), mtu, facts),
+            Some(Parent::Given(_)) | None => return own_link::network(network, child(&network.driver), mtu, facts),
         };
         if facts.ipv6 {
             let off = SysctlOp::of_link("ipv6", name, "disable_ipv6", "1");
-            plan.host(off, "the host itself has no business there");
+            plan.host(Purpose::Parent, off, "the host itself has no business there");
         }
-        plan.host(SetOp::Up { link: name.clone() }, "");
-        plan.steps.extend(shim::network(network, child(&network.driver), mtu, facts).steps);
+        plan.host(Purpose::Parent, SetOp::Up { link: name.clone() }, "");
+        plan.steps.extend(own_link::network(network, child(&network.driver), mtu, facts).steps);
         plan
     }
 
@@ -114,38 +118,53 @@ impl Driver for Lan {
         let (name, born, parent) = (a.ifname.clone(), a.host_link.clone(), parent.name().clone());
         let of = parent.clone();
         plan.host(
+            Purpose::Link,
             LinkOp::Child { name, born, parent, kind, mac: own.then_some(a.mac), mtu },
             "made in place, not moved",
         );
         if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
             let on = SysctlOp::of_link("ipv6", &a.ifname, "disable_ipv6", "0");
-            plan.container(on, "off by default: a v4-only network has no IPv6");
+            plan.container(Purpose::Link, on, "off by default: a v4-only network has no IPv6");
         }
         endpoint_sysctls(&mut plan, a);
         let asked = asks(network, kind) && !a.addresses.is_empty();
         if asked {
-            plan.container(SetOp::Up { link: a.ifname.clone() }, "to be able to ask, without an address yet");
+            plan.container(
+                Purpose::Link,
+                SetOp::Up { link: a.ifname.clone() },
+                "to be able to ask, without an address yet",
+            );
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();
             match kind {
                 // An answer goes to the address that was asked for, which the link doesn't have yet: with one MAC the parent hears it.
-                Child::Ipvlan { .. } => plan.host(LanOp::Probe { link: of, addresses }, "nobody else may have them"),
+                Child::Ipvlan { .. } => {
+                    plan.host(Purpose::Addresses, LanOp::Probe { link: of, addresses }, "nobody else may have them")
+                }
                 Child::Macvlan { .. } => {
-                    plan.container(LanOp::Probe { link: a.ifname.clone(), addresses }, "nobody else may have them");
+                    plan.container(
+                        Purpose::Addresses,
+                        LanOp::Probe { link: a.ifname.clone(), addresses },
+                        "nobody else may have them",
+                    );
                 }
             }
         }
         for address in &a.addresses {
-            plan.container(AddressOp::Add { link: a.ifname.clone(), address: *address }, "");
+            plan.container(Purpose::Addresses, AddressOp::Add { link: a.ifname.clone(), address: *address }, "");
         }
         if !asked {
-            plan.container(SetOp::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
+            plan.container(Purpose::Link, SetOp::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
         }
         default_routes(&mut plan, a);
         if joins_lan(kind) && !a.addresses.is_empty() {
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();
-            plan.container(LanOp::Announce { link: a.ifname.clone(), addresses }, "whoever had them before");
+            plan.container(
+                Purpose::Addresses,
+                LanOp::Announce { link: a.ifname.clone(), addresses },
+                "whoever had them before",
+            );
         }
-        shim::attach(&mut plan, network, a);
+        own_link::attach(&mut plan, network, a);
         plan
     }
 }
@@ -170,13 +189,21 @@ pub fn leased(network: &Network, attachment: &Attachment) -> Plan {
     if asks(network, kind) {
         let (addresses, why) = (addresses.clone(), "nobody may have it beside the server's word");
         match kind {
-            Child::Ipvlan { .. } => plan.host(LanOp::Probe { link: parent.name().clone(), addresses }, why),
-            Child::Macvlan { .. } => plan.container(LanOp::Probe { link: link.clone(), addresses }, why),
+            Child::Ipvlan { .. } => {
+                plan.host(Purpose::Addresses, LanOp::Probe { link: parent.name().clone(), addresses }, why)
+            }
+            Child::Macvlan { .. } => {
+                plan.container(Purpose::Addresses, LanOp::Probe { link: link.clone(), addresses }, why)
+            }
         }
     }
-    plan.container(AddressOp::Add { link: link.clone(), address: IpNet::V4(lease.address) }, "leased");
+    plan.container(
+        Purpose::Addresses,
+        AddressOp::Add { link: link.clone(), address: IpNet::V4(lease.address) },
+        "leased",
+    );
     default_routes(&mut plan, attachment);
-    plan.container(LanOp::Announce { link, addresses }, "whoever had it before");
+    plan.container(Purpose::Addresses, LanOp::Announce { link, addresses }, "whoever had it before");
     plan
 }
 
@@ -186,14 +213,9 @@ fn asks(network: &Network, kind: Child) -> bool {
     wanted && joins_lan(kind) && !matches!(network.parent, Some(Parent::Own(_)))
 }
 
-/// Whether a network's step is about its parent link, which networks share.
-pub fn makes_parent(step: &Step, parent: Option<&IfName>) -> bool {
-    parent.is_some_and(|parent| step.op.is_about(parent))
-}
-
 /// A parent that another network of ours sits on.
 #[derive(Debug, Clone)]
-pub struct Claim {
+pub struct ParentUse {
     /// The network's name.
     pub network: String,
     pub parent: IfName,
@@ -241,7 +263,7 @@ pub fn fits_link(name: &IfName, seen: Option<&LinkSeen>, wireless: bool, kind: C
 }
 
 /// Whether a network of this kind can sit on `parent` beside those that do already.
-pub fn fits_others(parent: &IfName, kind: Child, others: &[Claim]) -> Result<(), Refusal> {
+pub fn fits_others(parent: &IfName, kind: Child, others: &[ParentUse]) -> Result<(), Refusal> {
     for other in others.iter().filter(|o| o.parent == *parent) {
         let name = &other.network;
         match (kind, other.kind) {

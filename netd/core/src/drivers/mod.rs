@@ -9,8 +9,8 @@ mod host;
 pub mod lan;
 mod none;
 pub mod overlay;
+mod own_link;
 mod rules;
-mod shim;
 pub mod wireguard;
 
 use crate::model::{Facts, Network};

@@ -23,7 +23,7 @@ use super::driver::{Driver, Ground, IPV6_MIN_MTU, Refusal, Tunnel};
 use super::wireguard;
 use crate::firewall::{Datum, Element, Set};
 use crate::model::{Attachment, Facts, Network, Peers, Vtep};
-use crate::plan::{FirewallOp, Plan, SetOp, VxlanOp};
+use crate::plan::{FirewallOp, Plan, Purpose, SetOp, VxlanOp};
 use netd_api::{DriverSpec, IfName, Mac, NetworkCreate, Vni};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -100,7 +100,11 @@ impl Driver for Overlay {
             return plan;
         };
         let reach = Element::link(Set::Overlays, bridge);
-        plan.host(FirewallOp::Elements { elements: vec![reach] }, "the host speaks to its own containers only");
+        plan.host(
+            Purpose::Firewall,
+            FirewallOp::Elements { elements: vec![reach] },
+            "the host speaks to its own containers only",
+        );
         let (Some(underlay), Some(vni)) = (facts.underlay, options.vni) else {
             return plan;
         };
@@ -108,8 +112,8 @@ impl Driver for Overlay {
         let mtu = mtu.unwrap_or(TUNNEL_MTU);
         let (port, mac, bridge) = (options.port, vtep_mac(network.mac), bridge.clone());
         let vxlan = VxlanOp::Link { name: name.clone(), vni, local, port, mtu, mac, bridge, alias: alias(network) };
-        plan.host(vxlan, "learns nothing: every entry is written");
-        plan.host(SetOp::Up { link: name }, "");
+        plan.host(Purpose::Link, vxlan, "learns nothing: every entry is written");
+        plan.host(Purpose::Link, SetOp::Up { link: name }, "");
         plan
     }
 
@@ -121,7 +125,7 @@ impl Driver for Overlay {
                 Element { set, key: vec![Datum::Link(bridge.clone()), address.into()], last: None, data: Vec::new() }
             };
             let elements = attachment.addresses.iter().map(|net| own(net.addr())).collect();
-            plan.host(FirewallOp::Elements { elements }, "one of this host's own");
+            plan.host(Purpose::Firewall, FirewallOp::Elements { elements }, "one of this host's own");
         }
         plan
     }
@@ -183,7 +187,11 @@ pub fn guard(guard: &Guard) -> Plan {
     }
     let mut plan = Plan::default();
     for element in elements {
-        plan.host(FirewallOp::element(element), "frames from strangers are refused before any can come");
+        plan.host(
+            Purpose::Firewall,
+            FirewallOp::element(element),
+            "frames from strangers are refused before any can come",
+        );
     }
     plan
 }
@@ -207,19 +215,23 @@ pub fn peers(network: &Network, peers: &Peers, underlay: Option<IpAddr>) -> Plan
     };
     let at = |vtep: &Vtep| takes(vtep).filter(|_| reachable(&vtep.address));
     for to in peers.vteps.values().filter_map(at) {
-        plan.host(VxlanOp::Flood { link: link.clone(), to }, "it has the network: broadcast and multicast");
+        plan.host(
+            Purpose::Peers,
+            VxlanOp::Flood { link: link.clone(), to },
+            "it has the network: broadcast and multicast",
+        );
     }
     for remote in &peers.remotes {
         let Some(to) = peers.vteps.get(&remote.node).and_then(at) else { continue };
-        plan.host(VxlanOp::Forward { link: link.clone(), mac: remote.mac, to }, "where it is");
+        plan.host(Purpose::Peers, VxlanOp::Forward { link: link.clone(), mac: remote.mac, to }, "where it is");
         for address in remote.addresses.iter().filter(of_a_container) {
             let neighbour = VxlanOp::Neighbour { link: link.clone(), address: *address, mac: remote.mac };
-            plan.host(neighbour, "so that nobody has to ask");
+            plan.host(Purpose::Peers, neighbour, "so that nobody has to ask");
         }
         if network.ipv6 {
             let address = IpAddr::V6(link_local(remote.mac));
             let neighbour = VxlanOp::Neighbour { link: link.clone(), address, mac: remote.mac };
-            plan.host(neighbour, "answers to multicast go to link-local addresses");
+            plan.host(Purpose::Peers, neighbour, "answers to multicast go to link-local addresses");
         }
     }
     plan

@@ -16,7 +16,7 @@ use crate::firewall::{Element, Set};
 use crate::keys::by_which;
 use crate::marks::WIREGUARD;
 use crate::model::Facts;
-use crate::plan::{AddressOp, FirewallOp, Plan, RouteOp, SetOp, SysctlOp, WireGuardOp};
+use crate::plan::{AddressOp, FirewallOp, Plan, Purpose, RouteOp, SetOp, SysctlOp, WireGuardOp};
 use ipnet::{IpNet, Ipv6Net};
 use netd_api::{IfName, KeyInfo, PublicKey};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -61,18 +61,30 @@ pub fn links(own: &[KeyInfo], peers: &[Peer], facts: &Facts) -> Plan {
     for key in own {
         let Some(name) = link_name(key.generation) else { continue };
         let (generation, port, alias) = (key.generation, key.port, WIREGUARD.to_owned());
-        plan.host(WireGuardOp::Link { name: name.clone(), generation, port, mtu, alias }, "one per key of this host");
-        plan.host(SysctlOp::of_link("ipv6", &name, "disable_ipv6", "0"), "inner addresses are IPv6");
+        plan.host(
+            Purpose::Link,
+            WireGuardOp::Link { name: name.clone(), generation, port, mtu, alias },
+            "one per key of this host",
+        );
+        plan.host(Purpose::Link, SysctlOp::of_link("ipv6", &name, "disable_ipv6", "0"), "inner addresses are IPv6");
         let known = Element::link(Set::WireGuard, &name);
-        plan.host(FirewallOp::element(known), "encrypted networks' frames pass by these links alone");
+        plan.host(
+            Purpose::Firewall,
+            FirewallOp::element(known),
+            "encrypted networks' frames pass by these links alone",
+        );
         let address = host_net(inner(&key.public));
-        plan.host(AddressOp::Add { link: name.clone(), address }, "where frames of encrypted networks come to");
-        plan.host(SetOp::Up { link: name.clone() }, "");
+        plan.host(
+            Purpose::Addresses,
+            AddressOp::Add { link: name.clone(), address },
+            "where frames of encrypted networks come to",
+        );
+        plan.host(Purpose::Link, SetOp::Up { link: name.clone() }, "");
         for peer in &reachable {
             for theirs in peer.keys.iter().filter(|theirs| own.iter().all(|o| o.public != theirs.public)) {
                 let endpoint = SocketAddr::new(peer.address, theirs.port);
                 let (link, key, address) = (name.clone(), theirs.public, inner(&theirs.public));
-                plan.host(WireGuardOp::Peer { link, key, endpoint, address }, "a host of the cluster");
+                plan.host(Purpose::Peers, WireGuardOp::Peer { link, key, endpoint, address }, "a host of the cluster");
             }
         }
     }
@@ -80,7 +92,7 @@ pub fn links(own: &[KeyInfo], peers: &[Peer], facts: &Facts) -> Plan {
         let Some(link) = by_which(own, peer.knows).and_then(|key| link_name(key.generation)) else { continue };
         for theirs in peer.keys.iter().filter(|theirs| own.iter().all(|o| o.public != theirs.public)) {
             let route = RouteOp::Add { to: host_net(inner(&theirs.public)), via: None, link: link.clone() };
-            plan.host(route, "by the newest key of ours that it knows");
+            plan.host(Purpose::Peers, route, "by the newest key of ours that it knows");
         }
     }
     plan

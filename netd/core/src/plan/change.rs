@@ -41,7 +41,7 @@ pub fn turned(before: &Step, after: &Step, seen: &Observed) -> Vec<Step> {
     let pairs = ends.iter().zip(&wanted).map(|(end, now)| (end, bytes(end.mtu), bytes(now.mtu)));
     let step = |end: &End<'_>, from, to| {
         let op = SetOp::Mtu { link: end.link.clone(), from, to };
-        if end.inside { Step::container(op, "") } else { Step::host(op, "") }
+        if end.inside { Step::container(after.purpose, op, "") } else { Step::host(after.purpose, op, "") }
     };
     pairs.filter(|(_, from, to)| from != to).map(|(end, from, to)| step(end, from, to)).collect()
 }
@@ -70,7 +70,7 @@ fn added(old: &Plan, step: &Step) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{AddressOp, LinkOp, WireGuardOp};
+    use crate::plan::{AddressOp, LinkOp, Purpose, WireGuardOp};
     use netd_api::IfName;
 
     fn bridge(mtu: u32) -> LinkOp {
@@ -86,13 +86,13 @@ mod tests {
     fn a_wireguard_link_gets_another_mtu_and_nothing_else() {
         let step = |generation, port, mtu| {
             let (name, alias) = (format!("rcr-wg{generation}").parse().unwrap(), "rcr:wireguard".to_owned());
-            Step::host(WireGuardOp::Link { name, generation, port, mtu, alias }, "")
+            Step::host(Purpose::Link, WireGuardOp::Link { name, generation, port, mtu, alias }, "")
         };
         let (before, seen) = (step(1, 51890, 1440), Observed::default());
         assert!(is_same_object(&before, &step(1, 51890, 1340)));
         assert!(!is_same_object(&before, &step(2, 51890, 1340)) && !is_same_object(&before, &step(1, 51891, 1440)));
         let mtu = SetOp::Mtu { link: "rcr-wg1".parse().unwrap(), from: 1440, to: 1340 };
-        assert_eq!(turned(&before, &step(1, 51890, 1340), &seen), [Step::host(mtu, "")]);
+        assert_eq!(turned(&before, &step(1, 51890, 1340), &seen), [Step::host(Purpose::Link, mtu, "")]);
         assert!(turned(&before, &before, &seen).is_empty());
     }
 
@@ -101,19 +101,19 @@ mod tests {
         let link: IfName = "br-x".parse().unwrap();
         let address = || AddressOp::Add { link: link.clone(), address: "fd00::1/64".parse().unwrap() };
         let (mut old, mut new) = (Plan::default(), Plan::default());
-        old.host(bridge(1500), "");
-        old.host(ipv6(&link, "1"), "");
-        old.host(SetOp::Up { link: link.clone() }, "");
+        old.host(Purpose::Link, bridge(1500), "");
+        old.host(Purpose::Link, ipv6(&link, "1"), "");
+        old.host(Purpose::Link, SetOp::Up { link: link.clone() }, "");
         assert!(change(&old, &old, &Observed::default()).steps.is_empty());
-        new.host(bridge(1400), "");
-        new.host(ipv6(&link, "0"), "");
-        new.host(address(), "");
-        new.host(SetOp::Up { link: link.clone() }, "");
+        new.host(Purpose::Link, bridge(1400), "");
+        new.host(Purpose::Link, ipv6(&link, "0"), "");
+        new.host(Purpose::Link, address(), "");
+        new.host(Purpose::Link, SetOp::Up { link: link.clone() }, "");
         let SysctlOp::Set { key, value, .. } = ipv6(&link, "0");
         let mut expected = Plan::default();
-        expected.host(SetOp::Mtu { link: link.clone(), from: 1500, to: 1400 }, "");
-        expected.host(SysctlOp::Set { key, value, undo: Some("1".into()) }, "");
-        expected.host(address(), "");
+        expected.host(Purpose::Link, SetOp::Mtu { link: link.clone(), from: 1500, to: 1400 }, "");
+        expected.host(Purpose::Link, SysctlOp::Set { key, value, undo: Some("1".into()) }, "");
+        expected.host(Purpose::Link, address(), "");
         assert_eq!(change(&old, &new, &Observed::default()), expected);
     }
 }

@@ -69,7 +69,7 @@ pub fn beside(step: Step, plan: &Plan) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{HostOp, VxlanOp};
+    use crate::plan::{HostOp, Purpose, VxlanOp};
     use netd_api::Mac;
 
     fn forward(mac: u8, to: &str) -> VxlanOp {
@@ -82,7 +82,7 @@ mod tests {
 
     fn plan(ops: &[VxlanOp]) -> Plan {
         let mut plan = Plan::default();
-        ops.iter().for_each(|op| plan.host(op.clone(), ""));
+        ops.iter().for_each(|op| plan.host(Purpose::Peers, op.clone(), ""));
         plan
     }
 

@@ -62,7 +62,7 @@ pub fn missing(plan: &Plan, observed: &Observed) -> Plan {
                 }
                 fresh.insert(host.clone());
                 let op = PortOp::Join { link: host.clone(), bridge: bridge.clone() };
-                Step::host(op, "its bridge had gone")
+                Step::host(step.purpose, op, "its bridge had gone")
             }
             op if lacks(observed, op, &fresh) => step.clone(),
             _ => continue,
@@ -101,20 +101,21 @@ fn lacks(observed: &Observed, op: &HostOp, fresh: &BTreeSet<IfName>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Purpose;
 
     #[test]
     fn what_is_there_is_not_planned_again() {
         let name: IfName = "br-x".parse().unwrap();
         let mut plan = Plan::default();
         let mac = "02:00:00:00:00:01".parse().unwrap();
-        plan.host(LinkOp::Bridge { name: name.clone(), mac, mtu: 1500, alias: "rcr:x".into() }, "");
-        plan.host(SysctlOp::of_link("ipv4", &name, "rp_filter", "2"), "");
-        plan.host(SetOp::Up { link: name.clone() }, "");
+        plan.host(Purpose::Link, LinkOp::Bridge { name: name.clone(), mac, mtu: 1500, alias: "rcr:x".into() }, "");
+        plan.host(Purpose::Link, SysctlOp::of_link("ipv4", &name, "rp_filter", "2"), "");
+        plan.host(Purpose::Link, SetOp::Up { link: name.clone() }, "");
         assert_eq!(missing(&plan, &Observed::default()).steps.len(), 3);
         let mut observed = Observed::default();
         observed.links.insert(name.clone(), LinkSeen { up: false, ..LinkSeen::default() });
         let left = missing(&plan, &observed);
         assert_eq!(left.steps.len(), 1);
-        assert_eq!(left.steps[0], Step::host(SetOp::Up { link: name }, ""));
+        assert_eq!(left.steps[0], Step::host(Purpose::Link, SetOp::Up { link: name }, ""));
     }
 }

@@ -20,19 +20,20 @@ pub enum LinkOp {
     /// A macvlan or ipvlan link on `parent`, made in the container's namespace at once as `born`, since the kernel looks a new
     /// link's name up among the host's, and renamed there. Its MTU is the parent's unless one is given. Inverse: delete it there.
     Child { name: IfName, born: IfName, parent: IfName, kind: Child, mac: Option<Mac>, mtu: Option<u32> },
-    /// A macvlan or ipvlan link on `parent` for the host itself.
-    Shim { name: IfName, parent: IfName, kind: Child, mac: Option<Mac>, mtu: Option<u32>, alias: String },
+    /// A macvlan or ipvlan link on `parent` for the host itself. Journals of before call it `shim`.
+    #[serde(rename = "own_link", alias = "shim")]
+    Own { name: IfName, parent: IfName, kind: Child, mac: Option<Mac>, mtu: Option<u32>, alias: String },
 }
 
 impl LinkOp {
     /// All names.
-    pub const NAMES: [&str; 6] = ["bridge", "veth", "vlan", "dummy", "child", "shim"];
+    pub const NAMES: [&str; 6] = ["bridge", "veth", "vlan", "dummy", "child", "own_link"];
 
     /// The link that it is called by: of a pair the host's end.
     pub fn called(&self) -> &IfName {
         match self {
             LinkOp::Bridge { name, .. } | LinkOp::Veth { host: name, .. } | LinkOp::Vlan { name, .. } => name,
-            LinkOp::Dummy { name, .. } | LinkOp::Child { name, .. } | LinkOp::Shim { name, .. } => name,
+            LinkOp::Dummy { name, .. } | LinkOp::Child { name, .. } | LinkOp::Own { name, .. } => name,
         }
     }
 }
@@ -45,7 +46,7 @@ impl Effect for LinkOp {
             LinkOp::Vlan { .. } => "vlan",
             LinkOp::Dummy { .. } => "dummy",
             LinkOp::Child { .. } => "child",
-            LinkOp::Shim { .. } => "shim",
+            LinkOp::Own { .. } => "own_link",
         }
     }
 
@@ -66,7 +67,7 @@ impl Effect for LinkOp {
                 vec![end(false, host, Mtu::Of(*mtu)), end(true, peer, Mtu::Of(*mtu))]
             }
             LinkOp::Child { name, parent, mtu, .. } => vec![end(true, name, mtu.map_or(Mtu::Like(parent), Mtu::Of))],
-            LinkOp::Shim { name, parent, mtu, .. } => vec![end(false, name, mtu.map_or(Mtu::Like(parent), Mtu::Of))],
+            LinkOp::Own { name, parent, mtu, .. } => vec![end(false, name, mtu.map_or(Mtu::Like(parent), Mtu::Of))],
             LinkOp::Vlan { .. } => Vec::new(),
         }
     }
@@ -80,7 +81,7 @@ impl Effect for LinkOp {
             LinkOp::Child { name, parent, kind, .. } => {
                 format!("create {} `{name}` on parent `{parent}`", kind.name())
             }
-            LinkOp::Shim { name, parent, .. } => {
+            LinkOp::Own { name, parent, .. } => {
                 format!("create the host's own link `{name}` on parent `{parent}`")
             }
         }
@@ -99,7 +100,7 @@ impl Effect for LinkOp {
                 let mtu = mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
                 format!("{kind} on {parent}, in the container{mac}{mtu}")
             }
-            LinkOp::Shim { parent, kind, .. } => format!("{kind} on {parent}, for the host itself"),
+            LinkOp::Own { parent, kind, .. } => format!("{kind} on {parent}, for the host itself"),
         };
         Row::one('+', "link", self.called(), what)
     }

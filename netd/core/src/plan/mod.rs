@@ -2,7 +2,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | `step` | a plan, its steps, and what came of them |
+//! | `step`, `purpose` | a plan, its steps, and what came of them; what each is for |
 //! | `op` | the families of ops, and in which scope each goes: an op that makes no sense in a container can't be put there |
 //! | `link`, `set`, `port`, `address`, `route`, `sysctl`, `lan`, `firewall`, `vxlan`, `wireguard` | a family each |
 //! | `effect` | what every op says of itself: its name, its link, its place, its text |
@@ -19,6 +19,7 @@ mod lan;
 mod link;
 mod op;
 mod port;
+mod purpose;
 mod route;
 mod set;
 mod show;
@@ -37,6 +38,7 @@ pub use lan::LanOp;
 pub use link::{Child, LinkOp};
 pub use op::{ContainerOp, HostOp, Op, Scope};
 pub use port::PortOp;
+pub use purpose::Purpose;
 pub use route::{ReplyOp, RouteOp};
 pub use set::SetOp;
 pub use show::show;

@@ -1,6 +1,8 @@
 //! Plans, and what became of their steps.
 
+use super::link::LinkOp;
 use super::op::{ContainerOp, HostOp, Op};
+use super::purpose::Purpose;
 use crate::firewall::Element;
 use netd_api::IfName;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Step {
     #[serde(flatten)]
     pub op: Op,
+    #[serde(default)]
+    pub purpose: Purpose,
     /// Why it is there, or why it stands where it stands.
     #[serde(skip)]
     pub why: &'static str,
@@ -17,13 +21,13 @@ pub struct Step {
 
 impl Step {
     /// A step on the host.
-    pub fn host(op: impl Into<HostOp>, why: &'static str) -> Self {
-        Self { op: Op::Host(op.into()), why }
+    pub fn host(purpose: Purpose, op: impl Into<HostOp>, why: &'static str) -> Self {
+        Self { op: Op::Host(op.into()), purpose, why }
     }
 
     /// A step in the container.
-    pub fn container(op: impl Into<ContainerOp>, why: &'static str) -> Self {
-        Self { op: Op::Container(op.into()), why }
+    pub fn container(purpose: Purpose, op: impl Into<ContainerOp>, why: &'static str) -> Self {
+        Self { op: Op::Container(op.into()), purpose, why }
     }
 }
 
@@ -44,19 +48,40 @@ pub enum Outcome {
 
 /// Steps in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+/// A plan as a journal has it.
+#[derive(Deserialize)]
+struct Written {
+    steps: Vec<Step>,
+}
+
+impl From<Written> for Plan {
+    fn from(Written { mut steps }: Written) -> Self {
+        let vlan = |step: &Step| match &step.op {
+            Op::Host(HostOp::Link(LinkOp::Vlan { name, .. })) => Some(name.clone()),
+            _ => None,
+        };
+        let parents: Vec<IfName> = steps.iter().filter_map(vlan).collect();
+        for step in steps.iter_mut().filter(|step| step.purpose == Purpose::Unsaid) {
+            step.purpose = Purpose::presumed(&step.op, &parents);
+        }
+        Self { steps }
+    }
+}
+
 impl Plan {
     /// Adds a step on the host.
-    pub fn host(&mut self, op: impl Into<HostOp>, why: &'static str) {
-        self.steps.push(Step::host(op, why));
+    pub fn host(&mut self, purpose: Purpose, op: impl Into<HostOp>, why: &'static str) {
+        self.steps.push(Step::host(purpose, op, why));
     }
 
     /// Adds a step in the container.
-    pub fn container(&mut self, op: impl Into<ContainerOp>, why: &'static str) {
-        self.steps.push(Step::container(op, why));
+    pub fn container(&mut self, purpose: Purpose, op: impl Into<ContainerOp>, why: &'static str) {
+        self.steps.push(Step::container(purpose, op, why));
     }
 
     /// Whether it creates this link.

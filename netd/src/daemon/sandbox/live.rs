@@ -10,7 +10,7 @@ use crate::store::Durability;
 use netd_api::{ApiError, AttachmentRequest, ContainerId, ErrorKind, NetnsSource, SandboxInfo};
 use netd_core::drivers;
 use netd_core::model::Attachment;
-use netd_core::plan::{ContainerOp, HostOp, Op, Plan, PortOp, Step};
+use netd_core::plan::{Plan, Purpose};
 use std::os::fd::AsFd;
 
 impl Daemon {
@@ -258,15 +258,7 @@ impl Host {
             }
             if publishes {
                 let whole = self.attach_plan(&attached.attachment);
-                let of_ports = |op: &Op| match op {
-                    Op::Host(op) => matches!(op, HostOp::Firewall(_) | HostOp::Port(PortOp::Flags { .. })),
-                    Op::Container(op) => matches!(op, ContainerOp::Reply(_)),
-                };
-                plan.steps.extend(whole.steps.into_iter().filter(|step| of_ports(&step.op)));
-                // The ones for host access are there already.
-                let there: Vec<_> = attached.journal.plan.elements().cloned().collect();
-                let fresh = |step: Step| Some(Step { op: step.op.with_elements(|e| !there.contains(e))?, ..step });
-                plan.steps = plan.steps.into_iter().filter_map(fresh).collect();
+                plan.steps.extend(whole.steps.into_iter().filter(|step| step.purpose == Purpose::Ports));
             }
             self.apply_more(sandbox, i, plan, what)?;
         }

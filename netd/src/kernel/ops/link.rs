@@ -30,7 +30,7 @@ pub fn ensure(socket: &mut Netlink, op: &LinkOp, netns: Option<BorrowedFd<'_>>) 
             let made = lan::add_dummy(socket, name, *mac, *mtu, alias);
             made_or_ours(socket, made, name, alias, *mac)
         }
-        LinkOp::Shim { name, parent, kind, mac, mtu, alias } => {
+        LinkOp::Own { name, parent, kind, mac, mtu, alias } => {
             let spec = lan::ChildSpec { name, kind: *kind, mac: *mac, mtu: *mtu };
             let made = lan::add_child(socket, &spec, parent, None);
             if made.is_ok() {
@@ -75,7 +75,7 @@ pub fn undo(socket: &mut Netlink, op: &LinkOp, netns: Option<BorrowedFd<'_>>) ->
             delete(name, alias, Some(*mac))
         }
         LinkOp::Veth { host, alias, host_mac, .. } => delete(host, alias, Some(*host_mac)),
-        LinkOp::Shim { name, alias, mac, .. } => delete(name, alias, *mac),
+        LinkOp::Own { name, alias, mac, .. } => delete(name, alias, *mac),
         LinkOp::Vlan { name, alias, .. } => lan::delete_vlan(socket, name, alias),
         LinkOp::Child { name, born, .. } => netns.map_or(Ok(()), |netns| within(netns, || delete_child(born, name))),
     }

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! /rcr/v1/schema                                the version of all this; a newer one is refused
-//! /rcr/v1/epoch                                 changed with every network made or removed: subnets are compared under
-//! it /rcr/v1/node/<node>                           Node: name, address, when it came, how often it has said something
-//! /rcr/v1/nodename/<name>                       the node that has the name /rcr/v1/nodeaddress/<address>
-//! the node that has the address /rcr/v1/alive/<node>                          under the node's lease
-//! /rcr/v1/network/<network>                     model::Network /rcr/v1/name/<network name>                   the
-//! network that has the name /rcr/v1/vni/<number>                          the network that has the VNI
-//! /rcr/v1/uses/<network>                        changed with every address claimed: a network in use isn't removed
+//! /rcr/v1/epoch                                 changed with every network made or removed, for comparing subnets
+//! /rcr/v1/node/<node>                           Node: name, address, when it came, how often it has said something
+//! /rcr/v1/nodename/<name>                       the node that has the name
+//! /rcr/v1/nodeaddress/<address>                 the node that has the address
+//! /rcr/v1/alive/<node>                          under the node's lease
+//! /rcr/v1/network/<network>                     model::Network
+//! /rcr/v1/name/<network name>                   the network that has the name
+//! /rcr/v1/vni/<number>                          the network that has the VNI
+//! /rcr/v1/uses/<network>                        changed with every address claimed: a network in use stays
 //! /rcr/v1/at/<network>/<node>                   the node has the network's kernel objects
-//! /rcr/v1/address/<network>/<address>           Claim: node, container /rcr/v1/endpoint/<network>/<node>/<container>
-//! Endpoint: names, addresses, MAC
+//! /rcr/v1/address/<network>/<address>           Claim: node, container
+//! /rcr/v1/endpoint/<network>/<node>/<container> Endpoint: names, addresses, MAC
 //! ```
 
 use crate::model::Network;

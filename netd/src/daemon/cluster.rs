@@ -278,9 +278,7 @@ impl Host {
             guard.hosts = self.membership.snapshot.nodes.values().map(|node| node.address).collect();
         }
         let wanted = overlay::guard(&guard);
-        let before = self.membership.guard.take();
-        let (now, done) = self.ledger.bring(GUARD, before, wanted);
-        self.membership.guard = now;
+        let done = self.ledger.bring(GUARD, &mut self.membership.guard, wanted);
         done.map_err(|why| format!("cannot tell the firewall who the cluster's hosts are: {why}"))
     }
 
@@ -303,11 +301,8 @@ impl Host {
         peers.vteps.retain(|node, _| !gone.contains(node));
         let Some(state) = self.networks.get_mut(id).filter(|n| n.journal.is_some()) else { return Ok(()) };
         let wanted = overlay::peers(&state.network, &peers, Some(identity.address));
-        let (name, before) = (state.network.name.clone(), state.peers.take());
-        let (now, done) = self.ledger.bring(&peers_key(id), before, wanted);
-        if let Some(state) = self.networks.get_mut(id) {
-            state.peers = now;
-        }
+        let done = self.ledger.bring(&peers_key(id), &mut state.peers, wanted);
+        let name = &state.network.name;
         done.map_err(|why| format!("network `{name}`: cannot reach all of the other hosts' containers: {why}"))
     }
 

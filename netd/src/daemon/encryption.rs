@@ -135,9 +135,7 @@ impl Host {
             }
             wanted = wireguard::links(&own, &peers.into_values().collect::<Vec<_>>(), &self.facts);
         }
-        let before = self.encryption.links.take();
-        let (now, done) = self.ledger.bring(LINKS, before, wanted);
-        self.encryption.links = now;
+        let done = self.ledger.bring(LINKS, &mut self.encryption.links, wanted);
         if done.is_ok() {
             self.encryption.knows = knows;
         }
@@ -160,8 +158,8 @@ impl Host {
         let mut left = journal.clone();
         (left.plan.steps, left.outcomes) =
             journal.plan.steps.into_iter().zip(journal.outcomes).filter(|(step, _)| !about(&step.op)).unzip();
-        let (now, done) = self.ledger.bring(LINKS, Some(left), wanted);
-        self.encryption.links = now;
+        self.encryption.links = Some(left);
+        let done = self.ledger.bring(LINKS, &mut self.encryption.links, wanted);
         match done {
             Ok(()) => self.log.line(format!("somebody deleted link `{name}`: made again with its peers")),
             Err(why) => self.log.line(format!("somebody deleted link `{name}`: {why}")),

@@ -8,22 +8,32 @@ use netd_core::plan::{Difference, Done, Observed, Outcome, Places, Plan, Step, c
 impl Ledger {
     /// Brings what a journal says is there to what a plan wants: first what is new, which may take the place of what
     /// was, then what has to go. So nobody is without it for a moment. What fails is tried again with the next change.
-    /// Returns what stands.
-    pub fn bring(&mut self, key: &str, before: Option<Journal>, wanted: Plan) -> (Option<Journal>, Result<(), String>) {
-        let mut was: Done = before.map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
+    /// `owner` says what stands afterwards.
+    pub fn bring(&mut self, key: &str, owner: &mut Option<Journal>, wanted: Plan) -> Result<(), String> {
+        let mut was: Done =
+            owner.take().map(|j| j.plan.steps.into_iter().zip(j.outcomes).collect()).unwrap_or_default();
         if let Err(why) = self.retune(key, &mut was, &wanted) {
-            return (journal(was), Err(why));
+            *owner = journal(was);
+            return Err(why);
         }
-        let Difference { mut stay, go, fresh } = compare(was, wanted);
-        if go.is_empty() && fresh.is_empty() {
-            return (journal(stay), Ok(()));
+        let difference = compare(was, wanted);
+        if difference.go.is_empty() && difference.fresh.is_empty() {
+            *owner = journal(difference.stay);
+            return Ok(());
         }
+        self.exchange(key, difference, owner)
+    }
+
+    /// Makes what is new, then removes what has to go.
+    fn exchange(&mut self, key: &str, difference: Difference, owner: &mut Option<Journal>) -> Result<(), String> {
+        let Difference { mut stay, go, fresh } = difference;
         // Durable before the effect: what goes and what comes.
         let coming = fresh.iter().map(|step| (step.clone(), Outcome::Intended));
         let all = journal(stay.iter().chain(&go).cloned().chain(coming).collect());
         if let Err(error) = self.note(key, all.as_ref(), Durability::Durable) {
             stay.extend(go);
-            return (journal(stay), Err(error.to_string()));
+            *owner = journal(stay);
+            return Err(error.to_string());
         }
         let (mut made, mut missed) = (Places::default(), Places::default());
         let (mut failed, mut left) = (Vec::new(), Vec::new());
@@ -49,10 +59,10 @@ impl Ledger {
         let (steps, outcomes): (Vec<Step>, Vec<Outcome>) = go.into_iter().unzip();
         left.extend(self.kernel.undo(&steps, &outcomes, None));
         failed.extend(left.iter().map(ToString::to_string));
-        let now = journal(stay);
-        let noted = entry(key, now.as_ref()).and_then(|it| self.note_undone(key, vec![it], &left, Durability::Lazy));
+        *owner = journal(stay);
+        let noted = entry(key, owner.as_ref()).and_then(|it| self.note_undone(key, vec![it], &left, Durability::Lazy));
         failed.extend(noted.err().map(|error| error.to_string()));
-        (now, if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
 
     /// Writes down what is there; where that is nothing, nothing is kept.

@@ -1,7 +1,7 @@
 //! rcr's thin entry: parse, run, report. The rooms are in `lib.rs`.
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use rcr::cli::Cli;
 use rcr::cli::{argv, usage};
 use rcr::report::{self, EXIT_RCR, watch_stdout};
@@ -26,12 +26,13 @@ fn parse() -> Result<Cli, i32> {
     let mut args = std::env::args_os();
     let program = args.next().unwrap_or_else(|| "rcr".into());
     let mut command = Cli::command();
-    command.build();
     let args = argv::normalize(&command, &args.collect::<Vec<_>>()).map_err(|why| {
         report::print(&usage::refused(why));
         EXIT_RCR
     })?;
-    Cli::try_parse_from(std::iter::once(program).chain(args)).map_err(|error| match error.kind() {
+    let matches = command.try_get_matches_from_mut(std::iter::once(program).chain(args));
+    let cli = matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    cli.map_err(|error| error.format(&mut command)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             0

@@ -25,9 +25,10 @@ pub enum Refused {
     NotABoolean(String, String),
 }
 
-/// Brings the arguments (without the program's name) into the grammar's form.
+/// Brings the arguments (without the program's name) into the grammar's form. The grammar need not be built yet: all
+/// of it takes clap a millisecond, and parsing builds the part that it needs.
 pub fn normalize(root: &Command, args: &[OsString]) -> Result<Vec<OsString>, Refused> {
-    let mut walk = Walk { command: root, path: Vec::new(), done: Vec::new() };
+    let mut walk = Walk { root, command: root, path: Vec::new(), done: Vec::new() };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let bytes = arg.as_bytes();
@@ -52,6 +53,7 @@ pub fn normalize(root: &Command, args: &[OsString]) -> Result<Vec<OsString>, Ref
 }
 
 struct Walk<'a> {
+    root: &'a Command,
     command: &'a Command,
     /// The verbs so far.
     path: Vec<&'a str>,
@@ -148,7 +150,8 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&self, is_it: impl Fn(&clap::Arg) -> bool) -> Option<&'a clap::Arg> {
-        self.command.get_arguments().find(|arg| is_it(arg))
+        let everywhere = self.root.get_arguments().filter(|arg| arg.is_global_set());
+        self.command.get_arguments().chain(everywhere).find(|arg| is_it(arg))
     }
 }
 
@@ -184,9 +187,7 @@ mod tests {
 
     fn normal(line: &str) -> Result<String, Refused> {
         let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        let mut command = crate::cli::Cli::command();
-        command.build();
-        let done = normalize(&command, &args)?;
+        let done = normalize(&crate::cli::Cli::command(), &args)?;
         Ok(done.iter().map(|arg| arg.to_string_lossy()).collect::<Vec<_>>().join(" "))
     }
 

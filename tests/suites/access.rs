@@ -189,7 +189,7 @@ fn certificates_are_checked_and_plain_registries_are_named() {
     host.ok(&["image", "prune", "-af"]);
     assert_eq!(pull_with(&std::fs::read(&certificate).unwrap()).code, 0);
     let bad = pull_with(b"");
-    assert!(bad.code == 125 && bad.stderr.contains("ca.crt`: it holds no certificate"), "{bad:?}");
+    assert!(bad.code == 125 && bad.stderr.contains("ca.crt`: it contains no certificate"), "{bad:?}");
     // By way of a proxy, too.
     let asked = proxy(&host, "127.0.0.1:3128");
     host.ok(&["image", "prune", "-af"]);

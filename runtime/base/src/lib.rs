@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`error`] | the one error: kind, message, causes, hint, what was left behind |
-//! | [`errno`] | an errno in words: `no such file or directory (ENOENT)` |
+//! | [`mod@errno`] | an errno in words: `no such file or directory (ENOENT)` |
 //! | [`command`] | command lines of `rcr` that hints name |
 //! | `frame` | JSON over a unix socket, with descriptors beside it |
 //! | [`socket`] | unix sockets in deep folders, and connecting with a limit |

@@ -5,8 +5,8 @@ use super::request::{Create, Mode, SecurityRequest, Source};
 use crate::bundle::caps;
 use crate::config::{Resources, Security};
 use crate::events::Reporter;
-use crate::limits;
-use crate::parse::limits::RLIMITS;
+use crate::limits::most;
+use crate::parse::limits;
 use crate::parse::security::SecurityOption;
 use rcr_base::{Error, Kind, Outcome, SecurityConfig};
 use rcr_shim::config::RestartPolicy;
@@ -85,9 +85,11 @@ pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
         reporter.warning("a privileged container is root on this host");
     }
     for limit in &wanted.rlimits {
-        if let Some(most) = limits::most(limit.resource).filter(|most| limit.hard > *most) {
-            let name = RLIMITS.iter().find(|(_, number)| *number == limit.resource).map_or("?", |(name, _)| *name);
-            reporter.warning(&format!("the limit `{name}` can't be given: this process may raise it to {most} only"));
+        if let Some(most) = most(limit.resource).filter(|most| limit.hard > *most) {
+            let given = limits::text(limit);
+            reporter.warning(&format!(
+                "`--ulimit {given}` can't be given: this process may raise the limit to {most} only"
+            ));
         }
     }
 }

@@ -38,6 +38,8 @@ const DEFAULT_LIMITS: [RlimitPlan; 2] = [
 
 /// Makes a container and saves it; a failure leaves nothing behind.
 pub fn create(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
+    checks::check(&wanted)?;
+    checks::warn(&wanted, reporter);
     instance.dirs.ensure()?;
     sweep(instance)?;
     // The store collects nothing between finding the image and recording its user.
@@ -67,8 +69,6 @@ pub fn undo(instance: &Instance, config: &Config, failure: Error) -> Error {
 /// The container's config, with its name taken. On failure the caller gives the name back; named volumes that were made
 /// stay.
 fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
-    checks::check(&wanted)?;
-    checks::warn(&wanted, reporter);
     let mode = network::mode(instance, &wanted)?;
     let links = links(instance, &wanted)?;
     let shared = shared(instance, &mode)?;

@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(all.entrypoint.unwrap(), ["/bin/sh", "-c", "x y"]);
         assert_eq!((all.env, all.exposed), (vec!["A=b".to_owned()], vec!["80/tcp".to_owned(), "53/udp".to_owned()]));
         assert_eq!((all.user.as_deref(), all.workdir.as_deref()), (Some("web"), Some("/srv")));
-        assert!(instruction("CDM x").unwrap_err().contains("did you mean `CMD`"));
+        assert!(instruction("COMD x").unwrap_err().contains("did you mean `CMD`"));
         assert!(instruction("EXPOSE 0").is_err());
     }
 }

@@ -66,8 +66,18 @@ pub fn ulimit(text: &str) -> Parsed<RlimitPlan> {
     Ok(RlimitPlan { resource, soft, hard })
 }
 
+/// A resource limit as [`ulimit`] reads it.
+pub fn text(limit: &RlimitPlan) -> String {
+    let name = RLIMITS.iter().find(|(_, number)| *number == limit.resource).map_or("?", |(name, _)| *name);
+    let value = |limit: u64| if limit == libc::RLIM64_INFINITY { "unlimited".to_owned() } else { limit.to_string() };
+    match limit.soft == limit.hard {
+        true => format!("{name}={}", value(limit.hard)),
+        false => format!("{name}={}:{}", value(limit.soft), value(limit.hard)),
+    }
+}
+
 /// Names of resource limits as Docker has them (getrlimit(2)).
-pub(crate) const RLIMITS: [(&str, u32); 15] = [
+const RLIMITS: [(&str, u32); 15] = [
     ("core", libc::RLIMIT_CORE),
     ("cpu", libc::RLIMIT_CPU),
     ("data", libc::RLIMIT_DATA),
@@ -111,6 +121,9 @@ mod tests {
             ulimit("nofile=1024:2048").unwrap(),
             RlimitPlan { resource: libc::RLIMIT_NOFILE, soft: 1024, hard: 2048 }
         );
+        for written in ["nofile=1024:2048", "core=unlimited", "nproc=7"] {
+            assert_eq!(text(&ulimit(written).unwrap()), written);
+        }
         assert!(ulimit("nofile=2:1").is_err() && ulimit("x=1").is_err());
     }
 }

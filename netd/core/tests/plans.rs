@@ -236,16 +236,26 @@ fn macvlan_and_ipvlan() {
     golden("ipvlan-l3-attach.txt", "attach web to blue (ipvlan l3 private)", &attached(&l3, &attachment(&l3, direct)));
 }
 
+/// A host that has this address among the cluster's hosts.
+fn underlay(address: &str) -> Facts {
+    Facts { underlay: Some(address.parse().unwrap()), underlay_mtu: Some(1500), ..facts(true) }
+}
+
+/// The MTUs of the links that a plan makes, in bytes.
+fn mtus(plan: &Plan) -> Vec<u32> {
+    let mtu = |mtu| match mtu {
+        Mtu::Of(bytes) => Some(bytes),
+        Mtu::Like(_) => None,
+    };
+    plan.steps.iter().flat_map(|step| step.op.ends()).filter_map(|end| mtu(end.mtu)).collect()
+}
+
 #[test]
 fn overlay() {
     let mut mesh = network(|_, _| {});
     let vni = Some(Vni::try_from(5001).unwrap());
     mesh.driver = DriverSpec::Overlay(OverlayOptions { vni, ..OverlayOptions::default() });
     mesh.shared = true;
-    let underlay = |address: &str| {
-        let underlay = Some(address.parse().unwrap());
-        Facts { underlay, underlay_mtu: Some(1500), ..facts(true) }
-    };
     let made = |facts: &Facts| drivers::fresh(&mesh, facts);
     golden("overlay.txt", "create mesh (overlay over 192.0.2.11)", &made(&underlay("192.0.2.11")));
     golden("overlay-v6.txt", "create mesh (overlay over 2001:db8::11)", &made(&underlay("2001:db8::11")));
@@ -287,21 +297,9 @@ fn encrypted_overlay() {
     let vni = Some(Vni::try_from(5001).unwrap());
     mesh.driver = DriverSpec::Overlay(OverlayOptions { vni, encrypted: true, ..OverlayOptions::default() });
     mesh.shared = true;
-    let underlay = |address: &str| {
-        let underlay = Some(address.parse().unwrap());
-        Facts { underlay, underlay_mtu: Some(1500), ..facts(true) }
-    };
     let (four, six) = (underlay("192.0.2.11"), underlay("2001:db8::11"));
     let made = |facts: &Facts| drivers::fresh(&mesh, facts);
     golden("overlay-encrypted.txt", "create mesh (overlay over 192.0.2.11, encrypted)", &made(&four));
-    let mtus = |plan: &Plan| -> Vec<u32> {
-        let mtu = |mtu| match mtu {
-            Mtu::Of(bytes) => Some(bytes),
-            Mtu::Like(_) => None,
-        };
-        let ends = plan.steps.iter().flat_map(|step| step.op.ends());
-        ends.filter_map(|end| mtu(end.mtu)).collect()
-    };
     assert_eq!((mtus(&made(&four)), mtus(&made(&six))), (vec![1370, 1370], vec![1350, 1350]));
 
     // Another host: before it has a key, with one, and with two.
@@ -313,6 +311,19 @@ fn encrypted_overlay() {
     let with_key = drivers::overlay::peers(&mesh, &peers(Some(key(1, 0xb1).public)), here);
     golden("overlay-encrypted-peers.txt", "a host that has the network", &with_key);
 
+    let guard = drivers::overlay::Guard {
+        cluster: [4789, 51890, 51891].into(),
+        ports: [4789].into(),
+        encrypted: vni.into_iter().collect(),
+        wireguard: [51_890, 51_891].into(),
+        hosts: ["192.0.2.12".parse().unwrap()].into(),
+    };
+    golden("overlay-encrypted-guard.txt", "who may send frames, and by which way", &drivers::overlay::guard(&guard));
+}
+
+#[test]
+fn wireguard_between_hosts() {
+    let (four, six) = (underlay("192.0.2.11"), underlay("2001:db8::11"));
     let peer =
         |keys: &[KeyInfo], knows| vec![Peer { address: "192.0.2.12".parse().unwrap(), keys: keys.to_vec(), knows }];
     let (a1, a2, b1, b2) = (key(1, 0xa1), key(2, 0xa2), key(1, 0xb1), key(2, 0xb2));
@@ -335,15 +346,6 @@ fn encrypted_overlay() {
     assert_eq!(links(&[a1], &[far, thief]), links(&[a1], &[]));
     // Two hosts never have one address inside.
     assert_ne!(drivers::wireguard::inner(&b1.public), drivers::wireguard::inner(&b2.public));
-
-    let guard = drivers::overlay::Guard {
-        cluster: [4789, 51890, 51891].into(),
-        ports: [4789].into(),
-        encrypted: vni.into_iter().collect(),
-        wireguard: [51_890, 51_891].into(),
-        hosts: ["192.0.2.12".parse().unwrap()].into(),
-    };
-    golden("overlay-encrypted-guard.txt", "who may send frames, and by which way", &drivers::overlay::guard(&guard));
 }
 
 #[test]
@@ -373,6 +375,17 @@ fn what_cannot_be_on_one_parent() {
     assert!(link(Some(&LinkSeen::default()), false, l2).unwrap_err().why.contains("down"));
     let port = LinkSeen { up: true, controller: Some(7), ..LinkSeen::default() };
     assert!(link(Some(&port), false, l2).unwrap_err().why.contains("port"));
+}
+
+#[test]
+fn a_network_s_record_of_before_has_the_host_s_own_link() {
+    let mut lan = on_parent(DriverSpec::Macvlan(MacvlanOptions::default()), Parent::Given(name("eth0")));
+    let (addresses, of_host) = (vec!["10.4.0.254".parse().unwrap()], Vec::new());
+    lan.own_link = Some(OwnLink { name: name("sh-bbbbbbbbbbbb"), addresses, of_host });
+    let mut record = serde_json::to_value(&lan).unwrap();
+    let link = record.as_object_mut().unwrap().remove("own_link").unwrap();
+    record["shim"] = link;
+    assert_eq!(serde_json::from_value::<Network>(record).unwrap(), lan);
 }
 
 #[test]

@@ -46,15 +46,14 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (db, records) = read(path)?;
         let mut store = Self { path: path.to_owned(), db: Some(db), owes: false, records };
-        match store.records.get("schema") {
+        let parse = |bytes: &Vec<u8>| serde_json::from_slice::<u32>(bytes);
+        let found = store.records.get("schema").map(parse).transpose();
+        match found.map_err(|error| StoreError::Record { key: "schema".into(), cause: error.to_string() })? {
             None => store.txn(&[Change::put("schema", &SCHEMA)?], Durability::Durable)?,
-            Some(bytes) => {
-                let found: u32 = serde_json::from_slice(bytes)
-                    .map_err(|error| StoreError::Record { key: "schema".into(), cause: error.to_string() })?;
-                if found > SCHEMA {
-                    return Err(StoreError::Newer { found });
-                }
-            }
+            Some(found) if found > SCHEMA => return Err(StoreError::Newer { found }),
+            // Its records are read as they are; what is written from now on an older netd would misread. On the disk with the first of it.
+            Some(found) if found < SCHEMA => store.txn(&[Change::put("schema", &SCHEMA)?], Durability::Lazy)?,
+            Some(_) => {}
         }
         Ok(store)
     }
@@ -204,5 +203,21 @@ mod tests {
         drop(store);
         let error = Embedded::open(&path).err().unwrap();
         assert!(matches!(error, StoreError::Newer { found: 99 }));
+    }
+
+    #[test]
+    fn a_store_of_an_older_schema_is_read_and_is_of_this_one_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netd.redb");
+        let mut store = Embedded::open(&path).unwrap();
+        let changes = [Change::put("schema", &1u32).unwrap(), Change::put("network/a", &2u8).unwrap()];
+        store.txn(&changes, Durability::Durable).unwrap();
+        drop(store);
+        let mut store = Embedded::open(&path).unwrap();
+        assert_eq!(crate::store::records::<u8>(&store, "network/").unwrap(), [("a".to_owned(), 2)]);
+        store.txn(&[Change::put("network/b", &3u8).unwrap()], Durability::Durable).unwrap();
+        drop(store);
+        let all = crate::store::records::<u32>(&Embedded::open(&path).unwrap(), "schema").unwrap();
+        assert_eq!(all, [(String::new(), SCHEMA)]);
     }
 }

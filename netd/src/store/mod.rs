@@ -21,8 +21,8 @@ pub mod shared;
 
 pub use embedded::Embedded;
 
-/// The version of the records that this netd writes.
-pub const SCHEMA: u32 = 1;
+/// The version of the records that this netd writes. 2: a network has an `own_link`, which was `shim`, and journals say so, too.
+pub const SCHEMA: u32 = 2;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]

@@ -107,32 +107,8 @@ impl Driver for Bridge {
             alias: format!("rcr:{}:{}", network.name, a.container.short()),
         };
         plan.host(Purpose::Link, veth, "made in place: no rename, no move");
-        // A container that reaches its own published port: with br_netfilter the frame turns round on the bridge.
-        let (isolated, hairpin) = (!options.icc, !a.ports.is_empty());
-        if isolated || hairpin {
-            let flags = PortOp::Flags { link: a.host_link.clone(), isolated, hairpin };
-            plan.host(
-                if hairpin { Purpose::Ports } else { Purpose::Link },
-                flags,
-                "isolated: icc=false; hairpin: its own published ports",
-            );
-        }
-        plan.host(
-            Purpose::Link,
-            SetOp::Up { link: a.host_link.clone() },
-            "before the container's end, so that its announcement gets out",
-        );
-        if facts.ipv6 && a.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
-            let on = SysctlOp::of_link("ipv6", &a.ifname, "disable_ipv6", "0");
-            plan.container(Purpose::Link, on, "off by default: a v4-only network has no IPv6");
-        }
-        endpoint_sysctls(&mut plan, a);
-        for address in &a.addresses {
-            plan.container(Purpose::Addresses, AddressOp::Add { link: a.ifname.clone(), address: *address }, "");
-        }
-        plan.container(Purpose::Link, SetOp::Up { link: a.ifname.clone() }, "announces the addresses (arp_notify)");
-        default_routes(&mut plan, a);
-        reply_routes(&mut plan, a);
+        port(&mut plan, a, options);
+        inside(&mut plan, a, facts);
         if !a.addresses.is_empty() {
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();
             let announce = PortOp::Announce { link: a.ifname.clone(), addresses, port: a.host_link.clone() };
@@ -154,6 +130,36 @@ impl Driver for Bridge {
         forget_port_flows(&mut plan, a);
         plan
     }
+}
+
+/// The host's end.
+fn port(plan: &mut Plan, attachment: &Attachment, options: &BridgeOptions) {
+    let port = &attachment.host_link;
+    // A container that reaches its own published port: with br_netfilter the frame turns round on the bridge.
+    let (isolated, hairpin) = (!options.icc, !attachment.ports.is_empty());
+    if isolated || hairpin {
+        let purpose = if hairpin { Purpose::Ports } else { Purpose::Link };
+        let flags = PortOp::Flags { link: port.clone(), isolated, hairpin };
+        plan.host(purpose, flags, "isolated: icc=false; hairpin: its own published ports");
+    }
+    let up = SetOp::Up { link: port.clone() };
+    plan.host(Purpose::Link, up, "before the container's end, so that its announcement gets out");
+}
+
+/// The container's end.
+fn inside(plan: &mut Plan, attachment: &Attachment, facts: &Facts) {
+    let link = &attachment.ifname;
+    if facts.ipv6 && attachment.addresses.iter().any(|n| matches!(n, IpNet::V6(_))) {
+        let on = SysctlOp::of_link("ipv6", link, "disable_ipv6", "0");
+        plan.container(Purpose::Link, on, "off by default: a v4-only network has no IPv6");
+    }
+    endpoint_sysctls(plan, attachment);
+    for address in &attachment.addresses {
+        plan.container(Purpose::Addresses, AddressOp::Add { link: link.clone(), address: *address }, "");
+    }
+    plan.container(Purpose::Link, SetOp::Up { link: link.clone() }, "announces the addresses (arp_notify)");
+    default_routes(plan, attachment);
+    reply_routes(plan, attachment);
 }
 
 /// What all bridge networks of a host share.

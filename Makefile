@@ -11,7 +11,7 @@ export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # The packages of what is installed; those of the tests are not among them.
 PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
 
-.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images real-images compatibility
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -66,6 +66,9 @@ vm-test: setup-test build images ## Run the lab: scenarios in small virtual mach
 lint: ## Format and clippy, warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+doc: ## Documentation of all crates, warnings as errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --quiet
 
 deny: ## Licences, bans and sources of all dependencies
 	@tests/deny.sh

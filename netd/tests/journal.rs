@@ -40,6 +40,10 @@ fn a_journal_of_before_is_read_and_says_the_same_when_it_is_written_again() {
         "ask the LAN for the addresses of `up0.50`",
     ];
     assert_eq!(of_parent, wanted, "what goes over to another network");
+    let inside = journal.plan.steps.iter().filter(|step| step.op.scope() == Scope::Container);
+    let of_lease = inside.filter(|step| matches!(step.purpose, Purpose::Addresses | Purpose::Routes));
+    let of_lease: Vec<&str> = of_lease.map(|step| step.op.name()).collect();
+    assert_eq!(of_lease, ["address", "route", "probe", "announce"], "what goes when a lease goes");
     let again = serde_json::to_value(&journal).unwrap();
     assert_eq!(steps(&again), steps(&written));
     assert_eq!(serde_json::from_value::<Journal>(again).unwrap(), journal);

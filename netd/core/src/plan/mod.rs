@@ -32,7 +32,7 @@ pub use address::AddressOp;
 pub use change::{change, is_same_object, turned};
 pub use compare::{Difference, Done, Places, beside, compare};
 pub use diff::{LinkSeen, Observed, missing};
-pub use effect::{Effect, Mtu, Place};
+pub use effect::{Effect, End, Mtu, Object, Place, Row};
 pub use firewall::FirewallOp;
 pub use lan::LanOp;
 pub use link::{Child, LinkOp};

@@ -53,7 +53,7 @@ pub struct Tunnel {
 /// ```
 /// use netd_core::drivers::{Driver, Ground, Refusal, refusal};
 /// use netd_core::model::{Attachment, Facts, Network};
-/// use netd_core::plan::{LinkOp, Plan, SetOp, show};
+/// use netd_core::plan::{LinkOp, Plan, Purpose, SetOp, show};
 /// use netd_api::{DriverSpec, NetworkCreate};
 /// use serde_json::json;
 ///
@@ -71,8 +71,9 @@ pub struct Tunnel {
 ///         let mut plan = Plan::default();
 ///         if let Some(name) = &network.interface {
 ///             let alias = format!("rcr:{}", network.name);
-///             plan.host(LinkOp::Dummy { name: name.clone(), mac: network.mac, mtu: mtu.unwrap_or(1500), alias }, "a toy");
-///             plan.host(SetOp::Up { link: name.clone() }, "");
+///             let dummy = LinkOp::Dummy { name: name.clone(), mac: network.mac, mtu: mtu.unwrap_or(1500), alias };
+///             plan.host(Purpose::Link, dummy, "a toy");
+///             plan.host(Purpose::Link, SetOp::Up { link: name.clone() }, "");
 ///         }
 ///         plan
 ///     }

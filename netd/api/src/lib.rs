@@ -1,6 +1,6 @@
 //! The versioned wire types between `rcr` and `netd`; `rcr_base` has the framing that carries them.
 //!
-//! One request, one reply, on a unix stream socket ([`socket_name`] below the run folder). A frame is a little-endian
+//! One request, one reply, on a unix stream socket ([`SOCKET_NAME`] below the run folder). A frame is a little-endian
 //! `u32` byte count followed by that many bytes of JSON; descriptors travel as `SCM_RIGHTS` beside the first byte of
 //! the frame they belong to (unix(7)). No HTTP: descriptors can't travel over it.
 //!

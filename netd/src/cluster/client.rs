@@ -41,7 +41,7 @@ pub struct Client<C> {
     /// What a restored store has forgotten, and when that was noticed.
     held: Held,
     held_since: Instant,
-    /// See [`Node::said`].
+    /// See `said` of [`netd_core::schema::Node`].
     pub(super) said_up_to: u64,
     pub(super) lease: Option<i64>,
     /// The last line that was logged: a store that is away for a day is one line.

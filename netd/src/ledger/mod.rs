@@ -6,10 +6,10 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`bring`] | objects that come and go one by one: what a journal says is brought to what a plan wants |
-//! | [`debts`], [`pay`] | what could not be undone, and that it is tried again |
-//! | [`look`] | what the kernel says; nothing is changed |
-//! | [`again`] | effects that need no entry, since a journal has them already or the next start does the same |
+//! | `bring` | objects that come and go one by one: what a journal says is brought to what a plan wants |
+//! | `debts`, `pay` | what could not be undone, and that it is tried again |
+//! | `look` | what the kernel says; nothing is changed |
+//! | `again` | effects that need no entry, since a journal has them already or the next start does the same |
 
 mod again;
 mod bring;

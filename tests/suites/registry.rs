@@ -72,7 +72,10 @@ fn an_index_gives_each_platform_its_own() {
         assert_eq!(arch, expected);
     }
     let error = rcr(&host, &["pull", "--platform", "linux/s390x", &name], &[]);
-    assert!(error.stderr.contains("does not support linux/s390x") && error.stderr.contains("linux/arm/v7"), "{error:?}");
+    assert!(
+        error.stderr.contains("does not support linux/s390x") && error.stderr.contains("linux/arm/v7"),
+        "{error:?}"
+    );
     // An image without an index is for what it says.
     let ran = rcr(&host, &["pull", "--platform", "linux/arm64", &fake.name("x:amd64")], &[]);
     assert!(ran.code == 125 && ran.stderr.contains("`--platform` takes one of linux/amd64"), "{ran:?}");

@@ -205,9 +205,9 @@ impl Work<'_> {
         self.done(&making, layer, &passed, !unpacked)
     }
 
-    /// The rights to make the unpacked layer and the packed one; for an uncompressed layer they are the same. Two rights
-    /// are taken in the order of their digests: a manifest may say that one layer's packed digest is another's diff id
-    /// and vice versa, and both would wait for each other.
+    /// The rights to make the unpacked layer and the packed one; for an uncompressed layer they are the same. Two
+    /// rights are taken in the order of their digests: a manifest may say that one layer's packed digest is another's
+    /// diff id and vice versa, and both would wait for each other.
     fn makings(&self, layer: &LayerPlan) -> Result<(Making, Option<Making>), Error> {
         let making = |digest| self.store.begin_making(self.busy, digest);
         match layer.digest.cmp(&layer.diff_id) {

@@ -1,4 +1,5 @@
-//! Command lines of `rcr` that hints name, in backticks: the one place of the libraries that knows how they are spelled.
+//! Command lines of `rcr` that hints name, in backticks: the one place of the libraries that knows how they are
+//! spelled.
 
 fn line(words: &str) -> String {
     format!("`rcr {words}`")

@@ -149,7 +149,7 @@ fn changes_by_two_hosts_and_old_records_lose_nothing() {
     let mut strange = now.clone();
     (strange["version"], strange["internal"]) = (1000.into(), true.into());
     cluster.put(&key, &strange.to_string());
-    eventually("it is told", || two.netd_log().contains("more of it is another than can be changed"));
+    eventually("it is told", || two.netd_log().contains("it differs in more than a network in use can change"));
     assert!(cluster.pings(0, "c1", "c2"));
     assert_eq!(two.inspect("mesh", "/Internal"), false);
     cluster.put(&key, &now.to_string());

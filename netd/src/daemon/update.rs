@@ -93,7 +93,7 @@ impl Daemon {
         let what = format!("cannot update network `{}`, as the cluster has it", network.name);
         let Some(now) = self.host.networks.get(&network.id) else { return Ok(()) };
         if !network.is_changed(&now.network) {
-            return Err(refused(&what, "more of it is another than can be changed"));
+            return Err(refused(&what, "it differs in more than a network in use can change"));
         }
         let (mut leases, up) = (now.leases.clone(), now.journal.is_some());
         let added = network.subnets.get(now.network.subnets.len()..).unwrap_or_default().to_vec();

@@ -247,8 +247,10 @@ fn go_compiled_inside() {
     let real = Real::new("Go", &["golang"]);
     let main = r#"package main
 import ("fmt"; "net"; "net/http"; "os"; "os/exec"; "os/signal"; "os/user"; "runtime"; "sync"; "syscall")
-// #include <pthread.h> static void *one(void *x) { return x; } static int threads(void) { pthread_t t; int n = 0; for
-// (int i = 0; i < 16; i++) n += pthread_create(&t, 0, one, 0) == 0 && pthread_join(t, 0) == 0; return n; }
+// #include <pthread.h>
+// static void *one(void *x) { return x; }
+// static int threads(void) { pthread_t t; int n = 0; for (int i = 0; i < 16; i++)
+//   n += pthread_create(&t, 0, one, 0) == 0 && pthread_join(t, 0) == 0; return n; }
 import "C"
 func main() {
 	var wait sync.WaitGroup

@@ -76,8 +76,9 @@ fn ping_works_for_any_user_and_a_dns_server_can_run_on_port_53() {
         host.sh(&["--network", "blue", "-u", "1000", "--cap-drop", "ALL"], "ping -c 1 c1").contains(" 0% packet loss")
     );
     let server = format!("{}:/answer", env!("CARGO_BIN_EXE_answer"));
-    let script =
-        "/answer udp 53 x & /answer tcp 53 x & sleep 0.3; ping -c 1 c1 >/dev/null && netstat -ltun | grep -c ':53 '";
+    let script = "/answer udp 53 x & /answer tcp 53 x & \
+        for i in $(seq 100); do n=$(netstat -ltun | grep -c ':53 '); [ $n = 2 ] && break; sleep 0.05; done; \
+        ping -c 1 c1 >/dev/null && echo $n";
     assert_eq!(host.sh(&["--network", "blue", "-v", &server], script), "2");
 }
 

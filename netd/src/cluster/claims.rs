@@ -16,9 +16,12 @@ use netd_core::model::Network;
 use netd_core::schema::{self, Claim, PREFIX, key};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 /// How often another one is tried where somebody was faster.
 const TRIES: usize = 32;
+/// How long the client may take to free an address of a container that has ended: a round trip to the store, and some.
+const FREED: Duration = Duration::from_secs(2);
 /// The VNIs that netd chooses from. Those below are left to people.
 const FIRST_VNI: u32 = 4097;
 
@@ -87,6 +90,9 @@ impl Cluster {
             return Ok(asked);
         }
         let node = &self.own.node;
+        if let Some(address) = asked {
+            self.await_freed(&network.id, address, container);
+        }
         let mut lost: Vec<IpAddr> = Vec::new();
         for _ in 0..TRIES {
             let snapshot = self.snapshot();
@@ -120,6 +126,21 @@ impl Cluster {
             }
         }
         Err(ApiError::new(ErrorKind::Exhausted, what).caused_by("others were faster with every address that was tried"))
+    }
+
+    /// Waits until the client has freed an address whose container here has ended: whoever removes a container may give
+    /// its address to the next one at once. Not for longer than [`FREED`].
+    fn await_freed(&self, network: &NetworkId, address: IpAddr, container: &ContainerId) {
+        let until = Instant::now() + FREED;
+        let ended = |claim: &Claim| {
+            claim.node == self.own.node
+                && claim.container != *container
+                && !self.has(network, &address)
+                && !self.shared.is_pending(network, address)
+        };
+        while self.snapshot().addresses.get(&(network.clone(), address)).is_some_and(ended) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The owner of an address according to the store: the snapshot may be a moment old.

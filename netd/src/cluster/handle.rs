@@ -4,7 +4,8 @@ use super::between::{Ask, Identity, Own, Said, Shared, Work, unpoisoned};
 use super::client::Client;
 use super::snapshot::Snapshot;
 use crate::store::shared::{Condition, Connect, Record, Write};
-use netd_api::{ApiError, ErrorKind};
+use netd_api::{ApiError, ErrorKind, NetworkId};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -63,6 +64,11 @@ impl Cluster {
             *before = own;
             changed
         });
+    }
+
+    /// Whether a container here has this address.
+    pub(super) fn has(&self, network: &NetworkId, address: &IpAddr) -> bool {
+        self.publish.borrow().holder(network, address).is_some()
     }
 
     /// Makes the client compare once more, after a claim was given up.

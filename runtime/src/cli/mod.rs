@@ -2,6 +2,7 @@
 
 pub mod argv;
 pub mod container;
+mod docker_words;
 mod format;
 pub mod image;
 pub mod network;

@@ -1,6 +1,7 @@
 //! Usage errors in our form: what is wrong, why, and the way out.
 
 use super::argv::Refused;
+use super::docker_words;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use rcr_base::{Error, Kind};
 use std::error::Error as _;
@@ -19,7 +20,16 @@ pub fn refused(why: Refused) -> Error {
 pub fn usage(error: &clap::Error) -> Error {
     match error.kind() {
         ErrorKind::ValueValidation => value(error).unwrap_or_else(|| as_text(error)),
+        ErrorKind::InvalidSubcommand => verb(error).unwrap_or_else(|| as_text(error)),
         _ => as_text(error),
+    }
+}
+
+/// A verb of Docker's that rcr does not have.
+fn verb(error: &clap::Error) -> Option<Error> {
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(verb)) => docker_words::refused(verb),
+        _ => None,
     }
 }
 
@@ -85,6 +95,11 @@ mod tests {
         assert_eq!(said("rcr network create --subnet 10.0.0.1/24 n").0, "cannot understand `--subnet 10.0.0.1/24`");
         assert_eq!(said("rcr port web 0").0, "cannot understand `0`");
         assert_eq!(said("rcr run --sig-proxy=x alpine").0, "invalid value `x` for `--sig-proxy[=<SIG_PROXY>]`");
+        let swarm = usage(&Cli::try_parse_from(["rcr", "swarm", "init", "--advertise-addr", "x"]).unwrap_err());
+        assert_eq!(swarm.message, "there is no `rcr swarm`");
+        assert!(swarm.hint.unwrap().contains("etcd://HOST:PORT"));
+        let mistyped = usage(&Cli::try_parse_from(["rcr", "netwrk"]).unwrap_err());
+        assert!(mistyped.hint.unwrap().contains("network"));
         let missing = usage(&Cli::try_parse_from(["rcr", "run"]).unwrap_err());
         assert!(missing.hint.unwrap().starts_with("`rcr run --help`"));
     }

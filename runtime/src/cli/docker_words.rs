@@ -1,0 +1,83 @@
+//! Docker's verbs that rcr does not have: why, and our way to the same end. Without this table a verb would be taken
+//! for a mistyped one of ours.
+
+use rcr_base::{Error, Kind};
+
+/// Verb, why there is none, the way.
+const WORDS: [(&str, &str, &str); 28] = [
+    ("swarm", CLUSTER, CLUSTER_WAY),
+    (
+        "service",
+        "nothing spreads containers over hosts",
+        "`rcr run --restart always` on the hosts where they are wanted",
+    ),
+    (
+        "stack",
+        "nothing spreads containers over hosts",
+        "`rcr run` for each service, on one overlay network: `rcr network create -d overlay NAME`",
+    ),
+    ("secret", "there is no store of secrets", "`-v /path/to/FILE:/run/secrets/NAME:ro` gives a container a file"),
+    ("config", "there is no store of configurations", "`-v /path/to/FILE:/etc/FILE:ro` gives a container a file"),
+    ("context", "there is no remote daemon to choose", "`--root` and `--run` name another instance on this machine"),
+    ("plugin", "drivers are built in", "`rcr network create --help` lists the network drivers"),
+    ("search", "it searches Docker Hub alone", "look for the image on its web page, then `rcr pull NAME`"),
+    ("trust", "signatures of images are not checked", "`NAME@sha256:…` takes exactly one image"),
+    ("manifest", "images of several platforms are not made here", "`buildah manifest` makes them"),
+    ("build", BUILD, BUILD_WAY),
+    ("builder", BUILD, BUILD_WAY),
+    ("buildx", BUILD, BUILD_WAY),
+    ("bake", BUILD, BUILD_WAY),
+    (
+        "compose",
+        "there is no API that compose could speak to, yet",
+        "`rcr run -d --name SERVICE --network NAME …` for each service; they find each other by name",
+    ),
+    ("checkpoint", "containers are not saved to disk", "`rcr stop` and `rcr start` keep its files"),
+    (
+        "cp",
+        NOT_YET,
+        "`rcr exec NAME tar -c FILE > FILE.tar` copies out, `rcr exec -i NAME tar -x < FILE.tar` in; `-v` shares a folder",
+    ),
+    ("diff", NOT_YET, "`rcr exec NAME find / -xdev -newer FILE` shows what changed"),
+    ("export", NOT_YET, "`rcr exec NAME tar -c --one-file-system / > root.tar`"),
+    (
+        "commit",
+        NOT_YET,
+        "`rcr exec NAME tar -c --one-file-system / > root.tar`, then `rcr image import root.tar IMAGE`",
+    ),
+    ("top", NOT_YET, "`rcr exec NAME ps`"),
+    ("stats", NOT_YET, "`rcr exec NAME top` shows processes; limits are in `rcr inspect NAME`"),
+    ("events", NOT_YET, "`rcr wait NAME` waits for an end; `rcr ps -a` shows all states"),
+    ("pause", NOT_YET, "`rcr kill -s STOP NAME` stops its first process"),
+    ("unpause", NOT_YET, "`rcr kill -s CONT NAME` lets its first process go on"),
+    ("update", NOT_YET, "`rcr rm -f NAME`, then `rcr run` with the new limits; volumes stay"),
+    ("healthcheck", NOT_YET, "`rcr exec NAME COMMAND` runs a check"),
+    ("scout", "images are not searched for weaknesses", "`rcr save -o image.tar IMAGE` gives a scanner the archive"),
+];
+
+const CLUSTER: &str = "hosts share networks without a swarm";
+const CLUSTER_WAY: &str = "on each host, in /etc/rcr/config.toml: `[cluster]` and `store = \"etcd://HOST:PORT\"`; then `rcr node ls` shows them";
+const BUILD: &str = "rcr makes no images from a Dockerfile";
+const BUILD_WAY: &str = "`buildah build -t NAME .`, `buildah push NAME oci-archive:image.tar`, `rcr load -i image.tar`";
+const NOT_YET: &str = "rcr does not have it yet";
+
+/// The error for a verb of Docker's that rcr does not have.
+pub fn refused(verb: &str) -> Option<Error> {
+    let (_, why, way) = WORDS.iter().find(|(word, ..)| *word == verb)?;
+    Some(Error::new(Kind::Invalid, format!("there is no `rcr {verb}`")).caused_by(*why).hint(*way))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_word_of_the_table_is_a_verb_of_ours() {
+        let ours = Cli::command();
+        for (word, ..) in WORDS {
+            assert!(ours.find_subcommand(word).is_none(), "`{word}` is there now: take it off the table");
+        }
+    }
+}

@@ -99,7 +99,7 @@ fn golden(name: &str, title: &str, plan: &Plan) {
         std::fs::write(&path, &text).unwrap();
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no golden {}", path.display()));
-    assert_eq!(wanted, text, "{name}: `UPDATE_GOLDENS=1 cargo test -p netd --test plans` if this is meant");
+    assert_eq!(wanted, text, "{name}: `UPDATE_GOLDENS=1 cargo test -p netd-core --test plans` if this is meant");
 }
 
 #[test]

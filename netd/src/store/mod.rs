@@ -3,15 +3,15 @@
 //! ```text
 //! schema                     the version of all this; a newer one is refused
 //! boot                       the kernel's boot id: after a reboot no kernel object is left
-//! keys                       keys::Keyring: this host's WireGuard keys, the private ones too
+//! keys                       netd_core::keys::Keyring: this host's WireGuard keys, the private ones too
 //! node                       this host's id in its cluster
 //! host                       this host's random bits, for its IPv6 prefix
-//! network/<id>               model::Network
-//! leases/<id>                ipam::Leases by subnet
-//! sandbox/<container>        daemon::sandbox::Record
+//! network/<id>               netd_core::model::Network
+//! leases/<id>                netd_core::ipam::Leases by subnet
+//! sandbox/<container>        daemon::records::Record
 //! update/<id>                daemon::update::Part, while a change of a network goes on
 //! journal/host, journal/network/<id>, journal/attach/<container>/<id>
-//! journal/tunnels, journal/wireguard, journal/peers/<id>: see daemon::bring
+//! journal/tunnels, journal/wireguard, journal/peers/<id>: see ledger::bring
 //! ```
 
 mod embedded;

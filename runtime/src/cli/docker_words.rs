@@ -19,7 +19,7 @@ const WORDS: [(&str, &str, &str); 28] = [
     ("secret", "there is no store of secrets", "`-v /path/to/FILE:/run/secrets/NAME:ro` gives a container a file"),
     ("config", "there is no store of configurations", "`-v /path/to/FILE:/etc/FILE:ro` gives a container a file"),
     ("context", "there is no remote daemon to choose", "`--root` and `--run` name another instance on this machine"),
-    ("plugin", "drivers are built in", "`rcr network create --help` lists the network drivers"),
+    ("plugin", "drivers are built in", "`rcr network create -d` takes bridge, overlay, macvlan and ipvlan"),
     ("search", "it searches Docker Hub alone", "look for the image on its web page, then `rcr pull NAME`"),
     ("trust", "signatures of images are not checked", "`NAME@sha256:…` takes exactly one image"),
     ("manifest", "images of several platforms are not made here", "`buildah manifest` makes them"),

@@ -46,7 +46,7 @@ pub enum NetworkCommand {
 
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// Driver
+    /// Driver: bridge, overlay, macvlan or ipvlan
     #[arg(short, long, default_value = "bridge")]
     pub driver: String,
     #[command(flatten)]

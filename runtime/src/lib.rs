@@ -6,6 +6,7 @@
 //! | [`flags`] | flags → requests |
 //! | [`cmd`] | one file per verb, or per family of verbs: makes the request, prints the result |
 //! | [`term`] | the terminal: relays, progress, tables, questions |
+//! | [`template`] | `--format`: Go's templates |
 //! | [`report`] | the only printer of errors |
 
 // An error that can't be printed must not become a crash: only `report` writes to stderr.
@@ -15,4 +16,5 @@ pub mod cli;
 pub mod cmd;
 pub mod flags;
 pub mod report;
+pub mod template;
 pub mod term;

@@ -134,7 +134,7 @@ fn memory(host: &Host) {
         let line = text.lines().find(|line| line.starts_with("Pss:")).unwrap_or_default().to_owned();
         line.split_whitespace().nth(1).unwrap_or("?").to_owned()
     };
-    let shim = host.inspect("m", "/State/ShimPid").as_i64().unwrap_or_default();
+    let shim = host.inspect("m", "/Rcr/ShimPid").as_i64().unwrap_or_default();
     println!("PSS: shim {} KiB, netd {} KiB", pss(shim), pss(host.netd_pid().unwrap_or_default().into()));
     for program in ["rcr", "rcr-shim", "netd"] {
         let size = std::fs::metadata(tests::bin().join(program)).map(|meta| meta.len()).unwrap_or_default();

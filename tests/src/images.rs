@@ -2,6 +2,7 @@
 
 use crate::archive::Archive;
 use crate::{Host, Ran, rootfs};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -134,4 +135,43 @@ pub fn layered(host: &Host, name: &str, script: &str, config: &str) {
     let path = folder.join("image.tar");
     std::fs::write(&path, archive.end()).unwrap();
     host.ok(&["load", "-i", path.to_str().unwrap()]);
+}
+
+/// A digest as text.
+pub fn digest(bytes: &[u8]) -> String {
+    rcr_images::Digest::of(bytes).to_string()
+}
+
+/// The config of an image of these layers (tar), with more fields of its `config`.
+pub fn config_of(layers: &[Vec<u8>], more: Value) -> Value {
+    let mut all = json!({
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"], "Env": ["PATH=/usr/bin:/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| digest(l)).collect::<Vec<_>>()},
+    });
+    for (key, value) in more.as_object().unwrap() {
+        all["config"][key] = value.clone();
+    }
+    all
+}
+
+/// An archive in Docker's form, one folder per layer; the image is `name:1`.
+pub fn docker_archive(host: &Host, name: &str, layers: &[Vec<u8>], config: &Value) -> PathBuf {
+    let config = config.to_string();
+    let paths: Vec<String> = (0..layers.len()).map(|n| format!("{n}/layer.tar")).collect();
+    let list = json!([{ "Config": "config.json", "RepoTags": [format!("{name}:1")], "Layers": paths }]);
+    let mut archive = Archive::new().file("config.json", config.as_bytes());
+    for (path, layer) in paths.iter().zip(layers) {
+        archive = archive.file(path, layer);
+    }
+    let path = host.scratch().join(format!("{name}.tar"));
+    std::fs::write(&path, archive.file("manifest.json", list.to_string().as_bytes()).end()).unwrap();
+    path
+}
+
+/// The root file system of `alpine`, unpacked from gzip.
+pub fn alpine_layer() -> Vec<u8> {
+    let mut layer = Vec::new();
+    let packed = std::fs::File::open(rootfs("alpine")).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(packed), &mut layer).unwrap();
+    layer
 }

@@ -89,7 +89,7 @@ fn listings_are_tables_json_lines_or_ids() {
     let images: serde_json::Value = serde_json::from_str(&host.ok(&["images", "--format", "json"])).unwrap();
     assert_eq!((images["Repository"].as_str(), images["Tag"].as_str()), (Some("alpine"), Some("latest")));
     let version: serde_json::Value = serde_json::from_str(&host.ok(&["version", "--format", "json"])).unwrap();
-    assert!(version["Server"]["version"].is_string(), "{version}");
+    assert!(version["Server"]["Version"].is_string(), "{version}");
     let info: serde_json::Value = serde_json::from_str(&host.ok(&["info", "--format", "json"])).unwrap();
     assert_eq!(info["ContainersRunning"], 1);
 }

@@ -89,7 +89,7 @@ fn a_shim_that_hangs_does_not_keep_its_container() {
     let host = Host::new();
     for verb in [&["stop", "-t", "1"][..], &["rm", "-f"]] {
         host.ok(&["run", "-d", "--name", "c", "--network", "none", "alpine", "sleep", "712345"]);
-        let shim = host.inspect("c", "/State/ShimPid").as_i64().unwrap();
+        let shim = host.inspect("c", "/Rcr/ShimPid").as_i64().unwrap();
         signal(shim, Signal::SIGSTOP);
         let begin = Instant::now();
         let ran = host.rcr(&[verb, &["c"]].concat());
@@ -158,7 +158,7 @@ fn after_a_power_cut_a_container_tells_how_it_ended() {
     let finished = host.inspect("ended", "/State/FinishedAt");
     // The power goes: all processes and /run with it, and the next boot has another id.
     for name in ["ran", "brief"] {
-        let shim = host.inspect(name, "/State/ShimPid").as_i64().unwrap();
+        let shim = host.inspect(name, "/Rcr/ShimPid").as_i64().unwrap();
         let init = host.inspect(name, "/State/Pid").as_i64().unwrap();
         signal(shim, Signal::SIGKILL);
         let _ = kill(Pid::from_raw(init as i32), Signal::SIGKILL);

@@ -168,7 +168,7 @@ fn names_are_unique_and_can_change() {
     create(&host, "c2", "true");
     assert!(host.refused(&["rename", "c1", "c2"]).contains("is in use"));
     host.ok(&["rename", "c1", "c3"]);
-    assert_eq!(host.inspect("c3", "/Name"), "c3");
+    assert_eq!(host.inspect("c3", "/Name"), "/c3");
     assert!(host.refused(&["logs", "c1"]).contains("no such container"));
     host.ok(&["container", "prune", "-f"]);
     assert_eq!(host.ok(&["ps", "-aq"]), "");
@@ -179,7 +179,7 @@ fn a_killed_shim_takes_its_container_along() {
     let host = Host::new();
     let before = host.snapshot();
     host.ok(&["run", "-d", "--name", "c1", "alpine", "sleep", "1000"]);
-    let shim = host.inspect("c1", "/State/ShimPid").as_i64().unwrap() as i32;
+    let shim = host.inspect("c1", "/Rcr/ShimPid").as_i64().unwrap() as i32;
     let init = host.inspect("c1", "/State/Pid").as_i64().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim), nix::sys::signal::Signal::SIGKILL).unwrap();
     host.await_status("c1", "exited");

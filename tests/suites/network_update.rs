@@ -5,7 +5,7 @@ use tests::host::{exec, pings, sleeper};
 use tests::{Host, eventually};
 
 fn bridge(host: &Host, network: &str) -> String {
-    host.inspect(network, "/Interface").as_str().unwrap().to_owned()
+    host.inspect(network, "/Rcr/Interface").as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn mtu_labels_dns_and_a_subnet_of_a_network_in_use() {
         host.netns.ip(&format!("-o link show master {link}")) + &host.netns.ip(&format!("-o link show {link}"));
     assert_eq!(of_bridge.matches("mtu 1400").count(), 3, "{of_bridge}");
     assert_eq!(host.inspect("blue", "/Labels"), serde_json::json!({ "tier": "back" }));
-    assert_eq!(host.inspect("blue", "/DNS"), serde_json::json!(["198.51.100.2"]));
+    assert_eq!(host.inspect("blue", "/Rcr/DNS"), serde_json::json!(["198.51.100.2"]));
     assert_eq!(host.inspect("blue", "/EnableIPv6"), true);
     // Both families work at once: between neighbours, by name, to the world outside.
     assert!(exec(&host, "b", "ping -6 -c 1 -W 2 a").contains("1 received"));
@@ -64,7 +64,7 @@ fn mtu_labels_dns_and_a_subnet_of_a_network_in_use() {
     });
     eventually("with its addresses", || pings(&host, "c", "fd77::1"));
     host.ok(&["network", "update", "--dns", "none", "blue"]);
-    assert_eq!(host.inspect("blue", "/DNS"), serde_json::json!([]));
+    assert_eq!(host.inspect("blue", "/Rcr/DNS"), serde_json::json!([]));
     host.ok(&["rm", "-f", "a", "b", "c"]);
     host.ok(&["network", "rm", "blue"]);
     before.assert_restored(&host);

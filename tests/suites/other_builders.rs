@@ -6,40 +6,11 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use tests::Host;
 use tests::archive::Archive;
-use tests::images::{base, count, pull, skopeo};
+use tests::images::{base, config_of as config, count, digest, docker_archive as docker, pull, skopeo};
 use tests::registry::Real;
-
-fn digest(bytes: &[u8]) -> String {
-    rcr_images::Digest::of(bytes).to_string()
-}
 
 fn hex(bytes: &[u8]) -> String {
     digest(bytes)["sha256:".len()..].to_owned()
-}
-
-fn config(layers: &[Vec<u8>], more: Value) -> Value {
-    let mut all = json!({
-        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"], "Env": ["PATH=/usr/bin:/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|l| digest(l)).collect::<Vec<_>>()},
-    });
-    for (key, value) in more.as_object().unwrap() {
-        all["config"][key] = value.clone();
-    }
-    all
-}
-
-/// An archive in Docker's form, one folder per layer.
-fn docker(host: &Host, name: &str, layers: &[Vec<u8>], config: &Value) -> PathBuf {
-    let config = config.to_string();
-    let paths: Vec<String> = (0..layers.len()).map(|n| format!("{n}/layer.tar")).collect();
-    let list = json!([{ "Config": "config.json", "RepoTags": [format!("{name}:1")], "Layers": paths }]);
-    let mut archive = Archive::new().file("config.json", config.as_bytes());
-    for (path, layer) in paths.iter().zip(layers) {
-        archive = archive.file(path, layer);
-    }
-    let path = host.scratch().join(format!("{name}.tar"));
-    std::fs::write(&path, archive.file("manifest.json", list.to_string().as_bytes()).end()).unwrap();
-    path
 }
 
 fn load(host: &Host, path: &std::path::Path) -> tests::Ran {

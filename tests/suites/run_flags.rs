@@ -25,7 +25,7 @@ fn name_hostname_label_env_workdir_user() {
         "sleep",
         "1000",
     ]);
-    assert_eq!(host.inspect("c1", "/Config/labels/k"), "v");
+    assert_eq!(host.inspect("c1", "/Config/Labels/k"), "v");
     assert_eq!(host.ok(&["exec", "c1", "hostname"]), "box");
     assert_eq!(host.ok(&["exec", "c1", "cat", "/etc/hostname"]), "box");
     assert_eq!(host.sh(&["-h", "short", "--network", "none"], "hostname"), "short");

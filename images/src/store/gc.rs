@@ -1,6 +1,6 @@
 //! Removes images, and what no image needs any more.
 
-use super::{Removed, Store, name_of};
+use super::{Image, Removed, Store, name_of};
 use crate::{Digest, Doing, Error, Reference};
 use oci_spec::image::ImageManifest;
 use std::collections::BTreeSet;
@@ -60,19 +60,20 @@ impl Store {
         Ok(removed)
     }
 
-    /// Removes images that no container uses: those without a name, or all. Incomplete layers go, too.
-    pub fn prune(&self, all: bool, users: &dyn Users) -> Result<Pruned, Error> {
+    /// Removes images that no container uses: those without a name, or all, as far as `wanted` lets them go. Incomplete
+    /// layers go, too.
+    pub fn prune(&self, all: bool, wanted: &dyn Fn(&Image) -> bool, users: &dyn Users) -> Result<Pruned, Error> {
         let before = self.usage();
         let lock = self.lock()?;
         let mut removed = Vec::new();
         let mut going = BTreeSet::new();
         for (manifest, names) in self.manifests()? {
-            let id = self.image(manifest.clone(), Vec::new()).map(|image| image.id);
-            // An image so damaged that its id is unknown has no user.
-            let used = id.as_ref().is_ok_and(|id| !users.of(id).is_empty());
-            if (all || names.is_empty()) && !used {
+            let image = self.image(manifest.clone(), Vec::new());
+            // An image so damaged that its id is unknown has no user, and nothing that could keep it.
+            let stays = image.as_ref().is_ok_and(|image| !users.of(&image.id).is_empty() || !wanted(image));
+            if (all || names.is_empty()) && !stays {
                 removed.extend(names.into_iter().map(Removed::Untagged));
-                removed.push(Removed::Deleted(id.unwrap_or(manifest.clone()).to_string()));
+                removed.push(Removed::Deleted(image.map_or(manifest.clone(), |image| image.id).to_string()));
                 going.insert(manifest.to_string());
             }
         }
@@ -90,7 +91,7 @@ impl Store {
     }
 
     /// Bytes of all packed layers, whole and partial.
-    fn usage(&self) -> u64 {
+    pub fn usage(&self) -> u64 {
         let folders = [self.blobs(), self.root.join("partial")];
         let files = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
         files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()

@@ -52,6 +52,19 @@ pub struct Image {
     pub strange: Vec<String>,
 }
 
+impl Image {
+    /// Labels of its config.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let labels = self.config.labels_of_config();
+        labels.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Seconds since the epoch; 0 if it doesn't say.
+    pub fn created(&self) -> i64 {
+        self.config.created().as_deref().and_then(seconds).unwrap_or(0)
+    }
+}
+
 /// An image in a listing.
 #[derive(Debug, Clone)]
 pub struct ImageSummary {
@@ -63,6 +76,10 @@ pub struct ImageSummary {
     pub created: i64,
     /// Bytes of its packed layers.
     pub size: u64,
+    /// Labels of its config.
+    pub labels: BTreeMap<String, String>,
+    /// The digest of its manifest.
+    pub manifest: Digest,
 }
 
 /// One removal.
@@ -259,15 +276,23 @@ impl Store {
         for (digest, names) in self.manifests()? {
             let manifest: ImageManifest = self.parse(&digest)?;
             let image = self.image(digest, names)?;
-            let created = image.config.created().as_deref().and_then(seconds).unwrap_or(0);
+            let created = image.created();
             let size = manifest.layers().iter().map(Descriptor::size).sum();
-            let entry = all.entry(image.id.clone());
-            let summary = entry.or_insert_with(|| ImageSummary { id: image.id, names: Vec::new(), created, size });
-            summary.names.extend(image.names);
+            let labels = image.labels();
+            let Image { id, names, manifest, .. } = image;
+            let entry = all.entry(id.clone());
+            let summary =
+                entry.or_insert_with(|| ImageSummary { id, names: Vec::new(), created, size, labels, manifest });
+            summary.names.extend(names);
         }
         let mut all: Vec<_> = all.into_values().collect();
         all.sort_by(|a, b| a.names.cmp(&b.names));
         Ok(all)
+    }
+
+    /// Bytes of an image's packed layers.
+    pub fn size(&self, image: &Image) -> Result<u64, Error> {
+        Ok(self.manifest(image)?.layers().iter().map(Descriptor::size).sum())
     }
 
     /// Unpacked layers, lowest first; each must exist. A layer that occurs several times counts at its highest place,

@@ -3,11 +3,13 @@
 
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
+pub use rcr_shim::health::OnFailure;
 pub use rcr_shim::init::plan::RlimitPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The file's name, and the version of its form.
 pub const CONFIG_NAME: &str = "config.json";
@@ -72,9 +74,44 @@ pub struct Config {
     /// `--device-cgroup-rule`.
     #[serde(default)]
     pub device_rules: Vec<DeviceRule>,
+    /// How it is asked whether it is well.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// The addresses that it had last; a start asks for them again.
     #[serde(default)]
     pub last_addresses: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// A health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// As an image has it: `CMD` and a program with its arguments, or `CMD-SHELL` and a line for a shell.
+    pub test: Vec<String>,
+    /// The shell of `CMD-SHELL`.
+    pub shell: Vec<String>,
+    /// Between two runs.
+    pub interval: Duration,
+    /// A run that takes longer has failed.
+    pub timeout: Duration,
+    /// From the start: failures don't count yet.
+    pub start_period: Duration,
+    /// The interval meanwhile.
+    pub start_interval: Duration,
+    /// So many failures in a row make it unhealthy.
+    pub retries: u32,
+    /// What happens then.
+    pub on_failure: OnFailure,
+}
+
+impl HealthCheck {
+    /// The program and its arguments.
+    pub fn command(&self) -> Vec<String> {
+        match self.test.split_first() {
+            Some((kind, line)) if kind == "CMD-SHELL" => self.shell.iter().chain(line).cloned().collect(),
+            Some((_, program)) => program.to_vec(),
+            None => Vec::new(),
+        }
+    }
 }
 
 /// The image that a container is made from.
@@ -93,6 +130,12 @@ pub struct ImageUse {
 pub struct Process {
     /// The program and its arguments; never empty.
     pub args: Vec<String>,
+    /// The part of them that is the entrypoint; absent: there is none, or an older rcr did not say.
+    #[serde(default)]
+    pub entrypoint: Option<Vec<String>>,
+    /// The part of them that is the command.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
     /// `NAME=value`.
     pub env: Vec<String>,
     /// The working directory, absolute.

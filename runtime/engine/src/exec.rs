@@ -1,17 +1,15 @@
 //! Another process in a running container. Its streams are pipes of its own, or a terminal whose master we get: no
 //! descriptor of ours reaches the container.
 
-use crate::bundle::powers::powers;
 use crate::cgroup;
-use crate::config::{Config, Security};
 use crate::create::env::{set, set_default};
 use crate::instance::Instance;
+use crate::program::{self, Program};
 use crate::spawn;
-use crate::start::{facts::own_capabilities, start_failure};
+use crate::start::start_failure;
 use crate::store::Container;
 use rcr_base::{Doing, Error, FrameError, Kind, Outcome, command, recv_frame, send_frame};
 use rcr_shim::config::{Answer, ExecConfig};
-use rcr_shim::init::plan::{ProcessPlan, UserPlan};
 use rcr_shim::launch::Pipes;
 use rcr_shim::process::ProcessId;
 use rcr_shim::state::Status;
@@ -95,6 +93,16 @@ impl Process {
     }
 }
 
+/// The request that runs a container's health check.
+pub fn check(instance: &Instance, name: &str) -> Outcome<Exec> {
+    let container = instance.containers().find(name)?;
+    let check = container.config.health.as_ref().ok_or_else(|| {
+        Error::new(Kind::Conflict, format!("container `{}` has no health check", container.config.name))
+            .hint("`--health-cmd` gives one to a new container")
+    })?;
+    Ok(Exec { command: check.command(), ..Exec::default() })
+}
+
 /// Starts it.
 pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed> {
     let container = instance.containers().find(name)?;
@@ -129,6 +137,18 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     }
 }
 
+fn program_of(wanted: &Exec) -> Program {
+    Program {
+        command: wanted.command.clone(),
+        user: wanted.user.clone(),
+        workdir: wanted.workdir.clone(),
+        privileged: wanted.privileged,
+        terminal: wanted.terminal,
+        terminal_size: wanted.terminal_size,
+        outlives_its_parent: wanted.detached,
+    }
+}
+
 fn exec_config(container: &Container, wanted: &Exec, streams: [bool; 3]) -> Outcome<ExecConfig> {
     let Container { config, state } = container;
     let init = state.init.ok_or_else(|| Error::new(Kind::Conflict, "its process is gone"))?;
@@ -140,36 +160,6 @@ fn exec_config(container: &Container, wanted: &Exec, streams: [bool; 3]) -> Outc
         set(&mut env, variable.clone());
     }
     let paths = cgroup::paths(&cgroup::kind()?, &config.id);
-    let process = process(config, wanted, env)?;
+    let process = program::plan(config, &program_of(wanted), env)?;
     Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
-}
-
-fn process(config: &Config, wanted: &Exec, env: Vec<String>) -> Outcome<ProcessPlan> {
-    let refused = |why: String| Error::new(Kind::Invalid, why);
-    let user = UserPlan::parse(wanted.user.as_ref().unwrap_or(&config.process.user)).map_err(refused)?;
-    let user = user.with_groups(&config.process.group_add, &config.process.group_names);
-    let security = Security {
-        privileged: config.security.privileged || wanted.privileged,
-        no_new_privs: config.security.no_new_privs && !wanted.privileged,
-        ..config.security.clone()
-    };
-    let powers = powers(&security, own_capabilities()?).map_err(|e| refused(e.to_string()))?;
-    let cwd = wanted.workdir.clone().unwrap_or_else(|| config.process.cwd.clone());
-    if !cwd.starts_with('/') {
-        return Err(refused(format!("the working directory `{cwd}` is not an absolute path")));
-    }
-    Ok(ProcessPlan {
-        args: wanted.command.clone(),
-        env,
-        cwd,
-        user,
-        caps: powers.caps,
-        no_new_privs: powers.no_new_privs,
-        rlimits: config.rlimits.clone(),
-        seccomp: powers.seccomp,
-        terminal: wanted.terminal,
-        terminal_size: wanted.terminal_size,
-        oom_score_adj: config.resources.oom_score_adj,
-        parent_death_signal: !wanted.detached,
-    })
 }

@@ -6,9 +6,11 @@ use crate::images;
 use crate::inspect::ObstacleInspect;
 use crate::instance::Instance;
 use crate::net::Netd;
+use crate::store::Status;
 use netd_api::{Call, Reply, VersionInfo};
 use rcr_base::Outcome;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What can be said of a host in a few lines, with Docker's names.
@@ -19,8 +21,28 @@ pub struct Info {
     pub containers: usize,
     /// How many of them run.
     pub containers_running: usize,
+    /// How many are paused.
+    pub containers_paused: usize,
+    /// How many neither run nor are paused.
+    pub containers_stopped: usize,
     /// How many there are.
     pub images: usize,
+    /// `overlay2`: what Docker calls overlayfs.
+    pub driver: &'static str,
+    /// How containers log.
+    pub logging_driver: &'static str,
+    /// rcr makes cgroups itself.
+    pub cgroup_driver: &'static str,
+    /// The system's name, from os-release(5).
+    pub operating_system: String,
+    /// As Go calls it: `linux`.
+    #[serde(rename = "OSType")]
+    pub os_type: &'static str,
+    /// Processors.
+    #[serde(rename = "NCPU")]
+    pub cpus: usize,
+    /// Bytes of memory.
+    pub mem_total: u64,
     /// `1` or `2`.
     pub cgroup_version: &'static str,
     /// Names of controllers, in the kernel's order.
@@ -45,12 +67,100 @@ pub struct Info {
     pub security_options: Vec<&'static str>,
 }
 
+/// Versions, with Docker's names. There is no daemon of containers: the server is the engine in this program.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Version {
+    /// The command line.
+    pub client: Release,
+    /// The engine, with netd as one of its components.
+    pub server: Release,
+}
+
+/// What one side is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Release {
+    /// Of rcr.
+    pub version: &'static str,
+    /// The version of Docker's API whose words, flags and JSON this follows.
+    pub api_version: &'static str,
+    /// As Go calls it: `linux`.
+    pub os: &'static str,
+    /// As Go calls it: `amd64`.
+    pub arch: &'static str,
+    /// As uname(2) has it.
+    pub kernel_version: String,
+    /// netd, if it runs.
+    pub components: Vec<Component>,
+}
+
+/// A program that belongs to it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Component {
+    /// `netd`.
+    pub name: &'static str,
+    /// Its version.
+    pub version: String,
+    /// Its API, process and store.
+    pub details: BTreeMap<&'static str, String>,
+}
+
+/// The version of Docker's API that is followed.
+pub const DOCKER_API: &str = "1.48";
+
+/// This machine by Go's name.
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// All versions. netd is asked, not started.
+pub fn version(instance: &Instance) -> Version {
+    let release = |components| Release {
+        version: env!("CARGO_PKG_VERSION"),
+        api_version: DOCKER_API,
+        os: "linux",
+        arch: arch(),
+        kernel_version: rustix::system::uname().release().to_string_lossy().into_owned(),
+        components,
+    };
+    let netd = netd(instance).map(|info| Component {
+        name: "netd",
+        version: info.version,
+        details: BTreeMap::from([
+            ("ApiVersion", info.api.to_string()),
+            ("Pid", info.pid.to_string()),
+            ("Store", info.store),
+        ]),
+    });
+    Version { client: release(Vec::new()), server: release(netd.into_iter().collect()) }
+}
+
 /// netd's answer, if it runs: it is asked, not started.
 pub fn netd(instance: &Instance) -> Option<VersionInfo> {
     match Netd::connect_running(&instance.dirs)?.call(Call::Version) {
         Ok(Reply::Version(info)) => Some(info),
         _ => None,
     }
+}
+
+fn operating_system() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| "Linux".into(), |name| name.trim_matches('"').to_owned())
+}
+
+/// Bytes, from proc_meminfo(5).
+fn memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    kib.unwrap_or_default() * 1024
 }
 
 /// Looks at the host.
@@ -71,7 +181,16 @@ pub fn info(instance: &Instance) -> Outcome<Info> {
     }
     Ok(Info {
         containers: containers.len(),
-        containers_running: containers.iter().filter(|c| c.state.status.is_alive()).count(),
+        containers_running: containers.iter().filter(|c| c.state.status == Status::Running).count(),
+        containers_paused: containers.iter().filter(|c| c.state.status.name() == "paused").count(),
+        containers_stopped: containers.iter().filter(|c| !c.state.status.is_alive()).count(),
+        driver: "overlay2",
+        logging_driver: "json-file",
+        cgroup_driver: "cgroupfs",
+        operating_system: operating_system(),
+        os_type: "linux",
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        mem_total: memory(),
         images: images.map_or(0, |list| list.len()),
         cgroup_version,
         cgroup_controllers,

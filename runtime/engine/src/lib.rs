@@ -10,9 +10,10 @@
 //! | [`list`], [`status`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
-//! | [`cgroup`], [`files`], [`net`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; starting the shim |
+//! | [`cgroup`], [`files`], [`net`], [`program`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; a further program's plan; starting the shim |
 //! | [`parse`] | options' texts → values (pure) |
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
+//! | [`usage`], [`size`] | how much room things take |
 //! | [`events`] | progress and warnings for the front |
 //! | `undo`, `force`, `sys` | undoing a start; the last resort; this crate's `unsafe` |
 
@@ -43,8 +44,10 @@ pub mod net;
 pub mod networks;
 pub mod nodes;
 pub mod parse;
+pub mod program;
 pub mod remove;
 pub mod rename;
+pub mod size;
 pub mod spawn;
 pub mod start;
 pub mod status;
@@ -53,4 +56,5 @@ pub mod store;
 mod sys;
 pub mod system;
 mod undo;
+pub mod usage;
 pub mod volumes;

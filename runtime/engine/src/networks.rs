@@ -3,10 +3,10 @@
 use crate::config::{Config, NetworkMode};
 use crate::instance::Instance;
 use crate::net::{Netd, unexpected};
-use crate::parse::filter::NetworkFilter;
+use crate::parse::filter::{NetworkFilter, PruneFilter, Test, fits_all};
 use netd_api::{
     AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
-    NetworkName, PublishRequest, Reply, SandboxRequest,
+    NetworkName, PublishRequest, Reply, SandboxRequest, Scope,
 };
 use rcr_base::{Error, Kind, Outcome, command};
 
@@ -62,25 +62,34 @@ pub fn plan(instance: &Instance, network: &str, publish: Vec<PublishRequest>) ->
     }
 }
 
-/// All networks that fit every filter, sorted by name.
+/// The networks that fit, sorted by name.
 pub fn list(instance: &Instance, filters: &[NetworkFilter]) -> Outcome<Vec<NetworkInfo>> {
     match instance.netd()?.call(Call::NetworkList)? {
         Reply::Networks(mut list) => {
-            list.retain(|info| filters.iter().all(|filter| fits(info, filter)));
+            let tests: Vec<_> = filters.iter().map(test).collect();
+            list.retain(|info| fits_all(info, &tests));
             Ok(list)
         }
         other => Err(unexpected(&other)),
     }
 }
 
-fn fits(info: &NetworkInfo, filter: &NetworkFilter) -> bool {
-    match filter {
-        NetworkFilter::Name(part) => info.name.as_str().contains(part),
-        NetworkFilter::Id(beginning) => info.id.as_str().starts_with(beginning),
-        NetworkFilter::Driver(name) => info.driver.name() == name,
-        NetworkFilter::Label(key, None) => info.labels.contains_key(key),
-        NetworkFilter::Label(key, Some(value)) => info.labels.get(key) == Some(value),
-    }
+/// The test that a filter stands for.
+fn test(filter: &NetworkFilter) -> Test<NetworkInfo> {
+    let (kind, fits): (_, Box<dyn Fn(&NetworkInfo) -> bool>) = match filter.clone() {
+        NetworkFilter::Name(name) => ("name", Box::new(move |info| name.is_match(info.name.as_str()))),
+        NetworkFilter::Id(beginning) => ("id", Box::new(move |info| info.id.as_str().starts_with(&beginning))),
+        NetworkFilter::Driver(name) => ("driver", Box::new(move |info| info.driver.name() == name)),
+        NetworkFilter::Label(label) => ("label", Box::new(move |info| label.fits(&info.labels))),
+        NetworkFilter::Scope(name) => {
+            ("scope", Box::new(move |info| (info.scope == Scope::Global) == (name == "global")))
+        }
+        NetworkFilter::Builtin(wanted) => ("type", Box::new(move |info| info.predefined == wanted)),
+        NetworkFilter::Dangling(wanted) => {
+            ("dangling", Box::new(move |info| (info.attachments.is_empty() && !info.predefined) == wanted))
+        }
+    };
+    Test { kind, fits }
 }
 
 /// One network.
@@ -96,8 +105,8 @@ pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
     }
 }
 
-/// Removes all networks that no container is on or asks for; `removed` is called for each.
-pub fn prune(instance: &Instance, mut removed: impl FnMut(&NetworkName)) -> Outcome<()> {
+/// Removes all networks that no container is on or asks for, and that the filters let go; `removed` is called for each.
+pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnMut(&NetworkName)) -> Outcome<()> {
     let wanted: Vec<String> = instance
         .containers()
         .list()?
@@ -110,7 +119,8 @@ pub fn prune(instance: &Instance, mut removed: impl FnMut(&NetworkName)) -> Outc
     let mut netd = instance.netd()?;
     for info in list(instance, &[])? {
         let named = wanted.iter().any(|name| name == info.name.as_str() || info.id.as_str().starts_with(name));
-        if !info.predefined && info.attachments.is_empty() && !named {
+        let chosen = PruneFilter::all_fit(filters, info.created, &info.labels);
+        if !info.predefined && info.attachments.is_empty() && !named && chosen {
             netd.call(Call::NetworkRemove { network: info.id.to_string() })?;
             removed(&info.name);
         }

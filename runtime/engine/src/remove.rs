@@ -7,8 +7,11 @@ use crate::dirs::Dirs;
 use crate::force::kill_by_force;
 use crate::instance::Instance;
 use crate::net::release;
+use crate::parse::filter::PruneFilter;
+use crate::size;
 use crate::stop::{Stop, end_one, read_state};
 use crate::store::Container;
+use jiff::Timestamp;
 use netd_api::ContainerId;
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup;
@@ -61,12 +64,15 @@ pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()>
     remove(instance, &container, how.volumes)
 }
 
-/// Removes all stopped containers; `removed` is called for each.
-pub fn prune(instance: &Instance, mut removed: impl FnMut(&ContainerId)) -> Outcome<()> {
+/// Removes all stopped containers that the filters let go; `removed` is called for each with the bytes that it took.
+pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnMut(&ContainerId, u64)) -> Outcome<()> {
     for container in instance.containers().list()? {
-        if !container.state.status.is_alive() {
+        let config = &container.config;
+        let created = config.created.parse::<Timestamp>().map_or(0, Timestamp::as_second);
+        if !container.state.status.is_alive() && PruneFilter::all_fit(filters, created, &config.labels) {
+            let size = size::folder(&instance.dirs.container(&config.id).join("snapshot/upper"));
             remove(instance, &container, false)?;
-            removed(&container.config.id);
+            removed(&config.id, size);
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! A container's state in Docker's words, as every listing shows it. Pure.
 
 use jiff::Timestamp;
+use rcr_shim::health::HealthStatus;
 use rcr_shim::state::{State, Status};
 
 /// `Up 3 minutes`, `Exited (0) 2 hours ago`.
@@ -9,7 +10,15 @@ pub fn status(state: &State, now: Timestamp) -> String {
     let code = state.exit_code.unwrap_or_default();
     match state.status {
         Status::Created => "Created".into(),
-        Status::Running => format!("Up {}", since(&state.started_at)),
+        Status::Running => {
+            let health = match state.health {
+                None => "",
+                Some(HealthStatus::Starting) => " (health: starting)",
+                Some(HealthStatus::Healthy) => " (healthy)",
+                Some(HealthStatus::Unhealthy) => " (unhealthy)",
+            };
+            format!("Up {}{health}", since(&state.started_at))
+        }
         Status::Restarting => format!("Restarting ({code}) {} ago", since(&state.finished_at)),
         Status::Exited => format!("Exited ({code}) {} ago", since(&state.finished_at)),
     }
@@ -61,6 +70,8 @@ mod tests {
         assert_eq!(status(&state, now), "Created");
         (state.status, state.started_at) = (Status::Running, Some("2026-06-15T11:57:00Z".into()));
         assert_eq!(status(&state, now), "Up 3 minutes");
+        state.health = Some(HealthStatus::Healthy);
+        assert_eq!(status(&state, now), "Up 3 minutes (healthy)");
         (state.status, state.exit_code) = (Status::Exited, Some(137));
         state.finished_at = Some("2026-06-15T10:00:00Z".into());
         assert_eq!(status(&state, now), "Exited (137) 2 hours ago");

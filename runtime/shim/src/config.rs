@@ -1,5 +1,6 @@
 //! What `rcr` tells the shim: one frame (`rcr_base::send_frame`) on descriptor 3, with the netns beside it.
 
+use crate::health::HealthPlan;
 use crate::init::plan::{InitPlan, ProcessPlan};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,6 +33,9 @@ pub struct ShimConfig {
     pub stop_signal: i32,
     /// Seconds between the stop signal and SIGKILL; -1: never.
     pub stop_timeout: i64,
+    /// Its health check.
+    #[serde(default)]
+    pub health: Option<HealthPlan>,
 }
 
 /// The JSON-lines log.

@@ -1,8 +1,10 @@
-//! The shim's event loop: one thread, one poll(2) (`ready`); how it ends is in `end`.
+//! The shim's event loop: one thread, one poll(2) (`ready`); how it ends is in `end`, its health check in `health`.
 
 mod end;
+mod health;
 mod ready;
 
+use super::check::Checks;
 use super::client::{Client, Event, Role};
 use super::config::{Answer, CONTROL_FD, ShimConfig, StartFailure};
 use super::launch::{self, Running};
@@ -51,6 +53,11 @@ struct Shim {
     restart_at: Option<Instant>,
     kill_at: Option<Instant>,
     stopping: bool,
+    /// Processes that the kernel had killed for want of memory when a run ended last.
+    oom_kills: u64,
+    checks: Option<Checks>,
+    /// It is to start again once it has ended, whatever its policy.
+    restart_wanted: bool,
 }
 
 /// The shim's main function: serves one container until its end.
@@ -113,6 +120,7 @@ impl Shim {
         ignored.thread_block().map_err(errno_failure("block signals"))?;
         let log = Log::open(config.log.clone()).map_err(io_failure("open the container's log"))?;
         let listener = listen(&config).map_err(io_failure("listen on the shim's socket"))?;
+        let checks = config.health.clone().map(Checks::new);
         let mut shim = Self {
             state: State { shim: ProcessId::of(std::process::id() as i32), ..State::created() },
             config,
@@ -130,6 +138,9 @@ impl Shim {
             restart_at: None,
             kill_at: None,
             stopping: false,
+            oom_kills: 0,
+            checks,
+            restart_wanted: false,
         };
         shim.launch()?;
         Ok(shim)
@@ -148,8 +159,10 @@ impl Shim {
         self.state.status = Status::Running;
         self.state.started_at = Some(now());
         self.state.finished_at = None;
+        self.state.oom_killed = false;
         self.started = Instant::now();
         self.running = Some(running);
+        self.restart_checks();
         self.save();
         Ok(())
     }
@@ -180,6 +193,12 @@ impl Shim {
             }
             if ready.stdin {
                 self.feed_stdin();
+            }
+            if ready.check_output {
+                self.on_check_output();
+            }
+            if ready.check {
+                self.on_check_answer();
             }
             self.drop_finished();
             if ready.exited && self.on_exit() {

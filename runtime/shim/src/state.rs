@@ -2,6 +2,7 @@
 //! outlives a reboot. Its writer is `rcr` until the shim runs, then the shim; it is always replaced whole (written
 //! beside, then renamed).
 
+use super::health::HealthStatus;
 use super::process::{self, ProcessId};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -32,6 +33,12 @@ pub struct State {
     /// Ended by `rcr stop` or `rcr kill`: `unless-stopped` then stays down.
     #[serde(default)]
     pub stopped_by_user: bool,
+    /// The kernel killed one of its processes for its memory limit.
+    #[serde(default)]
+    pub oom_killed: bool,
+    /// What its health check says; absent: it has none, or does not run.
+    #[serde(default)]
+    pub health: Option<HealthStatus>,
     /// Why the last start failed, or how the container was lost.
     pub error: Option<String>,
 }
@@ -80,6 +87,8 @@ impl State {
             finished_at: None,
             restart_count: 0,
             stopped_by_user: false,
+            oom_killed: false,
+            health: None,
             error: None,
         }
     }
@@ -101,6 +110,7 @@ impl State {
             state.error = Some(why.into());
             state.init = None;
             state.shim = None;
+            state.health = None;
         }
         Ok(Some(state))
     }

@@ -1,13 +1,13 @@
 //! Verbs about containers.
 
-use super::FormatArgs;
+use super::prune::{PruneArgs, point};
 use super::run::{CreateArgs, RunArgs};
+use super::{FormatArgs, ShowArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 use rcr_engine::config::Exposed;
 use rcr_engine::inspect::ObjectKind;
-use rcr_engine::parse::Parsed;
 use rcr_engine::parse::filter::{ContainerFilter, container_filter};
 use rcr_engine::parse::keys::{Keys, detach_keys};
 use rcr_engine::parse::ports;
@@ -72,7 +72,7 @@ pub enum ContainerGroup {
     Ls(PsArgs),
     /// Show containers as JSON
     #[command(after_help = "Example: rcr container inspect c1")]
-    Inspect(NamesArgs),
+    Inspect(InspectContainersArgs),
     /// Remove all stopped containers
     #[command(after_help = "Example: rcr container prune -f")]
     Prune(PruneArgs),
@@ -154,7 +154,17 @@ pub struct PsArgs {
     /// Don't shorten ids
     #[arg(long)]
     pub no_trunc: bool,
-    /// name=… (a regular expression), id=…, label=…, status=…, network=…
+    /// The newest container, in whatever state
+    #[arg(short, long)]
+    pub latest: bool,
+    /// The newest containers, in whatever state
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub last: Option<usize>,
+    /// What they have written to the disk, too
+    #[arg(short, long)]
+    pub size: bool,
+    /// name=…, id=… (regular expressions), label=…, status=…, network=…, ancestor=IMAGE, exited=CODE, health=…,
+    /// before=…, since=…, volume=…, publish=PORT, expose=PORT
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = container_filter)]
     pub filter: Vec<ContainerFilter>,
     #[command(flatten)]
@@ -181,11 +191,6 @@ pub struct LogsArgs {
     /// Container, by name or id
     #[arg(value_name = "CONTAINER")]
     pub name: String,
-}
-
-/// A point in time, seen from now and from here.
-fn point(text: &str) -> Parsed<Timestamp> {
-    time::time(text, &Zoned::now())
 }
 
 #[derive(Debug, Args)]
@@ -261,13 +266,6 @@ pub struct RenameArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct PruneArgs {
-    /// Don't ask
-    #[arg(short, long)]
-    pub force: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct InspectArgs {
     /// container, image, network or volume (default: whatever has the name)
     #[arg(
@@ -276,10 +274,25 @@ pub struct InspectArgs {
             .try_map(|text| text.parse::<ObjectKind>())
     )]
     pub kind: Option<ObjectKind>,
-    /// json: one object per line instead of a list
+    /// Sizes of containers, too
+    #[arg(short, long)]
+    pub size: bool,
     #[command(flatten)]
-    pub format: FormatArgs,
+    pub format: ShowArgs,
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// `rcr container inspect`.
+#[derive(Debug, Args)]
+pub struct InspectContainersArgs {
+    /// Sizes, too
+    #[arg(short, long)]
+    pub size: bool,
+    #[command(flatten)]
+    pub format: ShowArgs,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
     pub names: Vec<String>,
 }

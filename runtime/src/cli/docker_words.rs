@@ -4,7 +4,7 @@
 use rcr_base::{Error, Kind};
 
 /// Verb, why there is none, the way.
-const WORDS: [(&str, &str, &str); 28] = [
+const WORDS: [(&str, &str, &str); 27] = [
     ("swarm", CLUSTER, CLUSTER_WAY),
     (
         "service",
@@ -51,7 +51,6 @@ const WORDS: [(&str, &str, &str); 28] = [
     ("pause", NOT_YET, "`rcr kill -s STOP NAME` stops its first process"),
     ("unpause", NOT_YET, "`rcr kill -s CONT NAME` lets its first process go on"),
     ("update", NOT_YET, "`rcr rm -f NAME`, then `rcr run` with the new limits; volumes stay"),
-    ("healthcheck", NOT_YET, "`rcr exec NAME COMMAND` runs a check"),
     ("scout", "images are not searched for weaknesses", "`rcr save -o image.tar IMAGE` gives a scanner the archive"),
 ];
 

@@ -1,17 +1,20 @@
-//! `--format`, of every listing.
+//! `--format`, of every listing and of everything that shows one object.
 
+use crate::template::{self, Format};
 use clap::Args;
 
-/// `--format`.
+/// `--format` of a listing.
 #[derive(Debug, Clone, Args)]
 pub struct FormatArgs {
-    /// `json`: one object per line
-    #[arg(long, value_name = "FORMAT", value_parser = ["json", "table"])]
-    pub format: Option<String>,
+    /// table, json (an object a line), or a Go template: '{{.ID}}', 'table {{.ID}}\t{{.Name}}'
+    #[arg(long, value_name = "FORMAT", value_parser = template::listing)]
+    pub format: Option<Format>,
 }
 
-impl FormatArgs {
-    pub fn is_json(&self) -> bool {
-        self.format.as_deref() == Some("json")
-    }
+/// `--format` of what shows objects one by one.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// json (an object a line), or a Go template: '{{.Name}}'
+    #[arg(short, long, value_name = "FORMAT", value_parser = template::single)]
+    pub format: Option<Format>,
 }

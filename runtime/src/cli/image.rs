@@ -1,8 +1,11 @@
 //! Verbs about images.
 
-use super::FormatArgs;
+use super::prune::{PruneNamedArgs, point};
+use super::{FormatArgs, ShowArgs};
 use clap::{Args, Subcommand};
 use rcr_engine::images::Platform;
+use rcr_engine::parse::Parsed;
+use rcr_engine::parse::filter::{ImageFilter, image_filter};
 use rcr_engine::parse::instruction::{Instruction, instruction};
 use std::path::PathBuf;
 
@@ -15,13 +18,13 @@ pub enum ImageCommand {
     Ls(ListArgs),
     /// Show images as JSON
     #[command(after_help = "Example: rcr image inspect alpine")]
-    Inspect(ImagesArgs),
+    Inspect(InspectArgs),
     /// Remove images
     #[command(after_help = "Example: rcr image rm alpine")]
     Rm(RemoveArgs),
     /// Remove unnamed images that no container uses
     #[command(after_help = "Example: rcr image prune -a")]
-    Prune(PruneArgs),
+    Prune(PruneNamedArgs),
     /// Check the images on disk for damage, and repair them
     #[command(after_help = "Example: rcr image check --repair")]
     Check(CheckArgs),
@@ -87,20 +90,13 @@ pub struct HistoryArgs {
     /// Don't shorten ids and commands
     #[arg(long)]
     pub no_trunc: bool,
+    /// Sizes with units; `false`: in bytes
+    #[arg(short = 'H', long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub human: bool,
     #[command(flatten)]
     pub format: FormatArgs,
     /// Image, by name or id
     pub image: String,
-}
-
-#[derive(Debug, Args)]
-pub struct PruneArgs {
-    /// Remove named images, too
-    #[arg(short, long)]
-    pub all: bool,
-    /// Don't ask
-    #[arg(short, long)]
-    pub force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -188,12 +184,24 @@ pub struct ListArgs {
     /// Don't shorten ids
     #[arg(long)]
     pub no_trunc: bool,
+    /// Digests of the manifests, too
+    #[arg(long)]
+    pub digests: bool,
+    /// dangling=true|false, label=…, before=IMAGE, since=IMAGE, until=TIME, reference=PATTERN
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter)]
+    pub filter: Vec<ImageFilter>,
     #[command(flatten)]
     pub format: FormatArgs,
 }
 
+fn filter(text: &str) -> Parsed<ImageFilter> {
+    image_filter(text, point)
+}
+
 #[derive(Debug, Args)]
-pub struct ImagesArgs {
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub format: ShowArgs,
     /// Images, by name or id
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,
@@ -204,6 +212,9 @@ pub struct RemoveArgs {
     /// Remove images that stopped containers use, too
     #[arg(short, long)]
     pub force: bool,
+    /// Accepted as with Docker; layers that other images need stay, and the others are no images of their own
+    #[arg(long)]
+    pub no_prune: bool,
     /// Images, by name or id
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<String>,

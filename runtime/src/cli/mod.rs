@@ -4,16 +4,18 @@ pub mod argv;
 pub mod container;
 mod docker_words;
 mod format;
+pub mod health;
 pub mod image;
 pub mod network;
 pub mod node;
+pub mod prune;
 pub mod run;
 pub mod system;
 pub mod usage;
 pub mod volume;
 
 use clap::{Args, Parser, Subcommand};
-pub use format::FormatArgs;
+pub use format::{FormatArgs, ShowArgs};
 use std::path::PathBuf;
 
 /// Run containers with networking built in.
@@ -53,6 +55,9 @@ pub enum Command {
     /// Manage containers
     #[command(name = "container", subcommand)]
     ContainerGroup(container::ContainerGroup),
+    /// Check whether a container is well
+    #[command(subcommand)]
+    Healthcheck(health::HealthcheckCommand),
     /// Manage images
     #[command(subcommand)]
     Image(image::ImageCommand),
@@ -79,7 +84,7 @@ pub enum Command {
     /// Manage the hosts of a cluster
     #[command(subcommand)]
     Node(node::NodeCommand),
-    /// Start or stop all containers with the machine
+    /// Disk usage, pruning; start or stop all containers with the machine
     #[command(subcommand)]
     System(system::SystemCommand),
     /// Show a container, an image, a network or a volume as JSON
@@ -87,8 +92,8 @@ pub enum Command {
     Inspect(container::InspectArgs),
     /// Show the versions of rcr and netd
     #[command(after_help = "Example: rcr version --format json")]
-    Version(FormatArgs),
+    Version(ShowArgs),
     /// Show this host as rcr sees it
     #[command(after_help = "Example: rcr info --format json")]
-    Info(FormatArgs),
+    Info(ShowArgs),
 }

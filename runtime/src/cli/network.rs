@@ -1,6 +1,7 @@
 //! Verbs about networks.
 
-use super::FormatArgs;
+use super::prune::PruneArgs;
+use super::{FormatArgs, ShowArgs};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use netd_api::{IfName, Mac, PublishRequest};
@@ -21,7 +22,7 @@ pub enum NetworkCommand {
     Ls(ListArgs),
     /// Show networks as JSON
     #[command(after_help = "Example: rcr network inspect eui_bridge")]
-    Inspect(NetworksArgs),
+    Inspect(InspectArgs),
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
     Rm(RemoveArgs),
@@ -41,7 +42,7 @@ pub enum NetworkCommand {
     Update(UpdateArgs),
     /// Remove all networks that no container uses
     #[command(after_help = "Example: rcr network prune -f")]
-    Prune(super::container::PruneArgs),
+    Prune(PruneArgs),
 }
 
 #[derive(Debug, Args)]
@@ -143,7 +144,7 @@ pub struct ListArgs {
     /// Don't shorten ids
     #[arg(long)]
     pub no_trunc: bool,
-    /// name=…, id=…, driver=…, label=…
+    /// name=… (a regular expression), id=…, driver=…, label=…, scope=local|global, type=custom|builtin, dangling=…
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = network_filter)]
     pub filter: Vec<NetworkFilter>,
     #[command(flatten)]
@@ -151,9 +152,12 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct NetworksArgs {
+pub struct InspectArgs {
     #[command(flatten)]
-    pub format: FormatArgs,
+    pub format: ShowArgs,
+    /// Accepted as with Docker
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Networks, by name or id
     #[arg(required = true, value_name = "NETWORK")]
     pub networks: Vec<String>,

@@ -1,5 +1,6 @@
 //! What `run` and `create` take.
 
+use super::health::HealthArgs;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use netd_api::{AttachmentRequest, Mac, PublishRequest};
@@ -78,6 +79,8 @@ pub struct CreateArgs {
     pub security: SecurityArgs,
     #[command(flatten)]
     pub resources: ResourceArgs,
+    #[command(flatten)]
+    pub health: HealthArgs,
     /// Signal that stops it (default: the image's, else TERM)
     #[arg(long, value_name = "SIGNAL", value_parser = signal)]
     pub stop_signal: Option<i32>,

@@ -1,13 +1,14 @@
 //! `load`, `save`, `import`, `history`.
 
 use crate::cli::image::{HistoryArgs, ImportArgs, LoadArgs, SaveArgs};
+use crate::term::listing::{self, Row};
 use crate::term::progress::Count;
 use crate::term::table;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::images::{self, Import, Input, Output, Step};
 use rcr_engine::instance::Instance;
 use rcr_engine::parse::instruction::import_options;
-use serde_json::json;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
@@ -80,32 +81,52 @@ pub fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
     Ok(0)
 }
 
+/// One step, with Docker's keys.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line {
+    comment: String,
+    created_at: String,
+    created_by: String,
+    created_since: String,
+    #[serde(rename = "ID")]
+    id: String,
+    size: String,
+}
+
+impl Row for Line {
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("ID", "IMAGE"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("CreatedBy", "CREATED BY"),
+        ("Size", "SIZE"),
+        ("Comment", "COMMENT"),
+    ];
+}
+
 /// `rcr history`: sizes are those of the packed layers.
 pub fn history(instance: &Instance, args: &HistoryArgs) -> Outcome<i32> {
     let short = |id: String| match args.no_trunc {
         true => id,
         false => id.trim_start_matches("sha256:").chars().take(12).collect(),
     };
-    let cut = |text: String| match args.no_trunc || text.chars().count() <= 45 {
-        true => text,
-        false => text.chars().take(44).chain(['…']).collect(),
+    let cut = |text: String| if args.no_trunc { text } else { table::shortened(&text, 45) };
+    let size = |bytes| if args.human { table::size(bytes) } else { bytes.to_string() };
+    let line = |step: Step| Line {
+        comment: step.comment,
+        created_since: format!("{} ago", table::age(&step.created)),
+        created_at: step.created,
+        created_by: cut(step.created_by),
+        id: step.id.map_or_else(|| "<missing>".to_owned(), short),
+        size: size(step.size),
     };
-    let mut cells = Vec::new();
-    for Step { id, created, created_by, size, comment } in images::history(instance, &args.image)? {
-        let id = id.map_or_else(|| "<missing>".to_owned(), short);
-        if args.quiet {
-            println!("{id}");
-        } else if args.format.is_json() {
-            let size = table::size(size);
-            table::print_json(
-                &json!({ "ID": id, "CreatedAt": created, "CreatedBy": created_by, "Size": size, "Comment": comment }),
-            );
-        } else {
-            cells.push(vec![id, format!("{} ago", table::age(&created)), cut(created_by), table::size(size), comment]);
-        }
+    let lines: Vec<Line> = images::history(instance, &args.image)?.into_iter().map(line).collect();
+    if args.quiet {
+        lines.iter().for_each(|line| println!("{}", line.id));
+        return Ok(0);
     }
-    if !args.quiet && !args.format.is_json() {
-        table::print(&["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"], &cells);
-    }
+    let columns = ["ID", "CreatedSince", "CreatedBy", "Size", "Comment"];
+    listing::print(args.format.format.as_ref(), &columns, &lines)?;
     Ok(0)
 }

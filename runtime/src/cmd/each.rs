@@ -1,7 +1,8 @@
 //! Verbs that take several names: each is done by itself, and reported by itself.
 
 use crate::report;
-use crate::term::table;
+use crate::template::Format;
+use crate::term::{listing, table};
 use rcr_base::Outcome;
 use serde::Serialize;
 
@@ -20,8 +21,13 @@ pub fn each(names: &[String], mut act: impl FnMut(&str) -> Outcome<()>) -> i32 {
     code
 }
 
-/// Prints what could be found as one list, and reports the rest.
-pub fn print_found<T: Serialize>(names: &[String], lines: bool, find: impl Fn(&str) -> Outcome<T>) -> Outcome<i32> {
+/// Prints what could be found, as one list or each as the format has it, and reports the rest. Where nothing was found,
+/// nothing is printed.
+pub fn print_found<T: Serialize>(
+    names: &[String],
+    format: Option<&Format>,
+    find: impl Fn(&str) -> Outcome<T>,
+) -> Outcome<i32> {
     let mut code = 0;
     let mut found = Vec::new();
     for name in names {
@@ -33,10 +39,14 @@ pub fn print_found<T: Serialize>(names: &[String], lines: bool, find: impl Fn(&s
             }
         }
     }
-    if lines {
-        found.iter().for_each(table::print_json);
-    } else {
-        table::print_pretty(&found);
+    match format {
+        Some(format) => {
+            for line in found.iter().map(|object| listing::shown(format, object)).collect::<Outcome<Vec<_>>>()? {
+                println!("{line}");
+            }
+        }
+        None if found.is_empty() => {}
+        None => table::print_pretty(&found)?,
     }
     Ok(code)
 }

@@ -1,6 +1,7 @@
 //! `exec`: connects our standard streams to the program's.
 
 use crate::cli::container::ExecArgs;
+use crate::cli::health::HealthcheckCommand;
 use crate::flags::container::user_environment;
 use crate::term::signal::{self, Insistence, Signals};
 use crate::term::sink::{CHUNK, Sink, unwritten};
@@ -39,6 +40,19 @@ pub fn exec(instance: &Instance, args: &ExecArgs) -> Outcome<i32> {
         (Executed::Running(process), Some(signals)) => {
             let keys = DetachKeys::new(if args.tty { args.detach_keys.clone() } else { Keys::default() });
             relay(process, signals, keys, args.interactive)
+        }
+    }
+}
+
+/// `rcr healthcheck …`.
+pub fn healthcheck(instance: &Instance, command: &HealthcheckCommand) -> Outcome<i32> {
+    let HealthcheckCommand::Run { name } = command;
+    let wanted = exec::check(instance, name)?;
+    let signals = Signals::block()?;
+    match exec::exec(instance, name, &wanted)? {
+        Executed::Ended(code) => Ok(i32::from(code != 0)),
+        Executed::Running(process) => {
+            relay(process, signals, DetachKeys::new(Keys::default()), false).map(|code| i32::from(code != 0))
         }
     }
 }

@@ -1,24 +1,28 @@
 //! `image …`, `images`, `rmi`.
 
 use super::each::print_found;
-use super::{archive, registry};
-use crate::cli::image::{CheckArgs, ImageCommand, ListArgs, PruneArgs, RemoveArgs, TransferCommand};
+use super::{archive, prune, registry};
+use crate::cli::image::{CheckArgs, ImageCommand, ListArgs, RemoveArgs, TransferCommand};
+use crate::term::listing::{self, Row};
 use crate::term::progress::Progress;
 use crate::term::table;
 use rcr_base::Outcome;
-use rcr_engine::images::{self, NameFilter, Removed};
+use rcr_engine::images::{self, ImageSummary, NameFilter, Removed};
 use rcr_engine::inspect;
 use rcr_engine::instance::Instance;
-use serde_json::json;
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// `rcr image …`.
 pub fn image(instance: &Instance, command: ImageCommand) -> Outcome<i32> {
     match command {
         ImageCommand::Transfer(command) => transfer(instance, command),
         ImageCommand::Ls(args) => list(instance, &args),
-        ImageCommand::Inspect(args) => print_found(&args.images, false, |name| inspect::image(instance, name)),
+        ImageCommand::Inspect(args) => {
+            print_found(&args.images, args.format.format.as_ref(), |name| inspect::image(instance, name))
+        }
         ImageCommand::Rm(args) => remove(instance, &args),
-        ImageCommand::Prune(args) => prune(instance, &args),
+        ImageCommand::Prune(args) => prune::images(instance, &args),
         ImageCommand::Check(args) => check(instance, &args),
     }
 }
@@ -49,37 +53,91 @@ fn split_name(name: &str) -> (&str, &str) {
     }
 }
 
+/// One name of an image, with Docker's keys.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line {
+    containers: &'static str,
+    created_at: String,
+    created_since: String,
+    digest: String,
+    #[serde(rename = "ID")]
+    id: String,
+    repository: String,
+    shared_size: &'static str,
+    size: String,
+    tag: String,
+    unique_size: &'static str,
+    virtual_size: String,
+    #[serde(skip)]
+    all_labels: BTreeMap<String, String>,
+}
+
+impl Row for Line {
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("Repository", "REPOSITORY"),
+        ("Tag", "TAG"),
+        ("Digest", "DIGEST"),
+        ("ID", "IMAGE ID"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("Size", "SIZE"),
+        ("VirtualSize", "VIRTUAL SIZE"),
+        ("SharedSize", "SHARED SIZE"),
+        ("UniqueSize", "UNIQUE SIZE"),
+        ("Containers", "CONTAINERS"),
+    ];
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.all_labels)
+    }
+}
+
+fn line(image: &ImageSummary, name: &str, id: &str) -> Line {
+    let (repository, tag) = split_name(name);
+    let created = jiff::Timestamp::from_second(image.created).map(|t| t.to_string()).unwrap_or_default();
+    Line {
+        containers: "N/A",
+        created_at: table::local_time(&created),
+        created_since: format!("{} ago", table::age(&created)),
+        digest: if name == NONE { NONE.to_owned() } else { image.manifest.to_string() },
+        id: id.to_owned(),
+        repository: repository.to_owned(),
+        shared_size: "N/A",
+        size: table::size(image.size),
+        tag: tag.to_owned(),
+        unique_size: "N/A",
+        virtual_size: table::size(image.size),
+        all_labels: image.labels.clone(),
+    }
+}
+
+/// The name of an image without one.
+const NONE: &str = "<none>";
+
 /// `rcr images`.
 pub fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
-    let mut rows = Vec::new();
-    let filter = args.name.as_deref().map(str::parse::<NameFilter>).transpose()?;
-    for image in images::list(instance, filter.as_ref())? {
-        let hex = image.id.to_string();
-        let hex = hex.strip_prefix("sha256:").unwrap_or(&hex).to_owned();
-        let id = if args.no_trunc { image.id.to_string() } else { hex[..12.min(hex.len())].to_owned() };
+    let mut lines = Vec::new();
+    let name = args.name.as_deref().map(str::parse::<NameFilter>).transpose()?;
+    for image in images::list(instance, name.as_ref(), &args.filter)? {
+        let whole = image.id.to_string();
+        let id = if args.no_trunc { whole } else { image.id.hex()[..12].to_owned() };
         if args.quiet {
             println!("{id}");
-            continue;
-        }
-        let names = if image.names.is_empty() { vec!["<none>".to_owned()] } else { image.names };
-        let created = jiff::Timestamp::from_second(image.created).map(|t| t.to_string()).unwrap_or_default();
-        for name in &names {
-            let (repository, tag) = split_name(name);
-            rows.push([repository.to_owned(), tag.to_owned(), id.clone(), created.clone(), table::size(image.size)]);
+        } else if image.names.is_empty() {
+            lines.push(line(&image, NONE, &id));
+        } else {
+            lines.extend(image.names.iter().map(|name| line(&image, name, &id)));
         }
     }
-    if args.format.is_json() {
-        for [repository, tag, id, created, size] in rows {
-            table::print_json(
-                &json!({ "Repository": repository, "Tag": tag, "ID": id, "CreatedAt": created, "Size": size }),
-            );
-        }
-    } else if !args.quiet {
-        let cells = rows
-            .into_iter()
-            .map(|[r, t, id, created, size]| vec![r, t, id, format!("{} ago", table::age(&created)), size]);
-        table::print(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &cells.collect::<Vec<_>>());
+    if args.quiet {
+        return Ok(0);
     }
+    let columns: &[&str] = match args.digests {
+        true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
+        false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
+    };
+    listing::print(args.format.format.as_ref(), columns, &lines)?;
     Ok(0)
 }
 
@@ -103,18 +161,6 @@ pub fn remove(instance: &Instance, args: &RemoveArgs) -> Outcome<i32> {
         }
     }
     Ok(code)
-}
-
-/// `rcr image prune`.
-fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    let which = if args.all { "images that no container uses" } else { "images without a name" };
-    if !args.force && !crate::term::ask::confirm(&format!("this will remove all {which}"))? {
-        return Ok(0);
-    }
-    let pruned = images::prune(instance, args.all)?;
-    pruned.removed.into_iter().for_each(say);
-    println!("Total reclaimed space: {}", table::size(pruned.bytes));
-    Ok(0)
 }
 
 /// `rcr image check`: 1 if something is damaged and stays so.

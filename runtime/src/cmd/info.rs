@@ -1,24 +1,22 @@
 //! `version`, `info`.
 
-use crate::cli::FormatArgs;
-use crate::term::table;
+use crate::cli::ShowArgs;
+use crate::term::listing;
 use rcr_base::Outcome;
 use rcr_engine::info;
 use rcr_engine::instance::Instance;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `rcr version`. netd is asked, not started.
-pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
-    let own = env!("CARGO_PKG_VERSION");
-    let daemon = info::netd(instance);
-    if format.is_json() {
-        table::print_json(
-            &json!({ "Client": { "Version": own, "ApiVersion": netd_api::API_VERSION }, "Server": daemon }),
-        );
+pub fn version(instance: &Instance, args: &ShowArgs) -> Outcome<i32> {
+    let version = info::version(instance);
+    if let Some(format) = &args.format {
+        println!("{}", listing::shown(format, &version)?);
         return Ok(0);
     }
-    println!("rcr   {own} (api {})", netd_api::API_VERSION);
-    match daemon {
+    let client = &version.client;
+    println!("rcr   {} (api {})", client.version, client.api_version);
+    match info::netd(instance) {
         Some(info) => println!("netd  {} (api {}, pid {}, store {})", info.version, info.api, info.pid, info.store),
         None => println!("netd  not running (it is started on demand)"),
     }
@@ -26,10 +24,10 @@ pub fn version(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
 }
 
 /// `rcr info`.
-pub fn info(instance: &Instance, format: &FormatArgs) -> Outcome<i32> {
+pub fn info(instance: &Instance, args: &ShowArgs) -> Outcome<i32> {
     let info = info::info(instance)?;
-    if format.is_json() {
-        table::print_json(&info);
+    if let Some(format) = &args.format {
+        println!("{}", listing::shown(format, &info)?);
         return Ok(0);
     }
     let Ok(Value::Object(all)) = serde_json::to_value(&info) else { return Ok(0) };

@@ -1,6 +1,7 @@
 //! One file per verb, or per family of verbs that share their work.
 
 mod archive;
+mod df;
 mod each;
 mod exec;
 mod image;
@@ -9,6 +10,7 @@ mod inspect;
 mod logs;
 mod network;
 mod node;
+mod prune;
 mod ps;
 mod registry;
 mod run;
@@ -30,9 +32,10 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::ContainerGroup(group) => match group {
             ContainerGroup::Verb(command) => container(&instance, command),
             ContainerGroup::Ls(args) => ps::ps(&instance, &args),
-            ContainerGroup::Inspect(args) => inspect::containers(&instance, &args.names),
-            ContainerGroup::Prune(args) => stop::prune(&instance, &args),
+            ContainerGroup::Inspect(args) => inspect::containers(&instance, &args),
+            ContainerGroup::Prune(args) => prune::containers(&instance, &args),
         },
+        Command::Healthcheck(command) => exec::healthcheck(&instance, &command),
         Command::Image(command) => image::image(&instance, command),
         Command::Images(args) => image::list(&instance, &args),
         Command::Rmi(args) => image::remove(&instance, &args),
@@ -44,8 +47,8 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Node(command) => node::node(&instance, &command),
         Command::System(command) => system::system(&instance, &command),
         Command::Inspect(args) => inspect::inspect(&instance, &args),
-        Command::Version(format) => info::version(&instance, &format),
-        Command::Info(format) => info::info(&instance, &format),
+        Command::Version(args) => info::version(&instance, &args),
+        Command::Info(args) => info::info(&instance, &args),
     }
 }
 

@@ -1,31 +1,33 @@
 //! `network …`.
 
 use super::each::{each, print_found};
-use crate::cli::container::PruneArgs;
-use crate::cli::network::{
-    ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, NetworksArgs, PlanArgs, UpdateArgs,
-};
+use super::prune;
+use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, PlanArgs, UpdateArgs};
 use crate::flags::network as flags;
+use crate::term::listing::{self, Row};
 use crate::term::table;
 use netd_api::{NetworkInfo, Scope};
 use rcr_base::Outcome;
 use rcr_engine::inspect;
 use rcr_engine::instance::Instance;
 use rcr_engine::networks::{self, Changed};
-use serde_json::json;
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// `rcr network …`.
 pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
     match command {
         NetworkCommand::Create(args) => create(instance, &args),
         NetworkCommand::Ls(args) => list(instance, &args),
-        NetworkCommand::Inspect(args) => inspect_networks(instance, &args),
+        NetworkCommand::Inspect(args) => {
+            print_found(&args.networks, args.format.format.as_ref(), |name| inspect::network(instance, name))
+        }
         NetworkCommand::Rm(args) => Ok(each(&args.networks, |name| networks::remove(instance, name, args.force))),
         NetworkCommand::Connect(args) => connect(instance, &args),
         NetworkCommand::Disconnect(args) => disconnect(instance, &args),
         NetworkCommand::Plan(args) => plan(instance, &args),
         NetworkCommand::Update(args) => update(instance, &args),
-        NetworkCommand::Prune(args) => prune(instance, &args),
+        NetworkCommand::Prune(args) => prune::networks(instance, &args),
     }
 }
 
@@ -58,40 +60,69 @@ fn scope(scope: Scope) -> &'static str {
     }
 }
 
-fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
-    let id = |info: &NetworkInfo| if args.no_trunc { info.id.as_str().to_owned() } else { info.id.short().to_owned() };
-    let shown = networks::list(instance, &args.filter)?;
-    if args.quiet {
-        shown.iter().for_each(|info| println!("{}", id(info)));
-    } else if args.format.is_json() {
-        for info in &shown {
-            table::print_json(&json!({
-                "ID": id(info), "Name": info.name, "Driver": info.driver.name(), "Scope": scope(info.scope),
-                "Internal": info.internal.to_string(), "IPv6": info.ipv6.to_string(), "Labels": labels(info),
-            }));
-        }
-    } else {
-        let row = |info: &NetworkInfo| {
-            vec![id(info), info.name.to_string(), info.driver.name().to_owned(), scope(info.scope).to_owned()]
-        };
-        table::print(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"], &shown.iter().map(row).collect::<Vec<_>>());
+/// One network, with Docker's keys.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line {
+    created_at: String,
+    driver: &'static str,
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "IPv4")]
+    ipv4: String,
+    #[serde(rename = "IPv6")]
+    ipv6: String,
+    internal: String,
+    labels: String,
+    name: String,
+    scope: &'static str,
+    #[serde(skip)]
+    all_labels: BTreeMap<String, String>,
+}
+
+impl Row for Line {
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("ID", "NETWORK ID"),
+        ("Name", "NAME"),
+        ("Driver", "DRIVER"),
+        ("Scope", "SCOPE"),
+        ("IPv4", "IPV4"),
+        ("IPv6", "IPV6"),
+        ("Internal", "INTERNAL"),
+        ("Labels", "LABELS"),
+        ("CreatedAt", "CREATED AT"),
+    ];
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.all_labels)
     }
-    Ok(0)
 }
 
-fn labels(info: &NetworkInfo) -> String {
-    info.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+fn line(info: NetworkInfo, whole: bool) -> Line {
+    let created = jiff::Timestamp::from_second(info.created).map(|time| time.to_string()).unwrap_or_default();
+    let ipv4 = info.subnets.is_empty() || info.subnets.iter().any(|s| s.subnet.addr().is_ipv4());
+    Line {
+        created_at: table::local_time(&created),
+        driver: info.driver.name(),
+        id: if whole { info.id.as_str().to_owned() } else { info.id.short().to_owned() },
+        ipv4: ipv4.to_string(),
+        ipv6: info.ipv6.to_string(),
+        internal: info.internal.to_string(),
+        labels: table::labels(&info.labels),
+        name: info.name.to_string(),
+        scope: scope(info.scope),
+        all_labels: info.labels,
+    }
 }
 
-fn inspect_networks(instance: &Instance, args: &NetworksArgs) -> Outcome<i32> {
-    print_found(&args.networks, args.format.is_json(), |name| inspect::network(instance, name))
-}
-
-fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    if !args.force && !crate::term::ask::confirm("this will remove all networks that no container uses")? {
+fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
+    let shown = networks::list(instance, &args.filter)?;
+    let lines: Vec<Line> = shown.into_iter().map(|info| line(info, args.no_trunc)).collect();
+    if args.quiet {
+        lines.iter().for_each(|line| println!("{}", line.id));
         return Ok(0);
     }
-    networks::prune(instance, |name| println!("{name}"))?;
+    listing::print(args.format.format.as_ref(), &["ID", "Name", "Driver", "Scope"], &lines)?;
     Ok(0)
 }
 

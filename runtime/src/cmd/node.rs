@@ -1,51 +1,99 @@
 //! `node ls`, `node rm`, `node rekey`.
 
 use super::each::each;
-use crate::cli::node::{NodeCommand, RekeyArgs};
+use crate::cli::node::{ListArgs, NodeCommand, RekeyArgs};
+use crate::term::listing::{self, Row};
 use crate::term::table;
 use netd_api::{KeyInfo, NodeInfo, NodeState};
 use rcr_base::Outcome;
 use rcr_engine::instance::Instance;
 use rcr_engine::nodes;
+use serde::Serialize;
 use serde_json::json;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// `rcr node …`.
 pub fn node(instance: &Instance, command: &NodeCommand) -> Outcome<i32> {
     match command {
-        NodeCommand::Ls(args) => {
-            let nodes = nodes::list(instance)?;
-            if args.quiet {
-                nodes.iter().for_each(|node| println!("{}", node.id.short()));
-            } else if args.format.is_json() {
-                for node in &nodes {
-                    table::print_json(&json!({
-                        "ID": node.id, "Name": node.name, "Address": node.address, "Status": state(node), "Self": node.own,
-                        "LastSeen": seen(node), "Networks": node.networks, "Containers": node.containers,
-                        "Keys": node.keys.iter().map(describe_key).collect::<Vec<_>>(), "Behind": node.behind,
-                    }));
-                }
-            } else {
-                let row = |node: &NodeInfo| {
-                    let id = format!("{}{}", node.id.short(), if node.own { " *" } else { "" });
-                    let counts = [node.networks.to_string(), node.containers.to_string()];
-                    let [networks, containers] = counts;
-                    let (address, status) = (node.address.to_string(), state(node).to_owned());
-                    let last = if node.state == NodeState::Ready {
-                        "now".into()
-                    } else {
-                        format!("{} ago", table::age(&seen(node)))
-                    };
-                    vec![id, node.name.clone(), address, status, last, networks, containers, keys(node)]
-                };
-                let head = ["ID", "NAME", "ADDRESS", "STATUS", "LAST SEEN", "NETWORKS", "CONTAINERS", "KEY"];
-                table::print(&head, &nodes.iter().map(row).collect::<Vec<_>>());
-            }
-            Ok(0)
-        }
+        NodeCommand::Ls(args) => list(instance, args),
         NodeCommand::Rekey(args) => rekey(instance, args),
         NodeCommand::Rm(args) => Ok(each(&args.nodes, |node| nodes::remove(instance, node, args.force))),
     }
+}
+
+/// One host.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line {
+    #[serde(rename = "ID")]
+    id: String,
+    name: String,
+    address: IpAddr,
+    status: &'static str,
+    #[serde(rename = "Self")]
+    own: bool,
+    last_seen: String,
+    networks: u64,
+    containers: u64,
+    keys: Vec<serde_json::Value>,
+    behind: Vec<String>,
+    /// As the table has them.
+    #[serde(rename = "ShortID")]
+    short_id: String,
+    seen: String,
+    key: String,
+}
+
+impl Row for Line {
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("ID", "ID"),
+        ("ShortID", "ID"),
+        ("Name", "NAME"),
+        ("Address", "ADDRESS"),
+        ("Status", "STATUS"),
+        ("Self", "SELF"),
+        ("LastSeen", "LAST SEEN"),
+        ("Seen", "LAST SEEN"),
+        ("Networks", "NETWORKS"),
+        ("Containers", "CONTAINERS"),
+        ("Keys", "KEYS"),
+        ("Key", "KEY"),
+        ("Behind", "BEHIND"),
+    ];
+}
+
+fn line(node: &NodeInfo) -> Line {
+    let seen = match node.state {
+        NodeState::Ready => "now".into(),
+        NodeState::Down => format!("{} ago", table::age(&time(node.seen))),
+    };
+    Line {
+        id: node.id.to_string(),
+        name: node.name.clone(),
+        address: node.address,
+        status: state(node),
+        own: node.own,
+        last_seen: time(node.seen),
+        networks: node.networks,
+        containers: node.containers,
+        keys: node.keys.iter().map(describe_key).collect(),
+        behind: node.behind.clone(),
+        short_id: format!("{}{}", node.id.short(), if node.own { " *" } else { "" }),
+        seen,
+        key: keys(node),
+    }
+}
+
+fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
+    const COLUMNS: [&str; 8] = ["ShortID", "Name", "Address", "Status", "Seen", "Networks", "Containers", "Key"];
+    let nodes = nodes::list(instance)?;
+    if args.quiet {
+        nodes.iter().for_each(|node| println!("{}", node.id.short()));
+        return Ok(0);
+    }
+    listing::print(args.format.format.as_ref(), &COLUMNS, &nodes.iter().map(line).collect::<Vec<_>>())?;
+    Ok(0)
 }
 
 /// Prints the key's number alone, so that a script can read it.
@@ -76,10 +124,6 @@ fn state(node: &NodeInfo) -> &'static str {
         NodeState::Ready => "ready",
         NodeState::Down => "down",
     }
-}
-
-fn seen(node: &NodeInfo) -> String {
-    time(node.seen)
 }
 
 fn time(seconds: i64) -> String {

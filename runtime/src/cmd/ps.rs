@@ -1,87 +1,155 @@
 //! `ps`, `port`.
 
 use crate::cli::container::{PortArgs, PsArgs};
-use crate::term::table;
+use crate::template::Format;
+use crate::term::listing::{self, Row};
+use crate::term::table::{self, local_time, shortened};
 use jiff::Timestamp;
 use netd_api::{ContainerId, PublishedPort, SandboxInfo};
 use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::config::{Config, MountKind};
 use rcr_engine::instance::Instance;
-use rcr_engine::list;
+use rcr_engine::list::{self, Selection};
 use rcr_engine::status::status;
 use rcr_engine::store::Container;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-/// One line of `ps --format json`, with Docker's keys.
+/// One container, with Docker's keys.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Row {
+struct Line {
+    command: String,
+    created_at: String,
     #[serde(rename = "ID")]
     id: String,
     image: String,
-    command: String,
-    created_at: String,
-    running_for: String,
-    state: &'static str,
-    status: String,
-    ports: String,
+    labels: String,
+    local_volumes: String,
+    mounts: String,
     names: String,
     networks: String,
-    labels: String,
+    ports: String,
+    running_for: String,
+    size: String,
+    state: &'static str,
+    status: String,
+    #[serde(skip)]
+    all_labels: BTreeMap<String, String>,
 }
+
+impl Row for Line {
+    const HEADINGS: &'static [(&'static str, &'static str)] = &[
+        ("ID", "CONTAINER ID"),
+        ("Image", "IMAGE"),
+        ("Command", "COMMAND"),
+        ("CreatedAt", "CREATED AT"),
+        ("RunningFor", "CREATED"),
+        ("Status", "STATUS"),
+        ("State", "STATE"),
+        ("Ports", "PORTS"),
+        ("Names", "NAMES"),
+        ("Labels", "LABELS"),
+        ("LocalVolumes", "LOCAL VOLUMES"),
+        ("Mounts", "MOUNTS"),
+        ("Networks", "NETWORKS"),
+        ("Size", "SIZE"),
+    ];
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.all_labels)
+    }
+}
+
+const COLUMNS: [&str; 8] = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
 
 /// `rcr ps`.
 pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
-    let shown = list::list(instance, args.all, &args.filter)?;
+    let last = if args.latest { Some(1) } else { args.last };
+    let selection = Selection { all: args.all, last, filters: args.filter.clone() };
+    let shown = list::list(instance, &selection)?;
     if args.quiet {
         for container in shown.iter().rev() {
             println!("{}", id(&container.config.id, args.no_trunc));
         }
         return Ok(0);
     }
+    let format = args.format.format.as_ref();
+    let sized = args.size || format.is_some_and(|format| mentions(format, ".Size"));
     let sandboxes = list::sandboxes(instance);
-    let rows: Vec<Row> = shown.iter().rev().map(|c| row(c, &sandboxes, args.no_trunc)).collect();
-    if args.format.is_json() {
-        rows.iter().for_each(table::print_json);
-        return Ok(0);
-    }
-    let cells = rows.into_iter().map(|r| vec![r.id, r.image, r.command, r.running_for, r.status, r.ports, r.names]);
-    table::print(
-        &["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"],
-        &cells.collect::<Vec<_>>(),
-    );
+    let line = |c: &Container| {
+        let mut line = line(c, sandboxes.get(&c.config.id), args.no_trunc);
+        if sized {
+            line.size = size(instance, c);
+        }
+        line
+    };
+    let lines: Vec<Line> = shown.iter().rev().map(line).collect();
+    let columns = if args.size { &COLUMNS[..] } else { &COLUMNS[..7] };
+    listing::print(format, columns, &lines)?;
     Ok(0)
+}
+
+/// Sizes are added up from all files: only for who asks.
+fn mentions(format: &Format, field: &str) -> bool {
+    match format {
+        Format::Lines(template) | Format::Columns(template) => template.mentions(field),
+        Format::Json | Format::Table => false,
+    }
 }
 
 fn id(id: &ContainerId, whole: bool) -> &str {
     if whole { id.as_str() } else { id.short() }
 }
 
-fn row(container: &Container, sandboxes: &HashMap<ContainerId, SandboxInfo>, whole: bool) -> Row {
+/// What the container has written, and that with its image.
+fn size(instance: &Instance, container: &Container) -> String {
+    let size = list::size(instance, container);
+    format!("{} (virtual {})", table::size(size.own), table::size(size.whole))
+}
+
+fn line(container: &Container, sandbox: Option<&SandboxInfo>, whole: bool) -> Line {
     let Container { config, state } = container;
-    let sandbox = sandboxes.get(&config.id).filter(|_| state.status.is_alive());
-    let command = config.process.args.join(" ");
-    let command = match command.char_indices().nth(19) {
-        Some((at, _)) if !whole => format!("\"{}…\"", &command[..at]),
-        _ => format!("\"{command}\""),
-    };
+    let sandbox = sandbox.filter(|_| state.status.is_alive());
+    let cut = |text: String, most| if whole { text } else { shortened(&text, most) };
     let networks = match sandbox {
         Some(sandbox) => sandbox.attachments.iter().map(|a| a.network.to_string()).collect(),
         None => list::networks(config),
     };
-    Row {
+    Line {
+        command: format!("\"{}\"", cut(config.process.args.join(" "), 20)),
+        created_at: local_time(&config.created),
         id: id(&config.id, whole).to_owned(),
         image: config.image.reference.clone(),
-        command,
-        created_at: config.created.clone(),
-        running_for: format!("{} ago", table::age(&config.created)),
-        state: state.status.name(),
-        status: status(state, Timestamp::now()),
-        ports: sandbox.map(|s| ports(&s.ports)).unwrap_or_default(),
+        labels: table::labels(&config.labels),
+        local_volumes: volumes(config).count().to_string(),
+        mounts: mounts(config).into_iter().map(|name| cut(name, 15)).collect::<Vec<_>>().join(","),
         names: config.name.clone(),
         networks: networks.join(","),
-        labels: config.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(","),
+        ports: if state.status.is_alive() { ports(config, sandbox) } else { String::new() },
+        running_for: format!("{} ago", table::age(&config.created)),
+        size: "0B".into(),
+        state: state.status.name(),
+        status: status(state, Timestamp::now()),
+        all_labels: config.labels.clone(),
     }
+}
+
+fn volumes(config: &Config) -> impl Iterator<Item = &str> {
+    config.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Volume { name, .. } => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// Volumes by name, and folders of the host.
+fn mounts(config: &Config) -> Vec<String> {
+    let name = |kind: &MountKind| match kind {
+        MountKind::Volume { name, .. } => Some(name.clone()),
+        MountKind::Bind { source, .. } => Some(source.display().to_string()),
+        _ => None,
+    };
+    config.mounts.iter().filter_map(|mount| name(&mount.kind)).collect()
 }
 
 fn range(first: u16, count: u16) -> String {
@@ -93,9 +161,20 @@ fn host(port: &PublishedPort) -> String {
         + &range(port.host_port, port.count)
 }
 
-fn ports(ports: &[PublishedPort]) -> String {
+/// Published ports, then those that are only exposed.
+fn ports(config: &Config, sandbox: Option<&SandboxInfo>) -> String {
+    let published = sandbox.map(|s| s.ports.as_slice()).unwrap_or_default();
     let one = |p: &PublishedPort| format!("{}->{}/{}", host(p), range(p.container_port, p.count), p.proto);
-    ports.iter().map(one).collect::<Vec<_>>().join(", ")
+    let mut all: Vec<String> = published.iter().map(one).collect();
+    for e in &config.network.exposed {
+        let known = published
+            .iter()
+            .any(|p| p.proto == e.proto && e.port >= p.container_port && e.port - p.container_port < p.count);
+        if !known {
+            all.push(format!("{}/{}", range(e.port, e.count), e.proto));
+        }
+    }
+    all.join(", ")
 }
 
 /// `rcr port`.

@@ -1,8 +1,8 @@
-//! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`, `container prune`.
+//! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`.
 
 use super::each::each;
 use super::run;
-use crate::cli::container::{KillArgs, NamesArgs, PruneArgs, RenameArgs, RmArgs, StopArgs};
+use crate::cli::container::{KillArgs, NamesArgs, RenameArgs, RmArgs, StopArgs};
 use crate::report;
 use rcr_base::{Kind, Outcome};
 use rcr_engine::instance::Instance;
@@ -86,14 +86,5 @@ pub fn wait(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
 pub fn rename(instance: &Instance, args: &RenameArgs) -> Outcome<i32> {
     rename::rename(instance, &args.name, &args.new_name)?;
     println!("{}", args.new_name);
-    Ok(0)
-}
-
-/// `rcr container prune`.
-pub fn prune(instance: &Instance, args: &PruneArgs) -> Outcome<i32> {
-    if !args.force && !crate::term::ask::confirm("this will remove all stopped containers")? {
-        return Ok(0);
-    }
-    remove::prune(instance, |id| println!("{id}"))?;
     Ok(0)
 }

@@ -1,6 +1,6 @@
-//! `system boot` and `system halt`: with the machine up, with the machine down.
+//! `system …`: what takes room, and with the machine up or down (`boot`, `halt`).
 
-use super::run;
+use super::{df, info, prune, run};
 use crate::cli::system::SystemCommand;
 use crate::report;
 use rcr_base::Outcome;
@@ -10,6 +10,9 @@ use rcr_engine::system::{self, Ends};
 /// `rcr system`.
 pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
     let ends = match command {
+        SystemCommand::Df(args) => return df::df(instance, args),
+        SystemCommand::Prune(args) => return prune::system(instance, args),
+        SystemCommand::Info(args) => return info::info(instance, args),
         SystemCommand::Boot => system::boot(instance, |name, started| {
             run::warn_obstacles(&started);
             println!("{name}");

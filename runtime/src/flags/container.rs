@@ -1,11 +1,12 @@
 //! Flags → the request for a container.
 
 use super::storage;
+use crate::cli::health::HealthArgs;
 use crate::cli::run::{CreateArgs, NetworkArgs, ResourceArgs};
 use netd_api::AttachmentRequest;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::config::{Dns, Resources};
-use rcr_engine::create::{Create, NetworkRequest, SecurityRequest};
+use rcr_engine::create::{Create, HealthRequest, NetworkRequest, SecurityRequest};
 use rcr_engine::parse::attachment;
 use std::path::PathBuf;
 
@@ -54,7 +55,21 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         links: net.link.clone(),
         devices: security.device.clone(),
         device_rules: security.device_cgroup_rule.clone(),
+        health: health(&args.health),
     })
+}
+
+fn health(args: &HealthArgs) -> HealthRequest {
+    HealthRequest {
+        none: args.no_healthcheck,
+        command: args.health_cmd.clone(),
+        interval: args.health_interval,
+        timeout: args.health_timeout,
+        start_period: args.health_start_period,
+        start_interval: args.health_start_interval,
+        retries: args.health_retries,
+        on_failure: args.health_on_failure,
+    }
 }
 
 fn refuse_terminal(args: &CreateArgs, attached: bool) -> Outcome<()> {

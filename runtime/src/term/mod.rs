@@ -1,6 +1,7 @@
 //! Our own terminal or pipes: what is shown on them, what is typed, and what signals mean.
 
 pub mod ask;
+pub mod listing;
 pub mod progress;
 pub mod relay;
 pub mod signal;

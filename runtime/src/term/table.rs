@@ -1,48 +1,78 @@
-//! Listings: columns for people, one JSON object per line for programs.
+//! Columns, JSON, and how times, sizes and labels read.
 
 use crate::report;
+use rcr_base::{Error, Kind, Outcome};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Prints columns, each as wide as its widest cell.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
-    // One line a row, whatever is in it.
     let cell = |text: &String| report::printable(text).replace(['\n', '\t'], " ");
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([header[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut text = String::new();
-        for (cell, width) in cells.zip(&widths) {
-            text.push_str(&format!("{cell:<width$}   "));
-        }
-        println!("{}", text.trim_end());
-    };
-    line(&mut header.iter().copied());
-    for row in &rows {
-        line(&mut row.iter().map(String::as_str));
-    }
+    let mut lines = vec![header.join("\t")];
+    lines.extend(rows.iter().map(|row| row.iter().map(cell).collect::<Vec<_>>().join("\t")));
+    aligned(&lines).iter().for_each(|line| println!("{line}"));
 }
 
-/// Prints one object on one line.
-pub fn print_json<T: Serialize>(object: &T) {
-    if let Ok(line) = serde_json::to_string(object) {
-        println!("{line}");
+/// Lines with tabs as columns: each ten characters wide or more, with three spaces behind its widest cell.
+pub fn aligned(lines: &[String]) -> Vec<String> {
+    const LEAST: usize = 10;
+    const SPACE: usize = 3;
+    let mut widths: Vec<usize> = Vec::new();
+    for line in lines {
+        for (at, cell) in line.split('\t').enumerate() {
+            let width = (cell.chars().count() + SPACE).max(LEAST);
+            match widths.get_mut(at) {
+                Some(widest) => *widest = width.max(*widest),
+                None => widths.push(width),
+            }
+        }
     }
+    let line = |line: &String| {
+        let padded = line.split('\t').zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<String>().trim_end().to_owned()
+    };
+    lines.iter().map(line).collect()
+}
+
+/// One object on one line.
+pub fn json<T: Serialize>(object: &T) -> Outcome<String> {
+    text_of(serde_json::to_string(object))
 }
 
 /// Prints a list, indented, as `inspect` does.
-pub fn print_pretty<T: Serialize>(objects: &T) {
-    if let Ok(text) = serde_json::to_string_pretty(objects) {
-        println!("{text}");
-    }
+pub fn print_pretty<T: Serialize>(objects: &T) -> Outcome<()> {
+    println!("{}", text_of(serde_json::to_string_pretty(objects))?);
+    Ok(())
+}
+
+fn text_of(written: serde_json::Result<String>) -> Outcome<String> {
+    written.map_err(|why| Error::new(Kind::System, "cannot write this as JSON").caused_by(why.to_string()))
 }
 
 /// `12 seconds`, `3 minutes`: how long ago an RFC 3339 time was.
 pub fn age(time: &str) -> String {
     rcr_engine::status::age(time, jiff::Timestamp::now())
+}
+
+/// `2026-06-15 12:00:00 +0200 CEST`: an RFC 3339 time here, as Docker writes it.
+pub fn local_time(time: &str) -> String {
+    match time.parse::<jiff::Timestamp>() {
+        Ok(time) => time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string(),
+        Err(_) => time.to_owned(),
+    }
+}
+
+/// `k=v,k2=v2`, as listings have labels.
+pub fn labels(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// At most this many characters; what is cut off leaves `…`.
+pub fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
 }
 
 /// Bytes with a unit, as powers of 1000.
@@ -64,5 +94,12 @@ mod tests {
     #[test]
     fn sizes_have_units() {
         assert_eq!((size(999), size(9_400_000)), ("999B".into(), "9.4MB".into()));
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let lines = ["ID\tNAME\tX".to_owned(), "123456789\tb\t".to_owned()];
+        assert_eq!(aligned(&lines), ["ID          NAME      X", "123456789   b"]);
+        assert_eq!((shortened("abc", 3), shortened("abcd", 3)), ("abc".into(), "ab…".into()));
     }
 }

@@ -4,12 +4,13 @@
 mod checks;
 mod defaults;
 pub mod env;
+mod health;
 mod network;
 pub mod request;
 
-pub use request::{Create, Mode, NetworkRequest, SecurityRequest, Source, VolumeUse};
+pub use request::{Create, HealthRequest, Mode, NetworkRequest, SecurityRequest, Source, VolumeUse};
 
-use crate::config::{CONFIG_VERSION, Config, Dns, Exposed, ImageUse, Network, NetworkMode, Process};
+use crate::config::{CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Network, NetworkMode, Process};
 use crate::events::Reporter;
 use crate::images;
 use crate::instance::Instance;
@@ -27,7 +28,6 @@ use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::init::plan::RlimitPlan;
 use rcr_shim::state::State;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Every container's limits, unless the request says otherwise: no core files on the host's disk, and as many
 /// descriptors as systemd gives a service.
@@ -76,10 +76,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     let image = images::image_for(instance, &wanted.image, wanted.pull, platform, reporter)?;
     let images = images::store(instance)?;
     let layers = images.layers(&image)?;
-    if has_healthcheck(&images.blob(&image.id)) {
-        let name = &wanted.image;
-        reporter.warning(&format!("the HEALTHCHECK of `{name}` is not run: rcr has no health checks yet"));
-    }
+    let health = health::check(&wanted.health, &images.blob(&image.id), reporter)?;
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let (defaults, strange) = defaults::usable(image.config.config().clone().unwrap_or_default());
     for field in image.strange.iter().chain(&strange) {
@@ -91,7 +88,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     };
     let image = ImageUse { reference: wanted.image.clone(), id: image.id.to_string(), layers };
     let network = network::network(mode, &wanted.network, image_ports(&defaults));
-    let found = Found { id, network, links, image, hostname, settings: &instance.config };
+    let found = Found { id, network, links, image, hostname, health, settings: &instance.config };
     let (mut config, volumes) = resolve(wanted, found, &defaults)?;
     config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
@@ -110,12 +107,13 @@ struct Found<'a> {
     links: Vec<(String, String)>,
     image: ImageUse,
     hostname: Option<String>,
+    health: Option<HealthCheck>,
     settings: &'a rcr_base::Config,
 }
 
 /// Request and image combined, without access to the disk.
 fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Config, Vec<VolumeUse>)> {
-    let Found { id, network, links, image, hostname, settings } = found;
+    let Found { id, network, links, image, hostname, health, settings } = found;
     let process = process(&wanted, defaults, hostname.as_deref())?;
     let mut labels: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
     labels.extend(wanted.labels);
@@ -147,16 +145,10 @@ fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Con
         links,
         devices: wanted.devices,
         device_rules: wanted.device_rules,
+        health,
         last_addresses: BTreeMap::new(),
     };
     Ok((config, wanted.volumes))
-}
-
-/// Whether the image has a check that Docker would run (`NONE` disables it). OCI's form of a config lacks the field.
-fn has_healthcheck(config: &Path) -> bool {
-    let config: Option<serde_json::Value> = std::fs::read(config).ok().and_then(|b| serde_json::from_slice(&b).ok());
-    let first = config.as_ref().and_then(|config| config.pointer("/config/Healthcheck/Test/0"));
-    first.and_then(|test| test.as_str()).is_some_and(|test| !test.is_empty() && test != "NONE")
 }
 
 /// The configuration's search domains and options, where the request has none; its servers are netd's.
@@ -237,6 +229,8 @@ fn process(wanted: &Create, defaults: &ImageConfig, hostname: Option<&str>) -> O
         (_, Some(_)) => Vec::new(),
         _ => defaults.cmd().clone().unwrap_or_default(),
     };
+    let some = |list: &[String]| Some(list.to_vec()).filter(|list| !list.is_empty());
+    let (given_entrypoint, given_command) = (some(&entrypoint), some(&command));
     let all: Vec<String> = entrypoint.into_iter().chain(command).collect();
     if all.is_empty() {
         return Err(Error::new(Kind::Invalid, format!("cannot run `{}` without a command", wanted.image))
@@ -252,6 +246,8 @@ fn process(wanted: &Create, defaults: &ImageConfig, hostname: Option<&str>) -> O
     let (numbers, names): (Vec<_>, Vec<_>) = wanted.groups.iter().partition(|group| group.parse::<u32>().is_ok());
     Ok(Process {
         args: all,
+        entrypoint: given_entrypoint,
+        command: given_command,
         env: env::of_container(&wanted.env, defaults, hostname, wanted.terminal),
         cwd,
         user: wanted.user.clone().or_else(|| defaults.user().clone()).unwrap_or_default(),

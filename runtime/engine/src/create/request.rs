@@ -1,6 +1,6 @@
 //! The request for a container.
 
-use crate::config::{DeviceRule, DeviceUse, Dns, Exposed, HostTarget, Mount, Propagation, Resources};
+use crate::config::{DeviceRule, DeviceUse, Dns, Exposed, HostTarget, Mount, OnFailure, Propagation, Resources};
 use crate::images::Policy;
 use crate::parse::security::SecurityOption;
 use netd_api::{AttachmentRequest, PublishRequest};
@@ -9,6 +9,7 @@ use rcr_shim::config::RestartPolicy;
 use rcr_shim::init::plan::RlimitPlan;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The request. Absent fields are as in the image, else the default.
 #[derive(Debug, Clone)]
@@ -81,6 +82,36 @@ pub struct Create {
     pub devices: Vec<DeviceUse>,
     /// Rules about device numbers.
     pub device_rules: Vec<DeviceRule>,
+    /// Its health check, over the image's.
+    pub health: HealthRequest,
+}
+
+/// A container's health check. What is absent is the image's, else Docker's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthRequest {
+    /// It has none, whatever the image says.
+    pub none: bool,
+    /// A line for the shell.
+    pub command: Option<String>,
+    /// Between two runs.
+    pub interval: Option<Duration>,
+    /// A run that takes longer has failed.
+    pub timeout: Option<Duration>,
+    /// From the start: failures don't count yet.
+    pub start_period: Option<Duration>,
+    /// The interval meanwhile.
+    pub start_interval: Option<Duration>,
+    /// So many failures in a row make it unhealthy.
+    pub retries: Option<u32>,
+    /// What happens then.
+    pub on_failure: Option<OnFailure>,
+}
+
+impl HealthRequest {
+    /// Whether anything is asked of a check.
+    pub fn is_given(&self) -> bool {
+        *self != Self { none: self.none, ..Self::default() }
+    }
 }
 
 /// Which network namespace a container is to run in.

@@ -2,8 +2,9 @@
 
 use super::store::{Containers, store};
 use crate::instance::Instance;
+use crate::parse::filter::{ImageFilter, PruneFilter, Test, fits_all};
 use rcr_base::{Error, Outcome};
-use rcr_images::{ImageSummary, Pruned, Reference, Removed};
+use rcr_images::{Image, ImageSummary, Pruned, Reference, Removed};
 
 /// Which names a listing is about: one repository, with one tag or with any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +32,49 @@ impl NameFilter {
     }
 }
 
-/// All images, or those with a name that fits, with these names alone.
-pub fn list(instance: &Instance, filter: Option<&NameFilter>) -> Outcome<Vec<ImageSummary>> {
-    let mut all = store(instance)?.list()?;
-    if let Some(filter) = filter {
+/// The images that fit, each with the names that fit.
+pub fn list(instance: &Instance, name: Option<&NameFilter>, filters: &[ImageFilter]) -> Outcome<Vec<ImageSummary>> {
+    let store = store(instance)?;
+    let mut all = store.list()?;
+    if let Some(filter) = name {
         all.iter_mut().for_each(|image| image.names.retain(|name| filter.fits(name)));
         all.retain(|image| !image.names.is_empty());
     }
+    let references: Vec<_> = filters.iter().filter_map(reference).collect();
+    if !references.is_empty() {
+        all.iter_mut().for_each(|image| image.names.retain(|name| references.iter().any(|r| r.is_match(name))));
+        all.retain(|image| !image.names.is_empty());
+    }
+    let created = |name: &str| -> Outcome<i64> { Ok(store.resolve(name)?.created()) };
+    let tests = filters.iter().map(|filter| test(filter, &created)).collect::<Outcome<Vec<_>>>()?;
+    all.retain(|image| fits_all(image, &tests));
     Ok(all)
+}
+
+fn reference(filter: &ImageFilter) -> Option<&regex_lite::Regex> {
+    match filter {
+        ImageFilter::Reference(pattern) => Some(pattern),
+        _ => None,
+    }
+}
+
+/// The test that a filter stands for; `created` looks an image up.
+fn test(filter: &ImageFilter, created: &dyn Fn(&str) -> Outcome<i64>) -> Outcome<Test<ImageSummary>> {
+    let (kind, fits): (_, Box<dyn Fn(&ImageSummary) -> bool>) = match filter.clone() {
+        ImageFilter::Dangling(wanted) => ("dangling", Box::new(move |image| image.names.is_empty() == wanted)),
+        ImageFilter::Label(label) => ("label", Box::new(move |image| label.fits(&image.labels))),
+        ImageFilter::Before(name) => {
+            let time = created(&name)?;
+            ("before", Box::new(move |image| image.created < time))
+        }
+        ImageFilter::Since(name) => {
+            let time = created(&name)?;
+            ("since", Box::new(move |image| image.created > time))
+        }
+        ImageFilter::Until(time) => ("until", Box::new(move |image| image.created < time.as_second())),
+        ImageFilter::Reference(_) => ("reference", Box::new(|_| true)),
+    };
+    Ok(Test { kind, fits })
 }
 
 /// Gives an image (by name or id) another name, which is taken from the image that had it.
@@ -92,7 +128,8 @@ pub fn remove(instance: &Instance, images: &[String], force: bool) -> Outcome<Ve
     Ok(images.iter().map(|name| store.remove(name, force, &users).map_err(Error::from)).collect())
 }
 
-/// Removes images without a name, or with `all` every image, that no container uses.
-pub fn prune(instance: &Instance, all: bool) -> Outcome<Pruned> {
-    Ok(store(instance)?.prune(all, &Containers::of(instance, false)?)?)
+/// Removes images without a name, or with `all` every image, that no container uses and that the filters let go.
+pub fn prune(instance: &Instance, all: bool, filters: &[PruneFilter]) -> Outcome<Pruned> {
+    let wanted = |image: &Image| PruneFilter::all_fit(filters, image.created(), &image.labels());
+    Ok(store(instance)?.prune(all, &wanted, &Containers::of(instance, false)?)?)
 }

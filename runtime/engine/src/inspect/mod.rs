@@ -6,9 +6,12 @@ mod network;
 mod volume;
 
 pub use container::container;
-pub use container::{ContainerInspect, ContainerState, HostConfig, NetworkEndpoint, NetworkSettings, PortBinding};
+pub use container::{
+    ContainerConfig, ContainerInspect, ContainerState, DeviceMapping, Healthcheck, HostConfig, LogSettings,
+    MountInspect, NetworkEndpoint, NetworkSettings, Own, PortBinding, RestartSettings, Ulimit,
+};
 pub use image::{ImageInspect, RootFs, image};
-pub use network::{Endpoint, Ipam, NetworkInspect, ObstacleInspect, SubnetInspect, network};
+pub use network::{Endpoint, Ipam, NetworkInspect, ObstacleInspect, OwnNetwork, Pool, SubnetInspect, network};
 pub use volume::{VolumeInspect, volume};
 
 use crate::instance::Instance;
@@ -55,10 +58,10 @@ impl std::str::FromStr for ObjectKind {
     }
 }
 
-/// An object of one kind.
-pub fn of_kind(instance: &Instance, name: &str, kind: ObjectKind) -> Outcome<Object> {
+/// An object of one kind. `size`: a container's with what it takes on the disk.
+pub fn of_kind(instance: &Instance, name: &str, kind: ObjectKind, size: bool) -> Outcome<Object> {
     match kind {
-        ObjectKind::Container => container(instance, name).map(|found| Object::Container(Box::new(found))),
+        ObjectKind::Container => container(instance, name, size).map(|found| Object::Container(Box::new(found))),
         ObjectKind::Image => image(instance, name).map(|found| Object::Image(Box::new(found))),
         ObjectKind::Network => network(instance, name).map(|found| Object::Network(Box::new(found))),
         ObjectKind::Volume => volume(instance, name).map(Object::Volume),
@@ -66,7 +69,7 @@ pub fn of_kind(instance: &Instance, name: &str, kind: ObjectKind) -> Outcome<Obj
 }
 
 /// Whatever has the name, or the id.
-pub fn any(instance: &Instance, name: &str) -> Outcome<Object> {
+pub fn any(instance: &Instance, name: &str, size: bool) -> Outcome<Object> {
     use ObjectKind::{Container, Image, Network, Volume};
     // The beginning of an image's id may also be a name: names go first.
     let order = match could_be_an_id(name) {
@@ -74,7 +77,7 @@ pub fn any(instance: &Instance, name: &str) -> Outcome<Object> {
         false => [Container, Image, Network, Volume],
     };
     for kind in order {
-        match of_kind(instance, name, kind) {
+        match of_kind(instance, name, kind, size) {
             Ok(found) => return Ok(found),
             // Not allowed to look is not the same as not there.
             Err(failure) if kind == Container && failure.kind != Kind::NotFound => return Err(failure),

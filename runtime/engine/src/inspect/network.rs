@@ -3,7 +3,7 @@
 use crate::instance::Instance;
 use crate::networks;
 use ipnet::IpNet;
-use netd_api::{AttachmentInfo, DriverSpec, IfName, NetworkId, NetworkInfo, NetworkName, Obstacle, Scope};
+use netd_api::{AttachmentInfo, DriverSpec, IfName, NetworkId, NetworkInfo, NetworkName, Obstacle, Scope, SubnetInfo};
 use rcr_base::Outcome;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,20 +23,39 @@ pub struct NetworkInspect {
     pub scope: Scope,
     /// The driver's name.
     pub driver: &'static str,
+    /// It has IPv4 addresses.
+    #[serde(rename = "EnableIPv4")]
+    pub enable_ipv4: bool,
     /// It has IPv6 addresses.
     #[serde(rename = "EnableIPv6")]
     pub enable_ipv6: bool,
-    /// It has no way out.
-    pub internal: bool,
     /// Its subnets, and who gives addresses.
     #[serde(rename = "IPAM")]
     pub ipam: Ipam,
+    /// It has no way out.
+    pub internal: bool,
+    /// Any container may attach.
+    pub attachable: bool,
+    /// A swarm's: never.
+    pub ingress: bool,
+    /// Options alone, for other networks: never.
+    pub config_only: bool,
     /// Its containers, by their whole id.
     pub containers: BTreeMap<String, Endpoint>,
-    /// The driver with all its options.
-    pub options: DriverSpec,
+    /// The driver's options, as texts.
+    pub options: BTreeMap<String, String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
+    /// What Docker does not have.
+    pub rcr: OwnNetwork,
+}
+
+/// What Docker does not have.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OwnNetwork {
+    /// The driver with all its options.
+    pub driver: DriverSpec,
     /// The host's interface, while it exists.
     pub interface: Option<IfName>,
     /// Bytes; absent: as the link has it.
@@ -46,6 +65,24 @@ pub struct NetworkInspect {
     pub dns: Vec<IpAddr>,
     /// Firewalls of others that cut it off.
     pub obstacles: Vec<ObstacleInspect>,
+    /// The interfaces in its containers, by their names.
+    pub interfaces: BTreeMap<String, IfName>,
+    /// Further names of its containers, by their names.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// How full its subnets are.
+    pub pools: Vec<Pool>,
+}
+
+/// How full a subnet is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pool {
+    /// The whole subnet.
+    pub subnet: IpNet,
+    /// How many addresses containers have.
+    pub used: u64,
+    /// How many a container could still get by itself.
+    pub free: u64,
 }
 
 /// Who gives addresses, and which.
@@ -71,10 +108,6 @@ pub struct SubnetInspect {
     pub ip_range: Option<IpNet>,
     /// Addresses that others use, by name.
     pub auxiliary_addresses: BTreeMap<String, IpAddr>,
-    /// How many addresses containers have.
-    pub used: u64,
-    /// How many a container could still get by itself.
-    pub free: u64,
 }
 
 /// A container's place on the network. What it does not have is empty.
@@ -91,10 +124,6 @@ pub struct Endpoint {
     /// With its prefix.
     #[serde(rename = "IPv6Address")]
     pub ipv6_address: String,
-    /// The interface's name in the container.
-    pub interface: Option<IfName>,
-    /// Further names on this network.
-    pub aliases: Vec<String>,
 }
 
 /// Another firewall's table that drops what a network sends or receives.
@@ -127,31 +156,62 @@ pub fn network(instance: &Instance, name: &str) -> Outcome<NetworkInspect> {
 
 fn shown(info: NetworkInfo) -> NetworkInspect {
     let ipam = if info.driver.lan().is_some_and(|options| options.dhcp) { "dhcp" } else { "default" };
-    let subnets = info.subnets.into_iter().map(|s| SubnetInspect {
+    let rcr = own(&info);
+    let subnets = info.subnets.iter().map(|s| SubnetInspect {
         subnet: s.subnet,
         gateway: s.gateway,
         ip_range: s.ip_range,
-        auxiliary_addresses: s.aux_addresses,
-        used: s.used,
-        free: s.free,
+        auxiliary_addresses: s.aux_addresses.clone(),
     });
     NetworkInspect {
-        name: info.name,
-        id: info.id,
         created: jiff::Timestamp::from_second(info.created).map(|time| time.to_string()).unwrap_or_default(),
         scope: info.scope,
         driver: info.driver.name(),
+        enable_ipv4: info.subnets.is_empty() || info.subnets.iter().any(|s| s.subnet.addr().is_ipv4()),
         enable_ipv6: info.ipv6,
-        internal: info.internal,
         ipam: Ipam { driver: ipam, config: subnets.collect() },
+        internal: info.internal,
+        attachable: true,
+        ingress: false,
+        config_only: false,
         containers: info.attachments.iter().map(|a| (a.container.to_string(), endpoint(a))).collect(),
-        options: info.driver,
+        options: options(&info.driver),
         labels: info.labels,
-        interface: info.interface,
-        mtu: info.mtu,
-        dns: info.dns,
-        obstacles: info.obstacles.iter().map(Into::into).collect(),
+        name: info.name,
+        id: info.id,
+        rcr,
     }
+}
+
+fn own(info: &NetworkInfo) -> OwnNetwork {
+    let pool = |s: &SubnetInfo| Pool { subnet: s.subnet, used: s.used, free: s.free };
+    let named = info.attachments.iter().filter(|a| !a.aliases.is_empty());
+    let linked = info.attachments.iter().filter_map(|a| Some((a.container_name.clone(), a.ifname.clone()?)));
+    OwnNetwork {
+        driver: info.driver.clone(),
+        interface: info.interface.clone(),
+        mtu: info.mtu,
+        dns: info.dns.clone(),
+        obstacles: info.obstacles.iter().map(Into::into).collect(),
+        interfaces: linked.collect(),
+        aliases: named.map(|a| (a.container_name.clone(), a.aliases.clone())).collect(),
+        pools: info.subnets.iter().map(pool).collect(),
+    }
+}
+
+/// The options that are set, as texts.
+fn options(driver: &DriverSpec) -> BTreeMap<String, String> {
+    let fields = match serde_json::to_value(driver) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => return BTreeMap::new(),
+    };
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    };
+    let set = fields.into_iter().filter(|(name, _)| name != "driver");
+    set.filter_map(|(name, value)| Some((name, text(value)?))).collect()
 }
 
 fn endpoint(attachment: &AttachmentInfo) -> Endpoint {
@@ -164,7 +224,5 @@ fn endpoint(attachment: &AttachmentInfo) -> Endpoint {
         mac_address: attachment.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         ipv4_address: of(true),
         ipv6_address: of(false),
-        interface: attachment.ifname.clone(),
-        aliases: attachment.aliases.clone(),
     }
 }

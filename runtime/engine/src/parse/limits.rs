@@ -66,9 +66,14 @@ pub fn ulimit(text: &str) -> Parsed<RlimitPlan> {
     Ok(RlimitPlan { resource, soft, hard })
 }
 
+/// The name of a resource limit, as [`ulimit`] reads it.
+pub fn name(resource: u32) -> Option<&'static str> {
+    RLIMITS.iter().find(|(_, number)| *number == resource).map(|(name, _)| *name)
+}
+
 /// A resource limit as [`ulimit`] reads it.
 pub fn text(limit: &RlimitPlan) -> String {
-    let name = RLIMITS.iter().find(|(_, number)| *number == limit.resource).map_or("?", |(name, _)| *name);
+    let name = name(limit.resource).unwrap_or("?");
     let value = |limit: u64| if limit == libc::RLIM64_INFINITY { "unlimited".to_owned() } else { limit.to_string() };
     match limit.soft == limit.hard {
         true => format!("{name}={}", value(limit.hard)),

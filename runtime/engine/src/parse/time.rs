@@ -2,6 +2,7 @@
 
 use super::Parsed;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use std::time::Duration;
 
 /// What Docker documents: RFC 3339, or parts of it from the left (`2026-01-31`, `2026-01-31T12`, …) with a zone or in
 /// the zone of `now`; seconds since the epoch; a span back from `now` (`10m`, `1h30m`).
@@ -10,6 +11,16 @@ pub fn time(text: &str, now: &Zoned) -> Parsed<Timestamp> {
     exact.or_else(|| seconds(text)).or_else(|| date(text, now)).or_else(|| ago(text, now)).ok_or_else(|| {
         "expected a time such as 2026-01-31T12:00:00Z, seconds since the epoch, or a span such as 10m".into()
     })
+}
+
+/// A span such as `30s`, `1m30s`, `500ms`; `0`.
+pub fn span(text: &str) -> Parsed<Duration> {
+    let refused = || format!("`{text}` is not a span such as 30s or 1m30s");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span = text.parse::<SignedDuration>().map_err(|_| refused())?;
+    Duration::try_from(span).map_err(|_| refused())
 }
 
 /// How many lines from the end of a log.
@@ -83,6 +94,11 @@ mod tests {
         for bad in ["", "yesterday", "2026-13-01", "10 parsecs", "T12"] {
             assert_eq!(at(bad), -1, "{bad}");
         }
+        let spans = [("0", 0), ("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("1.5s", 1500), ("2h", 7_200_000)];
+        for (text, milliseconds) in spans {
+            assert_eq!(span(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        assert!(span("-1s").is_err() && span("30").is_err() && span("").is_err());
         assert_eq!((tail("all"), tail("3")), (Ok(Tail::All), Ok(Tail::Last(3))));
         assert!(tail("-1").is_err());
     }

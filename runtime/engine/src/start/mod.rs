@@ -5,11 +5,12 @@ pub mod network;
 
 use crate::boot;
 use crate::bundle;
-use crate::config::Config;
+use crate::config::{Config, HealthCheck};
 use crate::dirs::{Dirs, private_folder, shared_folder};
 use crate::instance::Instance;
 use crate::monitor::Attached;
 use crate::net::release;
+use crate::program::{self, Program};
 use crate::remove::removal;
 use crate::spawn;
 use crate::undo::Undo;
@@ -20,6 +21,7 @@ use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_base::{recv_frame, send_frame};
 use rcr_shim::cleanup;
 use rcr_shim::config::{Answer, CgroupPaths, LogConfig, ShimConfig, StartFailure};
+use rcr_shim::health::HealthPlan;
 use rcr_shim::init::plan::InitPlan;
 use rcr_shim::protocol::SOCKET_NAME;
 use std::fs;
@@ -129,7 +131,7 @@ fn start_steps<'a>(
         let links = links(instance, config, network.sandbox.as_ref())?;
         files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
     }
-    let shim_config = shim_config(instance, config, plan, paths);
+    let shim_config = shim_config(instance, config, plan, paths)?;
     await_start(&control, &shim_config, network.netns.take())?;
     let silent =
         |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
@@ -146,9 +148,10 @@ fn start_steps<'a>(
 }
 
 /// The shim's orders.
-fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: CgroupPaths) -> ShimConfig {
+fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: CgroupPaths) -> Outcome<ShimConfig> {
     let dirs = &instance.dirs;
-    ShimConfig {
+    Ok(ShimConfig {
+        health: config.health.as_ref().map(|check| health(config, check)).transpose()?,
         plan,
         run_dir: dirs.container_run(&config.id),
         keep_dir: dirs.container(&config.id),
@@ -164,7 +167,21 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
         remove: config.auto_remove.then(|| removal(dirs, config)),
         stop_signal: config.stop_signal,
         stop_timeout: config.stop_timeout,
-    }
+    })
+}
+
+/// The shim's orders about the health check.
+fn health(config: &Config, check: &HealthCheck) -> Outcome<HealthPlan> {
+    let program = Program { command: check.command(), ..Program::default() };
+    Ok(HealthPlan {
+        process: program::plan(config, &program, config.process.env.clone())?,
+        interval: check.interval,
+        timeout: check.timeout,
+        start_period: check.start_period,
+        start_interval: check.start_interval,
+        retries: check.retries,
+        on_failure: check.on_failure,
+    })
 }
 
 /// Waits for our shim to end, and kills it after a while.

@@ -1,6 +1,7 @@
 //! Volumes: folders that outlive their containers; and a container's mounts beside its image.
 
 mod copy;
+mod record;
 pub mod seed;
 
 use crate::config::{Config, Mount, MountKind};
@@ -8,9 +9,14 @@ use crate::create::request::{Source, VolumeUse};
 use crate::dirs::private_folder;
 use crate::instance::Instance;
 use crate::names;
+use crate::parse::filter::{PruneFilter, Test, VolumeFilter, fits_all};
+use crate::size;
+use jiff::Timestamp;
 use netd_api::NetworkName;
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup::remove_folder;
+use record::Record;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Adds the requested mounts, then the image's volumes that no request covers.
@@ -112,44 +118,141 @@ fn check(name: &str) -> Outcome<()> {
     })
 }
 
-/// Makes a volume, if it does not exist yet.
-pub fn create(instance: &Instance, name: &str) -> Outcome<PathBuf> {
-    instance.dirs.ensure()?;
-    check(name)?;
-    make_volume(instance, name)
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// The folder of its content.
+    pub mountpoint: PathBuf,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Nobody gave it a name.
+    pub anonymous: bool,
 }
 
-/// The folder of an existing volume.
-pub fn find(instance: &Instance, name: &str) -> Outcome<PathBuf> {
+/// What a new volume is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreateVolume {
+    /// Absent: one is chosen.
+    pub name: Option<String>,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Makes a volume. One that is there stays as it is.
+pub fn create(instance: &Instance, request: CreateVolume) -> Outcome<Volume> {
+    instance.dirs.ensure()?;
+    let anonymous = request.name.is_none();
+    let name = match request.name {
+        Some(name) => name,
+        None => names::new_id().doing(|| "cannot make a volume name")?.to_string(),
+    };
+    check(&name)?;
+    let folder = instance.dirs.volumes().join(&name);
+    if !folder.join(seed::DATA).is_dir() {
+        let record = Record { labels: request.labels, options: BTreeMap::new(), anonymous };
+        record.write(&folder).doing(|| format!("cannot create the volume `{name}`"))?;
+    }
+    make_volume(instance, &name)?;
+    Ok(read(instance, name))
+}
+
+fn read(instance: &Instance, name: String) -> Volume {
+    let folder = instance.dirs.volumes().join(&name);
+    let Record { labels, options, anonymous } = Record::read(&folder);
+    // A name of 64 hexadecimal digits was chosen for a container.
+    let anonymous = anonymous || name.parse::<netd_api::ContainerId>().is_ok();
+    let (created, mountpoint) = (record::created(&folder), folder.join(seed::DATA));
+    Volume { mountpoint, created, labels, options, anonymous, name }
+}
+
+/// A volume by name.
+pub fn find(instance: &Instance, name: &str) -> Outcome<Volume> {
     check(name)?;
-    let data = instance.dirs.volumes().join(name).join(seed::DATA);
-    match data.is_dir() {
-        true => Ok(data),
+    match instance.dirs.volumes().join(name).join(seed::DATA).is_dir() {
+        true => Ok(read(instance, name.to_owned())),
         false => Err(Error::new(Kind::NotFound, format!("no such volume: `{name}`"))
             .hint(format!("{} lists all volumes", command::list_volumes()))),
     }
 }
 
-/// The names of all volumes, sorted.
-pub fn list(instance: &Instance) -> Vec<String> {
-    let entries = std::fs::read_dir(instance.dirs.volumes()).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+/// All volumes, sorted by name.
+pub fn list(instance: &Instance) -> Outcome<Vec<Volume>> {
+    let entries = match std::fs::read_dir(instance.dirs.volumes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.doing(|| "cannot list volumes")?,
+    };
+    let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
-    names
+    Ok(names.into_iter().map(|name| read(instance, name)).collect())
 }
 
-/// Removes a volume that no container uses.
-pub fn remove(instance: &Instance, name: &str) -> Outcome<()> {
-    find(instance, name)?;
-    let uses = |mounts: &[Mount]| {
-        mounts.iter().any(|m| matches!(&m.kind, MountKind::Volume { name: used, .. } if used == name))
+/// The volumes that fit.
+pub fn select(instance: &Instance, filters: &[VolumeFilter]) -> Outcome<Vec<Volume>> {
+    let containers = match filters.iter().any(|filter| matches!(filter, VolumeFilter::Dangling(_))) {
+        true => instance.containers().list()?,
+        false => Vec::new(),
     };
-    let users: Vec<String> =
-        instance.containers().list()?.into_iter().filter(|c| uses(&c.config.mounts)).map(|c| c.config.name).collect();
+    let used = move |name: &str| containers.iter().any(|c| uses(&c.config, name));
+    let used = std::rc::Rc::new(used);
+    let test = |filter: &VolumeFilter| -> Test<Volume> {
+        match filter.clone() {
+            VolumeFilter::Name(name) => Test { kind: "name", fits: Box::new(move |v| name.is_match(&v.name)) },
+            VolumeFilter::Dangling(wanted) => {
+                let used = used.clone();
+                Test { kind: "dangling", fits: Box::new(move |v| used(&v.name) != wanted) }
+            }
+            VolumeFilter::Driver(name) => Test { kind: "driver", fits: Box::new(move |_| name == "local") },
+            VolumeFilter::Label(label) => Test { kind: "label", fits: Box::new(move |v| label.fits(&v.labels)) },
+        }
+    };
+    let tests: Vec<_> = filters.iter().map(test).collect();
+    let mut all = list(instance)?;
+    all.retain(|volume| fits_all(volume, &tests));
+    Ok(all)
+}
+
+/// Whether a container mounts a volume.
+pub fn uses(config: &Config, volume: &str) -> bool {
+    config.mounts.iter().any(|m| matches!(&m.kind, MountKind::Volume { name, .. } if name == volume))
+}
+
+/// Removes a volume that no container uses. `force`: one that is not there is fine.
+pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
+    match find(instance, name) {
+        Err(failure) if force && failure.kind == Kind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let all = instance.containers().list()?;
+    let users: Vec<String> = all.into_iter().map(|c| c.config).filter(|c| uses(c, name)).map(|c| c.name).collect();
     if !users.is_empty() {
         return Err(Error::new(Kind::InUse, format!("cannot remove the volume `{name}`"))
             .caused_by(format!("it is used by {}", users.join(", ")))
             .hint(format!("remove them first: {}", command::rm(&users.join(" ")))));
     }
     remove_folder(&instance.dirs.volumes().join(name)).doing(|| format!("cannot remove the volume `{name}`"))
+}
+
+/// Removes the volumes that no container uses: those without a name of the user's, or with `all` every one. `removed`
+/// is called for each with the bytes that it took.
+pub fn prune(
+    instance: &Instance,
+    all: bool,
+    filters: &[PruneFilter],
+    mut removed: impl FnMut(&str, u64),
+) -> Outcome<()> {
+    for volume in select(instance, &[VolumeFilter::Dangling(true)])? {
+        let chosen = all || volume.anonymous;
+        if chosen && PruneFilter::all_fit(filters, volume.created.as_second(), &volume.labels) {
+            let size = size::folder(&volume.mountpoint);
+            remove(instance, &volume.name, true)?;
+            removed(&volume.name, size);
+        }
+    }
+    Ok(())
 }

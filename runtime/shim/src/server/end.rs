@@ -2,7 +2,7 @@
 
 use super::super::cleanup;
 use super::super::client::{Client, Role};
-use super::super::config::RestartPolicy;
+use super::super::config::{CgroupPaths, RestartPolicy};
 use super::super::log::Stream;
 use super::super::protocol::SOCKET_NAME;
 use super::{FIRST_DELAY, GOOD_RUN, LONGEST_DELAY, Shim, now};
@@ -33,8 +33,14 @@ impl Shim {
         self.log.finish();
         self.running = None;
         self.kill_at = None;
+        if let Some(checks) = &mut self.checks {
+            checks.stop();
+        }
+        self.state.health = None;
         self.input.clear();
         self.state.init = None;
+        let kills = out_of_memory_kills(&self.config.cgroup);
+        self.state.oom_killed = kills > std::mem::replace(&mut self.oom_kills, kills);
         self.state.exit_code = Some(code);
         self.state.finished_at = Some(now());
         if self.will_restart(code) {
@@ -45,9 +51,12 @@ impl Shim {
         true
     }
 
-    fn will_restart(&self, code: i32) -> bool {
+    fn will_restart(&mut self, code: i32) -> bool {
         if self.stopping {
             return false;
+        }
+        if std::mem::take(&mut self.restart_wanted) {
+            return true;
         }
         match self.config.restart {
             RestartPolicy::No => false,
@@ -75,6 +84,7 @@ impl Shim {
 
     /// Does what is due. True: the shim ends.
     pub(super) fn on_time(&mut self) -> bool {
+        self.on_check_time();
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
@@ -144,4 +154,14 @@ impl Shim {
             self.clients.retain(|client| !client.is_finished());
         }
     }
+}
+
+/// How many processes of the cgroup the kernel has killed for its memory limit: `oom_kill` of `memory.events` (cgroup
+/// v2) or of `memory.oom_control` (v1).
+fn out_of_memory_kills(cgroup: &CgroupPaths) -> u64 {
+    let files = cgroup.unified.iter().map(|folder| folder.join("memory.events"));
+    let files = files.chain(cgroup.legacy.iter().map(|folder| folder.join("memory.oom_control")));
+    let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    let count = |text: String| text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok());
+    texts.filter_map(count).sum()
 }

@@ -1,5 +1,6 @@
 //! What the loop waits for, by one poll(2).
 
+use super::super::check::Checks;
 use super::super::client::Client;
 use super::super::log::Stream;
 use super::{MAX_INPUT, Shim};
@@ -38,6 +39,14 @@ impl Shim {
                 fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
             }
         }
+        if let Some((control, output)) = self.checks.as_ref().and_then(Checks::descriptors) {
+            what.push(Source::Check);
+            fds.push(PollFd::from_borrowed_fd(control, PollFlags::IN));
+            if let Some(output) = output {
+                what.push(Source::CheckOutput);
+                fds.push(PollFd::from_borrowed_fd(output, PollFlags::IN));
+            }
+        }
         let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
         let _ = poll(&mut fds, timeout.as_ref());
@@ -51,7 +60,7 @@ impl Shim {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.restart_at, self.kill_at].into_iter().flatten().min()
+        [self.restart_at, self.kill_at, self.checks.as_ref().and_then(Checks::deadline)].into_iter().flatten().min()
     }
 }
 
@@ -64,6 +73,8 @@ enum Source {
     Exit,
     Output(Stream),
     Stdin,
+    Check,
+    CheckOutput,
 }
 
 /// What poll(2) found.
@@ -74,6 +85,8 @@ pub(super) struct Ready {
     pub listener: bool,
     pub exited: bool,
     pub stdin: bool,
+    pub check: bool,
+    pub check_output: bool,
     pub clients: Vec<usize>,
     pub outputs: Vec<Stream>,
 }
@@ -86,6 +99,8 @@ impl Ready {
             Source::Listener => self.listener = true,
             Source::Exit => self.exited = true,
             Source::Stdin => self.stdin = true,
+            Source::Check => self.check = true,
+            Source::CheckOutput => self.check_output = true,
             Source::Client(index) => self.clients.push(index),
             Source::Output(stream) => self.outputs.push(stream),
         }

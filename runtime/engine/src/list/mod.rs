@@ -1,20 +1,54 @@
 //! Listing containers, with what netd knows of them.
 
+mod filter;
+
 use crate::config::{Config, NetworkMode};
 use crate::instance::Instance;
 use crate::net::Netd;
-use crate::parse::filter::ContainerFilter;
+use crate::parse::filter::{ContainerFilter, fits_all};
 use crate::store::Container;
+use crate::usage::{self, Size};
 use netd_api::{Call, ContainerId, PublishedPort, Reply, SandboxInfo};
 use rcr_base::Outcome;
+use rcr_shim::health::HealthStatus;
 use std::collections::HashMap;
 
-/// All containers that match, oldest first. `all`: stopped ones, too; a filter by status implies it.
-pub fn list(instance: &Instance, all: bool, filters: &[ContainerFilter]) -> Outcome<Vec<Container>> {
-    let by_status = filters.iter().any(|filter| matches!(filter, ContainerFilter::Status(_)));
+/// Which containers a listing is about.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Stopped ones, too. Filters by status or exit code and `last` imply it.
+    pub all: bool,
+    /// At most so many, the newest.
+    pub last: Option<usize>,
+    /// What they must fit.
+    pub filters: Vec<ContainerFilter>,
+}
+
+/// All containers that match, oldest first.
+pub fn list(instance: &Instance, selection: &Selection) -> Outcome<Vec<Container>> {
+    let ended = |f: &ContainerFilter| matches!(f, ContainerFilter::Status(_) | ContainerFilter::Exited(_));
+    let all = selection.all || selection.last.is_some() || selection.filters.iter().any(ended);
+    let tests = selection.filters.iter().map(|filter| filter::test(instance, filter)).collect::<Outcome<Vec<_>>>()?;
     let mut list = instance.containers().list()?;
-    list.retain(|c| (all || by_status || c.state.status.is_alive()) && matches_all(c, filters));
+    list.retain(|c| (all || c.state.status.is_alive()) && fits_all(c, &tests));
+    if let Some(last) = selection.last {
+        list.drain(..list.len().saturating_sub(last));
+    }
     Ok(list)
+}
+
+/// What a container takes on the disk.
+pub fn size(instance: &Instance, container: &Container) -> Size {
+    usage::container(instance, container)
+}
+
+/// What the health check of a container says; `none`: there is none.
+pub fn health(container: &Container) -> &'static str {
+    match (&container.config.health, container.state.health) {
+        (None, _) => "none",
+        (Some(_), Some(status)) => status.name(),
+        (Some(_), None) => HealthStatus::Starting.name(),
+    }
 }
 
 /// A container with its ports as they are published; none if it does not run.
@@ -29,32 +63,6 @@ pub fn sandbox(instance: &Instance, container: &Container) -> Option<SandboxInfo
     let call = Call::SandboxInspect { id: container.config.id.clone() };
     let sandbox = Netd::connect_running(&instance.dirs).and_then(|mut netd| netd.sandbox(call).ok());
     sandbox.map(|(sandbox, _)| sandbox).filter(|_| container.state.status.is_alive())
-}
-
-fn matches_all(container: &Container, filters: &[ContainerFilter]) -> bool {
-    let config = &container.config;
-    // For each kind but labels: whether it was asked for, and whether one matches.
-    let mut kinds = [(false, false); 4];
-    for filter in filters {
-        let (kind, fits) = match filter {
-            ContainerFilter::Name(name) => {
-                (0, name.is_match(&config.name) || name.is_match(&format!("/{}", config.name)))
-            }
-            ContainerFilter::Id(id) => (1, config.id.as_str().starts_with(id)),
-            ContainerFilter::Status(status) => (2, container.state.status.name() == status),
-            ContainerFilter::Network(network) => (3, networks(config).contains(network)),
-            ContainerFilter::Label { key, value, wanted } => {
-                let has = config.labels.get(key).is_some_and(|v| value.as_ref().is_none_or(|wanted| wanted == v));
-                if has != *wanted {
-                    return false;
-                }
-                continue;
-            }
-        };
-        kinds[kind].0 = true;
-        kinds[kind].1 |= fits;
-    }
-    kinds.iter().all(|(asked, fits)| !asked || *fits)
 }
 
 /// The networks that a container was asked to be on.

@@ -99,11 +99,19 @@ install-files:
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in netd rcr-boot; do sed 's|@PREFIX@|$(PREFIX)|' runtime/systemd/$$unit.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(RCR_BIN)/rcr completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/rcr
+	$(RCR_BIN)/rcr completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_rcr
+	$(RCR_BIN)/rcr completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/rcr.fish
+	$(RCR_BIN)/rcr manual $(DESTDIR)$(PREFIX)/share/man/man1
 
 uninstall: ## Remove what install installed
 	rm -f $(DESTDIR)$(PREFIX)/bin/rcr
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/rcr
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/{netd,rcr-boot}.service
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/rcr $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_rcr \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/rcr.fish $(DESTDIR)$(PREFIX)/share/man/man1/rcr{,-*}.1
 
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -6,6 +6,7 @@
 //! | [`flags`] | flags → requests |
 //! | [`cmd`] | one file per verb, or per family of verbs: makes the request, prints the result |
 //! | [`term`] | the terminal: relays, progress, tables, questions |
+//! | [`completion`] | what a shell asks while somebody types |
 //! | [`template`] | `--format`: Go's templates |
 //! | [`report`] | the only printer of errors |
 
@@ -14,6 +15,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod completion;
 pub mod flags;
 pub mod report;
 pub mod template;

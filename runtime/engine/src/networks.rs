@@ -74,6 +74,14 @@ pub fn list(instance: &Instance, filters: &[NetworkFilter]) -> Outcome<Vec<Netwo
     }
 }
 
+/// All networks, if netd runs: it is not started for it.
+pub fn known(instance: &Instance) -> Option<Vec<NetworkInfo>> {
+    match Netd::connect_running(&instance.dirs)?.call(Call::NetworkList) {
+        Ok(Reply::Networks(list)) => Some(list),
+        _ => None,
+    }
+}
+
 /// The test that a filter stands for.
 fn test(filter: &NetworkFilter) -> Test<NetworkInfo> {
     let (kind, fits): (_, Box<dyn Fn(&NetworkInfo) -> bool>) = match filter.clone() {

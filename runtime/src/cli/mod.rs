@@ -23,13 +23,16 @@ use std::path::PathBuf;
 #[command(
     name = "rcr",
     version,
-    disable_help_subcommand = true,
+    disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true
 )]
 pub struct Cli {
     #[command(flatten)]
     pub instance: InstanceArgs,
+    /// Print version
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    pub version: Option<bool>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -96,4 +99,23 @@ pub enum Command {
     /// Show this host as rcr sees it
     #[command(after_help = "Example: rcr info --format json")]
     Info(ShowArgs),
+    /// Print a script that completes commands, flags and names in a shell
+    #[command(after_help = "Example: rcr completion bash > /etc/bash_completion.d/rcr")]
+    Completion(CompletionArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true, after_help = "Example: rcr manual /usr/local/share/man/man1")]
+    Manual(ManualArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// Shell
+    #[arg(value_parser = ["bash", "zsh", "fish"])]
+    pub shell: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ManualArgs {
+    /// Folder
+    pub folder: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! One file per verb, or per family of verbs that share their work.
 
 mod archive;
+mod completion;
 mod df;
 mod each;
 mod exec;
@@ -8,6 +9,7 @@ mod image;
 mod info;
 mod inspect;
 mod logs;
+mod manual;
 mod network;
 mod node;
 mod prune;
@@ -49,6 +51,8 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Inspect(args) => inspect::inspect(&instance, &args),
         Command::Version(args) => info::version(&instance, &args),
         Command::Info(args) => info::info(&instance, &args),
+        Command::Completion(args) => completion::print(&args.shell),
+        Command::Manual(args) => manual::write(&args.folder),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Filters of containers → tests. What a filter names (an image, another container, a network) is looked up once.
 
-use super::{networks, sandboxes};
+use super::known::{health, networks, sandboxes};
 use crate::config::{Config, Exposed, MountKind};
 use crate::images;
 use crate::instance::Instance;
@@ -36,7 +36,7 @@ pub fn test(instance: &Instance, filter: &ContainerFilter) -> Outcome<Test<Conta
         ContainerFilter::Volume(volume) => ("volume", Box::new(move |c| mounts(&c.config, &volume))),
         ContainerFilter::Publish(port) => ("publish", publishes(instance, port)),
         ContainerFilter::Expose(port) => ("expose", exposes(instance, port)),
-        ContainerFilter::Health(health) => ("health", Box::new(move |c| super::health(c) == health)),
+        ContainerFilter::Health(wanted) => ("health", Box::new(move |c| health(c) == wanted)),
         ContainerFilter::Task(wanted) => ("is-task", Box::new(move |_| !wanted)),
     };
     Ok(Test { kind, fits })

@@ -5,30 +5,22 @@ use crate::layer::{self, Passed};
 use crate::store::WriteLock;
 use crate::unpack::wire::{Compression, Job};
 use crate::{Digest, Doing, Error, Image, Reference, Store};
-use oci_spec::image::{
-    Arch, ConfigBuilder, Descriptor, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder,
-    ImageManifestBuilder, MediaType, Os, RootFsBuilder,
-};
+use oci_spec::image::{Arch, Descriptor, DescriptorBuilder, ImageManifestBuilder, MediaType, Os};
+use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
-/// What the image's config should say (`--change`).
+/// What is said of a new image beside its files.
 #[derive(Debug, Clone, Default)]
-pub struct ImportOptions {
-    /// The command; absent: a shell.
-    pub cmd: Option<Vec<String>>,
-    /// The program before the command; absent: none.
-    pub entrypoint: Option<Vec<String>>,
-    /// `NAME=value`
-    pub env: Vec<String>,
-    /// The working directory; absent: the root.
-    pub workdir: Option<String>,
-    /// `user[:group]`; absent: root.
-    pub user: Option<String>,
-    /// `port/proto`
-    pub exposed: Vec<String>,
-    /// The comment of its one step in the history.
+pub struct Recipe {
+    /// The `config` of its config, in the form of image-spec's config.md and with Docker's fields; an object.
+    pub config: Value,
+    /// Who made it; empty: nobody says.
+    pub author: String,
+    /// The command of the new step in its history.
+    pub created_by: String,
+    /// The comment of that step.
     pub message: String,
 }
 
@@ -38,7 +30,20 @@ impl Store {
         &self,
         tar: OwnedFd,
         name: Option<&str>,
-        options: &ImportOptions,
+        recipe: &Recipe,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Image, Error> {
+        self.put_on_top(None, tar, name, recipe, progress)
+    }
+
+    /// Makes an image of another one's layers (absent: of none) and one more, a tar in the form of image-spec's
+    /// layer.md. On failure nothing is left.
+    pub fn put_on_top(
+        &self,
+        base: Option<&Image>,
+        tar: OwnedFd,
+        name: Option<&str>,
+        recipe: &Recipe,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Image, Error> {
         let name = name.map(str::parse::<Reference>).transpose()?;
@@ -54,58 +59,64 @@ impl Store {
             layer::pass(&unpacked, tar, Some(kept), &job, &mut |_, bytes| progress(bytes)).map_err(|s| s.error)?;
         self.commit_blob(&packed, &passed.digest)?;
         self.commit_layer(&unpacked, &passed)?;
-        self.describe(&self.lock()?, &passed, name.as_ref(), options)
+        self.describe(&self.lock()?, base, &passed, name.as_ref(), recipe)
     }
 
     fn describe(
         &self,
         lock: &WriteLock,
+        base: Option<&Image>,
         layer: &Passed,
         name: Option<&Reference>,
-        options: &ImportOptions,
+        recipe: &Recipe,
     ) -> Result<Image, Error> {
-        let wrong = |e: oci_spec::OciSpecError| Error::Hostile(e.to_string());
-        let json = |e: serde_json::Error| Error::Hostile(e.to_string());
-        let created = format!("{:.0}", jiff::Timestamp::now());
-        let mut config = ConfigBuilder::default()
-            .env(options.env.clone())
-            .exposed_ports(options.exposed.clone())
-            .cmd(options.cmd.clone().unwrap_or_else(|| vec!["/bin/sh".into()]));
-        if let Some(entrypoint) = &options.entrypoint {
-            config = config.entrypoint(entrypoint.clone());
+        let mut layers = Vec::new();
+        let mut config = json!({ "architecture": Arch::default(), "os": Os::default() });
+        if let Some(base) = base {
+            config = self.whole_config(base)?;
+            for old in self.manifest(base)?.layers() {
+                let digest = old.digest().to_string().parse::<Digest>();
+                let digest = digest.map_err(|why| Error::Hostile(why.to_owned()))?;
+                layers.push((old.media_type().clone(), digest, old.size()));
+            }
         }
-        if let Some(workdir) = &options.workdir {
-            config = config.working_dir(workdir);
-        }
-        if let Some(user) = &options.user {
-            config = config.user(user);
-        }
-        let history =
-            HistoryBuilder::default().created(&created).created_by("rcr image import").comment(&options.message);
-        let configuration = ImageConfigurationBuilder::default()
-            .created(&created)
-            .architecture(Arch::default())
-            .os(Os::default())
-            .config(config.build().map_err(wrong)?)
-            .rootfs(
-                RootFsBuilder::default()
-                    .typ("layers")
-                    .diff_ids(vec![layer.diff_id.to_string()])
-                    .build()
-                    .map_err(wrong)?,
-            )
-            .history(vec![history.build().map_err(wrong)?])
-            .build()
-            .map_err(wrong)?;
-        let config_bytes = serde_json::to_vec(&configuration).map_err(json)?;
+        layers.push((media_type(layer.compression), layer.digest.clone(), layer.size));
+        add_step(&mut config, &layer.diff_id, recipe);
+        let config_bytes = serde_json::to_vec(&config).map_err(|e| Error::Hostile(e.to_string()))?;
         let config_digest = self.put_blob(lock, &config_bytes)?;
-        let layer = (media_type(layer.compression), layer.digest.clone(), layer.size);
-        let manifest_bytes = describe_manifest(&config_bytes, &[layer])?;
+        let manifest_bytes = describe_manifest(&config_bytes, &layers)?;
         let manifest_digest = self.put_blob(lock, &manifest_bytes)?;
         let entry = descriptor(MediaType::ImageManifest, &manifest_digest, manifest_bytes.len() as u64)?;
         self.name(lock, entry, name)?;
         self.resolve(&config_digest.to_string())
     }
+
+    /// An image's config as it is on the disk, with fields that OCI's form lacks; an object.
+    pub fn whole_config(&self, image: &Image) -> Result<Value, Error> {
+        let path = self.blob(&image.id);
+        let bytes = std::fs::read(&path).doing(|| format!("cannot read `{}`", path.display()))?;
+        let config: Value = serde_json::from_slice(&bytes).map_err(|e| Error::Hostile(e.to_string()))?;
+        if config.is_object() { Ok(config) } else { Err(Error::Hostile("the image's config is no object".into())) }
+    }
+}
+
+/// One more layer, and the step that made it. Lists that a strange image has in another form begin anew.
+fn add_step(config: &mut Value, diff_id: &Digest, recipe: &Recipe) {
+    let created = format!("{:.0}", jiff::Timestamp::now());
+    let mut step = json!({ "created": created, "created_by": recipe.created_by, "comment": recipe.message });
+    if !recipe.author.is_empty() {
+        config["author"] = json!(recipe.author);
+        step["author"] = json!(recipe.author);
+    }
+    config["created"] = json!(created);
+    config["config"] = recipe.config.clone();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut diff_ids = list(&config["rootfs"]["diff_ids"]);
+    diff_ids.push(json!(diff_id.to_string()));
+    config["rootfs"] = json!({ "type": "layers", "diff_ids": diff_ids });
+    let mut history = list(&config["history"]);
+    history.push(step);
+    config["history"] = Value::Array(history);
 }
 
 /// The media type of a layer (image-spec, layer.md).

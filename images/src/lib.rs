@@ -28,6 +28,6 @@ pub mod unpack;
 
 pub use digest::Digest;
 pub use error::{Doing, Error, offline};
-pub use import::ImportOptions;
+pub use import::Recipe;
 pub use reference::Reference;
 pub use store::{Check, Fault, Image, ImageSummary, Pruned, Removed, Store, Users};

@@ -5,6 +5,7 @@ mod archives;
 mod broken_registries;
 mod cli;
 mod closed_networks;
+mod copies;
 mod crashes;
 mod dns;
 mod docs;

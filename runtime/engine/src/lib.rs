@@ -8,14 +8,16 @@
 //! | [`config`] | what a container was asked to be, resolved once |
 //! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`] | a container's life, one request each |
 //! | [`list`], [`status`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
+//! | [`copy`], [`diff`], [`commit`] | files between a container and the host; what it has changed; an image of that |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
 //! | [`cgroup`], [`files`], [`net`], [`program`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; a further program's plan; starting the shim |
 //! | [`parse`] | options' texts → values (pure) |
+//! | [`freeze`] | a container's processes at a halt |
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
 //! | [`usage`], [`size`] | how much room things take |
 //! | [`events`] | progress and warnings for the front |
-//! | `undo`, `force`, `sys` | undoing a start; the last resort; this crate's `unsafe` |
+//! | `snapshot`, `undo`, `force`, `sys` | who uses a container's files; undoing a start; the last resort; this crate's `unsafe` |
 
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
@@ -23,13 +25,17 @@
 pub mod boot;
 pub mod bundle;
 pub mod cgroup;
+pub mod commit;
 pub mod config;
+pub mod copy;
 pub mod create;
+pub mod diff;
 pub mod dirs;
 pub mod events;
 pub mod exec;
 pub mod files;
 mod force;
+pub mod freeze;
 pub mod images;
 pub mod info;
 pub mod inspect;
@@ -48,6 +54,7 @@ pub mod program;
 pub mod remove;
 pub mod rename;
 pub mod size;
+mod snapshot;
 pub mod spawn;
 pub mod start;
 pub mod status;

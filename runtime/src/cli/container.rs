@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rcr_engine::config::Exposed;
 use rcr_engine::inspect::ObjectKind;
 use rcr_engine::parse::filter::{ContainerFilter, container_filter};
+use rcr_engine::parse::instruction::{Instruction, instruction};
 use rcr_engine::parse::keys::{Keys, detach_keys};
 use rcr_engine::parse::ports;
 use rcr_engine::parse::signal::signal;
@@ -60,6 +61,22 @@ pub enum ContainerCommand {
     /// Rename a container
     #[command(after_help = "Example: rcr rename c1 web")]
     Rename(RenameArgs),
+    /// Copy files between a container and this host, or a tar stream (`-`)
+    #[command(after_help = "Example: rcr cp web:/etc/nginx/nginx.conf .")]
+    Cp(CpArgs),
+    /// List the files that a container has changed
+    #[command(after_help = "Example: rcr diff c1")]
+    Diff {
+        /// Container, by name or id
+        #[arg(value_name = "CONTAINER")]
+        name: String,
+    },
+    /// Write all files of a container as a tar stream
+    #[command(after_help = "Example: rcr export -o root.tar c1")]
+    Export(ExportArgs),
+    /// Make an image of what a container has changed
+    #[command(after_help = "Example: rcr commit -c 'CMD [\"sh\"]' c1 mine:1")]
+    Commit(CommitArgs),
 }
 
 /// `rcr container …`: the same, with `ls` and `inspect`.
@@ -263,6 +280,56 @@ pub struct RenameArgs {
     pub name: String,
     /// Its new name
     pub new_name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct CpArgs {
+    /// Keep owners (default: root's in the container, yours on the host)
+    #[arg(short, long)]
+    pub archive: bool,
+    /// Copy what a link leads to
+    #[arg(short = 'L', long)]
+    pub follow_link: bool,
+    /// Say nothing about what was copied
+    #[arg(short, long)]
+    pub quiet: bool,
+    // Not doc comments: rustdoc would take the brackets for links.
+    #[arg(value_name = "SOURCE", help = "[CONTAINER:]PATH, or `-` for a tar stream on stdin")]
+    pub source: String,
+    #[arg(value_name = "DESTINATION", help = "[CONTAINER:]PATH, or `-` for a tar stream on stdout")]
+    pub destination: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// File (default: stdout)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct CommitArgs {
+    /// Who made it
+    #[arg(short, long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// Set part of the config, as a Dockerfile does: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER, VOLUME, WORKDIR
+    #[arg(short, long, value_name = "INSTRUCTION", value_parser = instruction)]
+    pub change: Vec<Instruction>,
+    /// A message for the history
+    #[arg(short, long, default_value = "")]
+    pub message: String,
+    /// Freeze the container meanwhile
+    #[arg(short, long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub pause: bool,
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+    /// Name of the image
+    #[arg(value_name = "NAME[:TAG]")]
+    pub image: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@
 use rcr_base::{Error, Kind};
 
 /// Verb, why there is none, the way.
-const WORDS: [(&str, &str, &str); 27] = [
+const WORDS: [(&str, &str, &str); 23] = [
     ("swarm", CLUSTER, CLUSTER_WAY),
     (
         "service",
@@ -33,18 +33,6 @@ const WORDS: [(&str, &str, &str); 27] = [
         "`rcr run -d --name SERVICE --network NAME …` for each service; they find each other by name",
     ),
     ("checkpoint", "containers are not saved to disk", "`rcr stop` and `rcr start` keep its files"),
-    (
-        "cp",
-        NOT_YET,
-        "`rcr exec NAME tar -c FILE > FILE.tar` copies out, `rcr exec -i NAME tar -x < FILE.tar` in; `-v` shares a folder",
-    ),
-    ("diff", NOT_YET, "`rcr exec NAME find / -xdev -newer FILE` shows what changed"),
-    ("export", NOT_YET, "`rcr exec NAME tar -c --one-file-system / > root.tar`"),
-    (
-        "commit",
-        NOT_YET,
-        "`rcr exec NAME tar -c --one-file-system / > root.tar`, then `rcr image import root.tar IMAGE`",
-    ),
     ("top", NOT_YET, "`rcr exec NAME ps`"),
     ("stats", NOT_YET, "`rcr exec NAME top` shows processes; limits are in `rcr inspect NAME`"),
     ("events", NOT_YET, "`rcr wait NAME` waits for an end; `rcr ps -a` shows all states"),

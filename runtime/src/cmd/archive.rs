@@ -7,7 +7,6 @@ use crate::term::table;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::images::{self, Import, Input, Output, Step};
 use rcr_engine::instance::Instance;
-use rcr_engine::parse::instruction::import_options;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -74,9 +73,8 @@ pub fn import(instance: &Instance, args: &ImportArgs) -> Outcome<i32> {
         File::open(&args.file).map(OwnedFd::from)
     };
     let tar = tar.doing(|| format!("cannot read `{}`", args.file.display()))?;
-    let options = import_options(args.change.clone(), args.message.clone());
-    let image =
-        images::import(instance, Import { tar, name: args.name.clone(), options }, &Count::new("unpacking", false))?;
+    let wanted = Import { tar, name: args.name.clone(), changes: args.change.clone(), message: args.message.clone() };
+    let image = images::import(instance, wanted, &Count::new("unpacking", false))?;
     println!("{}", image.id);
     Ok(0)
 }

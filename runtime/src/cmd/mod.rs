@@ -2,6 +2,7 @@
 
 mod archive;
 mod completion;
+mod copy;
 mod df;
 mod each;
 mod exec;
@@ -72,5 +73,9 @@ fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
         ContainerCommand::Attach(args) => run::attach(instance, &args),
         ContainerCommand::Port(args) => ps::port(instance, &args),
         ContainerCommand::Rename(args) => stop::rename(instance, &args),
+        ContainerCommand::Cp(args) => copy::cp(instance, &args),
+        ContainerCommand::Diff { name } => copy::diff(instance, &name),
+        ContainerCommand::Export(args) => copy::export(instance, &args),
+        ContainerCommand::Commit(args) => copy::commit(instance, &args),
     }
 }

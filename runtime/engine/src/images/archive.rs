@@ -3,10 +3,12 @@
 use super::store::{collect, store};
 use crate::events::Reporter;
 use crate::instance::Instance;
+use crate::parse::instruction::{Instruction, apply};
 use rcr_base::{Doing, Error, Outcome};
 use rcr_images::archive::{self, Format, Loaded, Target};
 use rcr_images::remote::Platform;
-use rcr_images::{Image, ImportOptions};
+use rcr_images::{Image, Recipe};
+use serde_json::json;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::fd::OwnedFd;
@@ -97,13 +99,18 @@ pub struct Import {
     /// The image's name; absent: it has an id alone.
     pub name: Option<String>,
     /// What its config says.
-    pub options: ImportOptions,
+    pub changes: Vec<Instruction>,
+    /// The comment of its one step in the history.
+    pub message: String,
 }
 
 /// Imports an image. The reporter is told how many bytes were unpacked. A failure leaves nothing behind.
 pub fn import(instance: &Instance, wanted: Import, reporter: &dyn Reporter) -> Outcome<Image> {
-    let Import { tar, name, options } = wanted;
-    let image = store(instance)?.import(tar, name.as_deref(), &options, &mut |bytes| reporter.bytes(bytes));
+    let Import { tar, name, changes, message } = wanted;
+    let mut config = json!({ "Cmd": ["/bin/sh"] });
+    changes.iter().for_each(|change| apply(change, &mut config));
+    let recipe = Recipe { config, message, created_by: "rcr image import".into(), author: String::new() };
+    let image = store(instance)?.import(tar, name.as_deref(), &recipe, &mut |bytes| reporter.bytes(bytes));
     reporter.transfer_ended();
     Ok(image?)
 }

@@ -22,4 +22,4 @@ pub use store::{Containers, store};
 pub use rcr_images::archive::{Format, Loaded};
 pub use rcr_images::reference::DOCKER_HUB;
 pub use rcr_images::remote::{Event, Platform, Pulled};
-pub use rcr_images::{Digest, Fault, Image, ImageSummary, ImportOptions, Pruned, Reference, Removed};
+pub use rcr_images::{Digest, Fault, Image, ImageSummary, Pruned, Recipe, Reference, Removed};

@@ -6,6 +6,7 @@ mod network;
 mod volume;
 
 pub use container::container;
+pub use container::container_config;
 pub use container::{
     ContainerConfig, ContainerInspect, ContainerState, DeviceMapping, Healthcheck, HostConfig, LogSettings,
     MountInspect, NetworkEndpoint, NetworkSettings, Own, PortBinding, RestartSettings, Ulimit,

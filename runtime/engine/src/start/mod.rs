@@ -12,6 +12,7 @@ use crate::monitor::Attached;
 use crate::net::release;
 use crate::program::{self, Program};
 use crate::remove::removal;
+use crate::snapshot;
 use crate::spawn;
 use crate::undo::Undo;
 use crate::{cgroup, files};
@@ -101,6 +102,8 @@ fn start_steps<'a>(
     let dirs = &instance.dirs;
     let run_dir = dirs.container_run(&config.id);
     let ground = Ground::find(instance, config)?;
+    // Until the state says that it runs: a copy uses its files while it is stopped.
+    let _lock = snapshot::lock(dirs, config)?;
     prepare_folders(dirs, config)?;
     boot::started(dirs, config)?;
     undo.push(|| {

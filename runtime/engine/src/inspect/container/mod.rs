@@ -5,7 +5,7 @@ mod config;
 mod host;
 mod network;
 
-pub use config::{ContainerConfig, Healthcheck};
+pub use config::{ContainerConfig, Healthcheck, container_config};
 pub use host::{DeviceMapping, HostConfig, LogSettings, RestartSettings, Ulimit};
 pub use network::{NetworkEndpoint, NetworkSettings, PortBinding};
 

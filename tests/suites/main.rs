@@ -19,6 +19,7 @@ mod image_check;
 mod image_peers;
 mod images;
 mod lifecycle;
+mod limits;
 mod live_networks;
 mod netd_hung;
 mod network;

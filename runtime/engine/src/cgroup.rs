@@ -3,14 +3,16 @@
 //! On v2 the container is cloned into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy
 //! of the host: a runtime such as Java's takes limits for absent if a controller that it knows is missing.
 
+pub mod abilities;
 mod devices;
+mod weights;
 
 use crate::bundle::CgroupKind;
+use crate::config::Config;
 use crate::sys::bpf::{attach_device_program, load_device_program};
 use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_setup};
-use netd_api::ContainerId;
 use nix::errno::Errno;
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxBlockIo, LinuxResources};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup;
 use rcr_shim::config::CgroupPaths;
@@ -19,9 +21,6 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-
-/// All our cgroups lie below this one.
-const PARENT: &str = "rcr";
 
 /// Where cgroups are mounted by convention (cgroups(7)).
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
@@ -86,9 +85,15 @@ const CONTROLLERS: [&str; 12] = [
     "pids",
 ];
 
+/// The path of a container's cgroup, from the root of each hierarchy.
+fn path(config: &Config) -> PathBuf {
+    let parent = config.resources.cgroup_parent.as_deref().unwrap_or(cleanup::CGROUP_PARENT);
+    Path::new(parent).join(config.id.as_str())
+}
+
 /// The folders of one container's cgroup.
-pub fn paths(kind: &CgroupKind, id: &ContainerId) -> CgroupPaths {
-    let below = |base: PathBuf| base.join(PARENT).join(id.as_str());
+pub fn paths(kind: &CgroupKind, config: &Config) -> CgroupPaths {
+    let below = |base: PathBuf| base.join(path(config));
     match kind {
         CgroupKind::Unified => CgroupPaths { unified: Some(below(MOUNT_POINT.into())), legacy: Vec::new() },
         CgroupKind::Legacy(hierarchies) => CgroupPaths {
@@ -99,18 +104,49 @@ pub fn paths(kind: &CgroupKind, id: &ContainerId) -> CgroupPaths {
 }
 
 /// Makes the folders and applies the limits.
-pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -> Outcome<CgroupPaths> {
-    let paths = paths(kind, id);
-    let doing = || format!("cannot create the cgroup of container `{}`", id.short());
-    for folder in paths.legacy.iter().chain(&paths.unified) {
-        make_folder(folder).doing(doing)?;
-        inherit_cpuset(folder).doing(doing)?;
+pub fn create(kind: &CgroupKind, config: &Config, resources: &LinuxResources) -> Outcome<CgroupPaths> {
+    let paths = paths(kind, config);
+    let doing = || format!("cannot create the cgroup of container `{}`", config.id.short());
+    let applied = || {
+        for folder in paths.legacy.iter().chain(&paths.unified) {
+            make_folder(folder).doing(doing)?;
+            inherit_cpuset(folder).doing(doing)?;
+        }
+        if let Some(folder) = &paths.unified {
+            delegate(folder);
+        }
+        apply(kind, config, resources)?;
+        let Some(folder) = &paths.unified else { return Ok(()) };
+        let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
+        devices::program(&rules).map_or(Ok(()), |program| bind_devices(folder, &program))
+    };
+    match applied() {
+        Ok(()) => Ok(paths),
+        Err(failure) => {
+            cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE);
+            Err(failure)
+        }
     }
-    if let Some(folder) = &paths.unified {
-        delegate(folder);
+}
+
+/// Applies limits to a container's cgroup, which exists.
+pub fn apply(kind: &CgroupKind, config: &Config, resources: &LinuxResources) -> Outcome<()> {
+    let mut resources = resources.clone();
+    let io = resources.block_io().clone();
+    if let Some(io) = &io {
+        weights(kind, config, io)?;
+        let mut throttles = io.clone();
+        throttles.set_weight(None).set_weight_device(None);
+        resources.set_block_io(Some(throttles));
     }
-    let relative = Path::new("/").join(PARENT).join(id.as_str());
-    let options = ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None };
+    let disable_oom_killer = resources.memory().as_ref().and_then(|memory| memory.disable_oom_killer());
+    let options = ControllerOpt {
+        resources: &resources,
+        disable_oom_killer: disable_oom_killer.unwrap_or(false),
+        oom_score_adj: None,
+        freezer_state: None,
+    };
+    let relative = Path::new("/").join(path(config));
     let applied = match kind {
         CgroupKind::Unified => libcgroups::v2::manager::Manager::new(MOUNT_POINT.into(), relative)
             .map_err(|e| e.to_string())
@@ -120,20 +156,26 @@ pub fn create(kind: &CgroupKind, id: &ContainerId, resources: &LinuxResources) -
             .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
     };
     applied.map_err(|why| {
-        cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE);
-        Error::new(Kind::System, format!("cannot apply the limits of container `{}`", id.short())).caused_by(why).hint(format!(
-            "check the values of --memory, --cpus, --cpuset-cpus and --pids-limit; {} shows this host's controllers",
-            command::info()
-        ))
-    })?;
-    if let Some(folder) = &paths.unified {
-        let rules = devices::rules(resources.devices().as_deref().unwrap_or_default());
-        if let Some(program) = devices::program(&rules) {
-            bind_devices(folder, &program)
-                .inspect_err(|_| drop(cleanup::remove_cgroups(&paths, cleanup::CGROUP_PATIENCE)))?;
-        }
-    }
-    Ok(paths)
+        Error::new(Kind::System, format!("cannot apply the limits of container `{}`", config.id.short()))
+            .caused_by(why)
+            .hint(format!(
+                "the kernel refuses a value, or its cgroups lack a controller; {} shows this host's",
+                command::info()
+            ))
+    })
+}
+
+/// Shares of disks' time, on the hierarchy that has them.
+fn weights(kind: &CgroupKind, config: &Config, io: &LinuxBlockIo) -> Outcome<()> {
+    let is_unified = *kind == CgroupKind::Unified;
+    let paths = paths(kind, config);
+    let is_it = |folder: &&PathBuf| is_unified || folder.join("blkio.reset_stats").exists();
+    paths
+        .legacy
+        .iter()
+        .chain(&paths.unified)
+        .find(is_it)
+        .map_or(Ok(()), |folder| weights::write(folder, is_unified, io))
 }
 
 /// Binds the device program to the cgroup. No container starts without it: it could read the host's disks.

@@ -1,10 +1,13 @@
 //! What a container was asked to be: the request and the image's defaults, resolved and checked at creation, kept as
 //! `<root>/containers/<id>/config.json`. A start only reads it.
 
+mod resources;
+
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
 pub use rcr_shim::health::OnFailure;
 pub use rcr_shim::init::plan::RlimitPlan;
+pub use resources::{BlockIo, DiskLimit, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -251,29 +254,6 @@ pub struct Security {
     pub no_new_privs: bool,
     /// False: `--security-opt seccomp=unconfined`.
     pub seccomp: bool,
-}
-
-/// cgroup limits.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Resources {
-    /// Bytes.
-    pub memory: Option<i64>,
-    /// Bytes of memory and swap together; -1: unlimited.
-    pub memory_swap: Option<i64>,
-    /// Billionths of a processor.
-    pub nano_cpus: Option<u64>,
-    /// Lists such as `0-2,4` (cpuset(7)).
-    #[serde(default)]
-    pub cpuset_cpus: Option<String>,
-    /// Memory nodes, as such a list.
-    #[serde(default)]
-    pub cpuset_mems: Option<String>,
-    /// -1: unlimited.
-    pub pids: i64,
-    /// Bytes of `/dev/shm`.
-    pub shm_size: u64,
-    /// -1000 to 1000; absent: as this process has it.
-    pub oom_score_adj: Option<i32>,
 }
 
 /// `--network` and `-p`.

@@ -159,7 +159,7 @@ fn exec_config(container: &Container, wanted: &Exec, streams: [bool; 3]) -> Outc
     for variable in &wanted.env {
         set(&mut env, variable.clone());
     }
-    let paths = cgroup::paths(&cgroup::kind()?, &config.id);
+    let paths = cgroup::paths(&cgroup::kind()?, config);
     let process = program::plan(config, &program_of(wanted), env)?;
     Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
 }

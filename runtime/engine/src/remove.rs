@@ -94,7 +94,7 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
         )));
     }
     release(&instance.dirs, &config.id)?;
-    cleanup_cgroup(&config.id)?;
+    cleanup_cgroup(config)?;
     if volumes {
         forget_anonymous_volumes(&instance.dirs, config)?;
     }
@@ -109,8 +109,8 @@ pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
 }
 
 /// The cgroup of a container whose shim could not remove it.
-fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
-    let paths: CgroupPaths = cgroup::paths(&cgroup::kind().unwrap_or(CgroupKind::Unified), id);
+fn cleanup_cgroup(config: &Config) -> Outcome<()> {
+    let paths: CgroupPaths = cgroup::paths(&cgroup::kind().unwrap_or(CgroupKind::Unified), config);
     if !paths.legacy.iter().chain(&paths.unified).any(|folder| folder.exists()) {
         return Ok(());
     }
@@ -118,7 +118,7 @@ fn cleanup_cgroup(id: &ContainerId) -> Outcome<()> {
     if left.is_empty() {
         return Ok(());
     }
-    let mut error = Error::new(Kind::System, format!("cannot remove the cgroups of container `{}`", id.short()))
+    let mut error = Error::new(Kind::System, format!("cannot remove the cgroups of container `{}`", config.id.short()))
         .caused_by("a process in them does not end: device or resource busy (EBUSY)");
     error.left_behind =
         left.iter().map(|folder| format!("cgroup `{0}` (remove it with `rmdir {0}`)", folder.display())).collect();

@@ -5,6 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// All cgroups of containers lie below this one, but for those that the user puts elsewhere.
+pub const CGROUP_PARENT: &str = "rcr";
+
 /// How long the kernel may take to release a cgroup whose last process has just died.
 pub const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -21,7 +24,8 @@ pub fn remove_cgroups(paths: &CgroupPaths, patience: Duration) -> Vec<PathBuf> {
         if folder.exists() {
             left.push(folder.clone());
         }
-        if let Some(parent) = folder.parent() {
+        // A parent that the user named is the user's.
+        if let Some(parent) = folder.parent().filter(|parent| parent.ends_with(CGROUP_PARENT)) {
             // Fails while another container exists, as it should.
             let _ = std::fs::remove_dir(parent);
         }

@@ -9,6 +9,7 @@ pub mod image;
 pub mod network;
 pub mod node;
 pub mod prune;
+pub mod resources;
 pub mod run;
 pub mod system;
 pub mod usage;

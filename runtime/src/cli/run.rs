@@ -1,10 +1,11 @@
 //! What `run` and `create` take.
 
 use super::health::HealthArgs;
+use super::resources::ResourceArgs;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use netd_api::{AttachmentRequest, Mac, PublishRequest};
-use rcr_engine::config::{DeviceRule, DeviceUse, Exposed, HostTarget, Mount, RestartPolicy, RlimitPlan};
+use rcr_engine::config::{DeviceRule, DeviceUse, Exposed, HostTarget, Mount, RestartPolicy};
 use rcr_engine::create::VolumeUse;
 use rcr_engine::images::{Platform, Policy};
 use rcr_engine::parse::keys::{Keys, detach_keys};
@@ -211,33 +212,4 @@ pub struct SecurityArgs {
     /// Set a namespaced sysctl
     #[arg(long, value_name = "NAME=VALUE", value_parser = words::pair)]
     pub sysctl: Vec<(String, String)>,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Resources")]
-pub struct ResourceArgs {
-    /// Memory limit
-    #[arg(short, long, value_name = "BYTES", value_parser = limits::bytes)]
-    pub memory: Option<i64>,
-    /// Limit of memory and swap together; -1: unlimited
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true, value_parser = limits::memory_swap)]
-    pub memory_swap: Option<i64>,
-    /// CPUs it may use, e.g. 1.5
-    #[arg(long, value_name = "NUMBER", value_parser = limits::nano_cpus)]
-    pub cpus: Option<u64>,
-    /// CPUs it may run on, e.g. 0-2,4
-    #[arg(long, value_name = "LIST", value_parser = limits::cpuset)]
-    pub cpuset_cpus: Option<String>,
-    /// Memory nodes it may use, e.g. 0,1
-    #[arg(long, value_name = "LIST", value_parser = limits::cpuset)]
-    pub cpuset_mems: Option<String>,
-    /// Processes it may have; -1: unlimited
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 2048)]
-    pub pids_limit: i64,
-    /// Resource limit
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = limits::ulimit)]
-    pub ulimit: Vec<RlimitPlan>,
-    /// Preference of the OOM killer, from -1000 (never) to 1000 (first)
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub oom_score_adj: Option<i32>,
 }

@@ -1,11 +1,12 @@
 //! Flags → the request for a container.
 
+use super::resources::resources;
 use super::storage;
 use crate::cli::health::HealthArgs;
-use crate::cli::run::{CreateArgs, NetworkArgs, ResourceArgs};
+use crate::cli::run::{CreateArgs, NetworkArgs};
 use netd_api::AttachmentRequest;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::config::{Dns, Resources};
+use rcr_engine::config::Dns;
 use rcr_engine::create::{Create, HealthRequest, NetworkRequest, SecurityRequest};
 use rcr_engine::parse::attachment;
 use std::path::PathBuf;
@@ -105,20 +106,6 @@ pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<Stri
         add(text, "the command line")?;
     }
     Ok(all)
-}
-
-fn resources(args: &ResourceArgs, shm_size: i64) -> Resources {
-    let list = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    Resources {
-        memory: args.memory,
-        memory_swap: args.memory_swap,
-        nano_cpus: args.cpus,
-        cpuset_cpus: list(&args.cpuset_cpus),
-        cpuset_mems: list(&args.cpuset_mems),
-        pids: if args.pids_limit <= 0 { -1 } else { args.pids_limit },
-        shm_size: shm_size.max(0) as u64,
-        oom_score_adj: Some(args.oom_score_adj.unwrap_or(0)),
-    }
 }
 
 /// `--network`, and the flags around it.

@@ -2,4 +2,5 @@
 
 pub mod container;
 pub mod network;
+mod resources;
 mod storage;

@@ -2,13 +2,18 @@
 //! as [`Facts`].
 
 pub mod caps;
+pub mod limits;
 pub mod plan;
 pub mod powers;
 pub mod seccomp;
 pub mod spec;
 
 pub use rcr_shim::init::plan::DEFAULT_PATH;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Major and minor number of disks, by their paths.
+pub type Disks = BTreeMap<PathBuf, (u32, u32)>;
 
 /// What a plan needs to know of the host.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +31,8 @@ pub struct Facts {
     pub capabilities: u64,
     /// The devices of `--device`; with `--privileged` all of the host's.
     pub devices: Vec<Device>,
+    /// The disks whose reading and writing is limited.
+    pub disks: Disks,
     /// Sources of binds that are files, not folders.
     pub bound_files: Vec<PathBuf>,
     /// The shim's file, for `--init`.

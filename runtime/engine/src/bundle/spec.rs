@@ -1,13 +1,12 @@
 //! A container's config as an OCI runtime spec (runtime-spec 1.2, config.md and config-linux.md).
 
-use super::caps;
 use super::{BundleError, CgroupKind, Facts};
+use super::{caps, limits};
 use crate::config::{Config, Mount as UserMount, MountKind, Propagation};
 use oci_spec::runtime::{
-    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxCpuBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
-    LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
-    LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec,
-    SpecBuilder,
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
+    LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxResources, Mount,
+    MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
 };
 use rcr_shim::init::plan::UserPlan;
 use rcr_shim::tiny_init;
@@ -38,9 +37,6 @@ const MASKED: [&str; 20] = [
     "/sys/kernel/tracing",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
-/// Microseconds over which `--cpus` is counted (cpu.cfs_period_us).
-const CPU_PERIOD: u64 = 100_000;
 
 /// Makes the spec.
 pub fn spec(config: &Config, facts: &Facts) -> Result<Spec, BundleError> {
@@ -221,7 +217,6 @@ fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, Bun
 }
 
 fn resources(config: &Config, facts: &Facts) -> Result<LinuxResources, BundleError> {
-    let wanted = &config.resources;
     let all_devices = LinuxDeviceCgroupBuilder::default()
         .allow(config.security.privileged)
         .typ(LinuxDeviceType::A)
@@ -243,34 +238,9 @@ fn resources(config: &Config, facts: &Facts) -> Result<LinuxResources, BundleErr
         });
         devices.extend(given.chain(opened).collect::<Result<Vec<_>, _>>()?);
     }
-    let mut builder =
-        LinuxResourcesBuilder::default().devices(devices).pids(LinuxPidsBuilder::default().limit(wanted.pids).build()?);
-    if wanted.memory.is_some() || wanted.memory_swap.is_some() {
-        let mut memory = LinuxMemoryBuilder::default();
-        if let Some(limit) = wanted.memory {
-            memory = memory.limit(limit);
-        }
-        if let Some(swap) = wanted.memory_swap {
-            memory = memory.swap(swap);
-        }
-        builder = builder.memory(memory.build()?);
-    }
-    let mut cpu = LinuxCpuBuilder::default();
-    if let Some(nano) = wanted.nano_cpus {
-        let quota = (nano.saturating_mul(CPU_PERIOD) / 1_000_000_000).max(1_000);
-        let quota = i64::try_from(quota).map_err(|_| BundleError::Invalid("--cpus is too large".into()))?;
-        cpu = cpu.period(CPU_PERIOD).quota(quota);
-    }
-    if let Some(list) = &wanted.cpuset_cpus {
-        cpu = cpu.cpus(list);
-    }
-    if let Some(list) = &wanted.cpuset_mems {
-        cpu = cpu.mems(list);
-    }
-    if wanted.nano_cpus.is_some() || wanted.cpuset_cpus.is_some() || wanted.cpuset_mems.is_some() {
-        builder = builder.cpu(cpu.build()?);
-    }
-    Ok(builder.build()?)
+    let mut all = limits::limits(&config.resources, &facts.disks)?;
+    all.set_devices(Some(devices));
+    Ok(all)
 }
 
 fn device_rule(

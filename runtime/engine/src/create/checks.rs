@@ -2,7 +2,8 @@
 //! and the resulting security.
 
 use super::request::{Create, Mode, SecurityRequest, Source};
-use crate::bundle::caps;
+use crate::bundle::{CgroupKind, caps};
+use crate::cgroup::{self, abilities};
 use crate::config::{Resources, Security};
 use crate::events::Reporter;
 use crate::limits::most;
@@ -48,6 +49,16 @@ fn check_resources(wanted: &Resources) -> Outcome<()> {
         }
         _ => {}
     }
+    if let (Some(memory), Some(reserved)) = (wanted.memory, wanted.memory_reservation)
+        && reserved > memory
+    {
+        return Err(invalid("`--memory-reservation` can't be more than `--memory`"));
+    }
+    let periods = [("--cpu-period", wanted.cpu_period.is_some()), ("--cpu-quota", wanted.cpu_quota.is_some())];
+    if let (Some(_), Some((flag, _))) = (wanted.nano_cpus, periods.iter().find(|(_, given)| *given)) {
+        return Err(invalid(format!("`--cpus` can't be combined with `{flag}`"))
+            .caused_by("`--cpus 1.5` stands for a period of 100000 and a quota of 150000"));
+    }
     match wanted.oom_score_adj {
         Some(value) if !(-1000..=1000).contains(&value) => {
             Err(invalid(format!("cannot use {value} as the OOM score's adjustment"))
@@ -84,6 +95,9 @@ pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
     if wanted.security.privileged {
         reporter.warning("a privileged container is root on this host");
     }
+    if wanted.resources.oom_kill_disable && wanted.resources.memory.is_none() {
+        reporter.warning("`--oom-kill-disable` without `--memory`: the machine itself may run out of memory");
+    }
     for limit in &wanted.rlimits {
         if let Some(most) = most(limit.resource).filter(|most| limit.hard > *most) {
             let given = limits::text(limit);
@@ -92,6 +106,17 @@ pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
             ));
         }
     }
+}
+
+/// Leaves out limits that this host's kernel lacks, and says so.
+pub(super) fn fit(wanted: &mut Resources, reporter: &dyn Reporter) -> Outcome<()> {
+    let kind = cgroup::kind()?;
+    for flag in abilities::fit(&kind, wanted) {
+        let version = if kind == CgroupKind::Unified { 2 } else { 1 };
+        reporter.warning(&format!("{flag} is left out: this kernel has no such limit on cgroup v{version}"));
+    }
+    abilities::default_swap(&kind, wanted);
+    Ok(())
 }
 
 /// The request's security, with the configuration's defaults.
@@ -127,6 +152,10 @@ mod tests {
         assert!(of(Some(1 << 20), None, None).is_err());
         assert!(of(Some(64 << 20), Some(32 << 20), None).is_err());
         assert!(of(None, Some(-1), None).is_err() && of(None, None, Some(1001)).is_err());
+        let more = Resources { memory: Some(64 << 20), memory_reservation: Some(65 << 20), ..Resources::default() };
+        assert!(check_resources(&more).is_err());
+        let twice = Resources { nano_cpus: Some(1), cpu_quota: Some(1000), ..Resources::default() };
+        assert!(check_resources(&twice).is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::names;
 use crate::parse::{ports, signal};
 use crate::remove::{forget_anonymous_volumes, remove};
 use crate::rename::check_name;
+use crate::start::facts::disks;
 use crate::start::network::owner;
 use crate::store::Container;
 use crate::system::sweep;
@@ -37,9 +38,11 @@ const DEFAULT_LIMITS: [RlimitPlan; 2] = [
 ];
 
 /// Makes a container and saves it; a failure leaves nothing behind.
-pub fn create(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
+pub fn create(instance: &Instance, mut wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
     checks::check(&wanted)?;
     checks::warn(&wanted, reporter);
+    checks::fit(&mut wanted.resources, reporter)?;
+    disks(&wanted.resources.block_io)?;
     instance.dirs.ensure()?;
     sweep(instance)?;
     // The store collects nothing between finding the image and recording its user.

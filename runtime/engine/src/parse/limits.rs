@@ -1,6 +1,7 @@
 //! Sizes, processors, and resource limits.
 
 use super::Parsed;
+use crate::config::DiskLimit;
 use rcr_shim::init::plan::RlimitPlan;
 
 /// Bytes: a number with an optional unit `b k m g t`, as powers of 1024.
@@ -44,6 +45,90 @@ pub fn cpuset(text: &str) -> Parsed<String> {
         true => Ok(text.to_owned()),
         false => Err("expected a list such as 0-2,4".into()),
     }
+}
+
+/// A disk and a limit in bytes a second, `/dev/sda:1m`.
+pub fn disk_bytes(text: &str) -> Parsed<DiskLimit> {
+    disk(text, |value| bytes(value).map(|bytes| bytes as u64))
+}
+
+/// A disk and a limit in operations a second, `/dev/sda:1000`.
+pub fn disk_operations(text: &str) -> Parsed<DiskLimit> {
+    disk(text, |value| value.parse().map_err(|_| format!("`{value}` is not a number of operations a second")))
+}
+
+/// A disk and its weight, `/dev/sda:100`.
+pub fn disk_weight(text: &str) -> Parsed<DiskLimit> {
+    disk(text, |value| block_weight(value).map(u64::from))
+}
+
+fn disk(text: &str, value: impl FnOnce(&str) -> Parsed<u64>) -> Parsed<DiskLimit> {
+    let (disk, limit) = text.rsplit_once(':').ok_or_else(|| format!("`{text}` is not of the form /dev/DISK:LIMIT"))?;
+    if !disk.starts_with("/dev/") {
+        return Err(format!("`{disk}` is not a path of a device: `/dev/…`"));
+    }
+    match value(limit)? {
+        0 => Err(format!("`{limit}` would stop the disk: leave the option out for no limit")),
+        value => Ok(DiskLimit { disk: disk.into(), value }),
+    }
+}
+
+/// A share of disks' time, 10 to 1000; 0: none of its own.
+pub fn block_weight(text: &str) -> Parsed<u16> {
+    match text.parse::<u16>() {
+        Ok(weight) if weight == 0 || (10..=1000).contains(&weight) => Ok(weight),
+        _ => Err(format!("`{text}` is not a weight between 10 and 1000")),
+    }
+}
+
+/// A share of processor time, 2 to 262144; 0: everybody's.
+pub fn cpu_shares(text: &str) -> Parsed<u64> {
+    match text.parse::<u64>() {
+        Ok(shares) if shares == 0 || (2..=262_144).contains(&shares) => Ok(shares),
+        _ => Err(format!("`{text}` is not a share between 2 and 262144")),
+    }
+}
+
+/// Microseconds, 1000 (a millisecond) to 1000000; 0: the kernel's 100000.
+pub fn cpu_period(text: &str) -> Parsed<u64> {
+    match text.parse::<u64>() {
+        Ok(period) if period == 0 || (1_000..=1_000_000).contains(&period) => Ok(period),
+        _ => Err(format!("`{text}` is not a period between 1000 and 1000000 microseconds")),
+    }
+}
+
+/// Microseconds in each period, 1000 or more; -1 and 0: unlimited.
+pub fn cpu_quota(text: &str) -> Parsed<i64> {
+    match text.parse::<i64>() {
+        Ok(quota) if [-1, 0].contains(&quota) || quota >= 1_000 => Ok(quota),
+        _ => Err(format!("`{text}` is not a quota of 1000 microseconds or more, or -1")),
+    }
+}
+
+/// 0 to 100; -1: the kernel's.
+pub fn swappiness(text: &str) -> Parsed<i64> {
+    match text.parse::<i64>() {
+        Ok(value @ -1..=100) => Ok(value),
+        _ => Err(format!("`{text}` is not between 0 and 100")),
+    }
+}
+
+/// A cgroup, as a path from the root without a slash before it. A slice of systemd's (`a-b.slice`) lies where systemd
+/// puts it: `a.slice/a-b.slice` (systemd.slice(5)).
+pub fn cgroup_parent(text: &str) -> Parsed<String> {
+    let path = text.trim_matches('/');
+    let bad = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\n', '\0']);
+    if path.split('/').any(bad) {
+        return Err(format!("`{text}` is not a path of a cgroup"));
+    }
+    let Some(name) = path.strip_suffix(".slice").filter(|name| !name.contains('/')) else {
+        return Ok(path.to_owned());
+    };
+    if name.split('-').any(str::is_empty) {
+        return Err(format!("`{text}` is not a name of a slice"));
+    }
+    let ends = name.match_indices('-').map(|(at, _)| at).chain([name.len()]);
+    Ok(ends.map(|end| format!("{}.slice", &name[..end])).collect::<Vec<_>>().join("/"))
 }
 
 /// A resource limit, `name=soft[:hard]`.
@@ -118,6 +203,31 @@ mod tests {
         assert!(nano_cpus("0").is_err());
         assert!(cpuset("0-2,4").is_ok() && cpuset("").is_ok());
         assert!(cpuset("0-").is_err() && cpuset("a").is_err() && cpuset("1,,2").is_err());
+    }
+
+    #[test]
+    fn disks_have_limits_and_cgroups_parents() {
+        let limit = |disk: &str, value| Ok(DiskLimit { disk: disk.into(), value });
+        assert_eq!(disk_bytes("/dev/sda:1m"), limit("/dev/sda", 1 << 20));
+        assert_eq!(disk_operations("/dev/disk/by-path/pci-0000:00:1:7"), limit("/dev/disk/by-path/pci-0000:00:1", 7));
+        assert_eq!(disk_weight("/dev/sda:10"), limit("/dev/sda", 10));
+        for bad in ["sda:1m", "/dev/sda", "/dev/sda:", "/dev/sda:0", "/tmp/x:1m", "/dev/sda:-1"] {
+            assert!(disk_bytes(bad).is_err() && disk_operations(bad).is_err() && disk_weight(bad).is_err(), "{bad}");
+        }
+        assert_eq!((block_weight("0"), block_weight("500")), (Ok(0), Ok(500)));
+        assert!(block_weight("9").is_err() && block_weight("1001").is_err() && disk_weight("/dev/sda:5").is_err());
+        assert_eq!((cpu_shares("512"), cpu_period("50000"), cpu_quota("-1")), (Ok(512), Ok(50_000), Ok(-1)));
+        assert!(cpu_shares("1").is_err() && cpu_period("10").is_err() && cpu_quota("10").is_err());
+        assert_eq!((swappiness("-1"), swappiness("0")), (Ok(-1), Ok(0)));
+        assert!(swappiness("101").is_err() && swappiness("-2").is_err());
+        for (text, path) in
+            [("/a/b/", "a/b"), ("job", "job"), ("user.slice", "user.slice"), ("a-b.slice", "a.slice/a-b.slice")]
+        {
+            assert_eq!(cgroup_parent(text).as_deref(), Ok(path));
+        }
+        for bad in ["", "/", "a/../b", "a//b", "./a", "-.slice", "a--b.slice"] {
+            assert!(cgroup_parent(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! What a plan needs to know of this host.
 
 use super::network::Ground;
-use crate::bundle::{self, Device, Facts};
+use crate::bundle::{self, Device, Disks, Facts};
 use crate::cgroup;
-use crate::config::{Config, MountKind};
+use crate::config::{BlockIo, Config, MountKind};
 use crate::dirs::Dirs;
 use crate::spawn;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Looks at the host. Errors: cgroups are not mounted, capabilities can't be read, a device does not exist.
 pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
@@ -24,6 +24,7 @@ pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
         cgroup: cgroup::kind()?,
         capabilities: own_capabilities()?,
         devices: if privileged { host_devices(Path::new("/dev")) } else { given_devices(config)? },
+        disks: disks(&config.resources.block_io)?,
         bound_files: bound_files.filter(|source| !source.is_dir()).cloned().collect(),
         init_program: spawn::shim_program(),
         files_dir: ground.files_dir(dirs, config),
@@ -71,6 +72,21 @@ fn device(inside: &Path, meta: &fs::Metadata, access: &str) -> Option<Device> {
         path: inside.to_owned(),
         access: access.to_owned(),
     })
+}
+
+/// The numbers of the disks whose reading and writing is limited.
+pub fn disks(limits: &BlockIo) -> Outcome<Disks> {
+    let numbers = |disk: &PathBuf| {
+        let doing = || format!("cannot limit the disk `{}`", disk.display());
+        let meta = fs::metadata(disk).doing(doing)?;
+        match meta.file_type().is_block_device() {
+            true => Ok((disk.clone(), (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev())))),
+            false => Err(Error::new(Kind::Invalid, doing())
+                .caused_by("it is not a block device")
+                .hint("`lsblk` shows the disks")),
+        }
+    };
+    limits.disks().map(numbers).collect()
 }
 
 /// The devices of `--device`: their numbers are looked up at every start, since they may change at boot.

@@ -122,7 +122,7 @@ fn start_steps<'a>(
     let shared = matches!(ground, Ground::Joined { .. });
     let request = Pending::request(instance, config, ground)?;
     undo.push(|| release_own(instance, config));
-    let paths = cgroup::create(&facts.cgroup, &config.id, &resources)?;
+    let paths = cgroup::create(&facts.cgroup, config, &resources)?;
     let copy = paths.clone();
     undo.push(move || {
         cleanup::remove_cgroups(&copy, cleanup::CGROUP_PATIENCE);

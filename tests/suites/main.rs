@@ -21,6 +21,7 @@ mod images;
 mod lifecycle;
 mod limits;
 mod live_networks;
+mod namespaces;
 mod netd_hung;
 mod network;
 mod network_update;

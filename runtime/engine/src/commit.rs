@@ -46,7 +46,7 @@ pub fn commit(instance: &Instance, name: &str, wanted: &Commit) -> Outcome<Diges
     let container = instance.containers().find(name)?;
     // It thaws whatever happens here.
     let runs = container.state.status == Status::Running;
-    let frozen = if wanted.pause && runs { Some(freeze::hold(&container.config.id).doing(doing)?) } else { None };
+    let frozen = if wanted.pause && runs { Some(freeze::hold(&container.config).doing(doing)?) } else { None };
     let made = make(instance, name, wanted).doing(doing);
     drop(frozen);
     made

@@ -1,8 +1,10 @@
 //! What a container was asked to be: the request and the image's defaults, resolved and checked at creation, kept as
 //! `<root>/containers/<id>/config.json`. A start only reads it.
 
+mod namespaces;
 mod resources;
 
+pub use namespaces::{IpcMode, Namespaces, PidMode};
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
 pub use rcr_shim::health::OnFailure;
@@ -44,6 +46,9 @@ pub struct Config {
     pub mounts: Vec<Mount>,
     /// The root file system is read-only.
     pub read_only: bool,
+    /// Which namespaces it shares.
+    #[serde(default)]
+    pub namespaces: Namespaces,
     /// What it may do to the host.
     pub security: Security,
     /// It runs below rcr's small init.

@@ -1,7 +1,7 @@
 //! A container's cgroup, frozen and thawed: `cgroup.freeze` (cgroup v2), `freezer.state` (v1).
 
 use crate::cgroup;
-use netd_api::ContainerId;
+use crate::config::Config;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use std::fs;
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ struct Freezer {
     frozen: &'static str,
 }
 
-fn freezer(id: &ContainerId) -> Outcome<Freezer> {
-    let paths = cgroup::paths(&cgroup::kind()?, id);
+fn freezer(config: &Config) -> Outcome<Freezer> {
+    let paths = cgroup::paths(&cgroup::kind()?, config);
     let unified = paths.unified.iter().find(|folder| folder.join("cgroup.freeze").exists());
     let legacy = paths.legacy.iter().find(|folder| folder.join("freezer.state").exists());
     match (unified, legacy) {
@@ -38,16 +38,16 @@ fn freezer(id: &ContainerId) -> Outcome<Freezer> {
             told: folder.join("freezer.state"),
             frozen: "FROZEN",
         }),
-        (None, None) => Err(Error::new(Kind::Unavailable, format!("cannot freeze container `{}`", id.short()))
+        (None, None) => Err(Error::new(Kind::Unavailable, format!("cannot freeze container `{}`", config.name))
             .caused_by("its cgroup has no freezer")
             .hint("the kernel needs cgroup v2, or the controller `freezer` of v1")),
     }
 }
 
 /// Freezes all processes of a container, and waits until they are; a failure leaves them running.
-pub fn freeze(id: &ContainerId) -> Outcome<()> {
-    let freezer = freezer(id)?;
-    let doing = || format!("cannot freeze container `{}`", id.short());
+pub fn freeze(config: &Config) -> Outcome<()> {
+    let freezer = freezer(config)?;
+    let doing = || format!("cannot freeze container `{}`", config.name);
     fs::write(&freezer.file, freezer.freeze).doing(doing)?;
     let until = Instant::now() + PATIENCE;
     loop {
@@ -66,18 +66,18 @@ pub fn freeze(id: &ContainerId) -> Outcome<()> {
 }
 
 /// Lets all processes of a container go on.
-pub fn thaw(id: &ContainerId) -> Outcome<()> {
-    let freezer = freezer(id)?;
-    fs::write(&freezer.file, freezer.thaw).doing(|| format!("cannot thaw container `{}`", id.short()))
+pub fn thaw(config: &Config) -> Outcome<()> {
+    let freezer = freezer(config)?;
+    fs::write(&freezer.file, freezer.thaw).doing(|| format!("cannot thaw container `{}`", config.name))
 }
 
 /// Frozen for as long as it lives.
-pub struct Held(ContainerId);
+pub struct Held(Config);
 
 /// Freezes a container until what it returns is dropped.
-pub fn hold(id: &ContainerId) -> Outcome<Held> {
-    freeze(id)?;
-    Ok(Held(id.clone()))
+pub fn hold(config: &Config) -> Outcome<Held> {
+    freeze(config)?;
+    Ok(Held(config.clone()))
 }
 
 impl Drop for Held {

@@ -1,7 +1,9 @@
 //! What is removed when a container ends: its cgroups; with `--rm`, everything.
 
 use super::config::{CgroupPaths, RemovePaths};
+use crate::process::ProcessId;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,39 @@ pub fn remove_cgroups(paths: &CgroupPaths, patience: Duration) -> Vec<PathBuf> {
     left
 }
 
+/// Ends every process in the cgroup and below it.
+pub fn kill_all(paths: &CgroupPaths) {
+    // On v1 every hierarchy has the same processes.
+    let Some(folder) = paths.unified.as_ref().or(paths.legacy.first()) else { return };
+    let until = Instant::now() + CGROUP_PATIENCE;
+    while kill(folder) > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Sends SIGKILL to all processes in a cgroup and below; how many there were.
+fn kill(folder: &Path) -> usize {
+    // Linux 5.14, v2.
+    let at_once = std::fs::write(folder.join("cgroup.kill"), "1").is_ok();
+    let children = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = children.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| kill(&e.path()));
+    let mut count: usize = below.sum();
+    for pid in processes(folder) {
+        count += 1;
+        // One that has ended meanwhile may have given its number to a stranger, which is not in here.
+        let process = ProcessId::of(pid).and_then(|process| process.open()).filter(|_| !at_once);
+        if let Some(process) = process.filter(|_| processes(folder).contains(&pid)) {
+            let _ = crate::sys::signal::send(process.as_fd(), libc::SIGKILL);
+        }
+    }
+    count
+}
+
+fn processes(folder: &Path) -> Vec<i32> {
+    let text = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 /// Removes a cgroup, its children first: the kernel keeps one that has any (cgroups(7)). Every folder below is a
 /// cgroup.
 fn remove_cgroup(folder: &Path, until: Instant) {
@@ -51,6 +86,8 @@ fn remove_cgroup(folder: &Path, until: Instant) {
             return;
         }
         if children.is_empty() {
+            // One that shared another's processes may leave some of its own.
+            kill(folder);
             std::thread::sleep(Duration::from_millis(2));
         }
         for child in children {

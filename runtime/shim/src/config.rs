@@ -27,6 +27,8 @@ pub struct ShimConfig {
     pub restart: RestartPolicy,
     /// The container's cgroup.
     pub cgroup: CgroupPaths,
+    /// Other containers whose namespaces it joins.
+    pub joins: Joins,
     /// What is removed at the end; absent: nothing.
     pub remove: Option<RemovePaths>,
     /// The signal of `rcr stop`, and the seconds until SIGKILL; -1: never.
@@ -36,6 +38,24 @@ pub struct ShimConfig {
     /// Its health check.
     #[serde(default)]
     pub health: Option<HealthPlan>,
+}
+
+/// Other containers whose namespaces one joins.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Joins {
+    /// Whose processes it sees.
+    pub pid: Option<Other>,
+    /// Whose shared memory it has.
+    pub ipc: Option<Other>,
+}
+
+/// Another container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Other {
+    /// Its name, for errors.
+    pub name: String,
+    /// Holds its `state.json`.
+    pub run_dir: PathBuf,
 }
 
 /// The JSON-lines log.
@@ -136,7 +156,7 @@ pub enum Answer {
 }
 
 /// Why a container did not start.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StartFailure {
     /// What was being done, e.g. `mount proc on /proc`.
     pub doing: String,
@@ -146,6 +166,8 @@ pub struct StartFailure {
     pub execute: bool,
     /// The user or group does not exist in the image.
     pub lookup: bool,
+    /// A container that it joins does not run.
+    pub other_gone: bool,
 }
 
 #[cfg(test)]

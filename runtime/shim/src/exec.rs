@@ -42,7 +42,7 @@ pub fn run() -> i32 {
 }
 
 fn failed(doing: &str, errno: Errno) -> StartFailure {
-    StartFailure { doing: doing.to_owned(), errno: errno as i32, execute: false, lookup: false }
+    StartFailure { doing: doing.to_owned(), errno: errno as i32, ..StartFailure::default() }
 }
 
 fn start(config: &ExecConfig, streams: Vec<OwnedFd>) -> Result<(i32, OwnedFd, Option<OwnedFd>), StartFailure> {
@@ -56,7 +56,7 @@ fn start(config: &ExecConfig, streams: Vec<OwnedFd>) -> Result<(i32, OwnedFd, Op
         .map_err(|e| failed("join the container's pid namespace", errno(e)))?;
     let born = birth(&config.cgroup, 0, |go, report| {
         let console = Target { prefixes: Vec::new() };
-        child::run_exec(process, init.as_fd(), Inherited { go, report, netns: None, stdio, console })
+        child::run_exec(process, init.as_fd(), Inherited { go, report, netns: None, ipc: None, stdio, console })
     })?;
     let terminal = born.until_exec(|stage, _| match stage {
         Stage::Execute => format!("execute `{}`", config.process.args.first().map(String::as_str).unwrap_or_default()),

@@ -6,7 +6,8 @@ use crate::init::child::{self, Inherited};
 use crate::init::compiled::{CompiledPlan, Target};
 use crate::init::handshake::{self, Message, Stage};
 use crate::init::plan::InitPlan;
-use crate::sys::clone::{Cloned, NAMESPACES, clone3};
+use crate::others::Others;
+use crate::sys::clone::{Cloned, clone3, namespaces};
 use crate::terminal;
 use nix::errno::Errno;
 use rcr_base::errno;
@@ -108,7 +109,7 @@ pub fn open_null() -> Result<OwnedFd, Errno> {
 
 fn failure(doing: impl Into<String>) -> impl FnOnce(Errno) -> StartFailure {
     let doing = doing.into();
-    move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
+    move |errno| StartFailure { doing, errno: errno as i32, ..StartFailure::default() }
 }
 
 /// Clones the child, moves it into its cgroup, lets it go on, and waits until it has become the container's program.
@@ -116,6 +117,7 @@ pub fn launch(
     plan: &InitPlan,
     compiled: CompiledPlan,
     netns: Option<&OwnedFd>,
+    mut others: Others,
     stdin: bool,
     cgroup: &CgroupPaths,
 ) -> Result<Running, StartFailure> {
@@ -125,8 +127,11 @@ pub fn launch(
     let netns =
         netns.map_err(|e| failure("keep the network namespace")(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
     let console = Target { prefixes: vec![c"dev".to_owned(), c"dev/console".to_owned()] };
-    let born = birth(cgroup, NAMESPACES, |go, report| {
-        child::run(compiled, Inherited { go, report, netns, stdio: pipes.child, console })
+    let ipc = others.take_ipc();
+    let born = others.around_birth(|| {
+        birth(cgroup, namespaces(plan.spaces), |go, report| {
+            child::run(compiled, Inherited { go, report, netns, ipc, stdio: pipes.child, console })
+        })
     })?;
     let master = born.until_exec(|stage, detail| match stage {
         Stage::Op => plan.op(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
@@ -233,6 +238,7 @@ impl Born {
                         errno: report.errno as i32,
                         execute: report.stage == Stage::Execute,
                         lookup: matches!(report.stage, Stage::ResolveUser | Stage::ResolveGroup),
+                        other_gone: report.stage == Stage::JoinIpc,
                     });
                 }
                 Err(errno) => {

@@ -14,6 +14,7 @@
 //! | [`launch`] | clone3, cgroup, handshake |
 //! | [`server`] | the event loop: stdio, clients, exit, restart |
 //! | [`client`] | one connection to `shim.sock` |
+//! | [`others`] | other containers whose namespaces one joins |
 //! | [`protocol`] | what is spoken there |
 //! | [`log`] | JSON lines, rotated |
 //! | [`cleanup`] | cgroups, and with `--rm` everything |
@@ -38,6 +39,7 @@ pub mod health;
 pub mod init;
 pub mod launch;
 pub mod log;
+pub mod others;
 pub mod passing;
 pub mod process;
 pub mod protocol;

@@ -9,6 +9,7 @@ use super::client::{Client, Event, Role};
 use super::config::{Answer, CONTROL_FD, ShimConfig, StartFailure};
 use super::launch::{self, Running};
 use super::log::{Log, Stream};
+use super::others::Others;
 use super::protocol::{Request, Response, SOCKET_NAME, kind};
 use crate::init::compiled;
 use crate::process::ProcessId;
@@ -100,12 +101,12 @@ pub(super) fn detach() -> Result<(), Errno> {
 
 fn io_failure(doing: &str) -> impl FnOnce(io::Error) -> StartFailure {
     let doing = doing.to_owned();
-    move |error| StartFailure { doing, errno: error.raw_os_error().unwrap_or(libc::EIO), execute: false, lookup: false }
+    move |error| StartFailure { doing, errno: error.raw_os_error().unwrap_or(libc::EIO), ..StartFailure::default() }
 }
 
 fn errno_failure(doing: &str) -> impl FnOnce(Errno) -> StartFailure {
     let doing = doing.to_owned();
-    move |errno| StartFailure { doing, errno: errno as i32, execute: false, lookup: false }
+    move |errno| StartFailure { doing, errno: errno as i32, ..StartFailure::default() }
 }
 
 impl Shim {
@@ -154,7 +155,9 @@ impl Shim {
             let _ = std::fs::remove_dir_all(config.plan.root.work.join("work/incompat"));
         }
         let compiled = compiled::compile(&config.plan).map_err(|e| errno_failure(&e.to_string())(Errno::EINVAL))?;
-        let running = launch::launch(&config.plan, compiled, self.netns.as_ref(), config.stdin, &config.cgroup)?;
+        let others = Others::find(&config.joins)?;
+        let running =
+            launch::launch(&config.plan, compiled, self.netns.as_ref(), others, config.stdin, &config.cgroup)?;
         self.state.init = ProcessId::of(running.pid).or(Some(ProcessId { pid: running.pid, start: 0 }));
         self.state.status = Status::Running;
         self.state.started_at = Some(now());

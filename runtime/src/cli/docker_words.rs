@@ -4,7 +4,7 @@
 use rcr_base::{Error, Kind};
 
 /// Verb, why there is none, the way.
-const WORDS: [(&str, &str, &str); 23] = [
+pub const WORDS: &[(&str, &str, &str)] = &[
     ("swarm", CLUSTER, CLUSTER_WAY),
     (
         "service",

@@ -2,10 +2,14 @@
 
 pub mod argv;
 pub mod container;
+pub mod docker_flags;
 mod docker_words;
 mod format;
+#[cfg(test)]
+mod from_docker;
 pub mod health;
 pub mod image;
+pub mod namespaces;
 pub mod network;
 pub mod node;
 pub mod prune;

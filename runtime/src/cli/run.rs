@@ -1,6 +1,7 @@
 //! What `run` and `create` take.
 
 use super::health::HealthArgs;
+use super::namespaces::NamespaceArgs;
 use super::resources::ResourceArgs;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -74,6 +75,8 @@ pub struct CreateArgs {
     pub label: Vec<(String, String)>,
     #[command(flatten)]
     pub network: NetworkArgs,
+    #[command(flatten)]
+    pub namespaces: NamespaceArgs,
     #[command(flatten)]
     pub storage: StorageArgs,
     #[command(flatten)]

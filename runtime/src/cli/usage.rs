@@ -1,7 +1,7 @@
 //! Usage errors in our form: what is wrong, why, and the way out.
 
 use super::argv::Refused;
-use super::docker_words;
+use super::{docker_flags, docker_words};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use rcr_base::{Error, Kind};
 use std::error::Error as _;
@@ -20,6 +20,7 @@ pub fn refused(why: Refused) -> Error {
 pub fn usage(error: &clap::Error) -> Error {
     match error.kind() {
         ErrorKind::ValueValidation => value(error).unwrap_or_else(|| as_text(error)),
+        ErrorKind::UnknownArgument => flag(error).unwrap_or_else(|| as_text(error)),
         ErrorKind::InvalidSubcommand => verb(error).unwrap_or_else(|| as_text(error)),
         _ => as_text(error),
     }
@@ -31,6 +32,15 @@ fn verb(error: &clap::Error) -> Option<Error> {
         Some(ContextValue::String(verb)) => docker_words::refused(verb),
         _ => None,
     }
+}
+
+/// A flag of Docker's that the verb does not have.
+fn flag(error: &clap::Error) -> Option<Error> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let text = error.to_string();
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "))?;
+    let words: Vec<&str> = usage.split(' ').skip(1).take_while(|word| word.starts_with(char::is_lowercase)).collect();
+    docker_flags::refused(&words, flag)
 }
 
 /// A value that its parser refuses.
@@ -98,6 +108,8 @@ mod tests {
         let swarm = usage(&Cli::try_parse_from(["rcr", "swarm", "init", "--advertise-addr", "x"]).unwrap_err());
         assert_eq!(swarm.message, "there is no `rcr swarm`");
         assert!(swarm.hint.unwrap().contains("etcd://HOST:PORT"));
+        let gpu = usage(&Cli::try_parse_from(["rcr", "run", "--kernel-memory", "1m", "x"]).unwrap_err());
+        assert_eq!(gpu.message, "`rcr run` has no `--kernel-memory`");
         let mistyped = usage(&Cli::try_parse_from(["rcr", "netwrk"]).unwrap_err());
         assert!(mistyped.hint.unwrap().contains("network"));
         let missing = usage(&Cli::try_parse_from(["rcr", "run"]).unwrap_err());

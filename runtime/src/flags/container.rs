@@ -7,7 +7,7 @@ use crate::cli::run::{CreateArgs, NetworkArgs};
 use netd_api::AttachmentRequest;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rcr_engine::config::Dns;
-use rcr_engine::create::{Create, HealthRequest, NetworkRequest, SecurityRequest};
+use rcr_engine::create::{Create, HealthRequest, NamespaceRequest, NetworkRequest, SecurityRequest};
 use rcr_engine::parse::attachment;
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
     refuse_terminal(args, attached)?;
     let (volumes, tmpfs) = storage::storage(&args.storage)?;
-    let (net, security) = (&args.network, &args.security);
+    let (net, spaces, security) = (&args.network, &args.namespaces, &args.security);
     Ok(Create {
         name: args.name.clone(),
         image: args.image.clone(),
@@ -36,6 +36,12 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         volumes,
         tmpfs,
         read_only: args.storage.read_only,
+        namespaces: NamespaceRequest {
+            pid: spaces.pid.clone().unwrap_or_default(),
+            ipc: spaces.ipc.clone().unwrap_or_default(),
+            uts_host: spaces.uts.unwrap_or(false),
+            cgroup_host: spaces.cgroupns.unwrap_or(false),
+        },
         security: SecurityRequest {
             privileged: security.privileged,
             cap_add: security.cap_add.clone(),

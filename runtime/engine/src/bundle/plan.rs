@@ -1,10 +1,11 @@
 //! An OCI runtime spec as an init plan: what can't be understood is refused here, before anything is touched.
 
 use super::powers::powers;
+use super::spec::SHM;
 use super::{BundleError, Facts};
-use crate::config::Config;
+use crate::config::{Config, IpcMode, Namespaces, PidMode};
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
-use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, UserPlan};
+use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, Spaces, UserPlan};
 use rcr_shim::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,12 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             late_ops.push(mount_op(mount, facts)?);
             continue;
         }
-        ops.push(mount_op(mount, facts)?);
+        ops.push(match &config.namespaces.ipc {
+            IpcMode::Container(_) if mount.destination() == Path::new(SHM) => {
+                InitOp::SharedMemory { target: relative(SHM) }
+            }
+            _ => mount_op(mount, facts)?,
+        });
         if mount.destination() == Path::new("/dev") {
             ops.extend(device_ops(spec));
         }
@@ -50,7 +56,7 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
     let mut sysctls: Vec<_> = linux.sysctl().iter().flatten().collect();
     sysctls.sort();
     for (key, value) in sysctls {
-        ops.push(InitOp::Sysctl { key: sysctl_path(key, facts)?, value: value.clone() });
+        ops.push(InitOp::Sysctl { key: sysctl_path(key, &config.namespaces, facts)?, value: value.clone() });
     }
     for path in linux.masked_paths().iter().flatten() {
         late_ops.push(InitOp::Mask { path: relative(path) });
@@ -60,6 +66,7 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
     }
     let mountpoint = facts.run_dir.join("rootfs");
     Ok(InitPlan {
+        spaces: spaces(&config.namespaces),
         hostname: spec.hostname().clone(),
         domainname: spec.domainname().clone(),
         root: RootPlan {
@@ -74,6 +81,16 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         late_ops,
         process: process_plan(spec, config, facts)?,
     })
+}
+
+/// What the container gets of its own; what it shares is inherited or joined.
+fn spaces(shared: &Namespaces) -> Spaces {
+    Spaces {
+        pid: shared.pid == PidMode::Private,
+        ipc: !matches!(shared.ipc, IpcMode::Host | IpcMode::Container(_)),
+        uts: !shared.uts_host,
+        cgroup: !shared.cgroup_host,
+    }
 }
 
 /// The layers below the container's own. An image may have none, but overlayfs needs one: then it is the empty folder
@@ -202,7 +219,7 @@ fn device_ops(spec: &Spec) -> Vec<InitOp> {
 }
 
 /// `net.ipv4.ip_forward` → `net/ipv4/ip_forward`; only what belongs to a namespace of the container's own.
-fn sysctl_path(key: &str, facts: &Facts) -> Result<String, BundleError> {
+fn sysctl_path(key: &str, shared: &Namespaces, facts: &Facts) -> Result<String, BundleError> {
     let refuse = |why: &str| Err(BundleError::Invalid(format!("sysctl `{key}` {why}")));
     // A name with slashes may have dots inside its parts (sysctl(8)).
     let path = if key.contains('/') { key.to_owned() } else { key.replace('.', "/") };
@@ -217,5 +234,8 @@ fn sysctl_path(key: &str, facts: &Facts) -> Result<String, BundleError> {
         };
     }
     let own = NAMESPACED_SYSCTLS.iter().any(|prefix| path.starts_with(prefix)) || path == "kernel/sem";
+    if own && matches!(shared.ipc, IpcMode::Host | IpcMode::Container(_)) {
+        return refuse("would change others: the container has no IPC namespace of its own");
+    }
     if own { Ok(path) } else { refuse("is not namespaced: it would change the host") }
 }

@@ -2,7 +2,7 @@
 
 use super::{BundleError, CgroupKind, Facts};
 use super::{caps, limits};
-use crate::config::{Config, Mount as UserMount, MountKind, Propagation};
+use crate::config::{Config, IpcMode, Mount as UserMount, MountKind, PidMode, Propagation};
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxDeviceBuilder, LinuxDeviceCgroup,
     LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxResources, Mount,
@@ -38,6 +38,9 @@ const MASKED: [&str; 20] = [
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// Where shared memory has its files.
+pub(super) const SHM: &str = "/dev/shm";
+
 /// Makes the spec.
 pub fn spec(config: &Config, facts: &Facts) -> Result<Spec, BundleError> {
     let mut builder = SpecBuilder::default()
@@ -46,7 +49,8 @@ pub fn spec(config: &Config, facts: &Facts) -> Result<Spec, BundleError> {
         .process(process(config, facts)?)
         .mounts(mounts(config, facts)?)
         .linux(linux(config, facts)?);
-    if let Some(hostname) = &config.hostname {
+    let name = config.hostname.as_ref().filter(|_| !config.namespaces.uts_host);
+    if let Some(hostname) = name {
         builder = builder.hostname(hostname);
     }
     if let Some(domainname) = &config.domainname {
@@ -99,9 +103,18 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
         mount("/dev", "tmpfs", &["nosuid", "noexec", "mode=755", "size=65536k"])?,
         mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?,
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
     ];
+    match config.namespaces.ipc {
+        IpcMode::None => {}
+        IpcMode::Host => {
+            all.push(bind(SHM, SHM.into(), &["rbind", "rw", "nosuid", "noexec", "nodev", "rprivate"])?);
+        }
+        // The plan takes another container's own in its place.
+        IpcMode::Private | IpcMode::Shareable | IpcMode::Container(_) => {
+            all.push(mount(SHM, "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm])?);
+        }
+    }
     if facts.host_network {
         // A new sysfs shows the network of its namespace and may be mounted only by that namespace's owner; the host's
         // own is bound.
@@ -182,17 +195,17 @@ fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
 }
 
 fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, BundleError> {
-    let mut spaces = vec![
-        LinuxNamespaceType::Mount,
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Cgroup,
+    let shared = &config.namespaces;
+    let spaces = [
+        (true, LinuxNamespaceType::Mount),
+        (shared.pid != PidMode::Host, LinuxNamespaceType::Pid),
+        (!shared.uts_host, LinuxNamespaceType::Uts),
+        (shared.ipc != IpcMode::Host, LinuxNamespaceType::Ipc),
+        (!shared.cgroup_host, LinuxNamespaceType::Cgroup),
+        (!facts.host_network, LinuxNamespaceType::Network),
     ];
-    if !facts.host_network {
-        spaces.push(LinuxNamespaceType::Network);
-    }
-    let namespaces = spaces.into_iter().map(|typ| LinuxNamespaceBuilder::default().typ(typ).build());
+    let namespaces =
+        spaces.into_iter().filter(|(own, _)| *own).map(|(_, typ)| LinuxNamespaceBuilder::default().typ(typ).build());
     let owned = |paths: &[&str]| paths.iter().map(|p| p.to_string()).collect::<Vec<_>>();
     let hide = !config.security.privileged;
     let devices = facts.devices.iter().map(|device| {

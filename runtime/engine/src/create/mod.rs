@@ -5,12 +5,18 @@ mod checks;
 mod defaults;
 pub mod env;
 mod health;
+mod namespaces;
 mod network;
 pub mod request;
 
-pub use request::{Create, HealthRequest, Mode, NetworkRequest, SecurityRequest, Source, VolumeUse};
+pub use request::{
+    Create, HealthRequest, IpcRequest, Mode, NamespaceRequest, NetworkRequest, PidRequest, SecurityRequest, Source,
+    VolumeUse,
+};
 
-use crate::config::{CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Network, NetworkMode, Process};
+use crate::config::{
+    CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Namespaces, Network, NetworkMode, Process,
+};
 use crate::events::Reporter;
 use crate::images;
 use crate::instance::Instance;
@@ -73,6 +79,7 @@ pub fn undo(instance: &Instance, config: &Config, failure: Error) -> Error {
 /// stay.
 fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outcome<Config> {
     let mode = network::mode(instance, &wanted)?;
+    let namespaces = namespaces::namespaces(instance, &wanted)?;
     let links = links(instance, &wanted)?;
     let shared = shared(instance, &mode)?;
     let platform = wanted.platform.as_ref();
@@ -87,11 +94,11 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     }
     let hostname = match &shared {
         Some(other) => other.config.hostname.clone(),
-        None => hostname(wanted.hostname.as_deref(), &id, mode == NetworkMode::Host)?,
+        None => hostname(wanted.hostname.as_deref(), &id, mode == NetworkMode::Host || namespaces.uts_host)?,
     };
     let image = ImageUse { reference: wanted.image.clone(), id: image.id.to_string(), layers };
     let network = network::network(mode, &wanted.network, image_ports(&defaults));
-    let found = Found { id, network, links, image, hostname, health, settings: &instance.config };
+    let found = Found { id, network, namespaces, links, image, hostname, health, settings: &instance.config };
     let (mut config, volumes) = resolve(wanted, found, &defaults)?;
     config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
@@ -107,6 +114,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
 struct Found<'a> {
     id: ContainerId,
     network: Network,
+    namespaces: Namespaces,
     links: Vec<(String, String)>,
     image: ImageUse,
     hostname: Option<String>,
@@ -116,7 +124,7 @@ struct Found<'a> {
 
 /// Request and image combined, without access to the disk.
 fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Config, Vec<VolumeUse>)> {
-    let Found { id, network, links, image, hostname, health, settings } = found;
+    let Found { id, network, namespaces, links, image, hostname, health, settings } = found;
     let process = process(&wanted, defaults, hostname.as_deref())?;
     let mut labels: BTreeMap<String, String> = defaults.labels().clone().unwrap_or_default().into_iter().collect();
     labels.extend(wanted.labels);
@@ -133,6 +141,7 @@ fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Con
         labels,
         mounts: wanted.tmpfs,
         read_only: wanted.read_only,
+        namespaces,
         security: checks::security(&wanted.security, &settings.security),
         init: wanted.init,
         stop_signal: wanted.stop_signal.or(image_signal).unwrap_or(libc::SIGTERM),
@@ -182,7 +191,7 @@ fn shared(instance: &Instance, mode: &NetworkMode) -> Outcome<Option<Container>>
     }
 }
 
-fn hostname(wanted: Option<&str>, id: &ContainerId, host_network: bool) -> Outcome<Option<String>> {
+fn hostname(wanted: Option<&str>, id: &ContainerId, as_the_host: bool) -> Outcome<Option<String>> {
     match wanted {
         // sethostname(2) takes 64 bytes.
         Some(name)
@@ -192,7 +201,7 @@ fn hostname(wanted: Option<&str>, id: &ContainerId, host_network: bool) -> Outco
                 .caused_by("it must have 1 to 64 bytes and no white space"))
         }
         Some(name) => Ok(Some(name.to_owned())),
-        None if host_network => {
+        None if as_the_host => {
             let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
             Ok(Some(name))
         }

@@ -52,6 +52,8 @@ pub struct Create {
     pub tmpfs: Vec<Mount>,
     /// The root file system is read-only.
     pub read_only: bool,
+    /// Which namespaces it shares.
+    pub namespaces: NamespaceRequest,
     /// What it may do to the host.
     pub security: SecurityRequest,
     /// Run a small first process that reaps orphans.
@@ -127,6 +129,47 @@ pub enum Mode {
     Container(String),
     /// The user's own, by its absolute path.
     Path(PathBuf),
+}
+
+/// Which namespaces a container is to share, beside its network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceRequest {
+    /// Whose processes it sees.
+    pub pid: PidRequest,
+    /// Whose shared memory it has.
+    pub ipc: IpcRequest,
+    /// The host's host name.
+    pub uts_host: bool,
+    /// It sees its cgroup's path on the host.
+    pub cgroup_host: bool,
+}
+
+/// Whose processes a container sees.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PidRequest {
+    /// Its own.
+    #[default]
+    Private,
+    /// The host's.
+    Host,
+    /// Another container's, by name or id.
+    Container(String),
+}
+
+/// Whose shared memory a container has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum IpcRequest {
+    /// Its own, for nobody else.
+    #[default]
+    Private,
+    /// Its own, for others, too.
+    Shareable,
+    /// Its own, without `/dev/shm`.
+    None,
+    /// The host's.
+    Host,
+    /// Another container's, by name or id.
+    Container(String),
 }
 
 /// A container's network, and what it publishes.

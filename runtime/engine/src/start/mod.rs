@@ -1,6 +1,7 @@
 //! How a container starts, as named steps with an undo stack.
 
 pub mod facts;
+mod joins;
 pub mod network;
 
 use crate::boot;
@@ -16,6 +17,7 @@ use crate::snapshot;
 use crate::spawn;
 use crate::undo::Undo;
 use crate::{cgroup, files};
+use joins::joins;
 use netd_api::{Call, SandboxInfo};
 use network::{Ground, Pending, release_own};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
@@ -65,8 +67,9 @@ pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
     if container.state.status.is_alive() {
         return Ok(Started::default());
     }
-    // What a killed shim has left of its network.
+    // What a killed shim has left of its network, and of its processes if it shared another's.
     release(&instance.dirs, &container.config.id)?;
+    cleanup::kill_all(&cgroup::paths(&cgroup::kind()?, &container.config));
     start(instance, &container.config, Attach::default())
 }
 
@@ -170,6 +173,7 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
         remove: config.auto_remove.then(|| removal(dirs, config)),
         stop_signal: config.stop_signal,
         stop_timeout: config.stop_timeout,
+        joins: joins(instance, config)?,
     })
 }
 
@@ -260,8 +264,11 @@ fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>
 
 /// A failed start in words, with Docker's exit codes.
 pub fn start_failure(failure: StartFailure) -> Error {
-    let StartFailure { doing, errno, execute, lookup } = failure;
+    let StartFailure { doing, errno, execute, lookup, other_gone } = failure;
     let error = Error::errno(doing, errno);
+    if other_gone {
+        return error.kind(Kind::Conflict);
+    }
     if lookup {
         return error.kind(Kind::Invalid).hint("name a user and a group that the image has, or use numbers");
     }

@@ -5,6 +5,7 @@
 use super::compiled::{CompiledOp, CompiledPlan, CompiledProcess, FIRST_FOLDER, Target};
 use super::creds;
 use super::handshake::{self, Failure, Stage};
+use super::joining;
 use super::mounts;
 use super::open;
 use super::resolve::{self, Last};
@@ -27,6 +28,8 @@ pub struct Inherited {
     pub report: OwnedFd,
     /// The container's network namespace; absent: the parent's own.
     pub netns: Option<OwnedFd>,
+    /// A process of the container whose IPC namespace is joined, as a pidfd.
+    pub ipc: Option<OwnedFd>,
     /// stdin, stdout and stderr: pipes of the container's own, or its `/dev/null` where absent. Unused with a terminal.
     pub stdio: [Option<OwnedFd>; 3],
     /// `/dev/console` of a container with a terminal.
@@ -73,6 +76,11 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
         let network = Some(LinkNameSpaceType::Network);
         move_into_link_name_space(netns.as_fd(), network).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
     }
+    let memory = match &from.ipc {
+        Some(other) => joining::join_ipc(other.as_fd())?,
+        None => None,
+    };
+    let memory = memory.as_ref().map(|memory| memory.as_fd());
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
     let name = |e: rustix::io::Errno| Failure::at(Stage::Hostname)(errno(e));
     if let Some(hostname) = &plan.hostname {
@@ -83,13 +91,15 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let root = mount_root(plan)?;
-    run_ops(root.as_fd(), &plan.ops, 0)?;
+    run_ops(root.as_fd(), &plan.ops, 0, memory)?;
     let cwd = resolve::make(root.as_fd(), plan.process.cwd.full(), Last::Folder);
     cwd.map_err(Failure::at(Stage::WorkingDirectory))?;
     wait_for_go(&from.go)?;
     // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
-    clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
-    run_ops(root.as_fd(), &plan.late_ops, plan.ops.len())?;
+    if plan.spaces.cgroup {
+        clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
+    }
+    run_ops(root.as_fd(), &plan.late_ops, plan.ops.len(), memory)?;
     let terminal = match plan.process.terminal {
         true => {
             let size = plan.process.terminal_size;
@@ -105,10 +115,10 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     Ok(terminal)
 }
 
-fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize) -> Result<(), Failure> {
+fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize, memory: Option<BorrowedFd>) -> Result<(), Failure> {
     ops.iter().enumerate().try_for_each(|(index, op)| {
         let detail = (first + index) as u32;
-        mounts::run(root, op).map_err(|errno| Failure { stage: Stage::Op, detail, errno })
+        mounts::run(root, op, memory).map_err(|errno| Failure { stage: Stage::Op, detail, errno })
     })
 }
 

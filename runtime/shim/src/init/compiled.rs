@@ -1,7 +1,7 @@
 //! The init plan with every string made ready for system calls, so that the child need not allocate.
 
 use super::plan::{
-    BindOn, CapMasks, DEFAULT_PATH, Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, UserPlan,
+    BindOn, CapMasks, DEFAULT_PATH, Identity, InitOp, InitPlan, ProcessPlan, RlimitPlan, RootPlan, Spaces, UserPlan,
 };
 use super::user::{Buffers, CompiledIdentity};
 use crate::sys::exec::CStrings;
@@ -21,6 +21,8 @@ pub enum CompileError {
 
 /// A whole container start, compiled.
 pub struct CompiledPlan {
+    /// The namespaces of its own.
+    pub spaces: Spaces,
     /// The host name, without a null byte.
     pub hostname: Option<Vec<u8>>,
     /// The NIS domain name.
@@ -111,6 +113,11 @@ pub enum CompiledOp {
         /// Its group.
         gid: u32,
     },
+    /// Binds the other container's `/dev/shm`.
+    SharedMemory {
+        /// Where it is bound.
+        target: Target,
+    },
     /// Makes a symlink.
     Symlink {
         /// Its path in the container.
@@ -187,6 +194,7 @@ pub struct CompiledProcess {
 /// Compiles a plan.
 pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
     Ok(CompiledPlan {
+        spaces: plan.spaces,
         hostname: plan.hostname.as_ref().map(|name| name.clone().into_bytes()),
         domainname: plan.domainname.as_ref().map(|name| name.clone().into_bytes()),
         root: compile_root(&plan.root)?,
@@ -243,6 +251,7 @@ fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
             uid: *uid,
             gid: *gid,
         },
+        InitOp::SharedMemory { target } => CompiledOp::SharedMemory { target: compile_target(target)? },
         InitOp::Symlink { path, to } => CompiledOp::Symlink { path: c_string(path)?, to: c_string(to)? },
         InitOp::Directory { path, mode } => CompiledOp::Directory { path: c_string(path)?, mode: *mode },
         InitOp::Sysctl { key, value } => {

@@ -11,6 +11,8 @@ pub enum Stage {
     Start = 1,
     /// Joining network, mount and other namespaces.
     JoinNamespaces,
+    /// Joining another container's IPC namespace.
+    JoinIpc,
     /// Setting host and domain name.
     Hostname,
     /// Making the mounts private.
@@ -44,9 +46,10 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 17] = [
+    const ALL: [Stage; 18] = [
         Stage::Start,
         Stage::JoinNamespaces,
+        Stage::JoinIpc,
         Stage::Hostname,
         Stage::PrivateMounts,
         Stage::MountRoot,
@@ -73,6 +76,7 @@ impl Stage {
         match self {
             Stage::Start => "start the container's process",
             Stage::JoinNamespaces => "join the container's namespaces",
+            Stage::JoinIpc => "join the other container's shared memory",
             Stage::Hostname => "set the host name",
             Stage::PrivateMounts => "make the container's mounts private",
             Stage::MountRoot => "mount the container's root file system",

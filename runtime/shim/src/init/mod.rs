@@ -6,6 +6,7 @@ pub mod child;
 pub mod compiled;
 pub mod creds;
 pub mod handshake;
+mod joining;
 pub mod mounts;
 mod open;
 pub mod plan;

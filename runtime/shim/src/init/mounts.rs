@@ -13,8 +13,8 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, O
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Runs one step.
-pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
+/// Runs one step. `memory`: the other container's `/dev/shm`, if one is joined.
+pub fn run(root: BorrowedFd, op: &CompiledOp, memory: Option<BorrowedFd>) -> Result<(), Errno> {
     match op {
         CompiledOp::Mount { fstype, target, options, attrs, system } => {
             let on = match system {
@@ -43,6 +43,9 @@ pub fn run(root: BorrowedFd, op: &CompiledOp) -> Result<(), Errno> {
                 // mknod(2) applies the umask.
                 rustix::fs::chmodat(dir, name, Mode::from_raw_mode(*mode), AtFlags::empty())
             })
+        }
+        CompiledOp::SharedMemory { target } => {
+            attach(memory.ok_or(Errno::EBADF)?, ensure_folder(root, target)?.as_fd())
         }
         CompiledOp::Symlink { path, to } => {
             in_parent(root, path, |dir, name| rustix::fs::symlinkat(to.as_c_str(), dir, name))

@@ -12,6 +12,8 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// A whole container start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InitPlan {
+    /// The namespaces that it gets of its own.
+    pub spaces: Spaces,
     /// The host name; absent: as it is.
     pub hostname: Option<String>,
     /// The NIS domain name; absent: as it is.
@@ -24,6 +26,20 @@ pub struct InitPlan {
     pub late_ops: Vec<InitOp>,
     /// The program and its credentials.
     pub process: ProcessPlan,
+}
+
+/// Namespaces of the container's own; it always has its own mounts. A network comes as a descriptor, and others' are
+/// joined ([`crate::config::Joins`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spaces {
+    /// Its processes end with the first one.
+    pub pid: bool,
+    /// Shared memory.
+    pub ipc: bool,
+    /// The host name.
+    pub uts: bool,
+    /// Its cgroup is the root of what it sees.
+    pub cgroup: bool,
 }
 
 impl InitPlan {
@@ -111,6 +127,11 @@ pub enum InitOp {
         /// Its group.
         gid: u32,
     },
+    /// Binds `/dev/shm` of the container whose IPC namespace is joined.
+    SharedMemory {
+        /// Where it is bound.
+        target: String,
+    },
     /// A symlink.
     Symlink {
         /// Its path.
@@ -151,6 +172,7 @@ impl InitOp {
             InitOp::Mount { fstype, target, .. } => format!("mount {fstype} on `/{target}`"),
             InitOp::Bind { source, target, .. } => format!("bind `{}` to `/{target}`", source.display()),
             InitOp::Node { path, .. } => format!("create the device `/{path}`"),
+            InitOp::SharedMemory { target } => format!("bind the other container's shared memory to `/{target}`"),
             InitOp::Symlink { path, .. } => format!("create the symlink `/{path}`"),
             InitOp::Directory { path, .. } => format!("create the folder `/{path}`"),
             InitOp::Sysctl { key, value } => format!("set sysctl `{}` to `{value}`", key.replace('/', ".")),

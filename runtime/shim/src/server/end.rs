@@ -27,7 +27,11 @@ impl Shim {
             (None, None) => 128 + libc::SIGKILL,
         };
         running.end();
-        // All other processes of the pid namespace are gone by now, so what the pipes hold is all there will be.
+        if !self.config.plan.spaces.pid {
+            // With a pid namespace of its own they would be gone by now.
+            cleanup::kill_all(&self.config.cgroup);
+        }
+        // All other processes are gone, so what the pipes hold is all there will be.
         while self.copy_output(Stream::Stdout) {}
         while self.copy_output(Stream::Stderr) {}
         self.log.finish();
@@ -102,6 +106,12 @@ impl Shim {
         self.state.restart_count += 1;
         match self.launch() {
             Ok(()) => false,
+            // A container that it joins may come back.
+            Err(failure) if failure.other_gone && self.will_restart(last.max(1)) => {
+                self.state.error = Some(failure.doing);
+                self.plan_restart(last);
+                false
+            }
             Err(failure) => {
                 self.state.error = Some(failure.doing);
                 self.end(if failure.execute { 127 } else { 125 });

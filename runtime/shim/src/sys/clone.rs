@@ -1,12 +1,20 @@
 //! clone3(2), and a cgroup namespace of one's own.
 
 use super::check;
+use crate::init::plan::Spaces;
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// Namespaces a container is born into. Its network namespace comes from netd and is joined; its cgroup namespace is
-/// made later, when it is in its cgroup.
-pub const NAMESPACES: u64 = (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC) as u64;
+/// Namespaces a container is born into (`CLONE_NEW*`). Its network namespace comes from netd and is joined; its cgroup
+/// namespace is made later, when it is in its cgroup.
+pub fn namespaces(own: Spaces) -> u64 {
+    let pick = |own: bool, flag: libc::c_int| if own { flag } else { 0 };
+    let flags = libc::CLONE_NEWNS
+        | pick(own.pid, libc::CLONE_NEWPID)
+        | pick(own.uts, libc::CLONE_NEWUTS)
+        | pick(own.ipc, libc::CLONE_NEWIPC);
+    flags as u64
+}
 
 /// `CLONE_INTO_CGROUP` (uapi/linux/sched.h): libc's constant is too narrow for it.
 const INTO_CGROUP: u64 = 0x2_0000_0000;

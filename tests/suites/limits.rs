@@ -1,5 +1,5 @@
 //! Limits of a container, as its kernel has them. cgroup v1 here; `tests/vm/scenarios/limits` is the same on v2.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 use tests::Host;

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use tests::Host;
 use tests::archive::Archive;
 use tests::images::{base, config_of as config, count, digest, docker_archive as docker, pull, skopeo};

@@ -3,7 +3,7 @@
 use crate::config::{Config, NetworkMode};
 use crate::instance::Instance;
 use crate::net::{Netd, unexpected};
-use crate::parse::filter::{NetworkFilter, PruneFilter, Test, fits_all};
+use crate::parse::filter::{Fits, NetworkFilter, PruneFilter, Test, fits_all};
 use netd_api::{
     AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
     NetworkName, PublishRequest, Reply, SandboxRequest, Scope,
@@ -84,7 +84,7 @@ pub fn known(instance: &Instance) -> Option<Vec<NetworkInfo>> {
 
 /// The test that a filter stands for.
 fn test(filter: &NetworkFilter) -> Test<NetworkInfo> {
-    let (kind, fits): (_, Box<dyn Fn(&NetworkInfo) -> bool>) = match filter.clone() {
+    let (kind, fits): (_, Fits<NetworkInfo>) = match filter.clone() {
         NetworkFilter::Name(name) => ("name", Box::new(move |info| name.is_match(info.name.as_str()))),
         NetworkFilter::Id(beginning) => ("id", Box::new(move |info| info.id.as_str().starts_with(&beginning))),
         NetworkFilter::Driver(name) => ("driver", Box::new(move |info| info.driver.name() == name)),

@@ -2,7 +2,7 @@
 
 use super::store::{Containers, store};
 use crate::instance::Instance;
-use crate::parse::filter::{ImageFilter, PruneFilter, Test, fits_all};
+use crate::parse::filter::{Fits, ImageFilter, PruneFilter, Test, fits_all};
 use rcr_base::{Error, Outcome};
 use rcr_images::{Image, ImageSummary, Pruned, Reference, Removed};
 
@@ -60,7 +60,7 @@ fn reference(filter: &ImageFilter) -> Option<&regex_lite::Regex> {
 
 /// The test that a filter stands for; `created` looks an image up.
 fn test(filter: &ImageFilter, created: &dyn Fn(&str) -> Outcome<i64>) -> Outcome<Test<ImageSummary>> {
-    let (kind, fits): (_, Box<dyn Fn(&ImageSummary) -> bool>) = match filter.clone() {
+    let (kind, fits): (_, Fits<ImageSummary>) = match filter.clone() {
         ImageFilter::Dangling(wanted) => ("dangling", Box::new(move |image| image.names.is_empty() == wanted)),
         ImageFilter::Label(label) => ("label", Box::new(move |image| label.fits(&image.labels))),
         ImageFilter::Before(name) => {

@@ -4,7 +4,7 @@ use super::known::{health, networks, sandboxes};
 use crate::config::{Config, Exposed, MountKind};
 use crate::images;
 use crate::instance::Instance;
-use crate::parse::filter::{ContainerFilter, Test};
+use crate::parse::filter::{ContainerFilter, Fits, Test};
 use crate::store::{Container, Status};
 use netd_api::Proto;
 use rcr_base::Outcome;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The test that a filter stands for.
 pub fn test(instance: &Instance, filter: &ContainerFilter) -> Outcome<Test<Container>> {
-    let (kind, fits): (_, Box<dyn Fn(&Container) -> bool>) = match filter.clone() {
+    let (kind, fits): (_, Fits<Container>) = match filter.clone() {
         ContainerFilter::Name(name) => {
             ("name", Box::new(move |c| name.is_match(&c.config.name) || name.is_match(&format!("/{}", c.config.name))))
         }
@@ -42,7 +42,7 @@ pub fn test(instance: &Instance, filter: &ContainerFilter) -> Outcome<Test<Conta
     Ok(Test { kind, fits })
 }
 
-fn on_network(instance: &Instance, network: String) -> Box<dyn Fn(&Container) -> bool> {
+fn on_network(instance: &Instance, network: String) -> Fits<Container> {
     let by_id = network.len() >= 4 && network.bytes().all(|b| b.is_ascii_hexdigit());
     let running = if by_id { sandboxes(instance) } else { Default::default() };
     Box::new(move |c| {
@@ -54,7 +54,7 @@ fn on_network(instance: &Instance, network: String) -> Box<dyn Fn(&Container) ->
 
 /// A container is of an image if it has its layers at the bottom; of one that is not in the store, if it was made by
 /// this name or id.
-fn of_image(instance: &Instance, name: &str) -> Box<dyn Fn(&Container) -> bool> {
+fn of_image(instance: &Instance, name: &str) -> Fits<Container> {
     let found = images::store(instance).and_then(|store| {
         let image = store.resolve(name)?;
         let layers: Vec<PathBuf> = store.layers(&image)?;
@@ -92,7 +92,7 @@ fn overlap(port: Exposed, first: u16, count: u16, proto: Proto) -> bool {
 }
 
 /// Ports as they are published now.
-fn publishes(instance: &Instance, port: Exposed) -> Box<dyn Fn(&Container) -> bool> {
+fn publishes(instance: &Instance, port: Exposed) -> Fits<Container> {
     let running = sandboxes(instance);
     Box::new(move |c| {
         let published = running.get(&c.config.id).filter(|_| c.state.status.is_alive());
@@ -100,7 +100,7 @@ fn publishes(instance: &Instance, port: Exposed) -> Box<dyn Fn(&Container) -> bo
     })
 }
 
-fn exposes(instance: &Instance, port: Exposed) -> Box<dyn Fn(&Container) -> bool> {
+fn exposes(instance: &Instance, port: Exposed) -> Fits<Container> {
     let published = publishes(instance, port);
     Box::new(move |c| {
         let exposed = c.config.network.exposed.iter().any(|e| overlap(port, e.port, e.count, e.proto));

@@ -71,12 +71,15 @@ pub fn prune_filter(text: &str, until: impl Fn(&str) -> Parsed<Timestamp>) -> Pa
     }
 }
 
+/// Whether an object fits.
+pub(crate) type Fits<T> = Box<dyn Fn(&T) -> bool>;
+
 /// One filter, ready to be asked about objects.
 pub(crate) struct Test<T> {
     /// Tests of one kind are alternatives; every kind must fit.
     pub kind: &'static str,
     /// Whether an object fits.
-    pub fits: Box<dyn Fn(&T) -> bool>,
+    pub fits: Fits<T>,
 }
 
 /// Whether an object fits every kind of filter that was given.

@@ -21,6 +21,7 @@ mod images;
 mod lifecycle;
 mod limits;
 mod live_networks;
+mod mounts;
 mod namespaces;
 mod netd_hung;
 mod network;

@@ -23,6 +23,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[security]`.
     pub security: SecurityConfig,
+    /// `[devices]`.
+    pub devices: DevicesConfig,
     /// `[images]`.
     pub images: ImagesConfig,
     /// `[cluster]`.
@@ -146,6 +148,20 @@ impl Default for LogConfig {
 pub struct SecurityConfig {
     /// Setuid programs and file capabilities give nothing (prctl(2), PR_SET_NO_NEW_PRIVS).
     pub no_new_privileges: bool,
+}
+
+/// `[devices]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevicesConfig {
+    /// Folders with the specs of named devices (CDI); a later one goes before an earlier one.
+    pub specs: Vec<PathBuf>,
+}
+
+impl Default for DevicesConfig {
+    fn default() -> Self {
+        Self { specs: vec!["/etc/cdi".into(), "/var/run/cdi".into()] }
+    }
 }
 
 /// `[images]`

@@ -79,6 +79,12 @@ pub struct Config {
     /// `--device`.
     #[serde(default)]
     pub devices: Vec<DeviceUse>,
+    /// `--device vendor.com/class=name`, `--gpus`.
+    #[serde(default)]
+    pub named_devices: Vec<String>,
+    /// What other programs note.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// `--device-cgroup-rule`.
     #[serde(default)]
     pub device_rules: Vec<DeviceRule>,
@@ -192,6 +198,9 @@ pub enum MountKind {
         /// Setuid programs below it work.
         #[serde(default)]
         suid: bool,
+        /// Mounts below a read-only one stay as they are.
+        #[serde(default)]
+        writable_below: bool,
     },
     /// `anonymous`: removed with the container.
     Volume {
@@ -201,6 +210,23 @@ pub enum MountKind {
         source: PathBuf,
         /// It has no name of the user's.
         anonymous: bool,
+        /// A folder or file in it, instead of the whole.
+        #[serde(default)]
+        subpath: Option<String>,
+        /// It is in memory: options of tmpfs(5).
+        #[serde(default)]
+        memory: Option<Vec<String>>,
+    },
+    /// The files of an image, read-only.
+    Image {
+        /// As the user wrote it.
+        reference: String,
+        /// The digest of its config.
+        id: String,
+        /// Unpacked layers, lowest first.
+        layers: Vec<PathBuf>,
+        /// A folder or file in it, instead of the whole.
+        subpath: Option<String>,
     },
     /// Options of tmpfs(5), e.g. `size=64m`.
     Tmpfs {
@@ -259,6 +285,15 @@ pub struct Security {
     pub no_new_privs: bool,
     /// False: `--security-opt seccomp=unconfined`.
     pub seccomp: bool,
+    /// A profile as JSON; absent: ours.
+    #[serde(default)]
+    pub seccomp_profile: Option<String>,
+    /// Nothing of `/proc` and `/sys` is hidden or read-only.
+    #[serde(default)]
+    pub open_paths: bool,
+    /// It can change its cgroups.
+    #[serde(default)]
+    pub writable_cgroups: bool,
 }
 
 /// `--network` and `-p`.
@@ -337,6 +372,21 @@ pub enum HostTarget {
 }
 
 impl Config {
+    /// Whether it needs an image, by the digest of its config.
+    pub fn uses_image(&self, image: &str) -> bool {
+        let mounted = |mount: &Mount| matches!(&mount.kind, MountKind::Image { id, .. } if id == image);
+        self.image.id == image || self.mounts.iter().any(mounted)
+    }
+
+    /// The layers of its image, and of the images that it mounts.
+    pub fn layers(&self) -> impl Iterator<Item = &PathBuf> {
+        let mounted = self.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Image { layers, .. } => Some(layers),
+            _ => None,
+        });
+        std::iter::once(&self.image.layers).chain(mounted).flatten()
+    }
+
     /// Whether a container's `/etc/hosts` names the host.
     pub fn wants_host_gateway(&self) -> bool {
         self.extra_hosts.iter().any(|(_, target)| *target == HostTarget::HostGateway)

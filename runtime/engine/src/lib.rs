@@ -11,6 +11,7 @@
 //! | [`copy`], [`diff`], [`commit`] | files between a container and the host; what it has changed; an image of that |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
+//! | [`cdi`] | devices by their vendors' names |
 //! | [`cgroup`], [`files`], [`net`], [`program`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; a further program's plan; starting the shim |
 //! | [`parse`] | options' texts → values (pure) |
 //! | [`freeze`] | a container's processes at a halt |
@@ -24,6 +25,7 @@
 
 pub mod boot;
 pub mod bundle;
+pub mod cdi;
 pub mod cgroup;
 pub mod commit;
 pub mod config;

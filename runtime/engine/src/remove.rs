@@ -103,8 +103,9 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
 
 /// Removes the volumes without a name.
 pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
-    anonymous_volumes(dirs, config).iter().try_for_each(|folder| {
-        cleanup::remove_folder(folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))
+    let own = anonymous_volumes(dirs, config).into_iter().filter(|folder| !folder.join(cleanup::KEPT).exists());
+    own.into_iter().try_for_each(|folder| {
+        cleanup::remove_folder(&folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))
     })
 }
 

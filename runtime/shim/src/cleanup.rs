@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// All cgroups of containers lie below this one, but for those that the user puts elsewhere.
 pub const CGROUP_PARENT: &str = "rcr";
 
+/// A file in the folder of a volume that another container has taken, too: the volume stays.
+pub const KEPT: &str = "kept";
+
 /// How long the kernel may take to release a cgroup whose last process has just died.
 pub const CGROUP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -101,7 +104,7 @@ pub fn remove_paths(paths: &RemovePaths) -> io::Result<()> {
     for file in &paths.files {
         tolerate_absence(std::fs::remove_file(file))?;
     }
-    for folder in &paths.folders {
+    for folder in paths.folders.iter().filter(|folder| !folder.join(KEPT).exists()) {
         remove_folder(folder)?;
     }
     Ok(())

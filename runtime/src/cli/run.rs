@@ -6,13 +6,15 @@ use super::resources::ResourceArgs;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use netd_api::{AttachmentRequest, Mac, PublishRequest};
-use rcr_engine::config::{DeviceRule, DeviceUse, Exposed, HostTarget, Mount, RestartPolicy};
-use rcr_engine::create::VolumeUse;
+use rcr_engine::config::{DeviceRule, Exposed, HostTarget, Mount, RestartPolicy};
+use rcr_engine::create::{VolumeUse, VolumesFrom};
 use rcr_engine::images::{Platform, Policy};
+use rcr_engine::parse::devices::DeviceText;
 use rcr_engine::parse::keys::{Keys, detach_keys};
 use rcr_engine::parse::mounts::{self, MountText};
 use rcr_engine::parse::security::{SecurityOption, security_option};
 use rcr_engine::parse::signal::signal;
+use rcr_engine::parse::words::Stream;
 use rcr_engine::parse::{attachment, devices, hosts, limits, ports, words};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -73,6 +75,21 @@ pub struct CreateArgs {
     /// Label
     #[arg(short, long, value_name = "KEY[=VALUE]", value_parser = words::label)]
     pub label: Vec<(String, String)>,
+    /// Read labels from a file
+    #[arg(long, value_name = "FILE")]
+    pub label_file: Vec<PathBuf>,
+    /// Note for other programs
+    #[arg(long, value_name = "KEY=VALUE", value_parser = words::pair)]
+    pub annotation: Vec<(String, String)>,
+    /// Attach to stdin, stdout or stderr alone
+    #[arg(short, long, value_name = "STREAM", value_parser = words::stream)]
+    pub attach: Vec<Stream>,
+    /// Don't show how the image is pulled
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Runtime: `rcr` is the only one
+    #[arg(long, value_name = "NAME", value_parser = words::runtime)]
+    pub runtime: Option<String>,
     #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
@@ -177,9 +194,15 @@ pub struct StorageArgs {
     /// Mount a folder or file of the host, or a volume
     #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]", value_parser = mounts::volume)]
     pub volume: Vec<VolumeUse>,
-    /// The same, spelled out: type=bind|volume|tmpfs,source=…,target=…,readonly
+    /// The same, spelled out: type=bind|volume|tmpfs|image,source=…,target=…,readonly
     #[arg(long, value_name = "MOUNT", value_parser = mounts::mount)]
     pub mount: Vec<MountText>,
+    /// Mount what another container has of folders and volumes
+    #[arg(long, value_name = "CONTAINER[:ro]", value_parser = mounts::volumes_from)]
+    pub volumes_from: Vec<VolumesFrom>,
+    /// Driver of new volumes: `local` is the only one
+    #[arg(long, value_name = "DRIVER", value_parser = mounts::driver)]
+    pub volume_driver: Option<String>,
     /// Mount a tmpfs
     #[arg(long, value_name = "TARGET[:OPTIONS]", value_parser = mounts::tmpfs)]
     pub tmpfs: Vec<Mount>,
@@ -203,12 +226,16 @@ pub struct SecurityArgs {
     /// All capabilities and devices, nothing hidden: as root on the host
     #[arg(long)]
     pub privileged: bool,
-    /// no-new-privileges[=true|false], seccomp=unconfined
+    /// no-new-privileges[=true|false], seccomp=unconfined|FILE, systempaths=unconfined, apparmor=…, label=…
     #[arg(long, value_name = "OPTION", value_parser = security_option)]
     pub security_opt: Vec<SecurityOption>,
-    /// A device of the host
+    /// A device of the host, or vendor.com/class=name (CDI)
     #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]", value_parser = devices::device)]
-    pub device: Vec<DeviceUse>,
+    pub device: Vec<DeviceText>,
+    // Its text is read later: clap takes a list of lists for something else.
+    /// GPUs: all, a number, or device=0,1 (CDI)
+    #[arg(long, value_name = "GPUS")]
+    pub gpus: Vec<String>,
     /// Access to device numbers, such as `c 189:* rmw`
     #[arg(long, value_name = "RULE", value_parser = devices::device_rule)]
     pub device_cgroup_rule: Vec<DeviceRule>,

@@ -33,6 +33,9 @@ pub struct CreateArgs {
     /// Label
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = words::label)]
     pub label: Vec<(String, String)>,
+    /// Option, as mount(8) has it: type=none|tmpfs, o=bind, device=/FOLDER
+    #[arg(short, long = "opt", value_name = "NAME=VALUE", value_parser = words::pair)]
+    pub options: Vec<(String, String)>,
     /// Its name (default: chosen by chance)
     pub name: Option<String>,
 }

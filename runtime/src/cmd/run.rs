@@ -13,6 +13,7 @@ use rcr_engine::config::{Config, NetworkMode};
 use rcr_engine::create;
 use rcr_engine::instance::Instance;
 use rcr_engine::monitor;
+use rcr_engine::parse::words::Stream;
 use rcr_engine::start::network;
 use rcr_engine::start::{self, Attach};
 use std::fs::OpenOptions;
@@ -35,7 +36,7 @@ fn make(instance: &Instance, args: &CreateArgs, attached: bool) -> Outcome<Confi
             .hint("remove it, or name another"));
     }
     let request = flags::request(args, attached)?;
-    let config = create::create(instance, request, &Progress::new(false, "pulled"))?;
+    let config = create::create(instance, request, &Progress::new(args.quiet, "pulled"))?;
     match args.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &config)) {
         Ok(()) => Ok(config),
         Err(failure) => Err(create::undo(instance, &config, failure)),
@@ -61,8 +62,16 @@ fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
         .doing(|| format!("cannot write the container's id to `{}`", path.display()))
 }
 
+/// stdout and stderr are shown.
+const BOTH: [bool; 2] = [true, true];
+
 /// `rcr run`.
 pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
+    if args.detach && !args.create.attach.is_empty() {
+        return Err(
+            Error::new(Kind::Invalid, "`--detach` can't be combined with `--attach`").hint("leave one of them out")
+        );
+    }
     let config = make(instance, &args.create, !args.detach)?;
     let failed = |failure: Error| {
         if let Some(path) = &args.create.cidfile {
@@ -75,11 +84,17 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     let signals = if args.detach { None } else { Some(signal::Signals::block().map_err(&failed)?) };
     let started = start::start(instance, &config, here(!args.detach)).map_err(&failed)?;
     warn_obstacles(&started);
-    let (Some(container), Some(signals)) = (started.attached, signals) else {
+    let (Some(mut container), Some(signals)) = (started.attached, signals) else {
         println!("{}", config.id);
         return Ok(0);
     };
-    let end = relay::relay(Relayed { container, signals, detach_keys: args.detach_keys, sig_proxy: args.sig_proxy })?;
+    let streams = &args.create.attach;
+    container.stdin &= streams.is_empty() || streams.contains(&Stream::Stdin);
+    // A terminal's output is one stream.
+    let wants = |stream| streams.is_empty() || streams.contains(&stream);
+    let shown = [wants(Stream::Stdout) || (container.terminal && wants(Stream::Stderr)), wants(Stream::Stderr)];
+    let end =
+        relay::relay(Relayed { container, signals, detach_keys: args.detach_keys, sig_proxy: args.sig_proxy, shown })?;
     if let (relay::End::Exited(_), true) = (&end, config.network.mode != NetworkMode::Host) {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
         network::release_own(instance, &config)?;
@@ -104,7 +119,13 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     let (config, started) = start::start_attached(instance, name, terminal::size(), args.interactive)?;
     warn_obstacles(&started);
     let Some(container) = started.attached else { return Ok(0) };
-    let end = relay::relay(Relayed { container, signals, detach_keys: args.detach_keys.clone(), sig_proxy: true })?;
+    let end = relay::relay(Relayed {
+        container,
+        signals,
+        detach_keys: args.detach_keys.clone(),
+        sig_proxy: true,
+        shown: BOTH,
+    })?;
     if let relay::End::Exited(_) = end {
         network::release_own(instance, &config)?;
     }
@@ -121,5 +142,6 @@ pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
     let signals = signal::Signals::block()?;
     let container = monitor::attach(instance, &args.name, !args.no_stdin)?;
     let detach_keys = args.detach_keys.clone();
-    relay::relay(Relayed { container, signals, detach_keys, sig_proxy: args.sig_proxy }).map(|end| end.code())
+    relay::relay(Relayed { container, signals, detach_keys, sig_proxy: args.sig_proxy, shown: BOTH })
+        .map(|end| end.code())
 }

@@ -26,7 +26,11 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
 }
 
 fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
-    let request = CreateVolume { name: args.name, labels: args.label.into_iter().collect() };
+    let request = CreateVolume {
+        name: args.name,
+        labels: args.label.into_iter().collect(),
+        options: args.options.into_iter().collect(),
+    };
     println!("{}", volumes::create(instance, request)?.name);
     Ok(0)
 }

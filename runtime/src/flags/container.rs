@@ -3,19 +3,24 @@
 use super::resources::resources;
 use super::storage;
 use crate::cli::health::HealthArgs;
-use crate::cli::run::{CreateArgs, NetworkArgs};
+use crate::cli::run::{CreateArgs, NetworkArgs, SecurityArgs};
 use netd_api::AttachmentRequest;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::config::Dns;
+use rcr_engine::config::{DeviceUse, Dns};
 use rcr_engine::create::{Create, HealthRequest, NamespaceRequest, NetworkRequest, SecurityRequest};
-use rcr_engine::parse::attachment;
+use rcr_engine::parse::devices::{DeviceText, gpus};
+use rcr_engine::parse::security::SecurityOption;
+use rcr_engine::parse::{attachment, words};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Reads the flags. `attached`: somebody stays connected with the container.
 pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
     refuse_terminal(args, attached)?;
     let (volumes, tmpfs) = storage::storage(&args.storage)?;
-    let (net, spaces, security) = (&args.network, &args.namespaces, &args.security);
+    let security = &args.security;
+    let (paths, names) = devices(security)?;
+    let (net, spaces) = (&args.network, &args.namespaces);
     Ok(Create {
         name: args.name.clone(),
         image: args.image.clone(),
@@ -29,11 +34,12 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         groups: args.group_add.clone(),
         hostname: args.hostname.clone(),
         domainname: args.domainname.clone(),
-        labels: args.label.iter().cloned().collect(),
+        labels: labels(args)?,
         terminal: args.tty,
         stdin: args.interactive,
         stdin_once: args.interactive && attached,
         volumes,
+        volumes_from: args.storage.volumes_from.clone(),
         tmpfs,
         read_only: args.storage.read_only,
         namespaces: NamespaceRequest {
@@ -46,7 +52,7 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
             privileged: security.privileged,
             cap_add: security.cap_add.clone(),
             cap_drop: security.cap_drop.clone(),
-            options: security.security_opt.clone(),
+            options: security.security_opt.iter().map(security_option).collect::<Outcome<_>>()?,
         },
         init: args.init,
         stop_signal: args.stop_signal,
@@ -60,7 +66,9 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         dns: Dns { servers: net.dns.clone(), search: net.dns_search.clone(), options: net.dns_option.clone() },
         extra_hosts: net.add_host.clone(),
         links: net.link.clone(),
-        devices: security.device.clone(),
+        devices: paths,
+        named_devices: names,
+        annotations: args.annotation.iter().cloned().collect(),
         device_rules: security.device_cgroup_rule.clone(),
         health: health(&args.health),
     })
@@ -85,6 +93,48 @@ fn refuse_terminal(args: &CreateArgs, attached: bool) -> Outcome<()> {
             .hint("leave `-t` out when stdin is a pipe or a file"));
     }
     Ok(())
+}
+
+/// `--label-file`, then `-l`.
+fn labels(args: &CreateArgs) -> Outcome<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for path in &args.label_file {
+        let doing = || format!("cannot read `--label-file {}`", path.display());
+        let text = std::fs::read_to_string(path).doing(doing)?;
+        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            all.extend([words::label(line).map_err(|why| Error::new(Kind::Invalid, doing()).caused_by(why))?]);
+        }
+    }
+    all.extend(args.label.iter().cloned());
+    Ok(all)
+}
+
+/// Devices by their paths, and by their vendors' names.
+fn devices(args: &SecurityArgs) -> Outcome<(Vec<DeviceUse>, Vec<String>)> {
+    let (mut paths, mut names) = (Vec::new(), Vec::new());
+    for device in args.device.clone() {
+        match device {
+            DeviceText::Path(path) => paths.push(path),
+            DeviceText::Named(name) => names.push(name),
+        }
+    }
+    for text in &args.gpus {
+        let refused =
+            |why: String| Error::new(Kind::Invalid, format!("cannot understand `--gpus {text}`")).caused_by(why);
+        names.extend(gpus(text).map_err(refused)?);
+    }
+    Ok((paths, names))
+}
+
+/// The option, with the file that it names read.
+fn security_option(option: &SecurityOption) -> Outcome<SecurityOption> {
+    match option {
+        SecurityOption::ProfileFile(path) => {
+            let text = std::fs::read_to_string(path).doing(|| format!("cannot read the seccomp profile `{path}`"))?;
+            Ok(SecurityOption::Profile(text))
+        }
+        other => Ok(other.clone()),
+    }
 }
 
 /// `--env-file`, then `-e`: a name alone takes its value from here, or is left out.

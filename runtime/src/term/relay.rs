@@ -21,6 +21,8 @@ pub struct Relayed {
     /// Whether signals are forwarded to the container. With a terminal they never are: its keys are, and ending us or
     /// closing the window leaves the container alone.
     pub sig_proxy: bool,
+    /// Which of stdout and stderr are shown.
+    pub shown: [bool; 2],
 }
 
 /// How it ended.
@@ -51,6 +53,7 @@ pub fn relay(what: Relayed) -> Outcome<End> {
         stdin: stdin.then(|| io::stdin().as_fd().try_clone_to_owned()).transpose().doing(|| "cannot read the input")?,
         terminal,
         sig_proxy: what.sig_proxy && !terminal,
+        shown: what.shown,
         received: Vec::new(),
         outgoing: Vec::new(),
         sinks: [sink(rustix::stdio::stdout())?, sink(rustix::stdio::stderr())?],
@@ -69,6 +72,7 @@ struct Relay {
     stdin: Option<OwnedFd>,
     terminal: bool,
     sig_proxy: bool,
+    shown: [bool; 2],
     keys: DetachKeys,
     received: Vec<u8>,
     /// Frames that the shim has not taken yet: until it has, we read no more input, but still output.
@@ -224,8 +228,8 @@ impl Relay {
                 .caused_by(format!("a frame of {len} bytes"))
         })? {
             let taken = match (frame, payload.as_slice()) {
-                (kind::STDOUT, bytes) => self.sinks[0].push(bytes).map(drop),
-                (kind::STDERR, bytes) => self.sinks[1].push(bytes).map(drop),
+                (kind::STDOUT, bytes) if self.shown[0] => self.sinks[0].push(bytes).map(drop),
+                (kind::STDERR, bytes) if self.shown[1] => self.sinks[1].push(bytes).map(drop),
                 (kind::EXIT, &[a, b, c, d]) => {
                     self.code = Some(i32::from_le_bytes([a, b, c, d]));
                     return Ok(());

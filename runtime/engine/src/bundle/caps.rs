@@ -70,7 +70,14 @@ mod tests {
 
     fn security(add: &[&str], drop: &[&str]) -> Security {
         let own = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
-        Security { privileged: false, cap_add: own(add), cap_drop: own(drop), no_new_privs: true, seccomp: true }
+        Security {
+            privileged: false,
+            cap_add: own(add),
+            cap_drop: own(drop),
+            no_new_privs: true,
+            seccomp: true,
+            ..Security::default()
+        }
     }
 
     #[test]

@@ -33,8 +33,6 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// The disks whose reading and writing is limited.
     pub disks: Disks,
-    /// Sources of binds that are files, not folders.
-    pub bound_files: Vec<PathBuf>,
     /// The shim's file, for `--init`.
     pub init_program: PathBuf,
     /// The container shares the host's network: its sysfs can't be mounted, and net sysctls are the host's own.

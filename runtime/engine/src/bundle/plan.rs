@@ -1,12 +1,14 @@
 //! An OCI runtime spec as an init plan: what can't be understood is refused here, before anything is touched.
 
 use super::powers::powers;
-use super::spec::SHM;
+use super::spec::{SHM, SUBPATH};
 use super::{BundleError, Facts};
-use crate::config::{Config, IpcMode, Namespaces, PidMode};
+use crate::config::{Config, IpcMode, MountKind, Namespaces, PidMode};
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
 use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, Spaces, UserPlan};
-use rcr_shim::sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
+use rcr_shim::sys::mount::{
+    ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, ATTR_STRICTATIME,
+};
 use std::path::{Path, PathBuf};
 
 const MS_PRIVATE: u64 = libc::MS_PRIVATE;
@@ -37,11 +39,9 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             late_ops.push(mount_op(mount, facts)?);
             continue;
         }
-        ops.push(match &config.namespaces.ipc {
-            IpcMode::Container(_) if mount.destination() == Path::new(SHM) => {
-                InitOp::SharedMemory { target: relative(SHM) }
-            }
-            _ => mount_op(mount, facts)?,
+        ops.push(match special_op(mount, config) {
+            Some(op) => op,
+            None => mount_op(mount, facts)?,
         });
         if mount.destination() == Path::new("/dev") {
             ops.extend(device_ops(spec));
@@ -80,6 +80,20 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         ops,
         late_ops,
         process: process_plan(spec, config, facts)?,
+    })
+}
+
+/// Mounts that OCI has no words for: another container's shared memory, and an image.
+fn special_op(mount: &Mount, config: &Config) -> Option<InitOp> {
+    let target = mount.destination();
+    if matches!(config.namespaces.ipc, IpcMode::Container(_)) && target == Path::new(SHM) {
+        return Some(InitOp::SharedMemory { target: relative(SHM) });
+    }
+    config.mounts.iter().find(|own| Path::new(&own.target) == target).and_then(|own| match &own.kind {
+        MountKind::Image { layers, subpath, .. } => {
+            Some(InitOp::Image { layers: layers.clone(), below: subpath.clone(), target: relative(target) })
+        }
+        _ => None,
     })
 }
 
@@ -132,18 +146,24 @@ struct Options {
     attrs: u64,
     propagation: u64,
     recursive: bool,
+    /// What is below a read-only mount stays as it is.
+    top_only: bool,
     data: Vec<(String, Option<String>)>,
 }
 
 fn options(mount: &Mount) -> Options {
-    let mut all = Options { attrs: 0, propagation: MS_PRIVATE, recursive: false, data: Vec::new() };
+    let mut all = Options { attrs: 0, propagation: MS_PRIVATE, recursive: false, top_only: false, data: Vec::new() };
     for option in mount.options().iter().flatten() {
         match option.as_str() {
-            "ro" => all.attrs |= ATTR_RDONLY,
+            "ro" => (all.attrs, all.top_only) = (all.attrs | ATTR_RDONLY, true),
+            "rro" => all.attrs |= ATTR_RDONLY,
+            "noatime" => all.attrs |= ATTR_NOATIME,
+            "nodiratime" => all.attrs |= ATTR_NODIRATIME,
+            "strictatime" => all.attrs |= ATTR_STRICTATIME,
             "nosuid" => all.attrs |= ATTR_NOSUID,
             "nodev" => all.attrs |= ATTR_NODEV,
             "noexec" => all.attrs |= ATTR_NOEXEC,
-            "rw" | "suid" | "dev" | "exec" | "bind" | "private" | "rprivate" => {}
+            "rw" | "suid" | "dev" | "exec" | "bind" | "private" | "rprivate" | "relatime" => {}
             "rbind" => all.recursive = true,
             "slave" | "rslave" => all.propagation = MS_SLAVE,
             "shared" | "rshared" => all.propagation = MS_SHARED,
@@ -162,24 +182,22 @@ fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
     if !target.is_absolute() || target.components().any(|c| c == std::path::Component::ParentDir) {
         return Err(BundleError::Invalid(format!("mount target `{text}` is not an absolute path")));
     }
-    let Options { attrs, propagation, recursive, data } = options(mount);
+    let Options { attrs, propagation, recursive, top_only, mut data } = options(mount);
     let fstype = mount.typ().clone().unwrap_or_default();
     if fstype != "bind" {
         let system = ["/proc", "/sys", "/dev"].iter().any(|root| target.starts_with(root));
         return Ok(InitOp::Mount { fstype, target: relative(target), options: data, attrs, system });
     }
     let source = mount.source().clone().unwrap_or_default();
+    let is_subpath = |(key, _): &(String, Option<String>)| key == SUBPATH;
+    let below = data.iter().position(is_subpath).and_then(|at| data.remove(at).1);
     if let Some((option, _)) = data.first() {
         return Err(BundleError::Invalid(format!("a bind mount has no option `{option}`")));
     }
-    let on = if source.parent() == Some(&facts.files_dir) || source == facts.init_program {
-        BindOn::OwnFile
-    } else if facts.bound_files.contains(&source) {
-        BindOn::File
-    } else {
-        BindOn::Folder
-    };
-    Ok(InitOp::Bind { source, target: relative(target), recursive, attrs, propagation, on })
+    let own = source.parent() == Some(&facts.files_dir) || source == facts.init_program;
+    let on = if own { BindOn::OwnFile } else { BindOn::Alike };
+    let writable_below = top_only && recursive;
+    Ok(InitOp::Bind { source, below, target: relative(target), recursive, writable_below, attrs, propagation, on })
 }
 
 fn device_ops(spec: &Spec) -> Vec<InitOp> {

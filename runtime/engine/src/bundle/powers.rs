@@ -19,12 +19,17 @@ pub struct Powers {
 /// The powers of a process. `available`: the capabilities that this process could pass on, as a bit mask.
 pub fn powers(security: &Security, available: u64) -> Result<Powers, BundleError> {
     let caps = caps::masks(security, available)?;
-    let confined = security.seccomp && !security.privileged;
-    Ok(Powers {
-        caps,
-        no_new_privs: security.no_new_privs,
-        seccomp: if confined { seccomp::default_profile(granted(security, caps.bounding))? } else { Vec::new() },
-    })
+    let filter = match (&security.seccomp_profile, security.seccomp && !security.privileged) {
+        (_, false) => Vec::new(),
+        (Some(profile), true) => seccomp::profile::filter(profile, &names(caps.bounding))?,
+        (None, true) => seccomp::default_profile(granted(security, caps.bounding))?,
+    };
+    Ok(Powers { caps, no_new_privs: security.no_new_privs, seccomp: filter })
+}
+
+/// Capabilities by name.
+fn names(mask: u64) -> Vec<String> {
+    ::caps::all().into_iter().filter(|cap| mask & caps::bit(*cap) != 0).map(|cap| cap.to_string()).collect()
 }
 
 /// What the seccomp profile looks at.

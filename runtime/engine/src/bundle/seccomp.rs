@@ -6,6 +6,7 @@
 //! 32-bit x86 programs have a table of their own; calls of any other architecture end the process.
 
 mod calls;
+pub mod profile;
 mod program;
 
 use calls::Calls;
@@ -89,7 +90,6 @@ fn native_arch() -> Result<u32, UnknownArchitecture> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 const AUDIT_ARCH_I386: u32 = 0x4000_0000 | libc::EM_386 as u32;
 
 type Verdicts = BTreeMap<u32, Verdict>;

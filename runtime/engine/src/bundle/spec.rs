@@ -38,6 +38,8 @@ const MASKED: [&str; 20] = [
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// An option of our own: what of a bind's source is mounted.
+pub(super) const SUBPATH: &str = "subpath";
 /// Where shared memory has its files.
 pub(super) const SHM: &str = "/dev/shm";
 
@@ -49,6 +51,9 @@ pub fn spec(config: &Config, facts: &Facts) -> Result<Spec, BundleError> {
         .process(process(config, facts)?)
         .mounts(mounts(config, facts)?)
         .linux(linux(config, facts)?);
+    if !config.annotations.is_empty() {
+        builder = builder.annotations(config.annotations.clone().into_iter().collect::<HashMap<_, _>>());
+    }
     let name = config.hostname.as_ref().filter(|_| !config.namespaces.uts_host);
     if let Some(hostname) = name {
         builder = builder.hostname(hostname);
@@ -118,13 +123,15 @@ fn mounts(config: &Config, facts: &Facts) -> Result<Vec<Mount>, BundleError> {
     if facts.host_network {
         // A new sysfs shows the network of its namespace and may be mounted only by that namespace's owner; the host's
         // own is bound.
+        let sys = if config.security.privileged { "rw" } else { "rro" };
         all.push(bind("/sys", "/sys".into(), &["rbind", sys, "nosuid", "noexec", "nodev", "rprivate"])?);
     } else {
         all.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys])?);
     }
     // A cgroup tree of the user's own (`-v /sys/fs/cgroup:/sys/fs/cgroup`) replaces ours.
     if !config.mounts.iter().any(|m| m.target.starts_with("/sys/fs/cgroup")) {
-        all.extend(cgroup_mounts(&facts.cgroup, sys)?);
+        let access = if config.security.writable_cgroups { "rw" } else { sys };
+        all.extend(cgroup_mounts(&facts.cgroup, access)?);
     }
     if config.init {
         let target = format!("/{}", tiny_init::PATH_IN_CONTAINER);
@@ -169,8 +176,10 @@ fn bind(target: &str, source: PathBuf, options: &[&str]) -> Result<Mount, Bundle
 fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
     let access = if m.read_only { "ro" } else { "rw" };
     match &m.kind {
-        MountKind::Bind { source, recursive, propagation, dev, suid } => {
+        MountKind::Bind { source, recursive, propagation, dev, suid, writable_below } => {
             let how = if *recursive { "rbind" } else { "bind" };
+            // `ro` is about this mount alone, `rro` about those below it, too (runtime-spec, config.md, "mounts").
+            let access = if m.read_only && !writable_below { "rro" } else { access };
             let propagation = match propagation {
                 Propagation::Private => "rprivate",
                 Propagation::Slave => "rslave",
@@ -179,19 +188,36 @@ fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
             let (dev, suid) = (if *dev { "dev" } else { "nodev" }, if *suid { "suid" } else { "nosuid" });
             bind(&m.target, source.clone(), &[how, access, suid, dev, propagation])
         }
-        MountKind::Volume { source, .. } => {
-            bind(&m.target, source.clone(), &["rbind", access, "nosuid", "nodev", "rprivate"])
-        }
-        MountKind::Tmpfs { options } => {
-            let mut all = vec!["nosuid", "nodev"];
-            if !options.iter().any(|o| o == "exec") {
-                all.push("noexec");
-            }
-            all.push(access);
-            all.extend(options.iter().map(String::as_str).filter(|o| *o != "exec"));
+        MountKind::Volume { memory: Some(options), .. } => {
+            let mut all = vec!["nosuid", "nodev", access];
+            all.extend(options.iter().map(String::as_str));
             mount(&m.target, "tmpfs", &all)
         }
+        MountKind::Volume { source, subpath, .. } => {
+            let access = if m.read_only { "rro" } else { access };
+            let below = subpath.as_ref().map(|path| format!("{SUBPATH}={path}"));
+            let mut all = vec!["rbind", access, "nosuid", "nodev", "rprivate"];
+            all.extend(below.as_deref());
+            bind(&m.target, source.clone(), &all)
+        }
+        // Its layers are the plan's.
+        MountKind::Image { .. } => mount(&m.target, "overlay", &["ro", "nosuid", "nodev"]),
+        MountKind::Tmpfs { options } => mount(&m.target, "tmpfs", &tmpfs_options(options, access)),
     }
+}
+
+/// nosuid, nodev and noexec unless the opposite is asked for, as with Docker.
+fn tmpfs_options<'a>(given: &'a [String], access: &'a str) -> Vec<&'a str> {
+    let mut all = vec![access];
+    for (closed, open) in [("nosuid", "suid"), ("nodev", "dev"), ("noexec", "exec")] {
+        all.push(if given.iter().any(|option| option == open) { open } else { closed });
+    }
+    all.extend(given.iter().map(String::as_str).filter(|option| !all_flags(option)));
+    all
+}
+
+fn all_flags(option: &str) -> bool {
+    ["suid", "nosuid", "dev", "nodev", "exec", "noexec"].contains(&option)
 }
 
 fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, BundleError> {
@@ -207,7 +233,7 @@ fn linux(config: &Config, facts: &Facts) -> Result<oci_spec::runtime::Linux, Bun
     let namespaces =
         spaces.into_iter().filter(|(own, _)| *own).map(|(_, typ)| LinuxNamespaceBuilder::default().typ(typ).build());
     let owned = |paths: &[&str]| paths.iter().map(|p| p.to_string()).collect::<Vec<_>>();
-    let hide = !config.security.privileged;
+    let hide = !config.security.privileged && !config.security.open_paths;
     let devices = facts.devices.iter().map(|device| {
         LinuxDeviceBuilder::default()
             .uid(device.uid)

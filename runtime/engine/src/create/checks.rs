@@ -2,6 +2,7 @@
 //! and the resulting security.
 
 use super::request::{Create, Mode, SecurityRequest, Source};
+use crate::bundle::seccomp::profile;
 use crate::bundle::{CgroupKind, caps};
 use crate::cgroup::{self, abilities};
 use crate::config::{Resources, Security};
@@ -12,6 +13,7 @@ use crate::parse::security::SecurityOption;
 use rcr_base::{Error, Kind, Outcome, SecurityConfig};
 use rcr_shim::config::RestartPolicy;
 use rcr_shim::init::plan::UserPlan;
+use std::path::Path;
 
 /// Below this a process can't even start (Docker's lower bound).
 const LEAST_MEMORY: i64 = 6 << 20;
@@ -25,7 +27,8 @@ pub(super) fn check(wanted: &Create) -> Outcome<()> {
     if let Some(user) = &wanted.user {
         UserPlan::parse(user).map_err(|why| invalid(format!("cannot use `{user}` as the user")).caused_by(why))?;
     }
-    let SecurityRequest { cap_add, cap_drop, .. } = &wanted.security;
+    let SecurityRequest { cap_add, cap_drop, options, .. } = &wanted.security;
+    options.iter().try_for_each(check_option)?;
     for name in cap_add.iter().chain(cap_drop).filter(|name| !name.eq_ignore_ascii_case("all")) {
         caps::parse(name).map_err(|error| invalid(error.to_string()))?;
     }
@@ -36,6 +39,31 @@ pub(super) fn check(wanted: &Create) -> Outcome<()> {
     }
     check_resources(&wanted.resources)?;
     check_mounts(wanted)
+}
+
+/// A profile that can't be used, and modules of the kernel that rcr gives no orders.
+fn check_option(option: &SecurityOption) -> Outcome<()> {
+    let ours = |what: &str, way: &str| {
+        Err(invalid(format!("cannot use {what}"))
+            .caused_by("this kernel has that module on, and rcr gives it no orders")
+            .hint(way))
+    };
+    match option {
+        SecurityOption::Profile(text) => {
+            profile::filter(text, &[]).map(drop).map_err(|error| invalid(error.to_string()))
+        }
+        SecurityOption::AppArmor(Some(name)) if has_apparmor() => {
+            ours(&format!("the AppArmor profile `{name}`"), "`--security-opt apparmor=unconfined`, or leave it out")
+        }
+        SecurityOption::Label(Some(label)) if Path::new("/sys/fs/selinux/enforce").exists() => {
+            ours(&format!("the SELinux label `{label}`"), "`--security-opt label=disable`, or leave it out")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn has_apparmor() -> bool {
+    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.trim() == "Y")
 }
 
 fn check_resources(wanted: &Resources) -> Outcome<()> {
@@ -128,12 +156,18 @@ pub(super) fn security(wanted: &SecurityRequest, defaults: &SecurityConfig) -> S
         cap_drop: upper(&wanted.cap_drop),
         no_new_privs: defaults.no_new_privileges && !wanted.privileged,
         seccomp: true,
+        ..Security::default()
     };
     for option in &wanted.options {
         match option {
             SecurityOption::NoNewPrivileges(on) => all.no_new_privs = *on,
             SecurityOption::Unconfined => all.seccomp = false,
-            SecurityOption::Nothing => {}
+            SecurityOption::BuiltIn => (all.seccomp, all.seccomp_profile) = (true, None),
+            SecurityOption::Profile(text) => (all.seccomp, all.seccomp_profile) = (true, Some(text.clone())),
+            SecurityOption::OpenPaths => all.open_paths = true,
+            SecurityOption::WritableCgroups(on) => all.writable_cgroups = *on,
+            // A front has read the file.
+            SecurityOption::ProfileFile(_) | SecurityOption::AppArmor(_) | SecurityOption::Label(_) => {}
         }
     }
     all

@@ -11,9 +11,10 @@ pub mod request;
 
 pub use request::{
     Create, HealthRequest, IpcRequest, Mode, NamespaceRequest, NetworkRequest, PidRequest, SecurityRequest, Source,
-    VolumeUse,
+    VolumeUse, VolumesFrom,
 };
 
+use crate::cdi;
 use crate::config::{
     CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Namespaces, Network, NetworkMode, Process,
 };
@@ -99,10 +100,13 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     let image = ImageUse { reference: wanted.image.clone(), id: image.id.to_string(), layers };
     let network = network::network(mode, &wanted.network, image_ports(&defaults));
     let found = Found { id, network, namespaces, links, image, hostname, health, settings: &instance.config };
+    let from = wanted.volumes_from.clone();
     let (mut config, volumes) = resolve(wanted, found, &defaults)?;
+    cdi::applied(&instance.config.devices.specs, &config)?;
     config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
-    if let Err(failure) = volumes::add_volumes(instance, &mut config, volumes, &image_volumes) {
+    let mounts = volumes::add_volumes(instance, &mut config, volumes, &from, &image_volumes, reporter);
+    if let Err(failure) = mounts {
         let left = forget_anonymous_volumes(&instance.dirs, &config).err().map(|e| e.to_string());
         let _ = instance.containers().release_name(&config.name);
         return Err(failure.leaving(left));
@@ -156,6 +160,8 @@ fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Con
         extra_hosts: wanted.extra_hosts,
         links,
         devices: wanted.devices,
+        named_devices: wanted.named_devices,
+        annotations: wanted.annotations,
         device_rules: wanted.device_rules,
         health,
         last_addresses: BTreeMap::new(),

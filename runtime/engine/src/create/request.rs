@@ -48,6 +48,8 @@ pub struct Create {
     pub stdin_once: bool,
     /// Folders of the host, and volumes.
     pub volumes: Vec<VolumeUse>,
+    /// Other containers whose folders and volumes it has, too.
+    pub volumes_from: Vec<VolumesFrom>,
     /// File systems in memory.
     pub tmpfs: Vec<Mount>,
     /// The root file system is read-only.
@@ -82,6 +84,10 @@ pub struct Create {
     pub links: Vec<(String, String)>,
     /// Devices of the host.
     pub devices: Vec<DeviceUse>,
+    /// Devices by their vendors' names, `vendor.com/class=name`.
+    pub named_devices: Vec<String>,
+    /// What other programs note.
+    pub annotations: BTreeMap<String, String>,
     /// Rules about device numbers.
     pub device_rules: Vec<DeviceRule>,
     /// Its health check, over the image's.
@@ -207,6 +213,8 @@ pub enum Source {
     Volume(String),
     /// A volume that is removed with the container.
     Anonymous,
+    /// The files of an image, by its name or id.
+    Image(String),
 }
 
 /// A folder or a volume that a container is to have, before its source is looked at.
@@ -230,4 +238,42 @@ pub struct VolumeUse {
     pub dev: bool,
     /// Setuid programs below it work.
     pub suid: bool,
+    /// Mounts below a read-only source stay as they are.
+    pub writable_below: bool,
+    /// A folder or file below the source, instead of the whole.
+    pub subpath: Option<String>,
+    /// Labels of a volume that is made for it.
+    pub labels: BTreeMap<String, String>,
+    /// Options of a volume that is made for it.
+    pub options: BTreeMap<String, String>,
+}
+
+impl VolumeUse {
+    /// All of the source, with what is mounted below it.
+    pub fn new(source: Source, target: String) -> Self {
+        Self {
+            source,
+            target,
+            read_only: false,
+            recursive: true,
+            propagation: Propagation::Private,
+            create_source: false,
+            copy: true,
+            dev: false,
+            suid: false,
+            writable_below: false,
+            subpath: None,
+            labels: BTreeMap::new(),
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// Another container whose volumes one is to have, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumesFrom {
+    /// By name or id.
+    pub container: String,
+    /// The container can't write to them.
+    pub read_only: bool,
 }

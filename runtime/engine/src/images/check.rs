@@ -31,7 +31,7 @@ pub fn check(instance: &Instance, wanted: &[String], repair: bool, reporter: &dy
     };
     let running = Containers::of(instance, true)?;
     let mounted = running.all.iter().filter(|c| c.state.status.is_alive());
-    let mounted: Vec<PathBuf> = mounted.flat_map(|c| c.config.image.layers.clone()).collect();
+    let mounted: Vec<PathBuf> = mounted.flat_map(|c| c.config.layers().cloned()).collect();
     let how = Check { repair, mounted: &mounted };
     let (mut seen, mut checked) = (Vec::new(), Checked { images: wanted.len(), ..Checked::default() });
     for name in &wanted {

@@ -29,12 +29,12 @@ impl Containers {
 impl Users for Containers {
     fn of(&self, image: &Digest) -> Vec<String> {
         let id = image.to_string();
-        let uses = self.all.iter().filter(|c| c.config.image.id == id);
+        let uses = self.all.iter().filter(|c| c.config.uses_image(&id));
         uses.filter(|c| !self.running_only || c.state.status.is_alive()).map(|c| c.config.name.clone()).collect()
     }
 
     fn layers(&self) -> Vec<PathBuf> {
-        self.all.iter().flat_map(|c| c.config.image.layers.clone()).collect()
+        self.all.iter().flat_map(|c| c.config.layers().cloned()).collect()
     }
 }
 

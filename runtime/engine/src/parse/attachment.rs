@@ -1,7 +1,7 @@
 //! A container's places on networks.
 
 use super::Parsed;
-use super::words::nearest;
+use super::words::{fields, nearest};
 use crate::create::request::Mode;
 use netd_api::{AttachmentRequest, IfName, NameError};
 
@@ -17,7 +17,7 @@ pub fn network(text: &str) -> Parsed<AttachmentRequest> {
         return Ok(AttachmentRequest::to(text));
     }
     let mut request = AttachmentRequest::to("");
-    for part in parts(text)? {
+    for part in fields(text)? {
         let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not of the form key=value"))?;
         let address = |why: &str| format!("`{value}` is not {why}");
         match key {
@@ -75,19 +75,6 @@ pub fn alone(name: &str) -> Option<Mode> {
         None if name == "none" => Some(Mode::None),
         _ => None,
     }
-}
-
-/// `a,"b,c",d` → `a`, `b,c`, `d`.
-fn parts(text: &str) -> Parsed<Vec<String>> {
-    let (mut all, mut quoted) = (vec![String::new()], false);
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted = !quoted,
-            ',' if !quoted => all.push(String::new()),
-            other => all.last_mut().into_iter().for_each(|part| part.push(other)),
-        }
-    }
-    if quoted { Err(format!("`{text}` lacks a quotation mark")) } else { Ok(all) }
 }
 
 /// A sysctl of an interface, `net.ipv4.conf.IFNAME.log_martians=1`, where `IFNAME` stands for its name: the path below

@@ -27,6 +27,51 @@ pub fn label(text: &str) -> Parsed<(String, String)> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+/// One of a program's three streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Its input.
+    Stdin,
+    /// Its output.
+    Stdout,
+    /// Its errors.
+    Stderr,
+}
+
+/// `stdin`, `stdout` or `stderr`, in any case.
+pub fn stream(text: &str) -> Parsed<Stream> {
+    match text.to_ascii_lowercase().as_str() {
+        "stdin" => Ok(Stream::Stdin),
+        "stdout" => Ok(Stream::Stdout),
+        "stderr" => Ok(Stream::Stderr),
+        _ => Err("expected stdin, stdout or stderr".into()),
+    }
+}
+
+/// The program that runs containers: there is one.
+pub fn runtime(text: &str) -> Parsed<String> {
+    match text {
+        "rcr" | "" => Ok("rcr".into()),
+        other => Err(format!(
+            "there is no runtime `{other}`: rcr runs its containers itself; devices that another runtime would add come \
+             by `--device VENDOR/CLASS=NAME`"
+        )),
+    }
+}
+
+/// `a,"b,c",d` → `a`, `b,c`, `d`.
+pub fn fields(text: &str) -> Parsed<Vec<String>> {
+    let (mut all, mut quoted) = (vec![String::new()], false);
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => all.push(String::new()),
+            other => all.last_mut().into_iter().for_each(|part| part.push(other)),
+        }
+    }
+    if quoted { Err(format!("`{text}` lacks a quotation mark")) } else { Ok(all) }
+}
+
 /// `; did you mean …?`, if something known is near.
 pub fn nearest(given: &str, known: &[&str]) -> String {
     let best = known.iter().map(|name| (distance(given, name), name)).min();

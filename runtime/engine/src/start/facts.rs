@@ -3,7 +3,7 @@
 use super::network::Ground;
 use crate::bundle::{self, Device, Disks, Facts};
 use crate::cgroup;
-use crate::config::{BlockIo, Config, MountKind};
+use crate::config::{BlockIo, Config};
 use crate::dirs::Dirs;
 use crate::spawn;
 use rcr_base::{Doing, Error, Kind, Outcome};
@@ -13,10 +13,6 @@ use std::path::{Path, PathBuf};
 
 /// Looks at the host. Errors: cgroups are not mounted, capabilities can't be read, a device does not exist.
 pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
-    let bound_files = config.mounts.iter().filter_map(|mount| match &mount.kind {
-        MountKind::Bind { source, .. } => Some(source),
-        _ => None,
-    });
     let privileged = config.security.privileged;
     Ok(Facts {
         container_dir: dirs.container(&config.id),
@@ -25,7 +21,6 @@ pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
         capabilities: own_capabilities()?,
         devices: if privileged { host_devices(Path::new("/dev")) } else { given_devices(config)? },
         disks: disks(&config.resources.block_io)?,
-        bound_files: bound_files.filter(|source| !source.is_dir()).cloned().collect(),
         init_program: spawn::shim_program(),
         files_dir: ground.files_dir(dirs, config),
         host_network: ground.is_host(config),

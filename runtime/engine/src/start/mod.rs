@@ -6,6 +6,7 @@ pub mod network;
 
 use crate::boot;
 use crate::bundle;
+use crate::cdi;
 use crate::config::{Config, HealthCheck};
 use crate::dirs::{Dirs, private_folder, shared_folder};
 use crate::instance::Instance;
@@ -116,9 +117,11 @@ fn start_steps<'a>(
         }
         Ok(())
     });
-    let facts = facts::facts(dirs, config, &ground)?;
-    let spec = bundle::spec::spec(config, &facts).map_err(refused)?;
-    let mut plan = bundle::plan::init_plan(&spec, config, &facts).map_err(refused)?;
+    let mut facts = facts::facts(dirs, config, &ground)?;
+    let (equipped, nodes) = cdi::applied(&instance.config.devices.specs, config)?;
+    facts.devices.extend(nodes);
+    let spec = bundle::spec::spec(&equipped, &facts).map_err(refused)?;
+    let mut plan = bundle::plan::init_plan(&spec, &equipped, &facts).map_err(refused)?;
     plan.process.terminal_size = attach.terminal_size;
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     // netd works on the network while we make the cgroup and start the shim's program.

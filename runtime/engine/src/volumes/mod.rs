@@ -1,11 +1,12 @@
 //! Volumes: folders that outlive their containers; and a container's mounts beside its image.
 
 mod copy;
+mod local;
 mod record;
 pub mod seed;
+mod uses;
 
-use crate::config::{Config, Mount, MountKind};
-use crate::create::request::{Source, VolumeUse};
+use crate::config::{Config, MountKind};
 use crate::dirs::private_folder;
 use crate::instance::Instance;
 use crate::names;
@@ -18,75 +19,7 @@ use rcr_shim::cleanup::remove_folder;
 use record::Record;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Adds the requested mounts, then the image's volumes that no request covers.
-pub(crate) fn add_volumes(
-    instance: &Instance,
-    config: &mut Config,
-    given: Vec<VolumeUse>,
-    image: &[String],
-) -> Outcome<()> {
-    for volume in given {
-        let kind = match volume.source {
-            Source::Path(ref path) => bind(path.clone(), &volume, config)?,
-            Source::Volume(name) => MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: false },
-            Source::Anonymous => anonymous(instance)?,
-        };
-        config.mounts.push(Mount { target: volume.target, kind, read_only: volume.read_only });
-        seed(config, volume.copy)?;
-    }
-    for target in image {
-        let target = target.trim_end_matches('/').to_owned();
-        if target.starts_with('/') && !config.mounts.iter().any(|m| m.target == target) {
-            config.mounts.push(Mount { target, kind: anonymous(instance)?, read_only: false });
-            seed(config, true)?;
-        }
-    }
-    Ok(())
-}
-
-/// Fills a new volume from the image: the last one of the config's mounts.
-fn seed(config: &Config, copy: bool) -> Outcome<()> {
-    let Some(Mount { target, kind: MountKind::Volume { source, .. }, .. }) = config.mounts.last() else {
-        return Ok(());
-    };
-    let folder = source.parent().unwrap_or(source);
-    seed::first_use(folder, &config.image.layers, target, copy)
-}
-
-/// Device files that every container has; bound to another name (`-v /dev/null:/etc/x`) they work without permission.
-const COMMON_DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
-
-fn bind(source: PathBuf, flag: &VolumeUse, config: &Config) -> Outcome<MountKind> {
-    let doing = || format!("cannot bind `{}`", source.display());
-    if !source.exists() {
-        if !flag.create_source {
-            return Err(Error::new(Kind::Invalid, doing())
-                .caused_by("it does not exist on the host")
-                .hint("create it, or use `-v`, which makes a folder"));
-        }
-        std::fs::create_dir_all(&source).doing(doing)?;
-    }
-    let source = source.canonicalize().doing(doing)?;
-    let kind = std::fs::metadata(&source).doing(doing)?.file_type();
-    let is_device =
-        std::os::unix::fs::FileTypeExt::is_char_device(&kind) || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
-    let opened = config.security.privileged || !config.device_rules.is_empty() || !config.devices.is_empty();
-    if is_device && !opened && !COMMON_DEVICES.iter().any(|common| source == Path::new(common)) {
-        let (from, to) = (source.display(), &flag.target);
-        return Err(Error::new(Kind::Invalid, doing())
-            .caused_by("it is a device, and the container has no permission to open it")
-            .hint(format!("`--device {from}:{to}` gives it; `--device-cgroup-rule` opens what is bound")));
-    }
-    // If the user gave device rules, the mount must not block what they allow.
-    let (dev, suid) = (flag.dev || is_device || opened, flag.suid || config.security.privileged);
-    Ok(MountKind::Bind { source, recursive: flag.recursive, propagation: flag.propagation, dev, suid })
-}
-
-fn anonymous(instance: &Instance) -> Outcome<MountKind> {
-    let name = names::new_id().doing(|| "cannot make a volume name")?.to_string();
-    Ok(MountKind::Volume { source: make_volume(instance, &name)?, name, anonymous: true })
-}
+pub(crate) use uses::add_volumes;
 
 /// The folder of a volume, made if it is new; a mark says so until its first use.
 pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {
@@ -142,6 +75,8 @@ pub struct CreateVolume {
     pub name: Option<String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
+    /// Options of the driver: `type`, `o`, `device`.
+    pub options: BTreeMap<String, String>,
 }
 
 /// Makes a volume. One that is there stays as it is.
@@ -153,9 +88,10 @@ pub fn create(instance: &Instance, request: CreateVolume) -> Outcome<Volume> {
         None => names::new_id().doing(|| "cannot make a volume name")?.to_string(),
     };
     check(&name)?;
+    local::Content::of(&request.options).doing(|| format!("cannot create the volume `{name}`"))?;
     let folder = instance.dirs.volumes().join(&name);
     if !folder.join(seed::DATA).is_dir() {
-        let record = Record { labels: request.labels, options: BTreeMap::new(), anonymous };
+        let record = Record { labels: request.labels, options: request.options, anonymous };
         record.write(&folder).doing(|| format!("cannot create the volume `{name}`"))?;
     }
     make_volume(instance, &name)?;

@@ -90,6 +90,10 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
         rustix::system::setdomainname(domainname).map_err(name)?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    for (index, op) in plan.ops.iter_mut().enumerate() {
+        let failed = |errno| Failure { stage: Stage::Op, detail: index as u32, errno };
+        mounts::clone_shared(op).map_err(failed)?;
+    }
     let root = mount_root(plan)?;
     run_ops(root.as_fd(), &plan.ops, 0, memory)?;
     let cwd = resolve::make(root.as_fd(), plan.process.cwd.full(), Last::Folder);

@@ -6,7 +6,8 @@ use super::plan::{
 use super::user::{Buffers, CompiledIdentity};
 use crate::sys::exec::CStrings;
 use std::ffi::{CString, NulError};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 /// Why a plan can't be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,23 @@ pub struct CompiledRoot {
     pub read_only: bool,
 }
 
+/// An image's layers, as an overlay of their own.
+pub struct CompiledImage {
+    /// overlayfs's options; absent: the only layer is what it shows.
+    pub data: Option<CString>,
+    /// Opened as [`IMAGE_FOLDER`] and up, topmost first.
+    pub folders: Vec<CString>,
+    /// A folder of ours to mount it on for the moment.
+    pub scratch: CString,
+    /// What is mounted of it.
+    pub below: Option<CString>,
+    /// Where it is mounted.
+    pub target: Target,
+}
+
+/// Above those of the root.
+pub const IMAGE_FOLDER: i32 = 750;
+
 /// Above any descriptor that the shim holds when it clones.
 pub const FIRST_FOLDER: i32 = 500;
 
@@ -87,17 +105,25 @@ pub enum CompiledOp {
     Bind {
         /// The path on the host.
         source: CString,
+        /// What is bound of it.
+        below: Option<CString>,
         /// Where it is bound.
         target: Target,
         /// With the mounts below it.
         recursive: bool,
+        /// These stay writable if it is read-only.
+        writable_below: bool,
         /// `ATTR_*`.
         attrs: u64,
         /// `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
         propagation: u64,
         /// What is made as the target if it is missing.
         on: BindOn,
+        /// The copy of the source, where it was made beforehand.
+        early: Option<OwnedFd>,
     },
+    /// Mounts an image.
+    Image(CompiledImage),
     /// Makes a device node.
     Node {
         /// Its path in the container.
@@ -198,8 +224,8 @@ pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
         hostname: plan.hostname.as_ref().map(|name| name.clone().into_bytes()),
         domainname: plan.domainname.as_ref().map(|name| name.clone().into_bytes()),
         root: compile_root(&plan.root)?,
-        ops: plan.ops.iter().map(compile_op).collect::<Result<_, _>>()?,
-        late_ops: plan.late_ops.iter().map(compile_op).collect::<Result<_, _>>()?,
+        ops: plan.ops.iter().map(|op| compile_op(op, &plan.root)).collect::<Result<_, _>>()?,
+        late_ops: plan.late_ops.iter().map(|op| compile_op(op, &plan.root)).collect::<Result<_, _>>()?,
         process: compile_process(&plan.process)?,
     })
 }
@@ -223,7 +249,28 @@ fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
     })
 }
 
-fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
+fn compile_image(
+    layers: &[PathBuf],
+    below: Option<&String>,
+    target: &str,
+    root: &RootPlan,
+) -> Result<CompiledOp, CompileError> {
+    // overlayfs takes two or more.
+    let names: Vec<String> = (IMAGE_FOLDER..).take(layers.len()).map(|n| format!("/proc/self/fd/{n}")).collect();
+    let data = format!("lowerdir={}", names.join(":"));
+    if data.len() >= 4096 {
+        return Err(CompileError::TooManyLayers(layers.len()));
+    }
+    Ok(CompiledOp::Image(CompiledImage {
+        data: if layers.len() > 1 { Some(c_string(&data)?) } else { None },
+        folders: layers.iter().rev().map(|path| c_path(path)).collect::<Result<_, _>>()?,
+        scratch: c_path(&root.mountpoint)?,
+        below: below.map(|path| c_string(path)).transpose()?,
+        target: compile_target(target)?,
+    }))
+}
+
+fn compile_op(op: &InitOp, root: &RootPlan) -> Result<CompiledOp, CompileError> {
     Ok(match op {
         InitOp::Mount { fstype, target, options, attrs, system } => CompiledOp::Mount {
             fstype: c_string(fstype)?,
@@ -235,13 +282,17 @@ fn compile_op(op: &InitOp) -> Result<CompiledOp, CompileError> {
             attrs: *attrs,
             system: *system,
         },
-        InitOp::Bind { source, target, recursive, attrs, propagation, on } => CompiledOp::Bind {
+        InitOp::Image { layers, below, target } => compile_image(layers, below.as_ref(), target, root)?,
+        InitOp::Bind { source, below, target, recursive, writable_below, attrs, propagation, on } => CompiledOp::Bind {
             source: c_path(source)?,
+            below: below.as_deref().map(c_string).transpose()?,
             target: compile_target(target)?,
             recursive: *recursive,
+            writable_below: *writable_below,
             attrs: *attrs,
             propagation: *propagation,
             on: *on,
+            early: None,
         },
         InitOp::Node { path, block, major, minor, mode, uid, gid } => CompiledOp::Node {
             path: c_string(path)?,

@@ -1,15 +1,17 @@
 //! Runs the plan's mount steps below the container's root, by descriptor only: a target is opened first, then mounted
 //! on, so that nothing can be swapped in between. Allocates nothing.
 
-use super::compiled::{CompiledOp, Target};
+use super::compiled::{CompiledImage, CompiledOp, IMAGE_FOLDER, Target};
 use super::open::{PROC_MAGIC, in_parent, open_in};
 use super::plan::BindOn;
 use super::resolve::{self, Last};
-use crate::sys::mount as attr;
+use crate::sys::{fd, mount as attr};
 use nix::errno::Errno;
 use rcr_base::errno;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -24,16 +26,25 @@ pub fn run(root: BorrowedFd, op: &CompiledOp, memory: Option<BorrowedFd>) -> Res
             let mount = new_mount(fstype, options, *attrs)?;
             attach(mount.as_fd(), on.as_fd())
         }
-        CompiledOp::Bind { source, target, recursive, attrs, propagation, on } => {
-            let tree = clone_tree(rustix::fs::CWD, source, *recursive)?;
-            attr::set_attr(tree.as_fd(), *attrs, *propagation, *recursive)?;
+        CompiledOp::Bind { source, below, target, recursive, writable_below, attrs, propagation, on, early } => {
+            let cloned = match early {
+                Some(_) => None,
+                None => Some(clone_source(source, below.as_deref(), *recursive)?),
+            };
+            let tree = cloned.as_ref().or(early.as_ref()).ok_or(Errno::EBADF)?;
+            if *writable_below {
+                attr::set_attr(tree.as_fd(), *attrs & !attr::ATTR_RDONLY, *propagation, *recursive)?;
+                attr::set_attr(tree.as_fd(), attr::ATTR_RDONLY, 0, false)?;
+            } else {
+                attr::set_attr(tree.as_fd(), *attrs, *propagation, *recursive)?;
+            }
             let on = match on {
-                BindOn::Folder => resolve::make(root, target.full(), Last::Folder)?,
-                BindOn::File => resolve::make(root, target.full(), Last::File)?,
+                BindOn::Alike => alike(root, target, tree.as_fd())?,
                 BindOn::OwnFile => ensure_file(root, target)?,
             };
             attach(tree.as_fd(), on.as_fd())
         }
+        CompiledOp::Image(image) => mount_image(root, image),
         CompiledOp::Node { path, block, device, mode, uid, gid } => {
             let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
             in_parent(root, path, |dir, name| {
@@ -60,6 +71,62 @@ pub fn run(root: BorrowedFd, op: &CompiledOp, memory: Option<BorrowedFd>) -> Res
         CompiledOp::Mask { path } => mask(root, path),
         CompiledOp::ReadOnly { path } => read_only(root, path),
     }
+}
+
+/// Copies the source of a bind that is to share later mounts with the host: while it still does.
+pub fn clone_shared(op: &mut CompiledOp) -> Result<(), Errno> {
+    if let CompiledOp::Bind { source, below, recursive, propagation: libc::MS_SHARED, early, .. } = op {
+        *early = Some(clone_source(source, below.as_deref(), *recursive)?);
+    }
+    Ok(())
+}
+
+fn clone_source(source: &CStr, below: Option<&CStr>, recursive: bool) -> Result<OwnedFd, Errno> {
+    match below {
+        None => clone_tree(rustix::fs::CWD, source, recursive),
+        Some(below) => clone_below(open_folder(source)?.as_fd(), below, recursive),
+    }
+}
+
+/// What to mount on: a folder for a folder, a file for all else.
+fn alike(root: BorrowedFd, target: &Target, tree: BorrowedFd) -> Result<OwnedFd, Errno> {
+    let mode = rustix::fs::fstat(tree).map_err(errno)?.st_mode;
+    let last = if FileType::from_raw_mode(mode) == FileType::Directory { Last::Folder } else { Last::File };
+    resolve::make(root, target.full(), last)
+}
+
+fn open_folder(path: &CStr) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(errno)
+}
+
+/// A copy of what is below a folder: others may change that while we look, so no link leads out.
+fn clone_below(folder: BorrowedFd, below: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
+    let found = open_in(folder, below, OFlags::PATH, ResolveFlags::empty())?;
+    clone_tree(found.as_fd(), c"", recursive)
+}
+
+/// Mounts an image's layers: first over a folder of ours, then, as a copy, where they belong.
+fn mount_image(root: BorrowedFd, image: &CompiledImage) -> Result<(), Errno> {
+    let tree = match &image.data {
+        None => {
+            let only = open_folder(image.folders.first().ok_or(Errno::ENOENT)?)?;
+            clone_below(only.as_fd(), image.below.as_deref().unwrap_or(c"."), false)?
+        }
+        Some(data) => {
+            for (number, folder) in (IMAGE_FOLDER..).zip(&image.folders) {
+                fd::dup_onto(open_folder(folder)?.as_fd(), number)?;
+            }
+            let on = image.scratch.as_c_str();
+            rustix::mount::mount(c"overlay", on, c"overlay", MountFlags::RDONLY, data.as_c_str()).map_err(errno)?;
+            let found = open_folder(on);
+            let tree = found.and_then(|all| clone_below(all.as_fd(), image.below.as_deref().unwrap_or(c"."), false));
+            rustix::mount::unmount(on, UnmountFlags::DETACH).map_err(errno)?;
+            tree?
+        }
+    };
+    let attrs = attr::ATTR_RDONLY | attr::ATTR_NOSUID | attr::ATTR_NODEV;
+    attr::set_attr(tree.as_fd(), attrs, libc::MS_PRIVATE, false)?;
+    attach(tree.as_fd(), alike(root, &image.target, tree.as_fd())?.as_fd())
 }
 
 /// The folder to mount a kernel file system on, made with its parents if missing. No symlink may lead there.

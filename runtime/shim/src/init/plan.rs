@@ -70,10 +70,8 @@ pub struct RootPlan {
 /// What a bind is mounted on, made if it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BindOn {
-    /// A folder.
-    Folder,
-    /// An empty file.
-    File,
+    /// A folder for a folder, an empty file for all else.
+    Alike,
     /// A file that rcr manages: a symlink in its place is removed, since its target is not ours to cover.
     OwnFile,
 }
@@ -99,16 +97,29 @@ pub enum InitOp {
     Bind {
         /// The path on the host.
         source: PathBuf,
+        /// What is bound of it, by a path that can't lead out; absent: all.
+        below: Option<String>,
         /// Where it is bound.
         target: String,
         /// With the mounts below it.
         recursive: bool,
+        /// These stay writable if it is read-only.
+        writable_below: bool,
         /// `ATTR_*` of mount_setattr(2).
         attrs: u64,
         /// `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
         propagation: u64,
         /// What is made as the target if it is missing.
         on: BindOn,
+    },
+    /// Mounts an image's layers, read-only.
+    Image {
+        /// Lowest first; never empty.
+        layers: Vec<PathBuf>,
+        /// What is mounted of them; absent: all.
+        below: Option<String>,
+        /// Where it is mounted.
+        target: String,
     },
     /// A device node in the fresh `/dev`.
     Node {
@@ -170,6 +181,11 @@ impl InitOp {
     pub fn describe(&self) -> String {
         match self {
             InitOp::Mount { fstype, target, .. } => format!("mount {fstype} on `/{target}`"),
+            InitOp::Image { below: Some(below), target, .. } => format!("mount `{below}` of an image on `/{target}`"),
+            InitOp::Image { target, .. } => format!("mount an image on `/{target}`"),
+            InitOp::Bind { source, below: Some(below), target, .. } => {
+                format!("bind `{below}` of `{}` to `/{target}`", source.display())
+            }
             InitOp::Bind { source, target, .. } => format!("bind `{}` to `/{target}`", source.display()),
             InitOp::Node { path, .. } => format!("create the device `/{path}`"),
             InitOp::SharedMemory { target } => format!("bind the other container's shared memory to `/{target}`"),

@@ -13,6 +13,13 @@ pub const ATTR_NODEV: u64 = 0x4;
 /// Programs can't be executed.
 pub const ATTR_NOEXEC: u64 = 0x8;
 
+/// Reading leaves no trace.
+pub const ATTR_NOATIME: u64 = 0x10;
+/// Every reading leaves one.
+pub const ATTR_STRICTATIME: u64 = 0x20;
+/// Reading a folder leaves no trace.
+pub const ATTR_NODIRATIME: u64 = 0x80;
+
 #[repr(C)]
 struct MountAttr {
     attr_set: u64,

@@ -20,21 +20,45 @@ pub enum Verdict {
 pub enum Answer {
     Allow,
     Errno(i32),
+    KillProcess,
+    KillThread,
+    /// SIGSYS.
+    Trap,
+    /// Allowed, with a line in the kernel's log.
+    Log,
+    /// A tracer is told this number.
+    Trace(u16),
 }
 
 /// All its tests fit → its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Argument number (0 to 5) and what its lower 32 bits must be: the kernel takes these arguments as `int`.
+    /// Argument number (0 to 5) and what it must be.
     pub tests: Vec<(u8, Test)>,
     pub then: Answer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Test {
+    /// Of the lower 32 bits, as the kernel takes arguments of type `int`.
     Equals(u32),
     /// One of these bits is set.
     AnyBit(u32),
+    /// Of all 64 bits.
+    Whole(Compare, u64),
+    /// The bits under the mask are these.
+    Masked { mask: u64, value: u64 },
+}
+
+/// How a whole argument is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
 }
 
 /// The verdicts of one architecture (`AUDIT_ARCH_*`, uapi/linux/audit.h).
@@ -52,6 +76,8 @@ const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const IF_GREATER: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
 const IF_ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
@@ -64,6 +90,11 @@ fn answer(answer: Answer) -> u64 {
     let value = match answer {
         Answer::Allow => libc::SECCOMP_RET_ALLOW,
         Answer::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno as u32,
+        Answer::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
+        Answer::KillThread => libc::SECCOMP_RET_KILL_THREAD,
+        Answer::Trap => libc::SECCOMP_RET_TRAP,
+        Answer::Log => libc::SECCOMP_RET_LOG,
+        Answer::Trace(number) => libc::SECCOMP_RET_TRACE | u32::from(number),
     };
     instruction(RETURN, 0, 0, value)
 }
@@ -84,13 +115,20 @@ pub fn compile(tables: &[Table], otherwise: Answer) -> Vec<u64> {
 
 fn table_code(table: &Table, otherwise: Answer) -> Vec<u64> {
     let mut code = vec![instruction(LOAD, 0, 0, NUMBER)];
-    for (last, verdict) in ranges(&table.verdicts, otherwise) {
+    let gap = Verdict::By(Vec::new(), otherwise);
+    for (last, verdict) in ranges(&table.verdicts, &gap) {
         let body = match verdict {
             Verdict::Allow => vec![answer(Answer::Allow)],
             Verdict::Errno(errno) => vec![answer(Answer::Errno(*errno))],
             Verdict::By(rules, otherwise) => rules_code(rules, *otherwise),
         };
-        code.push(instruction(IF_GREATER, body.len() as u8, 0, last));
+        match u8::try_from(body.len()) {
+            Ok(length) => code.push(instruction(IF_GREATER, length, 0, last)),
+            // Too far for a conditional jump.
+            Err(_) => {
+                code.extend([instruction(IF_GREATER, 0, 1, last), instruction(JUMP, 0, 0, body.len() as u32)]);
+            }
+        }
         code.extend(body);
     }
     code.push(answer(otherwise));
@@ -98,12 +136,7 @@ fn table_code(table: &Table, otherwise: Answer) -> Vec<u64> {
 }
 
 /// The last number of each run of calls with one verdict, in order, gaps included.
-fn ranges(verdicts: &BTreeMap<u32, Verdict>, otherwise: Answer) -> Vec<(u32, &Verdict)> {
-    const ENOSYS: &Verdict = &Verdict::Errno(libc::ENOSYS);
-    let gap = match otherwise {
-        Answer::Allow => &Verdict::Allow,
-        Answer::Errno(_) => ENOSYS,
-    };
+fn ranges<'a>(verdicts: &'a BTreeMap<u32, Verdict>, gap: &'a Verdict) -> Vec<(u32, &'a Verdict)> {
     let mut all: Vec<(u32, &Verdict)> = Vec::new();
     let mut push = |last: u32, verdict| match all.last_mut() {
         Some((end, before)) if *before == verdict => *end = last,
@@ -123,16 +156,24 @@ fn ranges(verdicts: &BTreeMap<u32, Verdict>, otherwise: Answer) -> Vec<(u32, &Ve
 fn rules_code(rules: &[Rule], otherwise: Answer) -> Vec<u64> {
     let mut code = Vec::new();
     for rule in rules {
-        // Each test is two instructions; one that fails jumps behind the answer.
-        let length = rule.tests.len() * 2 + 1;
-        for (at, (argument, test)) in rule.tests.iter().enumerate() {
-            let behind = (length - at * 2 - 2) as u8;
-            let (jump, operand) = match test {
-                Test::Equals(value) => (IF_EQUAL, *value),
-                Test::AnyBit(mask) => (IF_ANY_BIT, *mask),
-            };
-            code.push(instruction(LOAD, 0, 0, low_word(*argument)));
-            code.push(instruction(jump, 0, behind, operand));
+        let tests: Vec<Vec<Step>> = rule.tests.iter().map(|(argument, test)| steps(*argument, *test)).collect();
+        // One that fails jumps behind the answer.
+        let mut left = tests.iter().map(Vec::len).sum::<usize>() + 1;
+        for test in tests {
+            let length = test.len();
+            for (at, step) in test.into_iter().enumerate() {
+                let to = |target: Target| match target {
+                    Target::Next => 0,
+                    Target::Skip(count) => count,
+                    Target::Pass => (length - at - 1) as u8,
+                    Target::Fail => (left - at - 1) as u8,
+                };
+                code.push(match step {
+                    Step::Do(instruction) => instruction,
+                    Step::If(jump, operand, yes, no) => instruction(jump, to(yes), to(no), operand),
+                });
+            }
+            left -= length;
         }
         code.push(answer(rule.then));
     }
@@ -140,7 +181,150 @@ fn rules_code(rules: &[Rule], otherwise: Answer) -> Vec<u64> {
     code
 }
 
+/// An instruction of a test, with jumps that are not counted yet.
+enum Step {
+    Do(u64),
+    If(u16, u32, Target, Target),
+}
+
+#[derive(Clone, Copy)]
+enum Target {
+    Next,
+    /// Over so many instructions.
+    Skip(u8),
+    /// Behind this test.
+    Pass,
+    /// Behind the rule.
+    Fail,
+}
+
+fn steps(argument: u8, test: Test) -> Vec<Step> {
+    use Target::{Fail, Next, Pass, Skip};
+    let low = || Step::Do(instruction(LOAD, 0, 0, low_word(argument)));
+    let high = || Step::Do(instruction(LOAD, 0, 0, high_word(argument)));
+    let halves = |value: u64| ((value >> 32) as u32, value as u32);
+    match test {
+        Test::Equals(value) => vec![low(), Step::If(IF_EQUAL, value, Next, Fail)],
+        Test::AnyBit(mask) => vec![low(), Step::If(IF_ANY_BIT, mask, Next, Fail)],
+        Test::Masked { mask, value } => {
+            let ((mask_high, mask_low), (value_high, value_low)) = (halves(mask), halves(value));
+            vec![
+                high(),
+                Step::Do(instruction(AND, 0, 0, mask_high)),
+                Step::If(IF_EQUAL, value_high, Next, Fail),
+                low(),
+                Step::Do(instruction(AND, 0, 0, mask_low)),
+                Step::If(IF_EQUAL, value_low, Next, Fail),
+            ]
+        }
+        Test::Whole(compare, value) => {
+            let (value_high, value_low) = halves(value);
+            let end = |jump, yes, no| Step::If(jump, value_low, yes, no);
+            let (differs, last) = match compare {
+                Compare::Equal => (None, end(IF_EQUAL, Next, Fail)),
+                Compare::NotEqual => (Some((Pass, Pass)), end(IF_EQUAL, Fail, Next)),
+                Compare::Greater => (Some((Pass, Fail)), end(IF_GREATER, Next, Fail)),
+                Compare::GreaterOrEqual => (Some((Pass, Fail)), end(IF_AT_LEAST, Next, Fail)),
+                Compare::Less => (Some((Fail, Pass)), end(IF_AT_LEAST, Fail, Next)),
+                Compare::LessOrEqual => (Some((Fail, Pass)), end(IF_GREATER, Fail, Next)),
+            };
+            match differs {
+                None => vec![high(), Step::If(IF_EQUAL, value_high, Next, Fail), low(), last],
+                // The upper half decides, unless it is the same.
+                Some((greater, less)) => vec![
+                    high(),
+                    Step::If(IF_EQUAL, value_high, Skip(1), Next),
+                    Step::If(IF_GREATER, value_high, greater, less),
+                    low(),
+                    last,
+                ],
+            }
+        }
+    }
+}
+
+/// The offset of an argument's upper half.
+fn high_word(argument: u8) -> u32 {
+    ARGUMENTS + u32::from(argument) * 8 + if cfg!(target_endian = "big") { 0 } else { 4 }
+}
+
 /// The offset of an argument's lower half.
 fn low_word(argument: u8) -> u32 {
     ARGUMENTS + u32::from(argument) * 8 + if cfg!(target_endian = "big") { 4 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program answers, as the kernel would run it.
+    fn run(code: &[u64], number: u32, argument: u64) -> u32 {
+        let (mut at, mut accumulator) = (0, 0u32);
+        loop {
+            let word = code[at];
+            let (operation, yes, no) = (word as u16, (word >> 16) as u8 as usize, (word >> 24) as u8 as usize);
+            let operand = (word >> 32) as u32;
+            at += 1;
+            let jump = |condition: bool| if condition { yes } else { no };
+            at += match operation {
+                LOAD => {
+                    accumulator = match operand {
+                        NUMBER => number,
+                        ARCH => 7,
+                        offset if offset == low_word(0) => argument as u32,
+                        offset if offset == high_word(0) => (argument >> 32) as u32,
+                        _ => 0,
+                    };
+                    0
+                }
+                AND => {
+                    accumulator &= operand;
+                    0
+                }
+                JUMP => operand as usize,
+                IF_EQUAL => jump(accumulator == operand),
+                IF_GREATER => jump(accumulator > operand),
+                IF_AT_LEAST => jump(accumulator >= operand),
+                IF_ANY_BIT => jump(accumulator & operand != 0),
+                _ => return operand,
+            };
+        }
+    }
+
+    #[test]
+    fn whole_arguments_are_compared_in_halves() {
+        let values = [0, 1, 5, 0xffff_ffff, 1 << 32, (1 << 32) + 5, 5 << 32, u64::MAX];
+        for wanted in values {
+            let all: [(Test, fn(u64, u64) -> bool); 7] = [
+                (Test::Whole(Compare::Equal, wanted), |a, b| a == b),
+                (Test::Whole(Compare::NotEqual, wanted), |a, b| a != b),
+                (Test::Whole(Compare::Less, wanted), |a, b| a < b),
+                (Test::Whole(Compare::LessOrEqual, wanted), |a, b| a <= b),
+                (Test::Whole(Compare::Greater, wanted), |a, b| a > b),
+                (Test::Whole(Compare::GreaterOrEqual, wanted), |a, b| a >= b),
+                (Test::Masked { mask: wanted, value: wanted }, |a, b| a & b == b),
+            ];
+            for (test, holds) in all {
+                // A second test, so that failing jumps over more than one.
+                let rule = Rule { tests: vec![(0, test), (0, Test::AnyBit(u32::MAX))], then: Answer::Allow };
+                let verdicts = [(3, Verdict::By(vec![rule], Answer::Errno(1)))].into();
+                let code = compile(&[Table { arch: 7, verdicts }], Answer::Errno(2));
+                for given in values {
+                    let want = holds(given, wanted) && given as u32 != 0;
+                    let want = if want { libc::SECCOMP_RET_ALLOW } else { libc::SECCOMP_RET_ERRNO | 1 };
+                    assert_eq!(run(&code, 3, given), want, "{test:?} of {given:#x}");
+                }
+                assert_eq!(run(&code, 2, 0), libc::SECCOMP_RET_ERRNO | 2);
+            }
+        }
+    }
+
+    #[test]
+    fn many_rules_of_one_call_are_jumped_over() {
+        let rule = |value| Rule { tests: vec![(0, Test::Whole(Compare::Equal, value))], then: Answer::Allow };
+        let verdicts = [(3, Verdict::By((0..200).map(rule).collect(), Answer::Errno(1))), (4, Verdict::Allow)].into();
+        let code = compile(&[Table { arch: 7, verdicts }], Answer::Errno(2));
+        assert_eq!(run(&code, 4, 0), libc::SECCOMP_RET_ALLOW);
+        assert_eq!((run(&code, 3, 199), run(&code, 3, 200)), (libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_ERRNO | 1));
+    }
 }

@@ -233,6 +233,7 @@ fn mount(mount: &Mount) -> MountInspect {
             driver: Some("local"),
             ..base
         },
+        MountKind::Image { reference, .. } => MountInspect { kind: "image", source: reference.clone(), ..base },
         MountKind::Tmpfs { options } => MountInspect { mode: options.join(","), ..base },
     }
 }

@@ -9,12 +9,14 @@
 //! | [`import`] | an image from a root file system |
 //! | [`archive`] | load and save: archives and folders of OCI and of Docker |
 //! | [`remote`] | pull and push, through a process that has the network and nothing else |
+//! | [`compress`] | gzip |
 //! | [`unpack`] | bytes of a tar → file operations (pure) → a folder (by descriptor) |
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod compress;
 pub mod digest;
 mod error;
 mod folder;

@@ -1,9 +1,11 @@
 //! What a container was asked to be: the request and the image's defaults, resolved and checked at creation, kept as
 //! `<root>/containers/<id>/config.json`. A start only reads it.
 
+mod logging;
 mod namespaces;
 mod resources;
 
+pub use logging::Logging;
 pub use namespaces::{IpcMode, Namespaces, PidMode};
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
@@ -46,6 +48,9 @@ pub struct Config {
     pub mounts: Vec<Mount>,
     /// The root file system is read-only.
     pub read_only: bool,
+    /// How it logs.
+    #[serde(default)]
+    pub log: Logging,
     /// Which namespaces it shares.
     #[serde(default)]
     pub namespaces: Namespaces,

@@ -4,13 +4,14 @@ use crate::instance::Instance;
 use crate::parse::time::Tail;
 use jiff::Timestamp;
 use netd_api::ContainerId;
-use rcr_base::{Doing, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_images::compress::decompress;
 pub use rcr_shim::log::Entry;
-use rcr_shim::log::rotated;
+use rcr_shim::log::{packed, rotated};
 use rcr_shim::state::State;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,11 @@ pub fn logs(
     each: &mut dyn FnMut(&Entry) -> ControlFlow<()>,
 ) -> Outcome<()> {
     let container = instance.containers().find(name)?;
+    if container.config.log.driver == "none" {
+        return Err(Error::new(Kind::Invalid, format!("container `{}` keeps no log", container.config.name))
+            .caused_by("it was created with `--log-driver none`")
+            .hint("another driver keeps one, beside what it sends elsewhere: json-file, local, journald, syslog"));
+    }
     let path = instance.dirs.log(&container.config.id);
     let tail = match wanted.tail {
         Tail::All => usize::MAX,
@@ -68,7 +74,7 @@ pub fn logs(
         }
     };
     for file in older(&path) {
-        read_whole(&file, &mut keep);
+        file.read(&mut keep);
     }
     current.read(&mut keep);
     let enough = last.iter().try_for_each(|line| wanted.give(line, each)).is_break();
@@ -87,17 +93,28 @@ fn follow(
     give: &mut dyn FnMut(&str) -> ControlFlow<()>,
 ) {
     let run_dir = instance.dirs.container_run(id);
+    let mut last = String::new();
     loop {
         let alive = State::read(&run_dir).ok().flatten().is_some_and(|state| state.status.is_alive());
-        let mut enough = false;
-        current.read(&mut |line| enough |= give(&line).is_break());
-        if enough {
-            return;
-        }
-        if current.is_rotated(path)
-            && let Ok(next) = Current::open(path)
-        {
+        let mut lines = Vec::new();
+        current.read(&mut |line| lines.push(line));
+        let next = if current.is_rotated(path) { Current::open(path).ok() } else { None };
+        let rotated = next.is_some();
+        if let Some(next) = next {
+            // What came between our reading and the rotation, then whole files that came and went meanwhile.
+            current.read(&mut |line| lines.push(line));
+            let before = lines.last().map_or(last.as_str(), |line| time_of(line));
+            let more = skipped(path, current.inode, before);
+            lines.extend(more);
             current = next;
+        }
+        for line in &lines {
+            time_of(line).clone_into(&mut last);
+            if give(line).is_break() {
+                return;
+            }
+        }
+        if rotated {
             continue;
         }
         if !alive {
@@ -145,14 +162,57 @@ impl Current {
     }
 }
 
-fn older(path: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = (1..).map(|n| rotated(path, n)).take_while(|file| file.exists()).collect();
+/// An older file.
+struct Older {
+    path: PathBuf,
+    packed: bool,
+}
+
+impl Older {
+    fn read(&self, each: &mut dyn FnMut(String)) {
+        let Ok(file) = File::open(&self.path) else { return };
+        let whole: Box<dyn Read> = if self.packed { Box::new(decompress(file)) } else { Box::new(file) };
+        // A line cut short, by a full disk for example, is none.
+        for line in BufReader::new(whole).lines() {
+            let Ok(line) = line else { return };
+            each(line + "\n");
+        }
+    }
+}
+
+/// All older files, the oldest first.
+fn older(path: &Path) -> Vec<Older> {
+    let file = |n| {
+        let plain = rotated(path, n);
+        // While it is compressed there are both: the plain one is whole.
+        match (plain.exists(), packed(&plain)) {
+            (true, _) => Some(Older { path: plain, packed: false }),
+            (false, packed) => packed.exists().then_some(Older { path: packed, packed: true }),
+        }
+    };
+    let mut files: Vec<Older> = (1..).map_while(file).collect();
     files.reverse();
     files
 }
 
-fn read_whole(path: &Path, each: &mut dyn FnMut(String)) {
-    if let Ok(mut file) = Current::open(path) {
-        file.read(each);
+/// Lines of files that were rotated away since: from the file of this inode on, or after this time where it is no
+/// longer there under any name.
+fn skipped(path: &Path, inode: u64, last: &str) -> Vec<String> {
+    let is_it = |file: &Older| std::fs::metadata(&file.path).is_ok_and(|meta| meta.ino() == inode);
+    let files = older(path);
+    let after = files.iter().rposition(is_it).map(|at| at + 1);
+    let mut all = Vec::new();
+    for file in &files[after.unwrap_or(0)..] {
+        file.read(&mut |line| {
+            if after.is_some() || time_of(&line) > last {
+                all.push(line);
+            }
+        });
     }
+    all
+}
+
+/// The time of a line of the file; all are written alike, so that their order is that of time.
+fn time_of(line: &str) -> &str {
+    line.rsplit_once("\"time\":\"").map_or("", |(_, time)| time.trim_end().trim_end_matches("\"}"))
 }

@@ -3,6 +3,8 @@
 use crate::health::HealthPlan;
 use crate::init::plan::{InitPlan, ProcessPlan};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The descriptor of the socket to `rcr` that the shim is started with.
@@ -58,15 +60,80 @@ pub struct Other {
     pub run_dir: PathBuf,
 }
 
+/// Where lines of output go.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogConfig {
+    /// Files, which `rcr logs` reads; absent: nothing is kept.
+    pub files: Option<LogFiles>,
+    /// What is noted with each line.
+    pub attrs: BTreeMap<String, String>,
+    /// A log service of the host that gets them, too.
+    pub service: Option<LogService>,
+}
+
 /// The JSON-lines log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LogConfig {
+pub struct LogFiles {
     /// The current file; older ones have a number behind its name.
     pub path: PathBuf,
     /// Bytes a file may have before it is rotated.
     pub max_size: u64,
     /// Files kept, the current one included.
     pub max_files: u32,
+    /// The program that compresses older ones; absent: they stay as they are.
+    pub compressor: Option<PathBuf>,
+}
+
+/// A log service of the host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum LogService {
+    /// syslog.
+    Syslog(SyslogConfig),
+    /// The systemd journal.
+    Journal {
+        /// Where it listens.
+        socket: PathBuf,
+        /// What stands in every entry.
+        fields: Vec<(String, String)>,
+    },
+}
+
+/// How lines go to a syslog.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SyslogConfig {
+    /// Where it listens.
+    pub target: SyslogTarget,
+    /// The number of the facility (RFC 5424, 6.2.1).
+    pub facility: u8,
+    /// The program's name.
+    pub tag: String,
+    /// This host's name.
+    pub host: String,
+    /// The number beside the tag.
+    pub pid: u32,
+    /// How a line is written.
+    pub form: SyslogForm,
+}
+
+/// Where a syslog listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SyslogTarget {
+    /// A unix datagram socket.
+    Unix(PathBuf),
+    /// UDP.
+    Udp(SocketAddr),
+}
+
+/// How a line for a syslog is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SyslogForm {
+    /// The old form.
+    Rfc3164,
+    /// The new one.
+    Rfc5424 {
+        /// The time is exact to the microsecond.
+        microseconds: bool,
+    },
 }
 
 /// `--restart`.

@@ -16,7 +16,7 @@
 //! | [`client`] | one connection to `shim.sock` |
 //! | [`others`] | other containers whose namespaces one joins |
 //! | [`protocol`] | what is spoken there |
-//! | [`log`] | JSON lines, rotated |
+//! | [`log`] | JSON lines in files that rotate, and log services |
 //! | [`cleanup`] | cgroups, and with `--rm` everything |
 //! | [`exec`] | `rcr exec`: another process in the container |
 //! | [`health`], [`check`] | health checks: what they are and have found; one that runs |

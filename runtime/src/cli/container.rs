@@ -202,6 +202,9 @@ pub struct LogsArgs {
     /// Only lines until a time
     #[arg(long, value_name = "TIME", value_parser = point)]
     pub until: Option<Timestamp>,
+    /// Print what is noted with each line: tag, labels, variables (--log-opt)
+    #[arg(long)]
+    pub details: bool,
     /// Print the time of each line
     #[arg(short, long)]
     pub timestamps: bool,

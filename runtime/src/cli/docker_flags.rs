@@ -134,7 +134,13 @@ const CREATE: &[(&str, Verdict)] = &[
     ("shm-size", Works),
     ("stop-signal", Works),
     ("stop-timeout", Works),
-    ("storage-opt", Note("size=, where the file system can")),
+    (
+        "storage-opt",
+        Refused(
+            "a container's layer has no quota of its own",
+            "`--read-only` with `--tmpfs /DIR:size=100m`, or `-v` of a folder with a quota, bounds what it writes",
+        ),
+    ),
     ("sysctl", Works),
     ("tmpfs", Works),
     ("tty", Works),

@@ -9,6 +9,7 @@ mod format;
 mod from_docker;
 pub mod health;
 pub mod image;
+pub mod logging;
 pub mod namespaces;
 pub mod network;
 pub mod node;

@@ -1,6 +1,7 @@
 //! What `run` and `create` take.
 
 use super::health::HealthArgs;
+use super::logging::LogArgs;
 use super::namespaces::NamespaceArgs;
 use super::resources::ResourceArgs;
 use clap::Args;
@@ -94,6 +95,8 @@ pub struct CreateArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub namespaces: NamespaceArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
     #[command(flatten)]
     pub storage: StorageArgs,
     #[command(flatten)]

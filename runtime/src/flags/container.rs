@@ -6,7 +6,7 @@ use crate::cli::health::HealthArgs;
 use crate::cli::run::{CreateArgs, NetworkArgs, SecurityArgs};
 use netd_api::AttachmentRequest;
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_engine::config::{DeviceUse, Dns};
+use rcr_engine::config::{DeviceUse, Dns, Logging};
 use rcr_engine::create::{Create, HealthRequest, NamespaceRequest, NetworkRequest, SecurityRequest};
 use rcr_engine::parse::devices::{DeviceText, gpus};
 use rcr_engine::parse::security::SecurityOption;
@@ -42,6 +42,7 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         volumes_from: args.storage.volumes_from.clone(),
         tmpfs,
         read_only: args.storage.read_only,
+        log: Logging { driver: args.log.log_driver.clone(), options: args.log.log_opt.iter().cloned().collect() },
         namespaces: NamespaceRequest {
             pid: spaces.pid.clone().unwrap_or_default(),
             ipc: spaces.ipc.clone().unwrap_or_default(),

@@ -26,6 +26,7 @@ use crate::parse::{ports, signal};
 use crate::remove::{forget_anonymous_volumes, remove};
 use crate::rename::check_name;
 use crate::start::facts::disks;
+use crate::start::log;
 use crate::start::network::owner;
 use crate::store::Container;
 use crate::system::sweep;
@@ -103,6 +104,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     let from = wanted.volumes_from.clone();
     let (mut config, volumes) = resolve(wanted, found, &defaults)?;
     cdi::applied(&instance.config.devices.specs, &config)?;
+    log::orders(instance, &config)?;
     config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
     let mounts = volumes::add_volumes(instance, &mut config, volumes, &from, &image_volumes, reporter);
@@ -145,6 +147,7 @@ fn resolve(wanted: Create, found: Found, defaults: &ImageConfig) -> Outcome<(Con
         labels,
         mounts: wanted.tmpfs,
         read_only: wanted.read_only,
+        log: wanted.log,
         namespaces,
         security: checks::security(&wanted.security, &settings.security),
         init: wanted.init,

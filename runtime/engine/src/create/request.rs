@@ -1,6 +1,8 @@
 //! The request for a container.
 
-use crate::config::{DeviceRule, DeviceUse, Dns, Exposed, HostTarget, Mount, OnFailure, Propagation, Resources};
+use crate::config::{
+    DeviceRule, DeviceUse, Dns, Exposed, HostTarget, Logging, Mount, OnFailure, Propagation, Resources,
+};
 use crate::images::Policy;
 use crate::parse::security::SecurityOption;
 use netd_api::{AttachmentRequest, PublishRequest};
@@ -54,6 +56,8 @@ pub struct Create {
     pub tmpfs: Vec<Mount>,
     /// The root file system is read-only.
     pub read_only: bool,
+    /// How it logs.
+    pub log: Logging,
     /// Which namespaces it shares.
     pub namespaces: NamespaceRequest,
     /// What it may do to the host.

@@ -7,6 +7,7 @@
 //! | [`mounts`] | `/a:/b:ro`, `type=bind,…`, `/t:size=64m` |
 //! | [`limits`] | `512m`, `1.5` processors, `0-2,4`, `nofile=1024:2048` |
 //! | [`attachment`], [`driver`] | a container's place on a network, and a network's options |
+//! | [`logging`] | `json-file`, `max-size=10m` |
 //! | [`namespaces`] | `host`, `container:name` |
 //! | [`hosts`] | `name:address`, `container:name` |
 //! | [`devices`], [`security`] | `/dev/fuse:rw`, `c 189:* rmw`; `seccomp=unconfined` |
@@ -22,6 +23,7 @@ pub mod hosts;
 pub mod instruction;
 pub mod keys;
 pub mod limits;
+pub mod logging;
 pub mod mounts;
 pub mod namespaces;
 pub mod ports;

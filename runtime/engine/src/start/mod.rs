@@ -2,6 +2,7 @@
 
 pub mod facts;
 mod joins;
+pub mod log;
 pub mod network;
 
 use crate::boot;
@@ -24,7 +25,7 @@ use network::{Ground, Pending, release_own};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_base::{recv_frame, send_frame};
 use rcr_shim::cleanup;
-use rcr_shim::config::{Answer, CgroupPaths, LogConfig, ShimConfig, StartFailure};
+use rcr_shim::config::{Answer, CgroupPaths, ShimConfig, StartFailure};
 use rcr_shim::health::HealthPlan;
 use rcr_shim::init::plan::InitPlan;
 use rcr_shim::protocol::SOCKET_NAME;
@@ -166,11 +167,7 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
         keep_dir: dirs.container(&config.id),
         stdin: config.process.stdin,
         stdin_once: config.process.stdin_once,
-        log: LogConfig {
-            path: dirs.log(&config.id),
-            max_size: instance.config.log.max_size,
-            max_files: instance.config.log.max_files,
-        },
+        log: log::orders(instance, config)?,
         restart: config.restart,
         cgroup,
         remove: config.auto_remove.then(|| removal(dirs, config)),

@@ -136,7 +136,7 @@ pub fn host_config(config: &Config) -> HostConfig {
     let tmpfs: BTreeMap<String, String> = config.mounts.iter().filter_map(in_memory).collect();
     HostConfig {
         binds: some(config.mounts.iter().filter_map(bind).collect()),
-        log_config: LogSettings { kind: "json-file".into(), config: BTreeMap::new() },
+        log_config: LogSettings { kind: config.log.driver.clone(), config: config.log.options.clone() },
         network_mode: config.network.mode.text(),
         port_bindings: published(&config.network.publish),
         restart_policy: RestartSettings { name, maximum_retry_count },

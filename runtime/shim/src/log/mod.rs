@@ -1,12 +1,18 @@
-//! The container's log: JSON lines as Docker's `json-file` writes them, rotated by size.
+//! The container's log: lines of its output go to JSON lines in files ([`files`]), and to a log service of the host
+//! ([`service`]).
 
-use super::config::LogConfig;
+mod files;
+mod service;
+
+pub use files::{packed, rotated};
+
+use crate::config::LogConfig;
+use files::Files;
 use serde::{Deserialize, Serialize};
+use service::Service;
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::io;
 
 /// Longer lines are written in parts of this size, in bytes; only the last part ends in a newline.
 const MAX_LINE: usize = 16 * 1024;
@@ -18,15 +24,22 @@ pub struct Entry<'a> {
     pub log: Cow<'a, str>,
     /// `stdout` or `stderr`.
     pub stream: Cow<'a, str>,
+    /// What is noted with each line: a tag, labels, variables.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub attrs: Cow<'a, BTreeMap<String, String>>,
     /// RFC 3339 with nanoseconds, UTC.
     pub time: Cow<'a, str>,
 }
 
-/// The writer. Errors of the disk don't stop the container: the log then has a gap.
+fn is_empty(attrs: &BTreeMap<String, String>) -> bool {
+    attrs.is_empty()
+}
+
+/// The writer. Errors of the disk or of a service don't stop the container: the log then has a gap.
 pub struct Log {
-    config: LogConfig,
-    file: Option<File>,
-    size: u64,
+    attrs: BTreeMap<String, String>,
+    files: Option<Files>,
+    service: Option<Service>,
     /// Incomplete lines of stdout and stderr.
     pending: [Vec<u8>; 2],
 }
@@ -41,11 +54,11 @@ pub enum Stream {
 }
 
 impl Log {
-    /// Opens the file, appending.
+    /// Opens what it writes to.
     pub fn open(config: LogConfig) -> io::Result<Self> {
-        let file = append(&config.path)?;
-        let size = file.metadata()?.len();
-        Ok(Self { config, file: Some(file), size, pending: [Vec::new(), Vec::new()] })
+        let files = config.files.map(Files::open).transpose()?;
+        let service = config.service.map(Service::open).transpose()?;
+        Ok(Self { attrs: config.attrs, files, service, pending: [Vec::new(), Vec::new()] })
     }
 
     /// Takes output as it comes; whole lines are written at once.
@@ -79,43 +92,24 @@ impl Log {
         if line.is_empty() {
             return;
         }
+        let text = String::from_utf8_lossy(&line);
+        if let Some(service) = &mut self.service {
+            service.send(stream, text.trim_end_matches('\n'));
+        }
         let entry = Entry {
-            log: String::from_utf8_lossy(&line),
+            log: text,
             stream: Cow::Borrowed(if stream == Stream::Stdout { "stdout" } else { "stderr" }),
+            attrs: Cow::Borrowed(&self.attrs),
             time: Cow::Owned(format!("{:.9}", jiff::Timestamp::now())),
         };
-        if let Ok(mut json) = serde_json::to_vec(&entry) {
+        if let (Some(files), Ok(mut json)) = (&mut self.files, serde_json::to_vec(&entry)) {
             json.push(b'\n');
-            self.append(&json);
+            files.append(&json);
         }
         // The buffer goes back, so that steady output allocates nothing.
         let mut line = line;
         line.clear();
         self.pending[stream as usize] = line;
-    }
-
-    fn append(&mut self, json: &[u8]) {
-        if self.size > 0 && self.size + json.len() as u64 > self.config.max_size {
-            self.rotate();
-        }
-        if let Some(file) = &mut self.file
-            && file.write_all(json).is_ok()
-        {
-            self.size += json.len() as u64;
-        }
-    }
-
-    fn rotate(&mut self) {
-        let path = &self.config.path;
-        for n in (1..self.config.max_files).rev() {
-            let from = if n == 1 { path.clone() } else { rotated(path, n - 1) };
-            let _ = std::fs::rename(from, rotated(path, n));
-        }
-        if self.config.max_files <= 1 {
-            let _ = std::fs::remove_file(path);
-        }
-        self.file = append(path).ok();
-        self.size = 0;
     }
 }
 
@@ -134,24 +128,15 @@ fn unfinished(bytes: &[u8]) -> usize {
     0
 }
 
-fn append(path: &Path) -> io::Result<File> {
-    // Its folder says who may read it.
-    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
-}
-
-/// The name of the n-th older file.
-pub fn rotated(path: &Path, n: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{n}"));
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogFiles;
+    use std::path::Path;
 
     fn log_in(dir: &Path, max_size: u64) -> Log {
-        Log::open(LogConfig { path: dir.join("c.log"), max_size, max_files: 3 }).unwrap()
+        let files = LogFiles { path: dir.join("c.log"), max_size, max_files: 3, compressor: None };
+        Log::open(LogConfig { files: Some(files), ..LogConfig::default() }).unwrap()
     }
 
     #[test]
@@ -178,8 +163,9 @@ mod tests {
     fn characters_stay_whole_at_every_cut() {
         let dir = tempfile::tempdir().unwrap();
         for shift in 0..4 {
-            let path = dir.path().join(format!("{shift}"));
-            let mut log = Log::open(LogConfig { path: path.clone(), max_size: 1 << 30, max_files: 1 }).unwrap();
+            let own = dir.path().join(format!("{shift}"));
+            std::fs::create_dir(&own).unwrap();
+            let (path, mut log) = (own.join("c.log"), log_in(&own, 1 << 30));
             let text = format!("{}{}", "x".repeat(shift), "é한😀".repeat(MAX_LINE / 4));
             for piece in text.as_bytes().chunks(5) {
                 log.write(Stream::Stdout, piece);
@@ -192,6 +178,18 @@ mod tests {
             let whole: String = entries.iter().filter(|e| e.stream == "stdout").map(|e| e.log.as_ref()).collect();
             assert_eq!(whole, text);
         }
+    }
+
+    #[test]
+    fn what_is_noted_stands_in_every_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log_in(dir.path(), 1 << 30);
+        log.attrs.insert("tag".into(), "web".into());
+        log.write(Stream::Stdout, b"hello\n");
+        let text = std::fs::read_to_string(dir.path().join("c.log")).unwrap();
+        assert!(text.starts_with(r#"{"log":"hello\n","stream":"stdout","attrs":{"tag":"web"},"time":""#), "{text}");
+        let entry: Entry = serde_json::from_str(&text).unwrap();
+        assert_eq!(entry.attrs["tag"], "web");
     }
 
     #[test]

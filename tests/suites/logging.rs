@@ -176,7 +176,7 @@ fn drivers_and_options_that_are_not_there_are_refused_by_name() {
     let host = Host::new();
     for (flags, says) in [
         (&["--log-driver", "fluentd"][..], "rcr sends nothing to a service by `fluentd`"),
-        (&["--log-driver", "json"], "did you mean `json-file`"),
+        (&["--log-driver", "json-files"], "did you mean `json-file`"),
         (&["--log-opt", "max-sise=1m"], "has no option `max-sise`; did you mean `max-size`"),
         (&["--log-opt", "max-size=lots"], "`lots` is not a size"),
         (&["--log-opt", "max-file=0"], "`0` is not a number of files"),

@@ -26,6 +26,7 @@ mod mounts;
 mod namespaces;
 mod netd_hung;
 mod network;
+mod network_options;
 mod network_update;
 mod options;
 mod other_builders;

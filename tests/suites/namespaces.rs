@@ -131,7 +131,7 @@ fn nothing_is_left_of_a_container_in_the_hosts_pid_namespace() {
     sleeper(&host, "c", &["--network", "none", "--pid", "host"]);
     exec(&host, "c", "(sleep 4323 &)");
     // Its shim is killed: the first process goes with it, and the next command ends the rest.
-    let shim = host.inspect("c", "/State/ShimPid").as_i64().unwrap();
+    let shim = host.inspect("c", "/Rcr/ShimPid").as_i64().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(shim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
     host.await_status("c", "exited");
     host.ok(&["rm", "c"]);

@@ -2,6 +2,7 @@
 
 use crate::IfName;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Options of the bridge driver (`-o`), parsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,15 @@ pub struct BridgeOptions {
     /// `host_access`: containers may open connections to the host's own ports.
     #[serde(default)]
     pub host_access: bool,
+    /// `host_binding_ipv4`: the host address of published ports that name none; absent: as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_address: Option<IpAddr>,
+    /// `inhibit_ipv4`: the bridge gets no IPv4 address; the gateway is another machine's.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub inhibit_ipv4: bool,
+    /// `container_iface_prefix`: how interfaces in containers are called, before a number; absent: `eth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface_prefix: Option<String>,
 }
 
 impl Default for BridgeOptions {
@@ -36,6 +46,9 @@ impl Default for BridgeOptions {
             gateway_mode_ipv4: GatewayMode::Nat,
             gateway_mode_ipv6: GatewayMode::Nat,
             host_access: false,
+            publish_address: None,
+            inhibit_ipv4: false,
+            interface_prefix: None,
         }
     }
 }
@@ -55,4 +68,9 @@ pub enum GatewayMode {
 
 fn yes() -> bool {
     true
+}
+
+/// What an older netd does not know is not written where it says nothing.
+fn is_off(switch: &bool) -> bool {
+    !switch
 }

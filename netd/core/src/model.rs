@@ -85,6 +85,14 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Whether the host has the gateway's address of a subnet.
+    pub fn is_gateway(&self, subnet: &Subnet) -> bool {
+        let inhibited = self.bridge().is_some_and(|options| options.inhibit_ipv4) && subnet.subnet.addr().is_ipv4();
+        self.gateway_mode(subnet) != GatewayMode::Isolated && !inhibited
+    }
+}
+
 /// The host's own link beside the containers', since the kernel keeps these from their parent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnLink {

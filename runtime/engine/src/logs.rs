@@ -11,10 +11,10 @@ use rcr_shim::log::{packed, rotated};
 use rcr_shim::state::State;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::Duration;
 
 /// How often a followed log is read.
@@ -73,9 +73,13 @@ pub fn logs(
             last.push_back(line);
         }
     };
-    for file in older(&path) {
-        file.read(&mut keep);
+    // It may have become an older one itself since: what is newer comes when it is followed.
+    let mut files = older(&path);
+    let own = current.first();
+    if let Some(at) = files.iter().position(|file| own.as_ref() == Some(&file.first)) {
+        files.drain(..=at);
     }
+    files.into_iter().rev().for_each(|file| file.read(&mut keep));
     current.read(&mut keep);
     let enough = last.iter().try_for_each(|line| wanted.give(line, each)).is_break();
     if wanted.follow && !enough {
@@ -93,7 +97,6 @@ fn follow(
     give: &mut dyn FnMut(&str) -> ControlFlow<()>,
 ) {
     let run_dir = instance.dirs.container_run(id);
-    let mut last = String::new();
     loop {
         let alive = State::read(&run_dir).ok().flatten().is_some_and(|state| state.status.is_alive());
         let mut lines = Vec::new();
@@ -103,13 +106,16 @@ fn follow(
         if let Some(next) = next {
             // What came between our reading and the rotation, then whole files that came and went meanwhile.
             current.read(&mut |line| lines.push(line));
-            let before = lines.last().map_or(last.as_str(), |line| time_of(line));
-            let more = skipped(path, current.inode, before);
-            lines.extend(more);
+            let mut newer = older(path);
+            // The first is the newest: those before ours, and behind the one that is written now, if that has gone, too.
+            let at = |first: Option<String>| newer.iter().position(|file| first.as_ref() == Some(&file.first));
+            let (ours, now) = (at(current.first()), at(next.first()));
+            newer.truncate(ours.unwrap_or(newer.len()));
+            newer.drain(..now.map_or(0, |at| at + 1).min(newer.len()));
+            newer.into_iter().rev().for_each(|file| file.read(&mut |line| lines.push(line)));
             current = next;
         }
         for line in &lines {
-            time_of(line).clone_into(&mut last);
             if give(line).is_break() {
                 return;
             }
@@ -157,62 +163,63 @@ impl Current {
         }
     }
 
+    /// Its first line, once there is one.
+    fn first(&self) -> Option<String> {
+        let file = self.file.as_ref()?.get_ref();
+        let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let got = file.read_at(&mut buffer, text.len() as u64).ok().filter(|got| *got > 0)?;
+            text.extend_from_slice(&buffer[..got]);
+            if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                return String::from_utf8(text[..=end].to_vec()).ok();
+            }
+        }
+    }
+
     fn is_rotated(&self, path: &Path) -> bool {
         std::fs::metadata(path).is_ok_and(|meta| meta.ino() != self.inode)
     }
 }
 
-/// An older file.
+/// A file that was rotated away. Its name changes while we look, and its inode when it is compressed; its first line,
+/// which holds a time to the nanosecond, says which one it is.
 struct Older {
-    path: PathBuf,
-    packed: bool,
+    first: String,
+    rest: Box<dyn BufRead>,
 }
 
 impl Older {
-    fn read(&self, each: &mut dyn FnMut(String)) {
-        let Ok(file) = File::open(&self.path) else { return };
-        let whole: Box<dyn Read> = if self.packed { Box::new(decompress(file)) } else { Box::new(file) };
+    /// The n-th older file, whether it is compressed or not.
+    fn open(path: &Path, n: u32) -> Option<Self> {
+        let plain = rotated(path, n);
+        let mut rest: Box<dyn BufRead> = match File::open(&plain) {
+            Ok(file) => Box::new(BufReader::new(file)),
+            Err(_) => Box::new(BufReader::new(decompress(File::open(packed(&plain)).ok()?))),
+        };
+        let mut first = String::new();
+        rest.read_line(&mut first).ok()?;
+        Some(Self { first, rest })
+    }
+
+    fn read(self, each: &mut dyn FnMut(String)) {
+        each(self.first);
         // A line cut short, by a full disk for example, is none.
-        for line in BufReader::new(whole).lines() {
-            let Ok(line) = line else { return };
-            each(line + "\n");
-        }
+        self.rest.lines().map_while(Result::ok).for_each(|line| each(line + "\n"));
     }
 }
 
-/// All older files, the oldest first.
+/// All older files, the newest first. A file that gets a higher number meanwhile is seen again there, and not taken
+/// twice; the number that is free in the middle of a rotation is passed over.
 fn older(path: &Path) -> Vec<Older> {
-    let file = |n| {
-        let plain = rotated(path, n);
-        // While it is compressed there are both: the plain one is whole.
-        match (plain.exists(), packed(&plain)) {
-            (true, _) => Some(Older { path: plain, packed: false }),
-            (false, packed) => packed.exists().then_some(Older { path: packed, packed: true }),
+    let mut all: Vec<Older> = Vec::new();
+    let (mut n, mut missing) = (1, 0);
+    while missing < 2 {
+        match Older::open(path, n) {
+            Some(file) if all.iter().all(|known| known.first != file.first) => all.push(file),
+            Some(_) => {}
+            None => missing += 1,
         }
-    };
-    let mut files: Vec<Older> = (1..).map_while(file).collect();
-    files.reverse();
-    files
-}
-
-/// Lines of files that were rotated away since: from the file of this inode on, or after this time where it is no
-/// longer there under any name.
-fn skipped(path: &Path, inode: u64, last: &str) -> Vec<String> {
-    let is_it = |file: &Older| std::fs::metadata(&file.path).is_ok_and(|meta| meta.ino() == inode);
-    let files = older(path);
-    let after = files.iter().rposition(is_it).map(|at| at + 1);
-    let mut all = Vec::new();
-    for file in &files[after.unwrap_or(0)..] {
-        file.read(&mut |line| {
-            if after.is_some() || time_of(&line) > last {
-                all.push(line);
-            }
-        });
+        n += 1;
     }
     all
-}
-
-/// The time of a line of the file; all are written alike, so that their order is that of time.
-fn time_of(line: &str) -> &str {
-    line.rsplit_once("\"time\":\"").map_or("", |(_, time)| time.trim_end().trim_end_matches("\"}"))
 }

@@ -36,8 +36,7 @@ impl Driver for Bridge {
     }
 
     fn host_addresses(&self, network: &Network) -> Vec<IpAddr> {
-        let present = network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated);
-        present.filter_map(|s| s.gateway).collect()
+        network.subnets.iter().filter(|s| network.is_gateway(s)).filter_map(|s| s.gateway).collect()
     }
 
     fn check(&self, spec: &NetworkCreate) -> Result<(), Refusal> {
@@ -78,7 +77,7 @@ impl Driver for Bridge {
             FirewallOp::Elements { elements: network_elements(network, options, &name) },
             "closed before it is up",
         );
-        for subnet in network.subnets.iter().filter(|s| network.gateway_mode(s) != GatewayMode::Isolated) {
+        for subnet in network.subnets.iter().filter(|s| network.is_gateway(s)) {
             if let Some(address) = subnet.gateway.and_then(|g| IpNet::new(g, subnet.subnet.prefix_len()).ok()) {
                 plan.host(
                     Purpose::Addresses,

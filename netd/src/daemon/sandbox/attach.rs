@@ -54,7 +54,9 @@ impl Daemon {
         if beside.iter().any(|a| a.network == network) {
             return Err(refused(what, format!("it is on network `{}` already", request.network)));
         }
-        let ifname = choose_ifname(request, beside).map_err(|why| refused(what, why))?;
+        let options = self.host.networks.get(&network).and_then(|state| state.network.bridge());
+        let prefix = options.and_then(|options| options.interface_prefix.as_deref()).unwrap_or("eth");
+        let ifname = choose_ifname(request, prefix, beside).map_err(|why| refused(what, why))?;
         if self.host.membership.cluster.is_none() && self.host.networks.get(&network).is_some_and(|n| n.network.shared)
         {
             return Err(ApiError::new(ErrorKind::Invalid, what)
@@ -145,15 +147,16 @@ fn refused(what: &str, why: String) -> ApiError {
     ApiError::new(ErrorKind::Invalid, what).caused_by(why)
 }
 
-/// The name of the container's end: the one that was asked for, else the first `eth…` that none of its links has.
-fn choose_ifname(request: &AttachmentRequest, beside: &[Attachment]) -> Result<IfName, String> {
+/// The name of the container's end: the one that was asked for, else the first `eth…`, or what the network has instead,
+/// that none of its links has.
+fn choose_ifname(request: &AttachmentRequest, prefix: &str, beside: &[Attachment]) -> Result<IfName, String> {
     let has = |name: &IfName| beside.iter().any(|a| a.ifname == *name);
     match &request.ifname {
         Some(wanted) if has(wanted) => Err(format!("another of its interfaces is named `{wanted}`")),
         Some(wanted) if wanted.as_str() == "lo" => Err("`lo` is the loopback's name".into()),
         Some(wanted) => Ok(wanted.clone()),
         None => {
-            let mut names = (0..=beside.len()).filter_map(|i| format!("eth{i}").parse::<IfName>().ok());
+            let mut names = (0..=beside.len()).filter_map(|i| format!("{prefix}{i}").parse::<IfName>().ok());
             names.find(|name| !has(name)).ok_or_else(|| "it has no free interface name".into())
         }
     }

@@ -12,6 +12,17 @@ fn read(host: &Host, flags: &[&str], files: &[&str]) -> Vec<String> {
     host.sh(&all, &script).lines().map(str::to_owned).collect()
 }
 
+/// What `inspect` says of a container that was made with these flags.
+fn shown(host: &Host, flags: &[&str], field: &str) -> serde_json::Value {
+    let mut args = vec!["create", "--name", "shown", "--network", "none"];
+    args.extend(flags);
+    args.extend(["alpine", "true"]);
+    host.ok(&args);
+    let value = host.inspect("shown", &format!("/HostConfig/{field}"));
+    host.ok(&["rm", "shown"]);
+    value
+}
+
 /// A disk of this machine.
 fn disk() -> PathBuf {
     let table = std::fs::read_to_string("/proc/partitions").unwrap();
@@ -35,6 +46,10 @@ fn memory_has_a_limit_a_reserve_and_swap() {
     assert_eq!(read(&host, &["-m", "64m", "--memory-swappiness", "7"], &["memory/memory.swappiness"]), ["7"]);
     let oom = ["-m", "64m", "--oom-kill-disable"];
     assert_eq!(read(&host, &oom, &["memory/memory.oom_control"])[0], "oom_kill_disable 1");
+    assert_eq!(shown(&host, &flags, "MemoryReservation"), 32 << 20);
+    assert_eq!(shown(&host, &flags, "MemorySwap"), 128 << 20);
+    assert_eq!(shown(&host, &["--memory-swappiness", "7"], "MemorySwappiness"), 7);
+    assert_eq!(shown(&host, &oom, "OomKillDisable"), true);
     let said = host.rcr(&["run", "--rm", "--network", "none", "--oom-kill-disable", "alpine", "true"]);
     assert!(said.code == 0 && said.stderr.contains("warning: `--oom-kill-disable` without `--memory`"), "{said:?}");
 }
@@ -45,6 +60,9 @@ fn processors_have_shares_quotas_and_lists() {
     let files = ["cpu/cpu.shares", "cpu/cpu.cfs_period_us", "cpu/cpu.cfs_quota_us", "cpuset/cpuset.cpus"];
     let flags = ["--cpuset-cpus=0", "--cpu-shares=512", "--cpu-period", "50000", "--cpu-quota", "20000"];
     assert_eq!(read(&host, &flags, &files), ["512", "50000", "20000", "0"]);
+    for (field, value) in [("CpuShares", 512), ("CpuPeriod", 50_000), ("CpuQuota", 20_000)] {
+        assert_eq!(shown(&host, &flags, field), value, "{field}");
+    }
     assert_eq!(read(&host, &["-c", "2048", "--cpu-quota=-1"], &files[..3]), ["2048", "100000", "-1"]);
     assert_eq!(read(&host, &["--cpuset-mems", "0"], &["cpuset/cpuset.mems"]), ["0"]);
 }
@@ -70,6 +88,9 @@ fn disks_have_shares_and_rates() {
         ["read_bps", "write_bps", "read_iops", "write_iops"].map(|f| format!("blkio/blkio.throttle.{f}_device"));
     let rates = read(&host, &flags.each_ref().map(String::as_str), &files.each_ref().map(String::as_str));
     assert_eq!(rates, ["1048576", "2097152", "300", "400"].map(|rate| format!("{numbers} {rate}")));
+    let write = shown(&host, &flags.each_ref().map(String::as_str), "BlkioDeviceWriteBps/0/Rate");
+    assert_eq!(write, 2 << 20);
+    assert_eq!(shown(&host, &["--blkio-weight", "300"], "BlkioWeight"), 300);
     let weight = read(&host, &["--blkio-weight", "300"], &["blkio/blkio.bfq.weight"]);
     assert!(weight[0].ends_with("300"), "{weight:?}");
     // A disk has weights of its own if its scheduler has.
@@ -97,6 +118,7 @@ fn a_cgroup_lies_below_the_parent_that_was_named() {
     let start =
         ["run", "-d", "--name", "c", "--network", "none", "--cgroup-parent", &parent, "alpine", "sleep", "1000"];
     let id = host.ok(&start);
+    assert_eq!(host.inspect("c", "/HostConfig/CgroupParent"), whole.as_str());
     let mine = of(&whole).join(&id);
     assert!(mine.join("cgroup.procs").exists());
     let pid = host.inspect("c", "/State/Pid").to_string();

@@ -39,6 +39,9 @@ fn namespaces_are_the_containers_own_or_the_hosts() {
         "h",
         &["--network", "none", "--pid", "host", "--ipc", "host", "--uts", "host", "--cgroupns", "host"],
     );
+    for (field, value) in [("PidMode", "host"), ("IpcMode", "host"), ("UTSMode", "host"), ("CgroupnsMode", "host")] {
+        assert_eq!(host.inspect("h", &format!("/HostConfig/{field}")), value);
+    }
     for name in ["pid", "ipc", "uts", "cgroup"] {
         assert_eq!(exec(&host, "h", &format!("readlink /proc/self/ns/{name}")), host_namespace(name));
     }

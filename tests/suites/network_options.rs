@@ -68,7 +68,7 @@ fn what_is_not_done_is_refused_by_name() {
         (&["-o", "com.docker.network.bridge.trusted_host_interfaces=eth1"][..], "links are not told apart"),
         (&["-o", "com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected"], "gateway_mode=routed"),
         (&["-o", "com.docker.network.bridge.default_bridge=true"], "there from the start"),
-        (&["-o", "com.docker.network.container_iface_prefix=much-too-long"], "cannot understand"),
+        (&["-o", "com.docker.network.container_iface_prefix=much-too-long-a-name"], "cannot understand"),
         (&["-o", "com.docker.network.bridge.host_binding_ipv4=here"], "it is not an address"),
         (&["--config-only"], "`rcr network create` has no `--config-only`"),
         (&["--config-from", "x"], "a network is made of its own options"),

@@ -116,6 +116,9 @@ fn devices_have_names_by_their_vendors_specs() {
     assert_eq!(sh(&host, &["--gpus", "1"], "echo $DEVICE; ls /dev/vendor0"), "0\n/dev/vendor0");
     assert_eq!(sh(&host, &["--gpus", "device=0"], "echo $DEVICE"), "0");
     assert_eq!(sh(&host, &["--gpus=all"], "ls /dev/fuse"), "/dev/fuse");
+    host.ok(&["create", "--name", "shown", "--gpus", "all", "alpine"]);
+    assert_eq!(host.inspect("shown", "/HostConfig/DeviceRequests/0/DeviceIDs/0"), "nvidia.com/gpu=all");
+    host.ok(&["rm", "shown"]);
     // A hook would be a program of the host's: it is named.
     let hooks = r#","hooks":[{"hookName":"createContainer","path":"/usr/bin/vendor-hook"}]"#;
     std::fs::write(specs.join("v.json"), spec("vendor.com/card", hooks)).unwrap();
@@ -139,9 +142,7 @@ fn labels_come_from_files_and_notes_are_kept() {
     for (label, value) in [("a", "1"), ("b", "3"), ("alone", "")] {
         assert_eq!(host.inspect("c", &format!("/Config/Labels/{label}")), value);
     }
-    let id = host.inspect("c", "/Id").as_str().unwrap().to_owned();
-    let config = std::fs::read_to_string(host.root().join("containers").join(id).join("config.json")).unwrap();
-    assert!(config.contains(r#""annotations":{"org.example/x":"y"}"#), "{config}");
+    assert_eq!(host.inspect("c", "/HostConfig/Annotations/org.example~1x"), "y");
     assert!(refused(&host, &["--label-file", "/no/such"]).contains("cannot read `--label-file /no/such`"));
     assert!(refused(&host, &["--annotation", "x"]).contains("expected name=value"));
 }

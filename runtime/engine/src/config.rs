@@ -1,11 +1,15 @@
 //! What a container was asked to be: the request and the image's defaults, resolved and checked at creation, kept as
 //! `<root>/containers/<id>/config.json`. A start only reads it.
 
+mod devices;
 mod logging;
+mod mounts;
 mod namespaces;
 mod resources;
 
+pub use devices::{DeviceRule, DeviceUse};
 pub use logging::Logging;
+pub use mounts::{Mount, MountKind, Propagation};
 pub use namespaces::{IpcMode, Namespaces, PidMode};
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
@@ -172,109 +176,6 @@ pub struct Process {
     pub stdin: bool,
     /// stdin ends with the first client.
     pub stdin_once: bool,
-}
-
-/// One mount of the user's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mount {
-    /// Absolute path in the container.
-    pub target: String,
-    /// Where its content comes from.
-    pub kind: MountKind,
-    /// The container can't write to it.
-    pub read_only: bool,
-}
-
-/// Where its content comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum MountKind {
-    /// A folder or file of the host.
-    Bind {
-        /// Its absolute path on the host.
-        source: PathBuf,
-        /// With the mounts below it.
-        recursive: bool,
-        /// Whether later mounts are seen on the other side.
-        propagation: Propagation,
-        /// Device files below it work, as far as the device rules go.
-        #[serde(default)]
-        dev: bool,
-        /// Setuid programs below it work.
-        #[serde(default)]
-        suid: bool,
-        /// Mounts below a read-only one stay as they are.
-        #[serde(default)]
-        writable_below: bool,
-    },
-    /// `anonymous`: removed with the container.
-    Volume {
-        /// Its name.
-        name: String,
-        /// Its content's folder on the host.
-        source: PathBuf,
-        /// It has no name of the user's.
-        anonymous: bool,
-        /// A folder or file in it, instead of the whole.
-        #[serde(default)]
-        subpath: Option<String>,
-        /// It is in memory: options of tmpfs(5).
-        #[serde(default)]
-        memory: Option<Vec<String>>,
-    },
-    /// The files of an image, read-only.
-    Image {
-        /// As the user wrote it.
-        reference: String,
-        /// The digest of its config.
-        id: String,
-        /// Unpacked layers, lowest first.
-        layers: Vec<PathBuf>,
-        /// A folder or file in it, instead of the whole.
-        subpath: Option<String>,
-    },
-    /// Options of tmpfs(5), e.g. `size=64m`.
-    Tmpfs {
-        /// As mount(8) takes them.
-        options: Vec<String>,
-    },
-}
-
-/// A device of the host, or a folder of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceUse {
-    /// Its absolute path on the host.
-    pub host: PathBuf,
-    /// Absolute, below `/dev`.
-    pub container: PathBuf,
-    /// Of `r`, `w` and `m` (mknod).
-    pub access: String,
-}
-
-/// Access to device numbers, without a node. `None`: any number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceRule {
-    /// `a` (any), `b` or `c`.
-    pub kind: char,
-    /// The major number.
-    pub major: Option<u32>,
-    /// The minor number.
-    pub minor: Option<u32>,
-    /// Of `r`, `w` and `m` (mknod).
-    pub access: String,
-}
-
-/// Mount propagation of a bind (mount_namespaces(7)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Propagation {
-    /// Later mounts are not seen on the other side.
-    #[default]
-    Private,
-    /// The host's later mounts are seen in the container.
-    Slave,
-    /// Later mounts are seen on both sides.
-    Shared,
 }
 
 /// What the container may do to the host.

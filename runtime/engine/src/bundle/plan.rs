@@ -48,7 +48,7 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         }
     }
     let legacy = late_ops.iter().any(|op| matches!(op, InitOp::Mount { fstype, .. } if fstype == "cgroup"));
-    if legacy && !config.security.privileged {
+    if legacy && !config.security.privileged && !config.security.writable_cgroups {
         // The hierarchies are mounted read-only already; what holds them is not.
         late_ops.push(InitOp::ReadOnly { path: "sys/fs/cgroup".into() });
     }

@@ -1,6 +1,7 @@
 //! `HostConfig`: what a container asks of the host.
 
 use super::config::restart;
+use super::limits::{Shares, shares};
 use super::network::{PortBinding, published};
 use crate::config::{Config, HostTarget, Mount, MountKind};
 use serde::Serialize;
@@ -76,6 +77,9 @@ pub struct HostConfig {
     pub device_cgroup_rules: Option<Vec<String>>,
     /// Resource limits of its processes.
     pub ulimits: Vec<Ulimit>,
+    /// Further limits, and what it shares.
+    #[serde(flatten)]
+    pub shares: Shares,
 }
 
 /// How a container logs.
@@ -168,6 +172,7 @@ pub fn host_config(config: &Config) -> HostConfig {
         devices: config.devices.iter().map(device).collect(),
         device_cgroup_rules: some(config.device_rules.iter().map(rule).collect()),
         ulimits: config.rlimits.iter().map(ulimit).collect(),
+        shares: shares(config),
     }
 }
 
@@ -210,6 +215,15 @@ fn security_options(config: &Config) -> Vec<String> {
     }
     if !config.security.seccomp {
         all.push("seccomp=unconfined".to_owned());
+    }
+    if config.security.seccomp_profile.is_some() {
+        all.push("seccomp=profile".to_owned());
+    }
+    if config.security.open_paths {
+        all.push("systempaths=unconfined".to_owned());
+    }
+    if config.security.writable_cgroups {
+        all.push("writable-cgroups=true".to_owned());
     }
     all
 }

@@ -3,6 +3,7 @@
 
 mod config;
 mod host;
+mod limits;
 mod network;
 
 pub use config::{ContainerConfig, Healthcheck, container_config};

@@ -29,7 +29,7 @@ fn disk() -> PathBuf {
     let names = table.lines().skip(2).filter_map(|line| line.split_whitespace().nth(3));
     let whole = names.filter(|name| Path::new("/sys/block").join(name).exists());
     let found = whole.map(|name| Path::new("/dev").join(name)).find(|path| path.exists());
-    found.expect("a disk in /proc/partitions with its file in /dev")
+    found.unwrap_or_else(|| panic!("no disk in /proc/partitions has its file in /dev"))
 }
 
 #[test]

@@ -90,6 +90,11 @@ fn processes_of_another_container_are_seen_and_its_end_is_ones_own() {
     assert!(exec(&host, "first", "ps").contains("sleep 2000"));
     host.ok(&["rm", "-f", "second"]);
     eventually("no process of it is left", || !exec(&host, "first", "ps").contains("sleep 2000"));
+    // `--init` buries orphans there, too: the namespace's own first process buries none.
+    let orphan = ["--init", "--pid", "container:first", "alpine", "sh", "-c", "(sleep 0.1 &); exec sleep 3000"];
+    host.ok(&[&["run", "-d", "--name", "init", "--network", "none"][..], &orphan].concat());
+    eventually("the orphan is buried", || !exec(&host, "first", "ps").contains(" Z"));
+    host.ok(&["rm", "-f", "init"]);
     sleeper(&host, "third", &["--network", "none", "--pid", "container:first"]);
     host.ok(&["stop", "-t", "0", "first"]);
     host.await_status("third", "exited");

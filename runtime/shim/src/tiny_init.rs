@@ -11,6 +11,8 @@ pub const PATH_IN_CONTAINER: &str = "dev/rcr-init";
 
 /// Runs `args` as a child and returns the exit code: the child's own, or 128 + its signal.
 pub fn run(args: Vec<std::ffi::CString>) -> i32 {
+    // In another's pid namespace (`--pid`) it is not the first process: orphans come here all the same.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let blocked = SigSet::all();
     let mut before = SigSet::empty();
     if nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&blocked), Some(&mut before))

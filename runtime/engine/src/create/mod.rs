@@ -107,7 +107,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     log::orders(instance, &config)?;
     config.name = take_name(instance, Some(config.name.as_str()).filter(|name| !name.is_empty()), &config)?;
     let image_volumes = defaults.volumes().clone().unwrap_or_default();
-    let mounts = volumes::add_volumes(instance, &mut config, volumes, &from, &image_volumes, reporter);
+    let mounts = volumes::uses::add_volumes(instance, &mut config, volumes, &from, &image_volumes, reporter);
     if let Err(failure) = mounts {
         let left = forget_anonymous_volumes(&instance.dirs, &config).err().map(|e| e.to_string());
         let _ = instance.containers().release_name(&config.name);

@@ -4,7 +4,7 @@ mod copy;
 mod local;
 mod record;
 pub mod seed;
-mod uses;
+pub(crate) mod uses;
 
 use crate::config::{Config, MountKind};
 use crate::dirs::private_folder;
@@ -19,7 +19,6 @@ use rcr_shim::cleanup::remove_folder;
 use record::Record;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-pub(crate) use uses::add_volumes;
 
 /// The folder of a volume, made if it is new; a mark says so until its first use.
 pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {

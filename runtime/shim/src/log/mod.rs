@@ -3,8 +3,10 @@
 
 mod files;
 mod service;
+mod stream;
 
 pub use files::{packed, rotated};
+pub use stream::Stream;
 
 use crate::config::LogConfig;
 use files::Files;
@@ -42,15 +44,6 @@ pub struct Log {
     service: Option<Service>,
     /// Incomplete lines of stdout and stderr.
     pending: [Vec<u8>; 2],
-}
-
-/// Which of the two output streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output, or a terminal.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 impl Log {

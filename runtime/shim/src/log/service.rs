@@ -1,7 +1,7 @@
 //! Log services of the host: syslog (RFC 3164, RFC 5424) and the systemd journal (its native protocol). A service that
 //! does not take a line at once loses it: the container never waits.
 
-use super::Stream;
+use super::stream::Stream;
 use crate::config::{LogService, SyslogConfig, SyslogForm, SyslogTarget};
 use std::io;
 use std::net::UdpSocket;

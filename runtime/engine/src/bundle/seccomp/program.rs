@@ -291,11 +291,13 @@ mod tests {
         }
     }
 
+    type Holds = fn(u64, u64) -> bool;
+
     #[test]
     fn whole_arguments_are_compared_in_halves() {
         let values = [0, 1, 5, 0xffff_ffff, 1 << 32, (1 << 32) + 5, 5 << 32, u64::MAX];
         for wanted in values {
-            let all: [(Test, fn(u64, u64) -> bool); 7] = [
+            let all: [(Test, Holds); 7] = [
                 (Test::Whole(Compare::Equal, wanted), |a, b| a == b),
                 (Test::Whole(Compare::NotEqual, wanted), |a, b| a != b),
                 (Test::Whole(Compare::Less, wanted), |a, b| a < b),

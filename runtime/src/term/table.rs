@@ -45,8 +45,15 @@ pub fn print_pretty<T: Serialize>(objects: &T) -> Outcome<()> {
     Ok(())
 }
 
+/// Control characters that JSON lets stand as they are, and a terminal takes for commands, are written as numbers.
 fn text_of(written: serde_json::Result<String>) -> Outcome<String> {
-    written.map_err(|why| Error::new(Kind::System, "cannot write this as JSON").caused_by(why.to_string()))
+    let text =
+        written.map_err(|why| Error::new(Kind::System, "cannot write this as JSON").caused_by(why.to_string()))?;
+    let steers = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
+    if !text.contains(steers) {
+        return Ok(text);
+    }
+    Ok(text.chars().map(|c| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect())
 }
 
 /// `12 seconds`, `3 minutes`: how long ago an RFC 3339 time was.
@@ -90,6 +97,11 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_steers_no_terminal() {
+        assert_eq!(json(&"a\u{9b}2J\u{7f}\u{1b}é").unwrap(), "\"a\\u009b2J\\u007f\\u001bé\"");
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -1,5 +1,5 @@
-//! The container's log: lines of its output go to JSON lines in files ([`files`]), and to a log service of the host
-//! ([`service`]).
+//! The container's log: lines of its output go to JSON lines in files (`files`), and to a log service of the host
+//! (`service`).
 
 mod files;
 mod service;

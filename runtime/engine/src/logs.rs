@@ -79,21 +79,23 @@ pub fn logs(
     if let Some(at) = files.iter().position(|file| own.as_ref() == Some(&file.first)) {
         files.drain(..=at);
     }
+    let newest = files.first().map(|file| file.first.clone());
     files.into_iter().rev().for_each(|file| file.read(&mut keep));
     current.read(&mut keep);
     let enough = last.iter().try_for_each(|line| wanted.give(line, each)).is_break();
     if wanted.follow && !enough {
-        follow(instance, &container.config.id, &path, current, &mut |line| wanted.give(line, each));
+        follow(instance, &container.config.id, &path, (current, newest), &mut |line| wanted.give(line, each));
     }
     Ok(())
 }
 
-/// Follows until the container has ended and all is read.
+/// Follows until the container has ended and all is read. Beside the file that is written comes the first line of the
+/// newest one that was read before it: in the middle of a rotation there is no file that is written.
 fn follow(
     instance: &Instance,
     id: &ContainerId,
     path: &Path,
-    mut current: Current,
+    (mut current, mut newest): (Current, Option<String>),
     give: &mut dyn FnMut(&str) -> ControlFlow<()>,
 ) {
     let run_dir = instance.dirs.container_run(id);
@@ -109,9 +111,11 @@ fn follow(
             let mut newer = older(path);
             // The first is the newest: those before ours, and behind the one that is written now, if that has gone, too.
             let at = |first: Option<String>| newer.iter().position(|file| first.as_ref() == Some(&file.first));
-            let (ours, now) = (at(current.first()), at(next.first()));
+            let last = current.first().or(newest);
+            let (ours, now) = (at(last.clone()), at(next.first()));
             newer.truncate(ours.unwrap_or(newer.len()));
             newer.drain(..now.map_or(0, |at| at + 1).min(newer.len()));
+            newest = newer.first().map(|file| file.first.clone()).or(last);
             newer.into_iter().rev().for_each(|file| file.read(&mut |line| lines.push(line)));
             current = next;
         }

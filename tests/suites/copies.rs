@@ -65,6 +65,19 @@ fn files_go_both_ways_whether_it_runs_or_not() {
 }
 
 #[test]
+fn a_stopped_container_has_its_volumes_where_they_were() {
+    let host = Host::new();
+    let mounts = ["--mount", "type=volume,source=data,target=/x,volume-subpath=inner", "--tmpfs", "/memory"];
+    host.ok(&["run", "--rm", "--network", "none", "-v", "data:/d", "alpine", "mkdir", "/d/inner"]);
+    host.ok(&[&["run", "--name", "c", "--network", "none"][..], &mounts, &["alpine", "touch", "/x/own"]].concat());
+    let file = host.scratch().join("file");
+    fs::write(&file, "text").unwrap();
+    host.ok(&["cp", file.to_str().unwrap(), "c:/x/copied"]);
+    let list = host.ok(&["run", "--rm", "--network", "none", "-v", "data:/d", "alpine", "ls", "/d", "/d/inner"]);
+    assert_eq!(list, "/d:\ninner\n\n/d/inner:\ncopied\nown");
+}
+
+#[test]
 fn archives_as_streams() {
     let host = Host::new();
     sleeper(&host, "c", &["--network", "none"]);
@@ -191,5 +204,13 @@ fn an_image_of_what_was_changed() {
     let bad = host.refused(&["commit", "-c", "RUN x", "c"]);
     assert!(bad.contains("unknown instruction `RUN`"), "{bad}");
     assert!(host.refused(&["commit", "c", "Bad Name"]).contains("Bad Name"));
+    // An entrypoint that was taken away stays away.
+    host.ok(&["commit", "-c", "ENTRYPOINT [\"echo\"]", "c", "echo:1"]);
+    host.ok(&["run", "--name", "d", "--network", "none", "--entrypoint", "", "echo:1", "true"]);
+    host.ok(&["commit", "d", "plain:1"]);
+    assert_eq!(
+        host.ok(&["image", "inspect", "-f", "{{json .Config.Entrypoint}} {{json .Config.Cmd}}", "plain:1"]),
+        "null [\"true\"]"
+    );
     assert!(host.ok(&["images", "-q"]).contains(&before));
 }

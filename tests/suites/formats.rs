@@ -169,11 +169,12 @@ fn filters_of_containers() {
 #[test]
 fn filters_of_other_objects() {
     let host = Host::new();
-    host.ok(&["image", "import", tests::rootfs("alpine").to_str().unwrap(), "team/db:1"]);
+    host.ok(&["image", "import", "-c", "LABEL tier=db", tests::rootfs("alpine").to_str().unwrap(), "team/db:1"]);
     for (filter, want) in [
         ("reference=alpine", "alpine"),
         ("reference=team/*", "team/db"),
-        ("label=tier=db", ""),
+        ("label=tier=db", "team/db"),
+        ("label!=tier", "alpine"),
         ("dangling=true", ""),
         ("before=alpine", ""),
     ] {

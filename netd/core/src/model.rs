@@ -91,6 +91,16 @@ impl Network {
         let inhibited = self.bridge().is_some_and(|options| options.inhibit_ipv4) && subnet.subnet.addr().is_ipv4();
         self.gateway_mode(subnet) != GatewayMode::Isolated && !inhibited
     }
+
+    /// The host address of published ports that name none, if the network has one of its own.
+    pub fn publish_address(&self) -> Option<IpAddr> {
+        self.bridge().and_then(|options| options.publish_address)
+    }
+
+    /// How interfaces in containers are called, before a number.
+    pub fn interface_prefix(&self) -> &str {
+        self.bridge().and_then(|options| options.interface_prefix.as_deref()).unwrap_or("eth")
+    }
 }
 
 /// The host's own link beside the containers', since the kernel keeps these from their parent.

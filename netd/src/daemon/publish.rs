@@ -39,8 +39,7 @@ impl Host {
         }
         let carrier = carrier.ok_or_else(|| port_failed(what, &PortError::NoCarrier))?;
         let mut busy = busy_ports().map_err(|error| kernel_failed(what, &error))?;
-        let network = self.networks.get(&carrier.network).and_then(|state| state.network.bridge());
-        let of_network = network.and_then(|options| options.publish_address);
+        let of_network = self.networks.get(&carrier.network).and_then(|state| state.network.publish_address());
         let on: Vec<IpAddr> = match of_network.or(self.config.network.publish_address) {
             Some(address) => vec![address],
             None => any_address().to_vec(),

@@ -4,10 +4,10 @@
 use crate::bundle::Device;
 use crate::config::{Config, Mount, MountKind, Propagation};
 use crate::create::env;
+use crate::start::facts;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A file that is larger is none (bytes).
@@ -151,21 +151,17 @@ fn read(file: &Path) -> Outcome<Spec> {
 fn device(node: &Node) -> Outcome<Device> {
     let host = node.host_path.as_ref().unwrap_or(&node.path);
     let meta = std::fs::metadata(host).doing(|| format!("look at `{}`", host.display()))?;
-    let kind = meta.file_type();
+    let access = node.permissions.as_deref().filter(|text| !text.is_empty()).unwrap_or("rwm");
     let inside = node.path.starts_with("/dev") && !node.path.iter().any(|part| part == "..");
-    if !(kind.is_char_device() || kind.is_block_device()) || !inside {
+    let Some(found) = facts::device(&node.path, &meta, access).filter(|_| inside) else {
         let what = format!("its spec has `{}`, which is not a device below `/dev`", node.path.display());
         return Err(Error::new(Kind::Invalid, what));
-    }
+    };
     Ok(Device {
-        path: node.path.clone(),
-        block: kind.is_block_device(),
-        major: rustix::fs::major(meta.rdev()),
-        minor: rustix::fs::minor(meta.rdev()),
-        mode: node.file_mode.unwrap_or(meta.mode()) & 0o777,
-        uid: node.uid.unwrap_or(meta.uid()),
-        gid: node.gid.unwrap_or(meta.gid()),
-        access: node.permissions.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "rwm".into()),
+        mode: node.file_mode.unwrap_or(found.mode) & 0o777,
+        uid: node.uid.unwrap_or(found.uid),
+        gid: node.gid.unwrap_or(found.gid),
+        ..found
     })
 }
 

@@ -87,12 +87,14 @@ fn recipe(image: Option<Value>, container: &Container, wanted: &Commit) -> Recip
 /// (its host name) is not.
 fn put_container(config: &mut Value, container: &Config) {
     let Ok(Value::Object(own)) = serde_json::to_value(container_config(container)) else { return };
-    let fields =
-        ["Cmd", "Entrypoint", "ExposedPorts", "Healthcheck", "Labels", "StopSignal", "User", "Volumes", "WorkingDir"];
-    for (name, value) in own.into_iter().filter(|(name, _)| fields.contains(&name.as_str())) {
-        let empty = value.is_null() || value == json!("") || value == json!({});
-        if !empty {
-            config[name] = value;
+    // What the container runs is known whole: the image's entrypoint, or its check, may have been taken away.
+    for name in ["Cmd", "Entrypoint", "Healthcheck"] {
+        config[name] = own.get(name).cloned().unwrap_or_default();
+    }
+    let empty = [Value::Null, json!(""), json!({})];
+    for name in ["ExposedPorts", "Labels", "StopSignal", "User", "Volumes", "WorkingDir"] {
+        if let Some(value) = own.get(name).filter(|value| !empty.contains(value)) {
+            config[name] = value.clone();
         }
     }
     let own = container.process.env.iter().filter(|v| !v.starts_with("HOSTNAME=") && !v.starts_with("TERM="));

@@ -13,14 +13,13 @@ pub use mounts::{Mount, MountKind, Propagation};
 pub use namespaces::{IpcMode, Namespaces, PidMode};
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;
-pub use rcr_shim::health::OnFailure;
+pub use rcr_shim::health::{OnFailure, Schedule};
 pub use rcr_shim::init::plan::RlimitPlan;
 pub use resources::{BlockIo, DiskLimit, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The file's name, and the version of its form.
 pub const CONFIG_NAME: &str = "config.json";
@@ -112,18 +111,9 @@ pub struct HealthCheck {
     pub test: Vec<String>,
     /// The shell of `CMD-SHELL`.
     pub shell: Vec<String>,
-    /// Between two runs.
-    pub interval: Duration,
-    /// A run that takes longer has failed.
-    pub timeout: Duration,
-    /// From the start: failures don't count yet.
-    pub start_period: Duration,
-    /// The interval meanwhile.
-    pub start_interval: Duration,
-    /// So many failures in a row make it unhealthy.
-    pub retries: u32,
-    /// What happens then.
-    pub on_failure: OnFailure,
+    /// When it is run, and what its failures mean.
+    #[serde(flatten)]
+    pub schedule: Schedule,
 }
 
 impl HealthCheck {

@@ -18,11 +18,12 @@
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
 //! | [`usage`], [`size`] | how much room things take |
 //! | [`events`] | progress and warnings for the front |
-//! | `snapshot`, `undo`, `force`, `sys` | who uses a container's files; undoing a start; the last resort; this crate's `unsafe` |
+//! | `snapshot`, `apart`, `undo`, `force`, `sys` | a container's files, and who uses them; mounts that one thread alone sees; undoing a start; the last resort; this crate's `unsafe` |
 
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
+mod apart;
 pub mod boot;
 pub mod bundle;
 pub mod cdi;

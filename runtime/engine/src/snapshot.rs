@@ -2,11 +2,12 @@
 //! share it (overlayfs.rst, "Sharing and copying layers").
 
 use crate::config::Config;
-use crate::dirs::Dirs;
+use crate::dirs::{Dirs, private_folder};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a start waits for a copy, and a copy for a start.
@@ -32,4 +33,18 @@ pub fn lock(dirs: &Dirs, config: &Config) -> Outcome<File> {
             Err(error) => return Err(io::Error::from(error)).doing(doing),
         }
     }
+}
+
+/// The folders of what it has written, upper and work: below one of root's own, so that nobody may find what a
+/// container's root makes setuid. They outlive stops.
+pub fn folders(dirs: &Dirs, config: &Config) -> Outcome<(PathBuf, PathBuf)> {
+    let root = dirs.container(&config.id).join("snapshot");
+    let (upper, work) = (root.join("upper"), root.join("work"));
+    for folder in [&upper, &work] {
+        private_folder(folder).doing(|| format!("cannot create `{}`", folder.display()))?;
+    }
+    // The upper folder's mode is that of the container's root: everybody in it must be able to look.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&upper, mode).doing(|| format!("cannot open up `{}`", upper.display()))?;
+    Ok((upper, work))
 }

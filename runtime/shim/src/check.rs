@@ -42,7 +42,11 @@ impl Checks {
     pub fn restart(&mut self) {
         self.current = None;
         self.known = Health::starting();
-        let first = if self.plan.start_period.is_zero() { self.plan.interval } else { self.plan.start_interval };
+        let first = if self.plan.schedule.start_period.is_zero() {
+            self.plan.schedule.interval
+        } else {
+            self.plan.schedule.start_interval
+        };
         self.next_at = Some(Instant::now() + first);
     }
 
@@ -101,7 +105,7 @@ impl Run {
             text: Vec::new(),
             killed: false,
             begun,
-            deadline: Instant::now() + plan.timeout,
+            deadline: Instant::now() + plan.schedule.timeout,
         };
         drop(child);
         let config = ExecConfig {

@@ -16,6 +16,13 @@ const KEPT: usize = 5;
 pub struct HealthPlan {
     /// The program; it gets no terminal.
     pub process: ProcessPlan,
+    /// When it is run, and what its failures mean.
+    pub schedule: Schedule,
+}
+
+/// When a check is run, and what its failures mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
     /// From the end of one run to the beginning of the next.
     pub interval: Duration,
     /// A run that takes longer is killed, and has failed.

@@ -318,7 +318,7 @@ pub struct CommitArgs {
     /// Who made it
     #[arg(short, long, value_name = "NAME")]
     pub author: Option<String>,
-    /// Set part of the config, as a Dockerfile does: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER, VOLUME, WORKDIR
+    /// Set part of the config, as a Dockerfile does: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR
     #[arg(short, long, value_name = "INSTRUCTION", value_parser = instruction)]
     pub change: Vec<Instruction>,
     /// A message for the history

@@ -162,7 +162,7 @@ pub struct ImportArgs {
     /// Name of the image
     #[arg(value_name = "NAME[:TAG]")]
     pub name: Option<String>,
-    /// Set part of the config, as a Dockerfile does: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, USER, VOLUME, WORKDIR
+    /// Set part of the config, as a Dockerfile does: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR
     #[arg(short, long, value_name = "INSTRUCTION", value_parser = instruction)]
     pub change: Vec<Instruction>,
     /// A message for the history

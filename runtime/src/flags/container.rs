@@ -12,7 +12,7 @@ use rcr_engine::parse::devices::{DeviceText, gpus};
 use rcr_engine::parse::security::SecurityOption;
 use rcr_engine::parse::{attachment, words};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads the flags. `attached`: somebody stays connected with the container.
 pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
@@ -100,10 +100,10 @@ fn refuse_terminal(args: &CreateArgs, attached: bool) -> Outcome<()> {
 fn labels(args: &CreateArgs) -> Outcome<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for path in &args.label_file {
-        let doing = || format!("cannot read `--label-file {}`", path.display());
-        let text = std::fs::read_to_string(path).doing(doing)?;
-        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            all.extend([words::label(line).map_err(|why| Error::new(Kind::Invalid, doing()).caused_by(why))?]);
+        let refused =
+            |why| Error::new(Kind::Invalid, format!("cannot read `--label-file {}`", path.display())).caused_by(why);
+        for line in lines_of("--label-file", path)? {
+            all.extend([words::label(&line).map_err(refused)?]);
         }
     }
     all.extend(args.label.iter().cloned());
@@ -138,6 +138,13 @@ fn security_option(option: &SecurityOption) -> Outcome<SecurityOption> {
     }
 }
 
+/// The lines of a file that say something: no empty ones, no comments.
+fn lines_of(flag: &str, path: &Path) -> Outcome<Vec<String>> {
+    let text = std::fs::read_to_string(path).doing(|| format!("cannot read `{flag} {}`", path.display()))?;
+    let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
 /// `--env-file`, then `-e`: a name alone takes its value from here, or is left out.
 pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<String>> {
     let mut all = Vec::new();
@@ -154,9 +161,8 @@ pub fn user_environment(given: &[String], files: &[PathBuf]) -> Outcome<Vec<Stri
         Ok(())
     };
     for path in files {
-        let text = std::fs::read_to_string(path).doing(|| format!("cannot read `--env-file {}`", path.display()))?;
-        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            add(line, &path.display().to_string())?;
+        for line in lines_of("--env-file", path)? {
+            add(&line, &path.display().to_string())?;
         }
     }
     for text in given {

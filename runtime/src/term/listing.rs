@@ -1,6 +1,6 @@
 //! Listings of objects: a table, a JSON object a line, or what a template makes of them.
 
-use super::table::{aligned, json};
+use super::table::{aligned, cell, json};
 use crate::report;
 use crate::template::Format;
 use rcr_base::Outcome;
@@ -54,11 +54,11 @@ fn lines<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> Outco
 /// The fields of a row, each on one line whatever is in it.
 fn cells<R: Row>(row: &R, columns: &[&str]) -> String {
     let fields = serde_json::to_value(row).unwrap_or_default();
-    let cell = |field: &&str| match &fields[*field] {
-        Value::String(text) => report::printable(text).replace(['\n', '\t'], " "),
+    let text = |field: &&str| match &fields[*field] {
+        Value::String(text) => cell(text),
         other => other.to_string(),
     };
-    columns.iter().map(cell).collect::<Vec<_>>().join("\t")
+    columns.iter().map(text).collect::<Vec<_>>().join("\t")
 }
 
 /// One object: as a template has it, or on one line as JSON.

@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 
 /// Prints columns, each as wide as its widest cell.
 pub fn print(header: &[&str], rows: &[Vec<String>]) {
-    let cell = |text: &String| report::printable(text).replace(['\n', '\t'], " ");
     let mut lines = vec![header.join("\t")];
-    lines.extend(rows.iter().map(|row| row.iter().map(cell).collect::<Vec<_>>().join("\t")));
+    lines.extend(rows.iter().map(|row| row.iter().map(|text| cell(text)).collect::<Vec<_>>().join("\t")));
     aligned(&lines).iter().for_each(|line| println!("{line}"));
+}
+
+/// One line and one column, whatever is in a text.
+pub fn cell(text: &str) -> String {
+    report::printable(text).replace(['\n', '\t'], " ")
 }
 
 /// Lines with tabs as columns: each ten characters wide or more, with three spaces behind its widest cell.

@@ -54,8 +54,7 @@ impl Daemon {
         if beside.iter().any(|a| a.network == network) {
             return Err(refused(what, format!("it is on network `{}` already", request.network)));
         }
-        let options = self.host.networks.get(&network).and_then(|state| state.network.bridge());
-        let prefix = options.and_then(|options| options.interface_prefix.as_deref()).unwrap_or("eth");
+        let prefix = self.host.networks.get(&network).map_or("eth", |state| state.network.interface_prefix());
         let ifname = choose_ifname(request, prefix, beside).map_err(|why| refused(what, why))?;
         if self.host.membership.cluster.is_none() && self.host.networks.get(&network).is_some_and(|n| n.network.shared)
         {

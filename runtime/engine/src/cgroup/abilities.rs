@@ -110,13 +110,20 @@ fn has(kind: &CgroupKind, files: &[&str]) -> bool {
 /// Some files are in every cgroup but the root.
 fn below(kind: &CgroupKind, root: &Path, look: impl Fn(&Path) -> bool) -> bool {
     let folder = root.join(CGROUP_PARENT);
-    if make_folder(&folder).is_err() {
-        return false;
+    let mut found = false;
+    // A container that ends may remove it between the two.
+    for _ in 0..4 {
+        if make_folder(&folder).is_err() {
+            return false;
+        }
+        if *kind == CgroupKind::Unified {
+            delegate(&folder);
+        }
+        found = look(&folder);
+        if found || folder.exists() {
+            break;
+        }
     }
-    if *kind == CgroupKind::Unified {
-        delegate(&folder);
-    }
-    let found = look(&folder);
     // Fails while a container exists, as it should.
     let _ = std::fs::remove_dir(&folder);
     found

@@ -1,8 +1,9 @@
 //! What a path names, by Docker's rules of `cp`: what is copied, where to, and under which name.
 
+use crate::apart::INSIDE;
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Kind, Outcome, errno};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -32,8 +33,7 @@ pub struct Destination {
 
 /// Paths below a container's root, or below the host's.
 pub fn open(root: BorrowedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside).map_err(errno)
+    rustix::fs::openat2(root, path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), INSIDE).map_err(errno)
 }
 
 fn kind(object: &OwnedFd) -> Result<FileType, Errno> {

@@ -2,6 +2,7 @@
 //! it all the time: parents are opened below a root that nothing leads out of, the last part of a path is made new,
 //! never followed, and what is a device stays in the stream.
 
+use crate::apart::INSIDE;
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Kind, Outcome, errno};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
@@ -156,7 +157,7 @@ impl Target<'_> {
 
     fn inside(&self) -> ResolveFlags {
         match self.follow {
-            true => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            true => INSIDE,
             false => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
         }
     }

@@ -1,7 +1,7 @@
 //! The health check of a new container: the user's, over the image's.
 
 use super::request::HealthRequest;
-use crate::config::{HealthCheck, OnFailure};
+use crate::config::{HealthCheck, OnFailure, Schedule};
 use crate::events::Reporter;
 use rcr_base::{Error, Kind, Outcome};
 use serde::Deserialize;
@@ -67,12 +67,14 @@ pub fn check(wanted: &HealthRequest, image: &Path, reporter: &dyn Reporter) -> O
     Ok(Some(HealthCheck {
         test,
         shell: shell.filter(|shell| !shell.is_empty()).unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]),
-        interval: pick(wanted.interval, image.interval, INTERVAL),
-        timeout: pick(wanted.timeout, image.timeout, TIMEOUT),
-        start_period: pick(wanted.start_period, image.start_period, Duration::ZERO),
-        start_interval: pick(wanted.start_interval, image.start_interval, START_INTERVAL),
-        retries: retries.unwrap_or(RETRIES),
-        on_failure: wanted.on_failure.unwrap_or(OnFailure::None),
+        schedule: Schedule {
+            interval: pick(wanted.interval, image.interval, INTERVAL),
+            timeout: pick(wanted.timeout, image.timeout, TIMEOUT),
+            start_period: pick(wanted.start_period, image.start_period, Duration::ZERO),
+            start_interval: pick(wanted.start_interval, image.start_interval, START_INTERVAL),
+            retries: retries.unwrap_or(RETRIES),
+            on_failure: wanted.on_failure.unwrap_or(OnFailure::None),
+        },
     }))
 }
 

@@ -54,7 +54,7 @@ fn host_devices(folder: &Path) -> Vec<Device> {
 }
 
 /// A device node of the host as `inside` in the container, if `meta` is one's.
-fn device(inside: &Path, meta: &fs::Metadata, access: &str) -> Option<Device> {
+pub fn device(inside: &Path, meta: &fs::Metadata, access: &str) -> Option<Device> {
     let kind = meta.file_type();
     let is_device = kind.is_char_device() || kind.is_block_device();
     is_device.then(|| Device {

@@ -180,15 +180,7 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
 /// The shim's orders about the health check.
 fn health(config: &Config, check: &HealthCheck) -> Outcome<HealthPlan> {
     let program = Program { command: check.command(), ..Program::default() };
-    Ok(HealthPlan {
-        process: program::plan(config, &program, config.process.env.clone())?,
-        interval: check.interval,
-        timeout: check.timeout,
-        start_period: check.start_period,
-        start_interval: check.start_interval,
-        retries: check.retries,
-        on_failure: check.on_failure,
-    })
+    Ok(HealthPlan { process: program::plan(config, &program, config.process.env.clone())?, schedule: check.schedule })
 }
 
 /// Waits for our shim to end, and kills it after a while.
@@ -240,14 +232,9 @@ fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     for folder in [root.join("log"), run.clone()] {
         shared_folder(&folder).doing(|| making(&folder))?;
     }
-    // Below a folder of root's own: nobody may find what a container's root makes setuid.
-    let all = [root.join("snapshot/upper"), root.join("snapshot/work"), run.join("rootfs")];
-    for folder in &all {
-        private_folder(folder).doing(|| making(folder))?;
-    }
-    // The upper folder's mode is that of the container's root: everybody in it must be able to look.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&all[0], mode).doing(|| format!("cannot open up `{}`", all[0].display()))
+    let rootfs = run.join("rootfs");
+    private_folder(&rootfs).doing(|| making(&rootfs))?;
+    snapshot::folders(dirs, config).map(drop)
 }
 
 fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {

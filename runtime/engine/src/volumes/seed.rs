@@ -5,15 +5,12 @@
 //! that an interrupted copy is started again.
 
 use super::copy::copy_tree;
-use nix::errno::Errno;
-use rcr_base::{Doing, Error, Kind, Outcome, errno};
+use crate::apart::{INSIDE, apart, open_folder, over_each_other};
+use rcr_base::{Doing, Outcome};
 use rcr_shim::cleanup::remove_folder;
-use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountFlags, MountPropagationFlags};
-use std::ffi::CString;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Marks a volume that was never used.
@@ -45,11 +42,7 @@ pub fn first_use(folder: &Path, layers: &[PathBuf], target: &str, copy: bool) ->
         fs::rename(&new, &seeding).doing(doing)?;
     }
     if copy {
-        let work = || fill(folder, layers, target);
-        let thread = std::thread::scope(|scope| scope.spawn(work).join());
-        thread
-            .unwrap_or_else(|_| Err(Error::new(Kind::System, "the copying thread ended without an answer")))
-            .doing(doing)?;
+        apart(|| fill(folder, layers, target)).doing(doing)?;
     }
     fs::remove_file(&seeding).doing(doing)
 }
@@ -67,44 +60,20 @@ fn empty(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// In a thread of its own: mounts the layers over the volume's folder, as this thread alone sees it, and copies.
+/// Mounts the layers over the volume's folder, as this thread alone sees it, and copies.
 fn fill(folder: &Path, layers: &[PathBuf], target: &str) -> Outcome<()> {
     // An image without a layer has nothing anywhere.
     if layers.is_empty() {
         return Ok(());
     }
     let data = open_folder(&folder.join(DATA)).doing(|| "open the volume")?;
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).doing(|| "make a mount namespace")?;
-    rustix::mount::mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-        .map_err(errno)
-        .doing(|| "make its mounts private")?;
-    let root = mount_layers(folder, layers).doing(|| "mount the image's layers")?;
-    let relative = CString::new(target.trim_start_matches('/'))
-        .map_err(|_| Error::new(Kind::System, "the path holds a null byte"))?;
+    let topmost_first: Vec<PathBuf> = layers.iter().rev().cloned().collect();
+    let root = over_each_other(folder, &topmost_first).doing(|| "mount the image's layers")?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(&root, relative.as_c_str(), flags, Mode::empty(), inside) {
+    match rustix::fs::openat2(&root, target.trim_start_matches('/'), flags, Mode::empty(), INSIDE) {
         Ok(source) => copy_tree(source, data),
         // The image has nothing there, or a file: the volume stays as it is.
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => Ok(()),
-        Err(error) => Err(errno(error)).doing(|| format!("open `{target}` of the image")),
+        Err(error) => Err(error).doing(|| format!("open `{target}` of the image")),
     }
-}
-
-fn mount_layers(on: &Path, layers: &[PathBuf]) -> Result<OwnedFd, Errno> {
-    // One layer alone is what it shows: overlayfs takes two or more.
-    if let [only] = layers {
-        return open_folder(only);
-    }
-    let folders = layers.iter().rev().map(|layer| open_folder(layer)).collect::<Result<Vec<_>, _>>()?;
-    let names: Vec<String> = folders.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd())).collect();
-    let data = CString::new(format!("lowerdir={}", names.join(":"))).map_err(|_| Errno::EINVAL)?;
-    let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
-    rustix::mount::mount(c"overlay", on, c"overlay", flags, data.as_c_str()).map_err(errno)?;
-    open_folder(on)
-}
-
-fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(errno)
 }

@@ -45,7 +45,7 @@ impl Shim {
         if checks.next_at.is_none_or(|at| at > now) {
             return;
         }
-        checks.next_at = runs.then(|| now + checks.plan.interval);
+        checks.next_at = runs.then(|| now + checks.plan.schedule.interval);
         let Some(init) = self.state.init.filter(|_| runs) else { return };
         let begun = super::now();
         match Run::begin(&checks.plan, init, &self.config.cgroup, begun.clone()) {
@@ -65,14 +65,15 @@ impl Shim {
     fn note_check(&mut self, exit_code: i32, output: String, start: String) {
         let age = self.started.elapsed();
         let Some(checks) = &mut self.checks else { return };
-        let lenient = age < checks.plan.start_period;
+        let lenient = age < checks.plan.schedule.start_period;
         let before = checks.known.status;
-        checks.known.take(HealthResult { start, end: now(), exit_code, output }, checks.plan.retries, lenient);
+        checks.known.take(HealthResult { start, end: now(), exit_code, output }, checks.plan.schedule.retries, lenient);
         let _ = checks.known.write(&self.config.run_dir);
-        let (status, on_failure) = (checks.known.status, checks.plan.on_failure);
+        let (status, on_failure) = (checks.known.status, checks.plan.schedule.on_failure);
         let starting = lenient && status == HealthStatus::Starting;
-        checks.next_at =
-            Some(Instant::now() + if starting { checks.plan.start_interval } else { checks.plan.interval });
+        checks.next_at = Some(
+            Instant::now() + if starting { checks.plan.schedule.start_interval } else { checks.plan.schedule.interval },
+        );
         if status == before {
             return;
         }

@@ -72,13 +72,14 @@ pub struct Healthcheck {
 
 fn healthcheck(check: &HealthCheck) -> Healthcheck {
     let nanoseconds = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let schedule = &check.schedule;
     Healthcheck {
         test: check.test.clone(),
-        interval: nanoseconds(check.interval),
-        timeout: nanoseconds(check.timeout),
-        start_period: nanoseconds(check.start_period),
-        start_interval: nanoseconds(check.start_interval),
-        retries: check.retries,
+        interval: nanoseconds(schedule.interval),
+        timeout: nanoseconds(schedule.timeout),
+        start_period: nanoseconds(schedule.start_period),
+        start_interval: nanoseconds(schedule.start_interval),
+        retries: schedule.retries,
     }
 }
 

@@ -76,11 +76,11 @@ pub struct ContainerInspect {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerState {
-    /// `created`, `running`, `paused`, `restarting` or `exited`.
+    /// `created`, `running`, `restarting` or `exited`.
     pub status: &'static str,
     /// Its program runs.
     pub running: bool,
-    /// Its program is frozen.
+    /// Docker's state of a container whose program is frozen: never here.
     pub paused: bool,
     /// Its program has ended and will be started again.
     pub restarting: bool,
@@ -190,8 +190,8 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 fn shown(state: State, health: Option<Health>) -> ContainerState {
     ContainerState {
         status: state.status.name(),
-        running: state.status == Status::Running || state.status.name() == "paused",
-        paused: state.status.name() == "paused",
+        running: state.status == Status::Running,
+        paused: false,
         restarting: state.status == Status::Restarting,
         oom_killed: state.oom_killed,
         dead: false,

@@ -15,6 +15,11 @@ pub fn stop(container: &str) -> String {
     line(&format!("stop {container}"))
 }
 
+/// Lets a paused container go on.
+pub fn unpause(container: &str) -> String {
+    line(&format!("unpause {container}"))
+}
+
 /// Connects to a running container.
 pub fn attach(container: &str) -> String {
     line(&format!("attach {container}"))

@@ -25,14 +25,27 @@ pub fn started(dirs: &Dirs, config: &Config) -> Outcome<()> {
     }
 }
 
+/// Its policy is another one now. `runs`: as if it had been started with it.
+pub fn policy_changed(dirs: &Dirs, config: &Config, runs: bool) -> Outcome<()> {
+    match config.restart {
+        RestartPolicy::Always | RestartPolicy::UnlessStopped if runs => started(dirs, config),
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => Ok(()),
+        RestartPolicy::No | RestartPolicy::OnFailure(_) => unmark(dirs, config),
+    }
+}
+
 /// The user stopped it: then `unless-stopped` stays down, while `always` starts at boot.
 pub fn stopped(dirs: &Dirs, config: &Config) -> Outcome<()> {
     if config.restart != RestartPolicy::UnlessStopped {
         return Ok(());
     }
+    unmark(dirs, config)
+}
+
+fn unmark(dirs: &Dirs, config: &Config) -> Outcome<()> {
     match fs::remove_file(mark(dirs, config)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).doing(|| format!("cannot record that container `{}` was stopped", config.name))
+            Err(error).doing(|| format!("cannot record that container `{}` does not start at boot", config.name))
         }
         _ => Ok(()),
     }

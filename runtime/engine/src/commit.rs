@@ -10,7 +10,7 @@ use crate::images;
 use crate::inspect::container_config;
 use crate::instance::Instance;
 use crate::parse::instruction::{Instruction, apply};
-use crate::store::{Container, Status};
+use crate::store::Container;
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Kind, Outcome, errno};
 use rcr_images::{Digest, Image, Recipe};
@@ -45,8 +45,8 @@ pub fn commit(instance: &Instance, name: &str, wanted: &Commit) -> Outcome<Diges
     let doing = || format!("cannot make an image of container `{name}`");
     let container = instance.containers().find(name)?;
     // It thaws whatever happens here.
-    let runs = container.state.status == Status::Running;
-    let frozen = if wanted.pause && runs { Some(freeze::hold(&container.config).doing(doing)?) } else { None };
+    let runs = container.state.init.is_some();
+    let frozen = if wanted.pause && runs { Some(freeze::hold(&container).doing(doing)?) } else { None };
     let made = make(instance, name, wanted).doing(doing);
     drop(frozen);
     made

@@ -1,87 +1,94 @@
-//! A container's cgroup, frozen and thawed: `cgroup.freeze` (cgroup v2), `freezer.state` (v1).
+//! A container's processes at a halt: until somebody lets them go on (`pause`), or for a moment (`hold`).
 
 use crate::cgroup;
 use crate::config::Config;
-use rcr_base::{Doing, Error, Kind, Outcome};
-use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use crate::instance::Instance;
+use crate::monitor::request;
+use crate::store::{Container, Status};
+use rcr_base::{Error, Kind, Outcome, command};
+use rcr_shim::freezer::Freezer;
+use rcr_shim::protocol::{Request, Response};
+use std::io;
+use std::time::Duration;
 
-/// How long the kernel may take to freeze all processes: one in the middle of a system call first comes to its end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the shim may take: a little more than the kernel is given.
+const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A file, what freezes by it, and what thaws; another file (or itself) and the line in it that says that all is frozen.
-struct Freezer {
-    file: PathBuf,
-    freeze: &'static str,
-    thaw: &'static str,
-    told: PathBuf,
-    frozen: &'static str,
-}
-
-fn freezer(config: &Config) -> Outcome<Freezer> {
-    let paths = cgroup::paths(&cgroup::kind()?, config);
-    let unified = paths.unified.iter().find(|folder| folder.join("cgroup.freeze").exists());
-    let legacy = paths.legacy.iter().find(|folder| folder.join("freezer.state").exists());
-    match (unified, legacy) {
-        (Some(folder), _) => Ok(Freezer {
-            file: folder.join("cgroup.freeze"),
-            freeze: "1",
-            thaw: "0",
-            told: folder.join("cgroup.events"),
-            frozen: "frozen 1",
-        }),
-        (None, Some(folder)) => Ok(Freezer {
-            file: folder.join("freezer.state"),
-            freeze: "FROZEN",
-            thaw: "THAWED",
-            told: folder.join("freezer.state"),
-            frozen: "FROZEN",
-        }),
-        (None, None) => Err(Error::new(Kind::Unavailable, format!("cannot freeze container `{}`", config.name))
-            .caused_by("its cgroup has no freezer")
-            .hint("the kernel needs cgroup v2, or the controller `freezer` of v1")),
+/// Freezes a container until [`unpause`]; its shim keeps that in mind.
+pub fn pause(instance: &Instance, name: &str) -> Outcome<()> {
+    let container = instance.containers().find(name)?;
+    let name = &container.config.name;
+    let refused = |why: &str| Error::new(Kind::Conflict, format!("cannot pause container `{name}`")).caused_by(why);
+    match container.state.status {
+        Status::Paused => Err(refused("it is paused already").hint(way_on(name))),
+        Status::Running => told(instance, &container, &Request::Pause, "pause"),
+        Status::Created | Status::Exited | Status::Restarting => Err(refused("it is not running")),
     }
 }
 
-/// Freezes all processes of a container, and waits until they are; a failure leaves them running.
-pub fn freeze(config: &Config) -> Outcome<()> {
-    let freezer = freezer(config)?;
-    let doing = || format!("cannot freeze container `{}`", config.name);
-    fs::write(&freezer.file, freezer.freeze).doing(doing)?;
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let told = fs::read_to_string(&freezer.told).doing(doing)?;
-        if told.lines().any(|line| line.trim() == freezer.frozen) {
-            return Ok(());
-        }
-        if Instant::now() > until {
-            let _ = fs::write(&freezer.file, freezer.thaw);
-            return Err(Error::new(Kind::Unavailable, doing()).caused_by("a process of it does not come to a halt"));
-        }
-        std::thread::sleep(Duration::from_millis(1));
-        // Version 1 wants to be told again if a process was born meanwhile.
-        let _ = fs::write(&freezer.file, freezer.freeze);
+/// Lets a container go on that [`pause`] froze.
+pub fn unpause(instance: &Instance, name: &str) -> Outcome<()> {
+    let container = instance.containers().find(name)?;
+    if container.state.status != Status::Paused {
+        return Err(Error::new(Kind::Conflict, format!("cannot unpause container `{}`", container.config.name))
+            .caused_by("it is not paused"));
     }
+    told(instance, &container, &Request::Unpause, "unpause")
 }
 
-/// Lets all processes of a container go on.
-pub fn thaw(config: &Config) -> Outcome<()> {
-    let freezer = freezer(config)?;
-    fs::write(&freezer.file, freezer.thaw).doing(|| format!("cannot thaw container `{}`", config.name))
+/// How a paused container goes on.
+pub(crate) fn way_on(name: &str) -> String {
+    format!("{} lets it go on", command::unpause(name))
+}
+
+fn told(instance: &Instance, container: &Container, what: &Request, verb: &str) -> Outcome<()> {
+    let refused = || Error::new(Kind::Conflict, format!("cannot {verb} container `{}`", container.config.name));
+    match request(instance, container, what, Some(PATIENCE))? {
+        Response::Ok => Ok(()),
+        Response::Exit(_) => Err(refused().caused_by("it has ended")),
+        Response::Error(why) => Err(refused().caused_by(why)),
+    }
 }
 
 /// Frozen for as long as it lives.
-pub struct Held(Config);
+pub struct Held(Option<Freezer>);
 
-/// Freezes a container until what it returns is dropped.
-pub fn hold(config: &Config) -> Outcome<Held> {
-    freeze(config)?;
-    Ok(Held(config.clone()))
+/// Freezes a container until what it returns is dropped. One that is paused stays as it is.
+pub fn hold(container: &Container) -> Outcome<Held> {
+    if container.state.status == Status::Paused {
+        return Ok(Held(None));
+    }
+    let freezer = freezer(&container.config)?;
+    let doing = || format!("cannot freeze container `{}`", container.config.name);
+    freezer.freeze().map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => {
+            Error::new(Kind::Unavailable, doing()).caused_by("a process of it does not come to a halt")
+        }
+        _ => Error::new(Kind::System, doing()).caused_by(rcr_base::io_text(&error)),
+    })?;
+    Ok(Held(Some(freezer)))
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let _ = thaw(&self.0);
+        if let Some(freezer) = &self.0 {
+            let _ = freezer.thaw();
+        }
     }
+}
+
+/// Lets all processes go on, whoever has frozen them.
+pub(crate) fn thaw(config: &Config) {
+    if let Ok(freezer) = freezer(config) {
+        let _ = freezer.thaw();
+    }
+}
+
+fn freezer(config: &Config) -> Outcome<Freezer> {
+    let paths = cgroup::paths(&cgroup::kind()?, config);
+    Freezer::of(&paths).ok_or_else(|| {
+        Error::new(Kind::Unavailable, format!("cannot freeze container `{}`", config.name))
+            .caused_by("its cgroup has no freezer")
+            .hint("the kernel needs cgroup v2, or the controller `freezer` of v1")
+    })
 }

@@ -182,7 +182,7 @@ pub fn info(instance: &Instance) -> Outcome<Info> {
     Ok(Info {
         containers: containers.len(),
         containers_running: containers.iter().filter(|c| c.state.status == Status::Running).count(),
-        containers_paused: 0,
+        containers_paused: containers.iter().filter(|c| c.state.status == Status::Paused).count(),
         containers_stopped: containers.iter().filter(|c| !c.state.status.is_alive()).count(),
         driver: "overlay2",
         logging_driver: "json-file",

@@ -6,8 +6,8 @@
 //! |---|---|
 //! | [`instance`], [`dirs`], [`store`] | what every verb works on: folders, configuration, netd; stored containers |
 //! | [`config`] | what a container was asked to be, resolved once |
-//! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`] | a container's life, one request each |
-//! | [`list`], [`status`], [`inspect`], [`logs`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
+//! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`], [`wait`], [`update`] | a container's life, one request each |
+//! | [`list`], [`status`], [`inspect`], [`logs`], [`top`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
 //! | [`copy`], [`diff`], [`commit`] | files between a container and the host; what it has changed; an image of that |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
@@ -18,7 +18,7 @@
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
 //! | [`usage`], [`size`] | how much room things take |
 //! | [`events`] | progress and warnings for the front |
-//! | `snapshot`, `apart`, `undo`, `force`, `sys` | a container's files, and who uses them; mounts that one thread alone sees; undoing a start; the last resort; this crate's `unsafe` |
+//! | `snapshot`, `apart`, `watch`, `undo`, `force`, `sys` | a container's files, and who uses them; mounts that one thread alone sees; waiting for files; undoing a start; the last resort; this crate's `unsafe` |
 
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
@@ -65,6 +65,10 @@ pub mod stop;
 pub mod store;
 mod sys;
 pub mod system;
+pub mod top;
 mod undo;
+pub mod update;
 pub mod usage;
 pub mod volumes;
+pub mod wait;
+mod watch;

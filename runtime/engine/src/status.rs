@@ -19,6 +19,7 @@ pub fn status(state: &State, now: Timestamp) -> String {
             };
             format!("Up {}{health}", since(&state.started_at))
         }
+        Status::Paused => format!("Up {} (Paused)", since(&state.started_at)),
         Status::Restarting => format!("Restarting ({code}) {} ago", since(&state.finished_at)),
         Status::Exited => format!("Exited ({code}) {} ago", since(&state.finished_at)),
     }

@@ -2,6 +2,7 @@
 
 use crate::boot;
 use crate::force::kill_by_force;
+use crate::freeze;
 use crate::instance::Instance;
 use crate::monitor::request;
 use crate::net::release;
@@ -57,23 +58,6 @@ pub fn kill(instance: &Instance, name: &str, signal: i32) -> Outcome<()> {
     }
 }
 
-/// Waits until a container has ended for good; its exit code.
-pub fn wait(instance: &Instance, name: &str) -> Outcome<i32> {
-    let container = instance.containers().find(name)?;
-    if container.state.status.is_alive() {
-        match request(instance, &container, &Request::Wait, None) {
-            Ok(Response::Exit(code)) => return Ok(code),
-            Ok(Response::Error(why)) => {
-                return Err(Error::new(Kind::System, format!("cannot wait for `{name}`")).caused_by(why));
-            }
-            // It ended just now: its state says how.
-            Ok(Response::Ok) | Err(_) => await_end(instance, &container)?,
-        }
-    }
-    let state = read_state(instance, &container).unwrap_or(container.state);
-    Ok(state.exit_code.unwrap_or(0))
-}
-
 /// Stops one container, if it runs; it keeps its addresses.
 pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
     if container.state.status.is_alive() {
@@ -101,8 +85,12 @@ pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> 
             return Err(Error::new(Kind::System, format!("cannot stop container `{}`", config.name)).caused_by(why));
         }
         // A shim that does not answer can't stop its container, but we can kill it, and its container with it.
-        Err(failure) if still_alive(instance, container) && !kill_by_force(&container.state) => {
-            return Err(failure);
+        Err(failure) if still_alive(instance, container) => {
+            // On v1 no signal reaches a process that is frozen.
+            freeze::thaw(config);
+            if !kill_by_force(&container.state) {
+                return Err(failure);
+            }
         }
         // It ended, by us or by itself.
         Err(_) => {}
@@ -121,7 +109,7 @@ pub(crate) fn read_state(instance: &Instance, container: &Container) -> Option<S
 
 /// Waits until the end is recorded, and a moment for the shim to go: a shim that stays has a client that reads slowly,
 /// and holds nothing else.
-fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
+pub(crate) fn await_end(instance: &Instance, container: &Container) -> Outcome<()> {
     const MOMENT: Duration = Duration::from_millis(300);
     let until = Instant::now() + GRACE;
     let mut ended = None;

@@ -50,9 +50,14 @@ impl Checks {
         self.next_at = Some(Instant::now() + first);
     }
 
-    /// The container has ended.
+    /// The container has ended, or is about to halt.
     pub fn stop(&mut self) {
         (self.current, self.next_at) = (None, None);
+    }
+
+    /// The container goes on after a halt.
+    pub fn go_on(&mut self) {
+        self.next_at = Some(Instant::now() + self.plan.schedule.interval);
     }
 
     /// When the loop has to look at it next.

@@ -66,6 +66,21 @@ fn kill(folder: &Path) -> usize {
     count
 }
 
+/// The processes of a cgroup and of those below it.
+pub fn processes_below(paths: &CgroupPaths) -> Vec<i32> {
+    fn all(folder: &Path, into: &mut Vec<i32>) {
+        into.extend(processes(folder));
+        let children = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for child in children.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            all(&child.path(), into);
+        }
+    }
+    let mut found = Vec::new();
+    // On v1 every hierarchy has the same processes.
+    paths.unified.as_ref().or(paths.legacy.first()).inspect(|folder| all(folder, &mut found));
+    found
+}
+
 fn processes(folder: &Path) -> Vec<i32> {
     let text = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()

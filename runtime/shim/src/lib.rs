@@ -20,6 +20,7 @@
 //! | [`cleanup`] | cgroups, and with `--rm` everything |
 //! | [`exec`] | `rcr exec`: another process in the container |
 //! | [`health`], [`check`] | health checks: what they are and have found; one that runs |
+//! | [`freezer`] | a cgroup's processes at a halt |
 //! | [`tiny_init`] | `--init`: the same file as a container's first process |
 //! | [`state`], [`process`] | what is known of a container's process, and naming one so that no other is mistaken for it |
 //! | [`init`] | the init plan, and the child that runs it between clone3(2) and execve(2) |
@@ -35,6 +36,7 @@ pub mod cleanup;
 pub mod client;
 pub mod config;
 pub mod exec;
+pub mod freezer;
 pub mod health;
 pub mod init;
 pub mod launch;

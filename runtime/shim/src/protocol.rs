@@ -4,6 +4,7 @@
 //! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone.
 //! `attach` turns the connection into frames: a kind (one byte), a little-endian `u32` length, the payload.
 
+use crate::config::RestartPolicy;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,6 +43,15 @@ pub enum Request {
     },
     /// → `exit` when the container has ended for good.
     Wait,
+    /// Freezes all processes until `Unpause`. → `ok`.
+    Pause,
+    /// Lets them go on. → `ok`.
+    Unpause,
+    /// What changes while it runs. → `ok`.
+    Update {
+        /// What happens when it ends.
+        restart: RestartPolicy,
+    },
     /// It is about to be started again: nothing is removed at its end, `--rm` or not. → `ok`.
     Forget,
 }

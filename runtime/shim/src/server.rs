@@ -1,7 +1,9 @@
-//! The shim's event loop: one thread, one poll(2) (`ready`); how it ends is in `end`, its health check in `health`.
+//! The shim's event loop: one thread, one poll(2) (`ready`); how it ends is in `end`, its health check in `health`,
+//! pausing in `pause`.
 
 mod end;
 mod health;
+mod pause;
 mod ready;
 
 use super::check::Checks;
@@ -271,12 +273,25 @@ impl Shim {
                 let response = self.kill(signal);
                 if ends {
                     self.give_up_restarting();
+                    self.wake();
                 }
                 self.clients[index].answer(&response);
             }
             Request::Stop { signal, timeout } => {
                 self.clients[index].role = Role::Waiting;
                 self.stop(signal, timeout);
+            }
+            Request::Pause => {
+                let response = self.pause();
+                self.clients[index].answer(&response);
+            }
+            Request::Unpause => {
+                let response = self.unpause();
+                self.clients[index].answer(&response);
+            }
+            Request::Update { restart } => {
+                self.config.restart = restart;
+                self.clients[index].answer(&Response::Ok);
             }
             Request::Forget => {
                 self.config.remove = None;
@@ -298,6 +313,7 @@ impl Shim {
     fn stop(&mut self, signal: i32, timeout: i64) {
         self.give_up_restarting();
         let _ = self.kill(signal);
+        self.wake();
         if let Ok(seconds) = u64::try_from(timeout) {
             self.kill_at = Some(Instant::now() + Duration::from_secs(seconds));
         }

@@ -43,7 +43,8 @@ pub struct State {
     pub error: Option<String>,
 }
 
-/// The container's state machine: `Created → Running ⇄ Restarting → Exited`, and from `Exited` to `Running` again.
+/// The container's state machine: `Created → Running ⇄ Restarting → Exited`, and from `Exited` to `Running` again;
+/// `Running ⇄ Paused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -51,6 +52,8 @@ pub enum Status {
     Created,
     /// Its program runs.
     Running,
+    /// Its processes are frozen.
+    Paused,
     /// Ended, waiting for its restart policy.
     Restarting,
     /// It has ended.
@@ -63,6 +66,7 @@ impl Status {
         match self {
             Status::Created => "created",
             Status::Running => "running",
+            Status::Paused => "paused",
             Status::Restarting => "restarting",
             Status::Exited => "exited",
         }
@@ -70,7 +74,7 @@ impl Status {
 
     /// Whether a shim should be running.
     pub fn is_alive(self) -> bool {
-        matches!(self, Status::Running | Status::Restarting)
+        matches!(self, Status::Running | Status::Paused | Status::Restarting)
     }
 }
 

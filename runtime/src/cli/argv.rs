@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Verbs whose first operand ends our flags.
-const HAND_OVER: [&str; 3] = ["run", "create", "exec"];
+const HAND_OVER: [&str; 4] = ["run", "create", "exec", "top"];
 /// Groups below which these verbs are the same.
 const GROUPS: [&str; 1] = ["container"];
 

@@ -1,13 +1,15 @@
 //! Verbs about containers.
 
 use super::prune::{PruneArgs, point};
+use super::resources::LiveArgs;
 use super::run::{CreateArgs, RunArgs};
 use super::{FormatArgs, ShowArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use rcr_engine::config::Exposed;
+use rcr_engine::config::{Exposed, RestartPolicy};
 use rcr_engine::inspect::ObjectKind;
+use rcr_engine::parse::condition::{Condition, condition};
 use rcr_engine::parse::filter::{ContainerFilter, container_filter};
 use rcr_engine::parse::instruction::{Instruction, instruction};
 use rcr_engine::parse::keys::{Keys, detach_keys};
@@ -40,9 +42,21 @@ pub enum ContainerCommand {
     /// Remove containers
     #[command(after_help = "Example: rcr rm -f c1")]
     Rm(RmArgs),
-    /// Wait for containers to end and print their exit codes
-    #[command(after_help = "Example: rcr wait c1")]
-    Wait(NamesArgs),
+    /// Wait for containers to end and print their exit codes, or for another state
+    #[command(after_help = "Example: rcr wait --condition healthy db")]
+    Wait(WaitArgs),
+    /// Freeze all processes of containers
+    #[command(after_help = "Example: rcr pause c1")]
+    Pause(NamesArgs),
+    /// Let paused containers go on
+    #[command(after_help = "Example: rcr unpause c1")]
+    Unpause(NamesArgs),
+    /// Change limits and the restart policy of containers
+    #[command(after_help = "Example: rcr update --cpus 1.5 -m 512m --restart always c1")]
+    Update(Box<UpdateArgs>),
+    /// List a container's processes, as the host's ps shows them
+    #[command(after_help = "Example: rcr top c1 -o pid,pcpu,args")]
+    Top(TopArgs),
     /// List containers
     #[command(visible_alias = "list", after_help = "Example: rcr ps -a --format json")]
     Ps(PsArgs),
@@ -100,6 +114,41 @@ pub struct NamesArgs {
     /// Containers, by name or id
     #[arg(required = true, value_name = "CONTAINER")]
     pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// not-running, next-exit, removed (the exit code is printed); running, paused, healthy, unhealthy
+    #[arg(long, value_name = "STATE", default_value = "not-running", value_parser = condition)]
+    pub condition: Condition,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    #[command(flatten)]
+    pub live: LiveArgs,
+    /// Processes it may have; -1: unlimited
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub pids_limit: Option<i64>,
+    // Not a doc comment: rustdoc would take the brackets for a link.
+    #[arg(long, value_name = "POLICY", help = "When to restart: no, on-failure[:n], always, unless-stopped")]
+    pub restart: Option<RestartPolicy>,
+    /// Containers, by name or id
+    #[arg(required = true, value_name = "CONTAINER")]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    pub name: String,
+    /// Options of ps (default: -ef)
+    #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub options: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
-//! `ps`, `port`.
+//! `ps`, `port`, `top`.
 
-use crate::cli::container::{PortArgs, PsArgs};
+use crate::cli::container::{PortArgs, PsArgs, TopArgs};
 use crate::template::Format;
 use crate::term::listing::{self, Row};
 use crate::term::table::{self, local_time, shortened};
@@ -12,6 +12,7 @@ use rcr_engine::instance::Instance;
 use rcr_engine::list::{self, Selection};
 use rcr_engine::status::status;
 use rcr_engine::store::Container;
+use rcr_engine::top;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -199,4 +200,12 @@ pub fn port(instance: &Instance, args: &PortArgs) -> Outcome<i32> {
     let (name, port) = (&container.config.name, format!("{}/{}", wanted.port, wanted.proto));
     crate::report::print(&Error::new(Kind::NotFound, format!("container `{name}` does not publish {port}")));
     Ok(1)
+}
+
+/// `rcr top`.
+pub fn top(instance: &Instance, args: &TopArgs) -> Outcome<i32> {
+    let found = top::top(instance, &args.name, &args.options)?;
+    let titles: Vec<&str> = found.titles.iter().map(String::as_str).collect();
+    table::print(&titles, &found.rows);
+    Ok(0)
 }

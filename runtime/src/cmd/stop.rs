@@ -1,15 +1,20 @@
-//! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`.
+//! `stop`, `restart`, `kill`, `rm`, `wait`, `pause`, `unpause`, `update`, `rename`.
 
 use super::each::each;
 use super::run;
-use crate::cli::container::{KillArgs, NamesArgs, RenameArgs, RmArgs, StopArgs};
+use crate::cli::container::{KillArgs, NamesArgs, RenameArgs, RmArgs, StopArgs, UpdateArgs, WaitArgs};
+use crate::flags::resources::change;
 use crate::report;
-use rcr_base::{Kind, Outcome};
+use crate::term::progress::Progress;
+use rcr_base::{Error, Kind, Outcome};
+use rcr_engine::freeze;
 use rcr_engine::instance::Instance;
 use rcr_engine::many::at_once;
 use rcr_engine::remove::{self, Remove};
 use rcr_engine::rename;
 use rcr_engine::stop::{self, Stop};
+use rcr_engine::update::{self, Change};
+use rcr_engine::wait;
 
 fn how(args: &StopArgs) -> Stop {
     Stop { signal: args.signal, timeout: args.time }
@@ -68,11 +73,12 @@ pub fn rm(instance: &Instance, args: &RmArgs) -> Outcome<i32> {
 }
 
 /// `rcr wait`.
-pub fn wait(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
+pub fn wait(instance: &Instance, args: &WaitArgs) -> Outcome<i32> {
     let mut code = 0;
     for name in &args.names {
-        match stop::wait(instance, name) {
-            Ok(exit) => println!("{exit}"),
+        match wait::wait(instance, name, args.condition) {
+            Ok(Some(exit)) => println!("{exit}"),
+            Ok(None) => {}
             Err(failure) => {
                 report::print(&failure);
                 code = 1;
@@ -80,6 +86,26 @@ pub fn wait(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
         }
     }
     Ok(code)
+}
+
+/// `rcr pause`.
+pub fn pause(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
+    Ok(side_by_side(&args.names, |name| freeze::pause(instance, name).map(|()| true)))
+}
+
+/// `rcr unpause`.
+pub fn unpause(instance: &Instance, args: &NamesArgs) -> Outcome<i32> {
+    Ok(side_by_side(&args.names, |name| freeze::unpause(instance, name).map(|()| true)))
+}
+
+/// `rcr update`.
+pub fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
+    let change = change(args);
+    if change == Change::default() {
+        return Err(Error::new(Kind::Invalid, "cannot update: nothing is to be changed")
+            .hint("`rcr update --help` lists what can be"));
+    }
+    Ok(each(&args.names, |name| update::update(instance, name, &change, &Progress::new(true, ""))))
 }
 
 /// `rcr rename`.

@@ -2,5 +2,5 @@
 
 pub mod container;
 pub mod network;
-mod resources;
+pub mod resources;
 mod storage;

@@ -66,7 +66,7 @@ fn has_apparmor() -> bool {
     std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.trim() == "Y")
 }
 
-fn check_resources(wanted: &Resources) -> Outcome<()> {
+pub(crate) fn check_resources(wanted: &Resources) -> Outcome<()> {
     if wanted.memory.is_some_and(|bytes| bytes < LEAST_MEMORY) {
         return Err(invalid("cannot limit memory to less than 6m"));
     }
@@ -137,7 +137,7 @@ pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
 }
 
 /// Leaves out limits that this host's kernel lacks, and says so.
-pub(super) fn fit(wanted: &mut Resources, reporter: &dyn Reporter) -> Outcome<()> {
+pub(crate) fn fit(wanted: &mut Resources, reporter: &dyn Reporter) -> Outcome<()> {
     let kind = cgroup::kind()?;
     for flag in abilities::fit(&kind, wanted) {
         let version = if kind == CgroupKind::Unified { 2 } else { 1 };

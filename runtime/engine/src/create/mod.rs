@@ -1,7 +1,7 @@
 //! Makes a container: the request and its image, resolved to one config. Everything that can be refused is refused
 //! here.
 
-mod checks;
+pub(crate) mod checks;
 mod defaults;
 pub mod env;
 mod health;

@@ -12,10 +12,11 @@
 //! | [`hosts`] | `name:address`, `container:name` |
 //! | [`devices`], [`security`] | `/dev/fuse:rw`, `c 189:* rmw`; `seccomp=unconfined` |
 //! | [`signal`], [`time`], [`keys`] | `TERM`, `10m`, `ctrl-p,ctrl-q` |
-//! | [`filter`], [`instruction`] | `label=a`; `CMD …` |
+//! | [`filter`], [`instruction`], [`condition`] | `label=a`; `CMD …`; `healthy` |
 //! | [`words`] | pairs, booleans, and suggestions for unknown words |
 
 pub mod attachment;
+pub mod condition;
 pub mod devices;
 pub mod driver;
 pub mod filter;

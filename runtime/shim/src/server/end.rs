@@ -27,6 +27,8 @@ impl Shim {
             (None, None) => 128 + libc::SIGKILL,
         };
         running.end();
+        // A next run in a frozen cgroup would not run.
+        self.wake();
         if !self.config.plan.spaces.pid {
             // With a pid namespace of its own they would be gone by now.
             cleanup::kill_all(&self.config.cgroup);

@@ -190,8 +190,8 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 fn shown(state: State, health: Option<Health>) -> ContainerState {
     ContainerState {
         status: state.status.name(),
-        running: state.status == Status::Running,
-        paused: false,
+        running: state.status.is_alive(),
+        paused: state.status == Status::Paused,
         restarting: state.status == Status::Restarting,
         oom_killed: state.oom_killed,
         dead: false,

@@ -15,10 +15,13 @@ fn main() -> ExitCode {
     // Some files are for the container's users to read (`/etc/hosts`): the caller's umask has no say in their modes.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let code = match parse() {
-        Ok(cli) => rcr::cmd::run(cli).unwrap_or_else(|failure| {
-            report::print(&failure);
-            report::code(&failure)
-        }),
+        Ok(cli) => {
+            let verb = cli.command.verb();
+            rcr::cmd::run(cli).unwrap_or_else(|failure| {
+                report::print(&failure);
+                report::code(&failure, verb)
+            })
+        }
         Err(code) => code,
     };
     ExitCode::from(code.clamp(0, 255) as u8)

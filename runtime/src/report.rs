@@ -7,20 +7,34 @@ use std::io;
 /// The hint for users other than root.
 const FOR_ROOT: &str = "containers and networks are root's: run it with sudo; members of the group `rcr` may list";
 
-/// rcr itself failed.
+/// Something failed that is not about a program in a container.
+pub const EXIT_FAILED: i32 = 1;
+/// rcr itself failed to run a container, or does not understand its command line.
 pub const EXIT_RCR: i32 = 125;
 /// The command can't be executed.
 pub const EXIT_CANNOT_EXECUTE: i32 = 126;
 /// The command is not there.
 pub const EXIT_NOT_FOUND: i32 = 127;
 
+/// Whose exit codes a verb has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `run`: its own failures must not be taken for the program's.
+    Run,
+    /// `exec`: the program's, too.
+    Exec,
+    /// All others.
+    Other,
+}
+
 /// The exit code of an error, as Docker has it.
-pub fn code(error: &Error) -> i32 {
-    match error.kind {
-        Kind::CannotExecute => EXIT_CANNOT_EXECUTE,
-        Kind::CommandNotFound => EXIT_NOT_FOUND,
-        Kind::Interrupted(signal) => 128 + signal,
-        _ => EXIT_RCR,
+pub fn code(error: &Error, verb: Verb) -> i32 {
+    match (error.kind, verb) {
+        (Kind::Interrupted(signal), _) => 128 + signal,
+        (Kind::CannotExecute, Verb::Run | Verb::Exec) => EXIT_CANNOT_EXECUTE,
+        (Kind::CommandNotFound, Verb::Run | Verb::Exec) => EXIT_NOT_FOUND,
+        (_, Verb::Run) => EXIT_RCR,
+        (_, Verb::Exec | Verb::Other) => EXIT_FAILED,
     }
 }
 
@@ -85,7 +99,7 @@ pub fn watch_stdout() {
             std::process::exit(128 + libc::SIGPIPE);
         }
         print(&Error::new(Kind::System, "cannot write to the standard output").caused_by(errno_text(errno)));
-        std::process::exit(EXIT_RCR);
+        std::process::exit(EXIT_FAILED);
     }));
 }
 
@@ -116,8 +130,14 @@ mod tests {
 
     #[test]
     fn a_kind_has_one_exit_code_whatever_is_said_around_it() {
-        let of = |kind| code(&Error::new(kind, "x").during("y"));
-        assert_eq!((of(Kind::CannotExecute), of(Kind::CommandNotFound), of(Kind::Interrupted(2))), (126, 127, 130));
-        assert_eq!((of(Kind::NotFound), of(Kind::System)), (125, 125));
+        let of = |kind, verb| code(&Error::new(kind, "x").during("y"), verb);
+        for (kind, run, exec, other) in [
+            (Kind::CannotExecute, 126, 126, 1),
+            (Kind::CommandNotFound, 127, 127, 1),
+            (Kind::Interrupted(2), 130, 130, 130),
+            (Kind::NotFound, 125, 1, 1),
+        ] {
+            assert_eq!((of(kind, Verb::Run), of(kind, Verb::Exec), of(kind, Verb::Other)), (run, exec, other));
+        }
     }
 }

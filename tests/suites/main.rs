@@ -42,6 +42,7 @@ mod run_flags;
 mod security;
 mod shared_network;
 mod shared_store;
+mod states;
 mod storage;
 mod streams;
 mod unpack;

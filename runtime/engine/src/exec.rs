@@ -3,8 +3,8 @@
 
 use crate::cgroup;
 use crate::create::env::{set, set_default};
-use crate::freeze::way_on;
 use crate::instance::Instance;
+use crate::monitor::refuse_paused;
 use crate::program::{self, Program};
 use crate::spawn;
 use crate::start::start_failure;
@@ -110,11 +110,11 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     let name = &container.config.name;
     let program = wanted.command.first().map(String::as_str).unwrap_or_default();
     let doing = || format!("cannot run `{program}` in container `{name}`");
-    let status = container.state.status;
-    if status != Status::Running {
-        let way =
-            if status == Status::Paused { way_on(name) } else { format!("start it with {}", command::start(name)) };
-        return Err(Error::new(Kind::Conflict, doing()).caused_by(format!("it is {}", status.name())).hint(way));
+    refuse_paused(&container, &format!("run `{program}` in"))?;
+    if container.state.status != Status::Running {
+        return Err(Error::new(Kind::Conflict, doing())
+            .caused_by(format!("it is {}", container.state.status.name()))
+            .hint(format!("start it with {}", command::start(name))));
     }
     let pipes = if wanted.detached || wanted.terminal { Ok(Pipes::none()) } else { Pipes::new(wanted.stdin) };
     let pipes = pipes.doing(|| "cannot create pipes")?;

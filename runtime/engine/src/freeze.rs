@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::instance::Instance;
 use crate::monitor::request;
 use crate::store::{Container, Status};
-use rcr_base::{Error, Kind, Outcome, command};
+use rcr_base::{Error, Kind, Outcome};
 use rcr_shim::freezer::Freezer;
 use rcr_shim::protocol::{Request, Response};
 use std::io;
@@ -20,7 +20,7 @@ pub fn pause(instance: &Instance, name: &str) -> Outcome<()> {
     let name = &container.config.name;
     let refused = |why: &str| Error::new(Kind::Conflict, format!("cannot pause container `{name}`")).caused_by(why);
     match container.state.status {
-        Status::Paused => Err(refused("it is paused already").hint(way_on(name))),
+        Status::Paused => Err(refused("it is paused already")),
         Status::Running => told(instance, &container, &Request::Pause, "pause"),
         Status::Created | Status::Exited | Status::Restarting => Err(refused("it is not running")),
     }
@@ -34,11 +34,6 @@ pub fn unpause(instance: &Instance, name: &str) -> Outcome<()> {
             .caused_by("it is not paused"));
     }
     told(instance, &container, &Request::Unpause, "unpause")
-}
-
-/// How a paused container goes on.
-pub(crate) fn way_on(name: &str) -> String {
-    format!("{} lets it go on", command::unpause(name))
 }
 
 fn told(instance: &Instance, container: &Container, what: &Request, verb: &str) -> Outcome<()> {

@@ -2,7 +2,7 @@
 
 use crate::config::Process;
 use crate::instance::Instance;
-use crate::store::Container;
+use crate::store::{Container, Status};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 pub use rcr_shim::protocol;
 use rcr_shim::protocol::{Request, Response, SOCKET_NAME};
@@ -29,9 +29,21 @@ impl Attached {
 /// Connects with the streams of a container that runs; `stdin`: with its input, too, if it has one.
 pub fn attach(instance: &Instance, name: &str, stdin: bool) -> Outcome<Attached> {
     let container = instance.containers().find(name)?;
+    refuse_paused(&container, "connect to")?;
     let process = &container.config.process;
     let stream = ask(instance, &container, &Request::Attach { stdin: stdin && process.stdin })?;
     Ok(Attached::new(stream, process, stdin))
+}
+
+/// Nothing comes from a container that is frozen.
+pub(crate) fn refuse_paused(container: &Container, verb: &str) -> Outcome<()> {
+    if container.state.status != Status::Paused {
+        return Ok(());
+    }
+    let name = &container.config.name;
+    Err(Error::new(Kind::Conflict, format!("cannot {verb} container `{name}`"))
+        .caused_by("it is paused")
+        .hint(format!("{} lets it go on", command::unpause(name))))
 }
 
 /// Sends one request to a container's shim.

@@ -20,6 +20,7 @@ pub mod system;
 pub mod usage;
 pub mod volume;
 
+use crate::report::Verb;
 use clap::{Args, Parser, Subcommand};
 pub use format::{FormatArgs, ShowArgs};
 use std::path::PathBuf;
@@ -111,6 +112,21 @@ pub enum Command {
     /// Write the manual pages into a folder
     #[command(hide = true, after_help = "Example: rcr manual /usr/local/share/man/man1")]
     Manual(ManualArgs),
+}
+
+impl Command {
+    /// Whose exit codes it has.
+    pub fn verb(&self) -> Verb {
+        use container::{ContainerCommand, ContainerGroup};
+        match self {
+            Command::Container(command) | Command::ContainerGroup(ContainerGroup::Verb(command)) => match command {
+                ContainerCommand::Run(_) => Verb::Run,
+                ContainerCommand::Exec(_) => Verb::Exec,
+                _ => Verb::Other,
+            },
+            _ => Verb::Other,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use crate::cdi;
 use crate::config::{Config, HealthCheck};
 use crate::dirs::{Dirs, private_folder, shared_folder};
 use crate::instance::Instance;
-use crate::monitor::Attached;
+use crate::monitor::{Attached, refuse_paused};
 use crate::net::release;
 use crate::program::{self, Program};
 use crate::remove::removal;
@@ -66,6 +66,7 @@ pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<St
 /// Starts a container by name, detached. A running one is left alone, as with Docker.
 pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
     let container = instance.containers().find(name)?;
+    refuse_paused(&container, "start")?;
     if container.state.status.is_alive() {
         return Ok(Started::default());
     }

@@ -1,6 +1,6 @@
 //! The runtime as a library. A front (the command line, an API, an OCI runtime) makes a request and gets a value, a
 //! stream or an [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; warnings and progress go to the
-//! front's [`Reporter`](events::Reporter).
+//! front's [`Reporter`](reporter::Reporter).
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -35,6 +35,7 @@ pub mod create;
 pub mod diff;
 pub mod dirs;
 pub mod events;
+pub mod reporter;
 pub mod exec;
 pub mod files;
 mod force;

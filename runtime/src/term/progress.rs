@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::report;
-use rcr_engine::events::Reporter;
+use rcr_engine::reporter::Reporter;
 use rcr_engine::images::{Digest, Event};
 use rustix::termios::tcgetwinsize;
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use crate::bundle::seccomp::profile;
 use crate::bundle::{CgroupKind, caps};
 use crate::cgroup::{self, abilities};
 use crate::config::{Resources, Security};
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use crate::limits::most;
 use crate::parse::limits;
 use crate::parse::security::SecurityOption;

@@ -18,7 +18,7 @@ use crate::cdi;
 use crate::config::{
     CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Namespaces, Network, NetworkMode, Process,
 };
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use crate::images;
 use crate::instance::Instance;
 use crate::names;

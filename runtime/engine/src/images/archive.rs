@@ -1,7 +1,7 @@
 //! Images as files: load, save, import.
 
 use super::store::{collect, store};
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use crate::instance::Instance;
 use crate::parse::instruction::{Instruction, apply};
 use rcr_base::{Doing, Error, Outcome};

@@ -2,7 +2,7 @@
 
 use super::registry::{Fetch, pull};
 use super::store::{Containers, store};
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use crate::instance::Instance;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_images::remote::Platform;

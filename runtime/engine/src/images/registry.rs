@@ -1,7 +1,7 @@
 //! Images and registries.
 
 use super::store::store;
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use crate::instance::Instance;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_images::reference::DOCKER_HUB;

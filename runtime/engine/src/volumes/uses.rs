@@ -4,7 +4,7 @@ use super::local::Content;
 use super::{CreateVolume, create, make_volume, read, seed};
 use crate::config::{Config, Mount, MountKind};
 use crate::create::request::{Source, VolumeUse, VolumesFrom};
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use crate::images::{self, Policy};
 use crate::instance::Instance;
 use crate::names;

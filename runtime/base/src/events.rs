@@ -143,7 +143,8 @@ impl Subject {
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         let (object, id) = (self.object, self.id.clone());
         // Best effort, see above.
-        let _ = append(&self.folder, Event { time: now(), object, action: action.to_owned(), id, attributes }, MAX_SIZE);
+        let _ =
+            append(&self.folder, Event { time: now(), object, action: action.to_owned(), id, attributes }, MAX_SIZE);
     }
 }
 
@@ -177,7 +178,8 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Makes the folder of the record, if it is not there.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Ok(()) => crate::open_to_readers(folder),

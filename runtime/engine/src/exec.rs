@@ -3,7 +3,9 @@
 
 use crate::cgroup;
 use crate::create::env::{set, set_default};
+use crate::events::subjects;
 use crate::instance::Instance;
+use crate::names;
 use crate::program::{self, Program};
 use crate::spawn;
 use crate::start::start_failure;
@@ -116,7 +118,11 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     }
     let pipes = if wanted.detached || wanted.terminal { Ok(Pipes::none()) } else { Pipes::new(wanted.stdin) };
     let pipes = pipes.doing(|| "cannot create pipes")?;
-    let config = exec_config(&container, wanted, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
+    let mut config = exec_config(&container, wanted, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
+    let id = names::new_id().doing(|| "cannot make an id")?;
+    let noted = subjects::container(&instance.dirs, &container.config).with("execID", id.as_str());
+    noted.note(&format!("exec_create: {}", wanted.command.join(" ")));
+    config.noted = Some(noted);
     let (control, _) = spawn::shim("exec")?;
     let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
     let broken = |e: FrameError| Error::new(Kind::Unavailable, doing()).caused_by(e.to_string());
@@ -161,5 +167,5 @@ fn exec_config(container: &Container, wanted: &Exec, streams: [bool; 3]) -> Outc
     }
     let paths = cgroup::paths(&cgroup::kind()?, config);
     let process = program::plan(config, &program_of(wanted), env)?;
-    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
+    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths, noted: None })
 }

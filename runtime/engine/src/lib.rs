@@ -17,7 +17,8 @@
 //! | [`freeze`] | a container's processes at a halt |
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
 //! | [`usage`], [`size`] | how much room things take |
-//! | [`events`] | progress and warnings for the front |
+//! | [`events`] | what has happened, and what happens |
+//! | [`reporter`] | progress and warnings for the front |
 //! | `snapshot`, `apart`, `undo`, `force`, `sys` | a container's files, and who uses them; mounts that one thread alone sees; undoing a start; the last resort; this crate's `unsafe` |
 
 #![warn(missing_docs)]
@@ -35,7 +36,6 @@ pub mod create;
 pub mod diff;
 pub mod dirs;
 pub mod events;
-pub mod reporter;
 pub mod exec;
 pub mod files;
 mod force;
@@ -57,6 +57,7 @@ pub mod parse;
 pub mod program;
 pub mod remove;
 pub mod rename;
+pub mod reporter;
 pub mod size;
 mod snapshot;
 pub mod spawn;

@@ -1,6 +1,7 @@
 //! Talking to the shim of a running container.
 
 use crate::config::Process;
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::store::Container;
 use rcr_base::{Doing, Error, Kind, Outcome, command};
@@ -31,7 +32,15 @@ pub fn attach(instance: &Instance, name: &str, stdin: bool) -> Outcome<Attached>
     let container = instance.containers().find(name)?;
     let process = &container.config.process;
     let stream = ask(instance, &container, &Request::Attach { stdin: stdin && process.stdin })?;
+    subjects::container(&instance.dirs, &container.config).note("attach");
     Ok(Attached::new(stream, process, stdin))
+}
+
+/// The user has left the streams of a container that goes on.
+pub fn detached(instance: &Instance, name: &str) {
+    if let Ok(container) = instance.containers().find(name) {
+        subjects::container(&instance.dirs, &container.config).note("detach");
+    }
 }
 
 /// Sends one request to a container's shim.

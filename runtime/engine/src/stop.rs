@@ -1,6 +1,7 @@
 //! Stopping, killing, waiting: what ends a container, and what remains to do after its end.
 
 use crate::boot;
+use crate::events::subjects;
 use crate::force::kill_by_force;
 use crate::instance::Instance;
 use crate::monitor::request;
@@ -76,11 +77,14 @@ pub fn wait(instance: &Instance, name: &str) -> Outcome<i32> {
 
 /// Stops one container, if it runs; it keeps its addresses.
 pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
-    if container.state.status.is_alive() {
-        // Only while it runs does netd know them.
-        remember_addresses(instance, container);
+    if !container.state.status.is_alive() {
+        return end_one(instance, container, how);
     }
-    end_one(instance, container, how)
+    // Only while it runs does netd know them.
+    remember_addresses(instance, container);
+    end_one(instance, container, how)?;
+    subjects::container(&instance.dirs, &container.config).note("stop");
+    Ok(())
 }
 
 /// The same without keeping its addresses: it is about to be removed.

@@ -42,6 +42,11 @@ pub enum Request {
     },
     /// → `exit` when the container has ended for good.
     Wait,
+    /// It is called something else from now on. → `ok`.
+    Rename {
+        /// Its new name.
+        name: String,
+    },
     /// It is about to be started again: nothing is removed at its end, `--rm` or not. → `ok`.
     Forget,
 }

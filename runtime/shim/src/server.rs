@@ -2,6 +2,7 @@
 
 mod end;
 mod health;
+mod noted;
 mod ready;
 
 use super::check::Checks;
@@ -167,6 +168,7 @@ impl Shim {
         self.running = Some(running);
         self.restart_checks();
         self.save();
+        self.note_start();
         Ok(())
     }
 
@@ -282,6 +284,10 @@ impl Shim {
                 self.config.remove = None;
                 self.clients[index].answer(&Response::Ok);
             }
+            Request::Rename { name } => {
+                self.rename(name);
+                self.clients[index].answer(&Response::Ok);
+            }
         }
     }
 
@@ -289,7 +295,10 @@ impl Shim {
         match &self.running {
             None => Response::Error("the container is not running".into()),
             Some(running) => match signal::send(running.pidfd.as_fd(), signal) {
-                Ok(()) => Response::Ok,
+                Ok(()) => {
+                    self.note("kill", &[("signal", signal.to_string())]);
+                    Response::Ok
+                }
                 Err(errno) => Response::Error(format!("signal {signal}: {}", errno.desc())),
             },
         }
@@ -326,6 +335,7 @@ impl Shim {
                 if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
                     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
                     let _ = rustix::termios::tcsetwinsize(terminal, size);
+                    self.note("resize", &[("height", rows.to_string()), ("width", columns.to_string())]);
                 }
             }
             (kind::SIGNAL, &[a, b, c, d]) => {

@@ -5,6 +5,7 @@ mod completion;
 mod copy;
 mod df;
 mod each;
+mod events;
 mod exec;
 mod image;
 mod info;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Volume(command) => volume::volume(&instance, command),
         Command::Node(command) => node::node(&instance, &command),
         Command::System(command) => system::system(&instance, &command),
+        Command::Events(args) => events::events(&instance, &args),
         Command::Inspect(args) => inspect::inspect(&instance, &args),
         Command::Version(args) => info::version(&instance, &args),
         Command::Info(args) => info::info(&instance, &args),

@@ -17,6 +17,7 @@
 //! | [`freeze`] | a container's processes at a halt |
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
 //! | [`usage`], [`size`] | how much room things take |
+//! | [`stats`] | what containers that run take of the host |
 //! | [`events`] | what has happened, and what happens |
 //! | [`reporter`] | progress and warnings for the front |
 //! | `snapshot`, `apart`, `undo`, `force`, `sys` | a container's files, and who uses them; mounts that one thread alone sees; undoing a start; the last resort; this crate's `unsafe` |
@@ -62,6 +63,7 @@ pub mod size;
 mod snapshot;
 pub mod spawn;
 pub mod start;
+pub mod stats;
 pub mod status;
 pub mod stop;
 pub mod store;

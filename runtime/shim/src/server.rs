@@ -307,7 +307,8 @@ impl Shim {
     fn stop(&mut self, signal: i32, timeout: i64) {
         self.give_up_restarting();
         let _ = self.kill(signal);
-        if let Ok(seconds) = u64::try_from(timeout) {
+        // SIGKILL needs no second one.
+        if let Some(seconds) = u64::try_from(timeout).ok().filter(|_| signal != libc::SIGKILL) {
             self.kill_at = Some(Instant::now() + Duration::from_secs(seconds));
         }
     }

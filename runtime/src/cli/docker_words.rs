@@ -34,7 +34,6 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ),
     ("checkpoint", "containers are not saved to disk", "`rcr stop` and `rcr start` keep its files"),
     ("top", NOT_YET, "`rcr exec NAME ps`"),
-    ("stats", NOT_YET, "`rcr exec NAME top` shows processes; limits are in `rcr inspect NAME`"),
     ("pause", NOT_YET, "`rcr kill -s STOP NAME` stops its first process"),
     ("unpause", NOT_YET, "`rcr kill -s CONT NAME` lets its first process go on"),
     ("update", NOT_YET, "`rcr rm -f NAME`, then `rcr run` with the new limits; volumes stay"),

@@ -17,6 +17,7 @@ pub mod node;
 pub mod prune;
 pub mod resources;
 pub mod run;
+pub mod stats;
 pub mod system;
 pub mod usage;
 pub mod volume;

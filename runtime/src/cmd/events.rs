@@ -3,15 +3,16 @@
 use crate::cli::events::EventsArgs;
 use crate::report;
 use crate::template::{Format, Template};
+use crate::term::outlet::say;
 use crate::term::{listing, table};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use rcr_base::{Doing, Outcome};
+use rcr_base::Outcome;
 use rcr_engine::events::{self, Event, Message, Object, Wanted};
 use rcr_engine::instance::Instance;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 
 /// `rcr events`, `rcr system events`.
@@ -27,19 +28,11 @@ pub fn events(instance: &Instance, args: &EventsArgs) -> Outcome<i32> {
     };
     line(&sample, format)?;
     let wanted = Wanted { since: args.since, until: args.until, filters: args.filter.clone() };
-    let end = events::events(instance, &wanted, io::stdout().as_fd(), &mut |event| say(&line(event, format)?))?;
+    let end =
+        events::events(instance, &wanted, io::stdout().as_fd(), &mut |event| say(&(line(event, format)? + "\n")))?;
     match end {
         events::End::Over => Ok(0),
         events::End::Unread => Err(report::broken_pipe()),
-    }
-}
-
-/// Each line goes out at once: somebody waits for it.
-fn say(line: &str) -> Outcome<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(report::broken_pipe()),
-        other => other.doing(|| "cannot write to the standard output"),
     }
 }
 

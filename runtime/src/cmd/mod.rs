@@ -18,6 +18,7 @@ mod prune;
 mod ps;
 mod registry;
 mod run;
+mod stats;
 mod stop;
 mod system;
 mod volume;
@@ -70,6 +71,7 @@ fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
         ContainerCommand::Rm(args) => stop::rm(instance, &args),
         ContainerCommand::Wait(args) => stop::wait(instance, &args),
         ContainerCommand::Ps(args) => ps::ps(instance, &args),
+        ContainerCommand::Stats(args) => stats::stats(instance, &args),
         ContainerCommand::Logs(args) => logs::logs(instance, &args),
         ContainerCommand::Exec(args) => exec::exec(instance, &args),
         ContainerCommand::Attach(args) => run::attach(instance, &args),

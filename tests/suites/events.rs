@@ -213,7 +213,7 @@ fn filters_and_forms() {
     let with = |more: &[&str]| host.ok(&[&all[..], more].concat());
     let line = with(&[]);
     let (time, rest) = line.split_once(' ').unwrap();
-    assert!(time.len() >= 30 && time.parse::<jiff_time::Nanoseconds>().is_ok(), "{time}");
+    assert!(time.len() >= 30 && is_stamp(time), "{time}");
     let want = format!("container die {id} (execDuration=0, exitCode=0, image=alpine, name=one, of=me)");
     assert_eq!(rest, want);
     let template =
@@ -239,24 +239,16 @@ fn filters_and_forms() {
 }
 
 /// A time of RFC 3339 to the nanosecond.
-mod jiff_time {
-    pub struct Nanoseconds;
-
-    impl std::str::FromStr for Nanoseconds {
-        type Err = ();
-        fn from_str(text: &str) -> Result<Self, ()> {
-            let form = |(at, c): (usize, char)| match at {
-                4 | 7 => c == '-',
-                10 => c == 'T',
-                13 | 16 => c == ':',
-                19 => c == '.',
-                _ => c.is_ascii_digit(),
-            };
-            let zone = &text[29..];
-            let zone_fits = zone == "Z" || (zone.len() == 6 && zone.starts_with(['+', '-']));
-            (text.char_indices().take(29).all(form) && zone_fits).then_some(Self).ok_or(())
-        }
-    }
+fn is_stamp(text: &str) -> bool {
+    let form = |(at, c): (usize, char)| match at {
+        4 | 7 => c == '-',
+        10 => c == 'T',
+        13 | 16 => c == ':',
+        19 => c == '.',
+        _ => c.is_ascii_digit(),
+    };
+    let zone = &text[29..];
+    text.char_indices().take(29).all(form) && (zone == "Z" || (zone.len() == 6 && zone.starts_with(['+', '-'])))
 }
 
 #[test]

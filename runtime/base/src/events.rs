@@ -174,8 +174,9 @@ pub fn append(folder: &Path, event: Event, max_size: u64) -> io::Result<()> {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // The folder keeps out whoever may not read it. A link would be somebody's trick.
-    OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NOFOLLOW).open(path)
+    // The folder keeps out whoever may not read it. A link would be somebody's trick, and a FIFO would let us wait.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(path)
 }
 
 /// Makes the folder of the record, if it is not there.

@@ -119,10 +119,11 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     let pipes = if wanted.detached || wanted.terminal { Ok(Pipes::none()) } else { Pipes::new(wanted.stdin) };
     let pipes = pipes.doing(|| "cannot create pipes")?;
     let mut config = exec_config(&container, wanted, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
-    let id = names::new_id().doing(|| "cannot make an id")?;
-    let noted = subjects::container(&instance.dirs, &container.config).with("execID", id.as_str());
-    noted.note(&format!("exec_create: {}", wanted.command.join(" ")));
-    config.noted = Some(noted);
+    if let Ok(id) = names::new_id() {
+        let noted = subjects::container(&instance.dirs, &container.config).with("execID", id.as_str());
+        noted.note(&format!("exec_create: {}", wanted.command.join(" ")));
+        config.noted = Some(noted);
+    }
     let (control, _) = spawn::shim("exec")?;
     let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
     let broken = |e: FrameError| Error::new(Kind::Unavailable, doing()).caused_by(e.to_string());

@@ -96,6 +96,7 @@ mod tests {
         for (path, arg) in [
             (&["rm"][..], "names"),
             (&["exec"], "name"),
+            (&["stats"], "names"),
             (&["run"], "image"),
             (&["run"], "network"),
             (&["network", "connect"], "network"),

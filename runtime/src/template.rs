@@ -81,7 +81,7 @@ impl Template {
     /// The text for one object. `labels`: what the method `Label` looks in.
     pub fn text<T: Serialize>(&self, object: &T, labels: Option<&BTreeMap<String, String>>) -> Outcome<String> {
         // The whole object in the order in which it is declared.
-        if matches!(self.text.trim(), "{{json .}}" | "{{ json . }}") {
+        if self.is_whole_json() {
             return serde_json::to_string(object).map_err(|error| self.failed(&error.to_string(), &Value::Nil));
         }
         let mut value = gotmpl::to_value(object).map_err(|error| self.failed(&error.to_string(), &Value::Nil))?;
@@ -90,6 +90,19 @@ impl Template {
             functions::add_method(&mut value, labels);
         }
         self.rows.execute_to_string(&value).map_err(|error| self.failed(&said(&error), &value))
+    }
+
+    /// Whether it is the whole object as JSON, and nothing else.
+    pub fn is_whole_json(&self) -> bool {
+        matches!(self.text.trim(), "{{json .}}" | "{{ json . }}")
+    }
+
+    /// The fields of an object that are written in it: `.Attributes.name` → `name`.
+    pub fn fields_of(&self, object: &str) -> Vec<String> {
+        let before = format!(".{object}.");
+        let after = self.text.split(&before).skip(1);
+        let name = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
+        after.filter_map(name).collect()
     }
 
     /// Whether a field is written in it.

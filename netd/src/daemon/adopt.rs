@@ -91,6 +91,7 @@ impl Daemon {
             gone => {
                 let why = gone.map_or("no shim held it".into(), |g| g.err().map_or(String::new(), |e| e.to_string()));
                 self.host.log.line(format!("releasing container `{}`: {why}", sandbox.record.name));
+                self.host.note_places("disconnect", &sandbox);
                 self.dismantle(sandbox);
             }
         }
@@ -108,7 +109,10 @@ impl Daemon {
         for id in ids {
             match self.repair(&id) {
                 Ok(0) => {}
-                Ok(steps) => self.host.log.line(format!("network `{}` lacked {steps} kernel objects", id.short())),
+                Ok(steps) => {
+                    self.host.log.line(format!("network `{}` lacked {steps} kernel objects", id.short()));
+                    self.host.note_repair(&id, "what was missing at netd's start", steps);
+                }
                 Err(error) => self.host.log.line(format!("network `{}`: {error}", id.short())),
             }
         }

@@ -132,7 +132,7 @@ impl Daemon {
         let taken = match known {
             _ if same_name => Err("a network of this host has the name".to_owned()),
             Some(_) => self.take_change(network).map_err(|e| e.to_string()),
-            None => self.remember(network).map(drop).map_err(|e| e.to_string()),
+            None => self.remember(network).map(|id| self.host.note(&id, "create")).map_err(|e| e.to_string()),
         };
         match taken {
             Ok(()) => drop(self.host.membership.strange.remove(&id)),
@@ -149,7 +149,10 @@ impl Daemon {
         if self.sandboxes.on(id).next().is_some() {
             return;
         }
-        let left = self.host.network_down(id).and_then(|left| self.forget(id).map(|()| left));
+        let left = self.host.network_down(id).and_then(|left| {
+            self.host.note(id, "destroy");
+            self.forget(id).map(|()| left)
+        });
         match left {
             Ok(left) => left.iter().for_each(|one| self.host.log.line(format!("left behind: {one}"))),
             Err(error) => self.host.log.line(format!("cannot remove network `{}`: {error}", id.short())),

@@ -161,7 +161,10 @@ impl Host {
         self.encryption.links = Some(left);
         let done = self.ledger.bring(LINKS, &mut self.encryption.links, wanted);
         match done {
-            Ok(()) => self.log.line(format!("somebody deleted link `{name}`: made again with its peers")),
+            Ok(()) => {
+                self.log.line(format!("somebody deleted link `{name}`: made again with its peers"));
+                self.note_shared_repair(name);
+            }
             Err(why) => self.log.line(format!("somebody deleted link `{name}`: {why}")),
         }
     }

@@ -12,12 +12,15 @@ use crate::log::Log;
 use netd_core::model::Facts;
 use netd_core::ports::Registry;
 use rcr_base::Config;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use tokio::runtime::Runtime;
 
 /// The networks of this host, and what is needed to change and serve them.
 pub struct Host {
     pub config: Config,
+    /// The instance's root: events are recorded below it.
+    pub root: PathBuf,
     pub ledger: Ledger,
     pub names: Names,
     pub runtime: Runtime,

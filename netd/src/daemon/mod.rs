@@ -19,6 +19,7 @@ mod mtu;
 mod names;
 mod netns_lock;
 mod networks;
+mod notes;
 mod parts;
 mod publish;
 mod records;

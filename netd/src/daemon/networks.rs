@@ -65,12 +65,14 @@ impl Daemon {
         let id = self.remember(network)?;
         if overlay {
             // Its kernel objects come with its first container here.
+            self.host.note(&id, "create");
             return Ok(Reply::Network(self.network_info(&id)?));
         }
         if let Err(error) = self.host.network_up(&id) {
             self.forget(&id)?;
             return Err(ApiError { message: what, causes: [vec![error.message], error.causes].concat(), ..error });
         }
+        self.host.note(&id, "create");
         Ok(Reply::Network(self.network_info(&id)?))
     }
 
@@ -109,6 +111,7 @@ impl Daemon {
                 .hint(format!("`rcr network disconnect {asked} CONTAINER`, or remove the containers")));
         }
         let left = self.host.network_down(&id)?;
+        self.host.note(&id, "destroy");
         self.forget(&id)?;
         if left.is_empty() {
             return Ok(());

@@ -39,7 +39,10 @@ impl Daemon {
     fn repair_bridge(&mut self, id: &NetworkId, name: &str) {
         match self.repair(id) {
             Ok(0) => {}
-            Ok(steps) => self.host.log.line(format!("somebody deleted link `{name}`: made again in {steps} steps")),
+            Ok(steps) => {
+                self.host.log.line(format!("somebody deleted link `{name}`: made again in {steps} steps"));
+                self.host.note_repair(id, name, steps);
+            }
             Err(error) => self.host.log.line(format!("somebody deleted link `{name}`: {error}")),
         }
     }

@@ -157,6 +157,7 @@ impl Daemon {
         self.host.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
         self.host.names.serve(&self.host.networks, &mut sandbox, resolver);
         let info = self.host.networks.describe_sandbox(&sandbox);
+        self.host.note_places("connect", &sandbox);
         self.sandboxes.insert(id, sandbox);
         Ok((Reply::Sandbox(info), waits))
     }
@@ -232,6 +233,7 @@ impl Daemon {
         let Some(sandbox) = self.sandboxes.remove(id) else {
             return Ok(());
         };
+        self.host.note_places("disconnect", &sandbox);
         let left = self.dismantle(sandbox);
         if left.is_empty() {
             return Ok(());

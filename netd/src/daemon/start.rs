@@ -166,6 +166,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
     end_on_signals(&runtime, sender.clone())?;
     let host = Host {
         config: options.config.clone(),
+        root: options.root.clone(),
         ledger: Ledger::new(Box::new(store), kernel, log.clone()),
         names: Names::new(dns, runtime.handle().clone(), log.clone()),
         runtime,

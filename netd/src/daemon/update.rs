@@ -65,6 +65,7 @@ impl Daemon {
             return Ok(Reply::Plan(PlanText { text: self.update_text(&next.network, &parts) }));
         }
         self.carry_out(&id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))?;
+        self.host.note(&id, "update");
         Ok(Reply::Network(self.network_info(&id)?))
     }
 
@@ -102,7 +103,10 @@ impl Daemon {
         }
         leases.resize(network.subnets.len(), Leases::default());
         let mtu = drivers::overlay::mtu(&network, &self.host.facts);
-        self.turn_into(NetworkState::new(network, leases), mtu, &what)
+        let id = network.id.clone();
+        self.turn_into(NetworkState::new(network, leases), mtu, &what)?;
+        self.host.note(&id, "update");
+        Ok(())
     }
 
     /// Changes a network, and all containers on it, into its next state. `mtu` as in [`Self::plan_update`].

@@ -121,8 +121,9 @@ impl Daemon {
                     return;
                 }
                 self.host.log.line("somebody deleted from table `inet rcr`: writing it again");
-                if let Err(error) = self.host.ledger.restore_table() {
-                    self.host.log.line(format!("cannot write table `inet rcr` again: {error}"));
+                match self.host.ledger.restore_table() {
+                    Ok(()) => self.host.note_shared_repair("inet rcr"),
+                    Err(error) => self.host.log.line(format!("cannot write table `inet rcr` again: {error}")),
                 }
             }
             Event::LinkGone(name) => self.link_gone(&name),

@@ -7,6 +7,7 @@
 //! | [`command`] | command lines of `rcr` that hints name |
 //! | `frame` | JSON over a unix socket, with descriptors beside it |
 //! | [`socket`] | unix sockets in deep folders, and connecting with a limit |
+//! | [`events`] | the record of what happens to an instance's objects: writing |
 //! | [`program`] | where the other programs of rcr are |
 //! | `readers` | the group whose members may look |
 //! | `config` | `/etc/rcr/config.toml` (feature `config`) |
@@ -19,6 +20,7 @@ pub mod command;
 mod config;
 pub mod errno;
 pub mod error;
+pub mod events;
 mod frame;
 pub mod program;
 mod readers;

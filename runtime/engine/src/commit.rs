@@ -5,6 +5,7 @@ use crate::copy::pack::{Options, Pack};
 use crate::copy::pipe;
 use crate::copy::view::{View, with_view};
 use crate::diff::{is_opaque, is_whiteout, open_below};
+use crate::events::subjects;
 use crate::freeze;
 use crate::images;
 use crate::inspect::container_config;
@@ -65,7 +66,11 @@ fn make(instance: &Instance, name: &str, wanted: &Commit) -> Outcome<Digest> {
         let storing = |read| Ok(store.put_on_top(base.as_ref(), read, wanted.name.as_deref(), &recipe, &mut |_| {})?);
         // What could not be packed whole is no image, whatever the store has made of its beginning.
         let undo = |image: Image| drop(images::remove(instance, &[image.id.to_string()], true));
-        pipe::join(packing, storing, undo).map(|((), image)| image.id)
+        let ((), image) = pipe::join(packing, storing, undo)?;
+        let (id, name) = (image.id.to_string(), wanted.name.clone().unwrap_or_default());
+        let more = [("comment", wanted.message.clone()), ("imageID", id), ("imageRef", name)];
+        subjects::container(&instance.dirs, config).note_with("commit", &more);
+        Ok(image.id)
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::copy::pack::{Options, pack};
 use crate::copy::view::{View, with_view};
+use crate::events::subjects;
 use crate::instance::Instance;
 use nix::errno::Errno;
 use rcr_base::{Doing, Error, Kind, Outcome, errno};
@@ -59,10 +60,12 @@ pub fn diff(instance: &Instance, name: &str) -> Outcome<Vec<Change>> {
 
 /// Writes all files of a container as a tar stream, without what is mounted in it.
 pub fn export(instance: &Instance, name: &str, to: impl Write + Send) -> Outcome<()> {
-    with_view(instance, name, |view, _| {
+    with_view(instance, name, |view, container| {
         let root = view.merged.try_clone().doing(|| "open the root")?;
         let options = Options { content_only: true, ..Options::default() };
-        pack(root, Path::new(""), to, options).map(drop)
+        pack(root, Path::new(""), to, options)?;
+        subjects::container(&instance.dirs, &container.config).note("export");
+        Ok(())
     })
     .doing(|| format!("cannot export container `{name}`"))
 }

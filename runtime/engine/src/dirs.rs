@@ -45,6 +45,11 @@ impl Dirs {
         self.root.join("images")
     }
 
+    /// The record of events.
+    pub fn events(&self) -> PathBuf {
+        self.root.join(rcr_base::events::FOLDER)
+    }
+
     /// What outlives a reboot.
     pub fn container(&self, id: &ContainerId) -> PathBuf {
         self.containers().join(id.as_str())

@@ -3,8 +3,10 @@
 
 use crate::cgroup;
 use crate::create::env::{set, set_default};
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::monitor::refuse_paused;
+use crate::names;
 use crate::program::{self, Program};
 use crate::spawn;
 use crate::start::start_failure;
@@ -118,7 +120,12 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     }
     let pipes = if wanted.detached || wanted.terminal { Ok(Pipes::none()) } else { Pipes::new(wanted.stdin) };
     let pipes = pipes.doing(|| "cannot create pipes")?;
-    let config = exec_config(&container, wanted, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
+    let mut config = exec_config(&container, wanted, pipes.child.each_ref().map(Option::is_some)).doing(doing)?;
+    if let Ok(id) = names::new_id() {
+        let noted = subjects::container(&instance.dirs, &container.config).with("execID", id.as_str());
+        noted.note(&format!("exec_create: {}", wanted.command.join(" ")));
+        config.noted = Some(noted);
+    }
     let (control, _) = spawn::shim("exec")?;
     let streams: Vec<_> = pipes.child.iter().flatten().map(|end| end.as_fd()).collect();
     let broken = |e: FrameError| Error::new(Kind::Unavailable, doing()).caused_by(e.to_string());
@@ -163,5 +170,5 @@ fn exec_config(container: &Container, wanted: &Exec, streams: [bool; 3]) -> Outc
     }
     let paths = cgroup::paths(&cgroup::kind()?, config);
     let process = program::plan(config, &program_of(wanted), env)?;
-    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths })
+    Ok(ExecConfig { process, streams, init_pid: init.pid, init_start: init.start, cgroup: paths, noted: None })
 }

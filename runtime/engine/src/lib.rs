@@ -1,6 +1,6 @@
 //! The runtime as a library. A front (the command line, an API, an OCI runtime) makes a request and gets a value, a
 //! stream or an [`rcr_base::Error`]. Nothing here prints, asks, or ends the process; warnings and progress go to the
-//! front's [`Reporter`](events::Reporter).
+//! front's [`Reporter`](reporter::Reporter).
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -17,7 +17,9 @@
 //! | [`freeze`] | a container's processes at a halt |
 //! | [`boot`], [`limits`], [`many`], [`names`] | what starts at boot; helpers |
 //! | [`usage`], [`size`] | how much room things take |
-//! | [`events`] | progress and warnings for the front |
+//! | [`stats`] | what containers that run take of the host |
+//! | [`events`] | what has happened, and what happens |
+//! | [`reporter`] | progress and warnings for the front |
 //! | `snapshot`, `apart`, `watch`, `undo`, `force`, `sys` | a container's files, and who uses them; mounts that one thread alone sees; waiting for files; undoing a start; the last resort; this crate's `unsafe` |
 
 #![warn(missing_docs)]
@@ -56,10 +58,12 @@ pub mod parse;
 pub mod program;
 pub mod remove;
 pub mod rename;
+pub mod reporter;
 pub mod size;
 mod snapshot;
 pub mod spawn;
 pub mod start;
+pub mod stats;
 pub mod status;
 pub mod stop;
 pub mod store;

@@ -1,6 +1,7 @@
 //! Talking to the shim of a running container.
 
 use crate::config::Process;
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::store::{Container, Status};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
@@ -32,6 +33,7 @@ pub fn attach(instance: &Instance, name: &str, stdin: bool) -> Outcome<Attached>
     refuse_paused(&container, "connect to")?;
     let process = &container.config.process;
     let stream = ask(instance, &container, &Request::Attach { stdin: stdin && process.stdin })?;
+    subjects::container(&instance.dirs, &container.config).note("attach");
     Ok(Attached::new(stream, process, stdin))
 }
 
@@ -44,6 +46,13 @@ pub(crate) fn refuse_paused(container: &Container, verb: &str) -> Outcome<()> {
     Err(Error::new(Kind::Conflict, format!("cannot {verb} container `{name}`"))
         .caused_by("it is paused")
         .hint(format!("{} lets it go on", command::unpause(name))))
+}
+
+/// The user has left the streams of a container that goes on.
+pub fn detached(instance: &Instance, name: &str) {
+    if let Ok(container) = instance.containers().find(name) {
+        subjects::container(&instance.dirs, &container.config).note("detach");
+    }
 }
 
 /// Sends one request to a container's shim.

@@ -1,6 +1,7 @@
 //! Networks, and the containers on them. What a network is, netd knows.
 
 use crate::config::{Config, NetworkMode};
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::net::{Netd, unexpected};
 use crate::parse::filter::{Fits, NetworkFilter, PruneFilter, Test, fits_all};
@@ -8,6 +9,7 @@ use netd_api::{
     AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
     NetworkName, PublishRequest, Reply, SandboxRequest, Scope,
 };
+use rcr_base::events::Object;
 use rcr_base::{Error, Kind, Outcome, command};
 
 /// A changed network, or the plan of the change.
@@ -133,6 +135,7 @@ pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnM
             removed(&info.name);
         }
     }
+    subjects::pruned(&instance.dirs, Object::Network, 0);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::bundle::CgroupKind;
 use crate::cgroup;
 use crate::config::{Config, MountKind};
 use crate::dirs::Dirs;
+use crate::events::subjects;
 use crate::force::kill_by_force;
 use crate::instance::Instance;
 use crate::net::release;
@@ -13,6 +14,7 @@ use crate::stop::{Stop, end_one, read_state};
 use crate::store::Container;
 use jiff::Timestamp;
 use netd_api::ContainerId;
+use rcr_base::events::Object;
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup;
 use rcr_shim::config::{CgroupPaths, RemovePaths};
@@ -66,6 +68,7 @@ pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()>
 
 /// Removes all stopped containers that the filters let go; `removed` is called for each with the bytes that it took.
 pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnMut(&ContainerId, u64)) -> Outcome<()> {
+    let mut reclaimed = 0;
     for container in instance.containers().list()? {
         let config = &container.config;
         let created = config.created.parse::<Timestamp>().map_or(0, Timestamp::as_second);
@@ -73,8 +76,10 @@ pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnM
             let size = size::folder(&instance.dirs.container(&config.id).join("snapshot/upper"));
             remove(instance, &container, false)?;
             removed(&config.id, size);
+            reclaimed += size;
         }
     }
+    subjects::pruned(&instance.dirs, Object::Container, reclaimed);
     Ok(())
 }
 
@@ -98,14 +103,21 @@ pub fn remove(instance: &Instance, container: &Container, volumes: bool) -> Outc
     if volumes {
         forget_anonymous_volumes(&instance.dirs, config)?;
     }
-    instance.containers().remove(config)
+    instance.containers().remove(config)?;
+    subjects::container(&instance.dirs, config).note("destroy");
+    Ok(())
 }
 
 /// Removes the volumes without a name.
 pub fn forget_anonymous_volumes(dirs: &Dirs, config: &Config) -> Outcome<()> {
     let own = anonymous_volumes(dirs, config).into_iter().filter(|folder| !folder.join(cleanup::KEPT).exists());
     own.into_iter().try_for_each(|folder| {
-        cleanup::remove_folder(&folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))
+        let there = folder.exists();
+        cleanup::remove_folder(&folder).doing(|| format!("cannot remove the volume `{}`", folder.display()))?;
+        if let Some(name) = folder.file_name().and_then(|name| name.to_str()).filter(|_| there) {
+            subjects::volume(dirs, name).note("destroy");
+        }
+        Ok(())
     })
 }
 

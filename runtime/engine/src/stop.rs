@@ -1,6 +1,7 @@
 //! Stopping, killing, waiting: what ends a container, and what remains to do after its end.
 
 use crate::boot;
+use crate::events::subjects;
 use crate::force::kill_by_force;
 use crate::freeze;
 use crate::instance::Instance;
@@ -60,11 +61,14 @@ pub fn kill(instance: &Instance, name: &str, signal: i32) -> Outcome<()> {
 
 /// Stops one container, if it runs; it keeps its addresses.
 pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
-    if container.state.status.is_alive() {
-        // Only while it runs does netd know them.
-        remember_addresses(instance, container);
+    if !container.state.status.is_alive() {
+        return end_one(instance, container, how);
     }
-    end_one(instance, container, how)
+    // Only while it runs does netd know them.
+    remember_addresses(instance, container);
+    end_one(instance, container, how)?;
+    subjects::container(&instance.dirs, &container.config).note("stop");
+    Ok(())
 }
 
 /// The same without keeping its addresses: it is about to be removed.

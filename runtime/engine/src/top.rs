@@ -1,6 +1,7 @@
 //! The processes of a container, as the host's ps(1) shows them.
 
 use crate::cgroup;
+use crate::events::subjects;
 use crate::instance::Instance;
 use rcr_base::{Error, Kind, Outcome, command};
 use rcr_shim::cleanup::processes_below;
@@ -40,6 +41,7 @@ pub fn top(instance: &Instance, name: &str, options: &[String]) -> Outcome<Proce
         let why = why.lines().find(|line| !line.trim().is_empty()).unwrap_or("ps failed").trim().to_owned();
         return Err(Error::new(Kind::Invalid, doing()).caused_by(format!("ps: {why}")));
     }
+    subjects::container(&instance.dirs, &container.config).note("top");
     table(&String::from_utf8_lossy(&output.stdout), &own).ok_or_else(|| {
         Error::new(Kind::Invalid, doing())
             .caused_by("what ps prints has no column PID")

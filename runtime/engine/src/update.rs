@@ -5,7 +5,8 @@ use crate::bundle::limits::limits;
 use crate::cgroup;
 use crate::config::{Config, Resources, RestartPolicy};
 use crate::create::checks::{check_resources, fit};
-use crate::events::Reporter;
+use crate::reporter::Reporter;
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::monitor::request;
 use crate::start::facts::disks;
@@ -113,7 +114,9 @@ pub fn update(instance: &Instance, name: &str, change: &Change, reporter: &dyn R
         let _ = apply(&old);
         return Err(failure.during(doing()));
     }
-    boot::policy_changed(&instance.dirs, &new, runs)
+    boot::policy_changed(&instance.dirs, &new, runs)?;
+    subjects::container(&instance.dirs, &new).note("update");
+    Ok(())
 }
 
 /// The limits of a container that runs.

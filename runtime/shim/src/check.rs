@@ -119,6 +119,7 @@ impl Run {
             init_pid: init.pid,
             init_start: init.start,
             cgroup: cgroup.clone(),
+            noted: None,
         };
         let sent = rcr_base::send_frame(&run.control, &config, &[theirs.as_fd(), theirs.as_fd()]);
         sent.map(|()| run).map_err(|_| Errno::EPIPE)

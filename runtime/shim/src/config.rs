@@ -2,6 +2,7 @@
 
 use crate::health::HealthPlan;
 use crate::init::plan::{InitPlan, ProcessPlan};
+use rcr_base::events::Subject;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,6 +41,29 @@ pub struct ShimConfig {
     /// Its health check.
     #[serde(default)]
     pub health: Option<HealthPlan>,
+    /// What is written down of what happens to it; absent: nothing.
+    #[serde(default)]
+    pub noted: Option<Noted>,
+}
+
+/// Whose events the shim writes down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Noted {
+    /// The container.
+    pub container: Subject,
+    /// Its volumes.
+    pub volumes: Vec<NotedVolume>,
+}
+
+/// A volume that a container mounts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NotedVolume {
+    /// The volume.
+    pub subject: Subject,
+    /// How it is mounted.
+    pub mount: Vec<(String, String)>,
+    /// It is removed with the container.
+    pub goes_along: bool,
 }
 
 /// Other containers whose namespaces one joins.
@@ -202,6 +226,9 @@ pub struct ExecConfig {
     pub init_start: u64,
     /// The container's cgroup, which the process enters.
     pub cgroup: CgroupPaths,
+    /// What is written down of its start and its end; absent: nothing.
+    #[serde(default)]
+    pub noted: Option<Subject>,
 }
 
 /// What the shim answers on the control socket.

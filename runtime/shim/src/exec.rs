@@ -28,12 +28,17 @@ pub fn run() -> i32 {
     let (answer, code) = match start(&config, streams) {
         Err(failure) => (Answer::Failed(failure), 125),
         Ok((pid, pidfd, terminal)) => {
+            let note = |action: &str, more: &[(&str, String)]| {
+                config.noted.iter().for_each(|process| process.note_with(action, more));
+            };
+            note(&format!("exec_start: {}", config.process.args.join(" ")), &[]);
             let fds: Vec<_> = terminal.iter().map(|master| master.as_fd()).collect();
             if rcr_base::send_frame(&control, &Answer::Started { pid }, &fds).is_err() {
                 // If rcr is gone, nobody takes the terminal: closing it sends the program SIGHUP.
                 drop(terminal);
             }
             let code = wait(&pidfd);
+            note("exec_die", &[("exitCode", code.to_string())]);
             (Answer::Exited { code }, code)
         }
     };

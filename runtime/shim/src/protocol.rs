@@ -52,6 +52,11 @@ pub enum Request {
         /// What happens when it ends.
         restart: RestartPolicy,
     },
+    /// It is called something else from now on. → `ok`.
+    Rename {
+        /// Its new name.
+        name: String,
+    },
     /// It is about to be started again: nothing is removed at its end, `--rm` or not. → `ok`.
     Forget,
 }

@@ -3,6 +3,7 @@
 
 mod end;
 mod health;
+mod noted;
 mod pause;
 mod ready;
 
@@ -169,6 +170,7 @@ impl Shim {
         self.running = Some(running);
         self.restart_checks();
         self.save();
+        self.note_start();
         Ok(())
     }
 
@@ -297,6 +299,10 @@ impl Shim {
                 self.config.remove = None;
                 self.clients[index].answer(&Response::Ok);
             }
+            Request::Rename { name } => {
+                self.rename(name);
+                self.clients[index].answer(&Response::Ok);
+            }
         }
     }
 
@@ -304,7 +310,10 @@ impl Shim {
         match &self.running {
             None => Response::Error("the container is not running".into()),
             Some(running) => match signal::send(running.pidfd.as_fd(), signal) {
-                Ok(()) => Response::Ok,
+                Ok(()) => {
+                    self.note("kill", &[("signal", signal.to_string())]);
+                    Response::Ok
+                }
                 Err(errno) => Response::Error(format!("signal {signal}: {}", errno.desc())),
             },
         }
@@ -314,7 +323,8 @@ impl Shim {
         self.give_up_restarting();
         let _ = self.kill(signal);
         self.wake();
-        if let Ok(seconds) = u64::try_from(timeout) {
+        // SIGKILL needs no second one.
+        if let Some(seconds) = u64::try_from(timeout).ok().filter(|_| signal != libc::SIGKILL) {
             self.kill_at = Some(Instant::now() + Duration::from_secs(seconds));
         }
     }
@@ -342,6 +352,7 @@ impl Shim {
                 if let Some(terminal) = self.running.as_ref().filter(|r| r.terminal).and_then(Running::input) {
                     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
                     let _ = rustix::termios::tcsetwinsize(terminal, size);
+                    self.note("resize", &[("height", rows.to_string()), ("width", columns.to_string())]);
                 }
             }
             (kind::SIGNAL, &[a, b, c, d]) => {

@@ -3,6 +3,7 @@
 use super::prune::{PruneArgs, point};
 use super::resources::LiveArgs;
 use super::run::{CreateArgs, RunArgs};
+use super::stats::StatsArgs;
 use super::{FormatArgs, ShowArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -60,6 +61,9 @@ pub enum ContainerCommand {
     /// List containers
     #[command(visible_alias = "list", after_help = "Example: rcr ps -a --format json")]
     Ps(PsArgs),
+    /// Show what containers take of processors, memory, network and disks
+    #[command(after_help = "Example: rcr stats --no-stream")]
+    Stats(StatsArgs),
     /// Print a container's output
     #[command(after_help = "Example: rcr logs -f --tail 10 c1")]
     Logs(LogsArgs),

@@ -33,8 +33,6 @@ pub const WORDS: &[(&str, &str, &str)] = &[
         "`rcr run -d --name SERVICE --network NAME …` for each service; they find each other by name",
     ),
     ("checkpoint", "containers are not saved to disk", "`rcr stop` and `rcr start` keep its files"),
-    ("stats", NOT_YET, "`rcr exec NAME top` shows processes; limits are in `rcr inspect NAME`"),
-    ("events", NOT_YET, "`rcr wait NAME` waits for an end; `rcr ps -a` shows all states"),
     ("scout", "images are not searched for weaknesses", "`rcr save -o image.tar IMAGE` gives a scanner the archive"),
 ];
 
@@ -42,7 +40,6 @@ const CLUSTER: &str = "hosts share networks without a swarm";
 const CLUSTER_WAY: &str = "on each host, in /etc/rcr/config.toml: `[cluster]` and `store = \"etcd://HOST:PORT\"`; then `rcr node ls` shows them";
 const BUILD: &str = "rcr makes no images from a Dockerfile";
 const BUILD_WAY: &str = "`buildah build -t NAME .`, `buildah push NAME oci-archive:image.tar`, `rcr load -i image.tar`";
-const NOT_YET: &str = "rcr does not have it yet";
 
 /// The error for a verb of Docker's that rcr does not have.
 pub fn refused(verb: &str) -> Option<Error> {

@@ -4,6 +4,7 @@ pub mod argv;
 pub mod container;
 pub mod docker_flags;
 mod docker_words;
+pub mod events;
 mod format;
 #[cfg(test)]
 mod from_docker;
@@ -16,6 +17,7 @@ pub mod node;
 pub mod prune;
 pub mod resources;
 pub mod run;
+pub mod stats;
 pub mod system;
 pub mod usage;
 pub mod volume;
@@ -97,6 +99,9 @@ pub enum Command {
     /// Disk usage, pruning; start or stop all containers with the machine
     #[command(subcommand)]
     System(system::SystemCommand),
+    /// Print what happens to containers, images, networks and volumes, or has happened
+    #[command(after_help = "Example: rcr events --since 1h -f event=die --format '{{.Actor.Attributes.name}}'")]
+    Events(events::EventsArgs),
     /// Show a container, an image, a network or a volume as JSON
     #[command(after_help = "Example: rcr inspect c1")]
     Inspect(container::InspectArgs),

@@ -1,5 +1,6 @@
 //! Verbs about the whole instance.
 
+use super::events::EventsArgs;
 use super::prune::PruneSystemArgs;
 use super::{FormatArgs, ShowArgs};
 use clap::{Args, Subcommand};
@@ -12,6 +13,9 @@ pub enum SystemCommand {
     /// Remove stopped containers, networks that no container uses, and images without a name
     #[command(after_help = "Example: rcr system prune -af --volumes")]
     Prune(PruneSystemArgs),
+    /// Print what happens to containers, images, networks and volumes, or has happened
+    #[command(after_help = "Example: rcr system events -f type=network")]
+    Events(EventsArgs),
     /// Show this host as rcr sees it
     #[command(after_help = "Example: rcr system info --format json")]
     Info(ShowArgs),

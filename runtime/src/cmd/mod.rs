@@ -5,6 +5,7 @@ mod completion;
 mod copy;
 mod df;
 mod each;
+mod events;
 mod exec;
 mod image;
 mod info;
@@ -17,6 +18,7 @@ mod prune;
 mod ps;
 mod registry;
 mod run;
+mod stats;
 mod stop;
 mod system;
 mod volume;
@@ -49,6 +51,7 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Volume(command) => volume::volume(&instance, command),
         Command::Node(command) => node::node(&instance, &command),
         Command::System(command) => system::system(&instance, &command),
+        Command::Events(args) => events::events(&instance, &args),
         Command::Inspect(args) => inspect::inspect(&instance, &args),
         Command::Version(args) => info::version(&instance, &args),
         Command::Info(args) => info::info(&instance, &args),
@@ -72,6 +75,7 @@ fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
         ContainerCommand::Update(args) => stop::update(instance, &args),
         ContainerCommand::Top(args) => ps::top(instance, &args),
         ContainerCommand::Ps(args) => ps::ps(instance, &args),
+        ContainerCommand::Stats(args) => stats::stats(instance, &args),
         ContainerCommand::Logs(args) => logs::logs(instance, &args),
         ContainerCommand::Exec(args) => exec::exec(instance, &args),
         ContainerCommand::Attach(args) => run::attach(instance, &args),

@@ -99,7 +99,15 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
         network::release_own(instance, &config)?;
     }
-    Ok(end.code())
+    Ok(code_of(&end, instance, config.id.as_str()))
+}
+
+/// The exit code of a relay. A user who left is recorded.
+fn code_of(end: &relay::End, instance: &Instance, container: &str) -> i32 {
+    if let relay::End::Detached = end {
+        monitor::detached(instance, container);
+    }
+    end.code()
 }
 
 /// Connected to this terminal, if at all.
@@ -129,7 +137,7 @@ pub fn start(instance: &Instance, args: &StartArgs) -> Outcome<i32> {
     if let relay::End::Exited(_) = end {
         network::release_own(instance, &config)?;
     }
-    Ok(end.code())
+    Ok(code_of(&end, instance, config.id.as_str()))
 }
 
 /// Starts one container, detached.
@@ -143,5 +151,5 @@ pub fn attach(instance: &Instance, args: &AttachArgs) -> Outcome<i32> {
     let container = monitor::attach(instance, &args.name, !args.no_stdin)?;
     let detach_keys = args.detach_keys.clone();
     relay::relay(Relayed { container, signals, detach_keys, sig_proxy: args.sig_proxy, shown: BOTH })
-        .map(|end| end.code())
+        .map(|end| code_of(&end, instance, &args.name))
 }

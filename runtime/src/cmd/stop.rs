@@ -12,6 +12,7 @@ use rcr_engine::instance::Instance;
 use rcr_engine::many::at_once;
 use rcr_engine::remove::{self, Remove};
 use rcr_engine::rename;
+use rcr_engine::start;
 use rcr_engine::stop::{self, Stop};
 use rcr_engine::update::{self, Change};
 use rcr_engine::wait;
@@ -50,7 +51,7 @@ pub fn restart(instance: &Instance, args: &StopArgs) -> Outcome<i32> {
     let mut stopped = stopped.into_iter();
     Ok(each(&args.names, |name| {
         stopped.next().unwrap_or(Ok(()))?;
-        run::start_one(instance, name)
+        start::start_again(instance, name).map(|started| run::warn_obstacles(&started))
     }))
 }
 

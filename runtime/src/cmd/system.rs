@@ -1,6 +1,6 @@
 //! `system …`: what takes room, and with the machine up or down (`boot`, `halt`).
 
-use super::{df, info, prune, run};
+use super::{df, events, info, prune, run};
 use crate::cli::system::SystemCommand;
 use crate::report;
 use rcr_base::Outcome;
@@ -12,6 +12,7 @@ pub fn system(instance: &Instance, command: &SystemCommand) -> Outcome<i32> {
     let ends = match command {
         SystemCommand::Df(args) => return df::df(instance, args),
         SystemCommand::Prune(args) => return prune::system(instance, args),
+        SystemCommand::Events(args) => return events::events(instance, args),
         SystemCommand::Info(args) => return info::info(instance, args),
         SystemCommand::Boot => system::boot(instance, |name, started| {
             run::warn_obstacles(&started);

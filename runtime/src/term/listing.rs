@@ -28,7 +28,8 @@ pub fn print<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> O
     Ok(())
 }
 
-fn lines<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> Outcome<Vec<String>> {
+/// The lines of a listing, see [`print`].
+pub fn lines<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> Outcome<Vec<String>> {
     match format {
         Some(Format::Json) => rows.iter().map(json).collect(),
         Some(Format::Lines(template)) => {

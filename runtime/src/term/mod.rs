@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod listing;
+pub mod outlet;
 pub mod progress;
 pub mod relay;
 pub mod signal;

@@ -2,8 +2,8 @@
 
 use super::table;
 use crate::report;
-use rcr_engine::events::Reporter;
 use rcr_engine::images::{Digest, Event};
+use rcr_engine::reporter::Reporter;
 use rustix::termios::tcgetwinsize;
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};

@@ -46,6 +46,7 @@ impl Daemon {
             self.network_idle(&attachment.network);
         }
         let wait = done?;
+        self.host.note_place(&target, "connect", id);
         Ok((self.sandbox_info(id)?, wait.into_iter().collect()))
     }
 
@@ -130,6 +131,7 @@ impl Daemon {
         let written = self.host.write_sandbox(sandbox, Durability::Durable, &what);
         self.network_idle(&network);
         rerouted.and(written)?;
+        self.host.note_place(&network, "disconnect", id);
         if !left.is_empty() {
             let mut failed = ApiError::new(ErrorKind::System, what);
             failed.left_behind = left.iter().map(ToString::to_string).collect();

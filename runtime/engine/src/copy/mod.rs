@@ -16,7 +16,9 @@ pub(crate) mod view;
 
 pub use unpack::Owner;
 
+use crate::events::subjects;
 use crate::instance::Instance;
+use crate::store::Container;
 use place::Source;
 use rcr_base::{Doing, Outcome};
 use root::with_root;
@@ -49,8 +51,9 @@ pub struct Copied {
 pub fn to_host(instance: &Instance, name: &str, path: &str, to: &Path, how: How) -> Outcome<Copied> {
     let doing = || format!("cannot copy `{name}:{path}` to `{}`", to.display());
     let path = absolute(path);
-    let copy = |root: BorrowedFd, _: &_| {
+    let copy = |root: BorrowedFd, container: &Container| {
         let source = place::source(root, &path, how.follow)?;
+        note(instance, container, "archive-path");
         let host = host_root()?;
         let destination = place::destination(host.as_fd(), to, &source)?;
         // Links that are there lead to the folder; those that come with the stream lead nowhere.
@@ -68,10 +71,11 @@ pub fn to_host(instance: &Instance, name: &str, path: &str, to: &Path, how: How)
 pub fn to_container(instance: &Instance, from: &Path, name: &str, path: &str, how: How) -> Outcome<Copied> {
     let doing = || format!("cannot copy `{}` to `{name}:{path}`", from.display());
     let path = absolute(path);
-    let copy = |root: BorrowedFd, _: &_| {
+    let copy = |root: BorrowedFd, container: &Container| {
         let source = place::source(host_root()?.as_fd(), from, how.follow)?;
         let destination = place::destination(root, &path, &source)?;
         let owner = if how.archive { Owner::Kept } else { Owner::Fixed(0, 0) };
+        note(instance, container, "extract-to-dir");
         let target = Target { root, folder: &destination.folder, follow: true, owner };
         through_a_pipe(source, Path::new(&destination.name), &target)
     };
@@ -81,8 +85,9 @@ pub fn to_container(instance: &Instance, from: &Path, name: &str, path: &str, ho
 /// A file or a folder of a container → a tar stream.
 pub fn to_stream(instance: &Instance, name: &str, path: &str, to: impl Write + Send, how: How) -> Outcome<Copied> {
     let inside = absolute(path);
-    let copy = |root: BorrowedFd, _: &_| {
+    let copy = |root: BorrowedFd, container: &Container| {
         let source = place::source(root, &inside, how.follow)?;
+        note(instance, container, "archive-path");
         let options = pack::Options { content_only: source.name.is_empty(), ..pack::Options::default() };
         let bytes = pack::pack(source.object, Path::new(&source.name), to, options)?;
         Ok(Copied { bytes, ..Copied::default() })
@@ -93,13 +98,19 @@ pub fn to_stream(instance: &Instance, name: &str, path: &str, to: impl Write + S
 /// A tar stream → a folder of a container that exists. Owners are as the stream says.
 pub fn from_stream(instance: &Instance, from: impl Read + Send, name: &str, path: &str) -> Outcome<Copied> {
     let inside = absolute(path);
-    let copy = |root: BorrowedFd, _: &_| {
+    let copy = |root: BorrowedFd, container: &Container| {
         place::open(root, &inside, OFlags::DIRECTORY).doing(|| format!("open the folder `{}`", inside.display()))?;
+        note(instance, container, "extract-to-dir");
         let target = Target { root, folder: &inside, follow: true, owner: Owner::Kept };
         let Unpacked { left_out } = unpack(from, &target)?;
         Ok(Copied { bytes: 0, left_out })
     };
     with_root(instance, name, true, copy).doing(|| format!("cannot copy an archive to `{name}:{path}`"))
+}
+
+/// Docker's words for the two directions.
+fn note(instance: &Instance, container: &Container, action: &str) {
+    subjects::container(&instance.dirs, &container.config).note(action);
 }
 
 /// Paths of a container begin at its root, as with Docker.

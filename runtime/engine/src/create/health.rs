@@ -2,7 +2,7 @@
 
 use super::request::HealthRequest;
 use crate::config::{HealthCheck, OnFailure, Schedule};
-use crate::events::Reporter;
+use crate::reporter::Reporter;
 use rcr_base::{Error, Kind, Outcome};
 use serde::Deserialize;
 use std::path::Path;

@@ -18,13 +18,14 @@ use crate::cdi;
 use crate::config::{
     CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Namespaces, Network, NetworkMode, Process,
 };
-use crate::events::Reporter;
+use crate::events::subjects;
 use crate::images;
 use crate::instance::Instance;
 use crate::names;
 use crate::parse::{ports, signal};
 use crate::remove::{forget_anonymous_volumes, remove};
 use crate::rename::check_name;
+use crate::reporter::Reporter;
 use crate::start::facts::disks;
 use crate::start::log;
 use crate::start::network::owner;
@@ -58,7 +59,10 @@ pub fn create(instance: &Instance, mut wanted: Create, reporter: &dyn Reporter) 
     let config = config(instance, wanted, reporter)?;
     let containers = instance.containers();
     match containers.save(&config).and_then(|()| containers.save_state(&config.id, &State::created())) {
-        Ok(()) => Ok(config),
+        Ok(()) => {
+            subjects::container(&instance.dirs, &config).note("create");
+            Ok(config)
+        }
         Err(failure) => Err(undo(instance, &config, failure)),
     }
 }

@@ -1,9 +1,10 @@
 //! Images as files: load, save, import.
 
 use super::store::{collect, store};
-use crate::events::Reporter;
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::parse::instruction::{Instruction, apply};
+use crate::reporter::Reporter;
 use rcr_base::{Doing, Error, Outcome};
 use rcr_images::archive::{self, Format, Loaded, Target};
 use rcr_images::remote::Platform;
@@ -44,6 +45,8 @@ pub fn load(
         Error::from(error)
     })?;
     for image in &loaded {
+        let name = image.names.first().map_or_else(|| image.image.id.to_string(), ToString::to_string);
+        subjects::image(&instance.dirs, &image.image, &name).note("load");
         for field in &image.image.strange {
             reporter.warning(&format!("image `{}`: {field}", image.image.id));
         }
@@ -69,6 +72,9 @@ pub fn save(instance: &Instance, images: &[String], format: Format, output: Outp
         Output::Folder(path) => write(Target::Folder(path))?,
         Output::Stream(stream) => write(Target::Stream(&mut BufWriter::with_capacity(BUFFER, stream)))?,
         Output::File(path) => to_file(&path, &mut |stream| write(Target::Stream(stream)))?,
+    }
+    for (name, image) in images.iter().filter_map(|name| Some((name, store.resolve(name).ok()?))) {
+        subjects::image(&instance.dirs, &image, name).note("save");
     }
     Ok(())
 }
@@ -112,5 +118,7 @@ pub fn import(instance: &Instance, wanted: Import, reporter: &dyn Reporter) -> O
     let recipe = Recipe { config, message, created_by: "rcr image import".into(), author: String::new() };
     let image = store(instance)?.import(tar, name.as_deref(), &recipe, &mut |bytes| reporter.bytes(bytes));
     reporter.transfer_ended();
-    Ok(image?)
+    let image = image?;
+    subjects::image(&instance.dirs, &image, name.as_deref().unwrap_or_default()).note("import");
+    Ok(image)
 }

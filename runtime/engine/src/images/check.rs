@@ -2,8 +2,8 @@
 
 use super::registry::{Fetch, pull};
 use super::store::{Containers, store};
-use crate::events::Reporter;
 use crate::instance::Instance;
+use crate::reporter::Reporter;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_images::remote::Platform;
 use rcr_images::{Check, Fault, Image};

@@ -1,8 +1,10 @@
 //! What is in the store, by name.
 
 use super::store::{Containers, store};
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::parse::filter::{Fits, ImageFilter, PruneFilter, Test, fits_all};
+use rcr_base::events::Object;
 use rcr_base::{Error, Outcome};
 use rcr_images::{Image, ImageSummary, Pruned, Reference, Removed};
 
@@ -79,7 +81,12 @@ fn test(filter: &ImageFilter, created: &dyn Fn(&str) -> Outcome<i64>) -> Outcome
 
 /// Gives an image (by name or id) another name, which is taken from the image that had it.
 pub fn tag(instance: &Instance, source: &str, target: &str) -> Outcome<()> {
-    Ok(store(instance)?.tag(source, target)?)
+    let store = store(instance)?;
+    store.tag(source, target)?;
+    if let Ok(image) = store.resolve(target) {
+        subjects::image(&instance.dirs, &image, target).note("tag");
+    }
+    Ok(())
 }
 
 /// One step of how an image was made.
@@ -125,11 +132,35 @@ pub fn history(instance: &Instance, name: &str) -> Outcome<Vec<Step>> {
 pub fn remove(instance: &Instance, images: &[String], force: bool) -> Outcome<Vec<Outcome<Vec<Removed>>>> {
     let store = store(instance)?;
     let users = Containers::of(instance, force)?;
-    Ok(images.iter().map(|name| store.remove(name, force, &users).map_err(Error::from)).collect())
+    let remove = |name: &String| -> Outcome<Vec<Removed>> {
+        let id = store.resolve(name).map(|image| image.id.to_string()).unwrap_or_default();
+        let removed = store.remove(name, force, &users)?;
+        note_removed(instance, &removed, &id);
+        Ok(removed)
+    };
+    Ok(images.iter().map(remove).collect())
 }
 
 /// Removes images without a name, or with `all` every image, that no container uses and that the filters let go.
 pub fn prune(instance: &Instance, all: bool, filters: &[PruneFilter]) -> Outcome<Pruned> {
     let wanted = |image: &Image| PruneFilter::all_fit(filters, image.created(), &image.labels());
-    Ok(store(instance)?.prune(all, &wanted, &Containers::of(instance, false)?)?)
+    let pruned = store(instance)?.prune(all, &wanted, &Containers::of(instance, false)?)?;
+    // Names come before the image that they were names of.
+    for part in pruned.removed.chunk_by(|a, _| matches!(a, Removed::Untagged(_))) {
+        if let Some(Removed::Deleted(id)) = part.last() {
+            note_removed(instance, part, id);
+        }
+    }
+    subjects::pruned(&instance.dirs, Object::Image, pruned.bytes);
+    Ok(pruned)
+}
+
+/// What became of one image.
+fn note_removed(instance: &Instance, removed: &[Removed], id: &str) {
+    for one in removed {
+        match one {
+            Removed::Untagged(name) => subjects::image_gone(&instance.dirs, id, name).note("untag"),
+            Removed::Deleted(id) => subjects::image_gone(&instance.dirs, id, id).note("delete"),
+        }
+    }
 }

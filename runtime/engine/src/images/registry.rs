@@ -1,8 +1,9 @@
 //! Images and registries.
 
 use super::store::store;
-use crate::events::Reporter;
+use crate::events::subjects;
 use crate::instance::Instance;
+use crate::reporter::Reporter;
 use rcr_base::{Error, Kind, Outcome};
 use rcr_images::reference::DOCKER_HUB;
 use rcr_images::remote::{self, Platform, Pulled};
@@ -47,6 +48,9 @@ pub fn pull(instance: &Instance, name: &Reference, how: &Fetch, reporter: &dyn R
     let event = |event| reporter.transfer(event);
     let pulled = remote::pull(&store, name, how.platform.as_ref(), how.verify, images, &event);
     reporter.transfer_ended();
+    if let Ok(pulled) = &pulled {
+        subjects::image_as(&instance.dirs, &pulled.image, &name.to_string(), &short(name)).note("pull");
+    }
     pulled.map_err(|error| {
         let unreachable = error.is_unreachable();
         let failure = Error::from(error).during(format!("cannot pull `{name}`"));
@@ -57,9 +61,23 @@ pub fn pull(instance: &Instance, name: &Reference, how: &Fetch, reporter: &dyn R
 /// Pushes an image; the digest it has at the registry.
 pub fn push(instance: &Instance, name: &Reference, reporter: &dyn Reporter) -> Outcome<Digest> {
     let event = |event| reporter.transfer(event);
-    let pushed = remote::push(&store(instance)?, name, &instance.config.images, &event);
+    let store = store(instance)?;
+    let pushed = remote::push(&store, name, &instance.config.images, &event);
     reporter.transfer_ended();
+    if let (Ok(_), Ok(image)) = (&pushed, store.resolve(&name.to_string())) {
+        subjects::image_as(&instance.dirs, &image, &name.to_string(), &short(name)).note("push");
+    }
     pushed.map_err(|error| Error::from(error).during(format!("cannot push `{name}`")))
+}
+
+/// Docker's events of transfers call the repository the image's name.
+fn short(name: &Reference) -> String {
+    let text = name.to_string();
+    let text = text.split('@').next().unwrap_or_default();
+    match text.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository.to_owned(),
+        _ => text.to_owned(),
+    }
 }
 
 /// The image of a new container, pulled as `policy` says.

@@ -41,9 +41,16 @@ pub fn tail(text: &str) -> Parsed<Tail> {
     }
 }
 
+/// With a fraction to the nanosecond, which a floating-point number has no room for.
 fn seconds(text: &str) -> Option<Timestamp> {
-    let since = SignedDuration::try_from_secs_f64(text.parse::<f64>().ok()?).ok()?;
-    Timestamp::UNIX_EPOCH.checked_add(since).ok()
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(fraction) || !digits(whole.strip_prefix('-').unwrap_or(whole)) {
+        return None;
+    }
+    let nanoseconds: i32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    let sign = if whole.starts_with('-') { -1 } else { 1 };
+    Timestamp::new(whole.parse().ok()?, sign * nanoseconds).ok()
 }
 
 fn ago(text: &str, now: &Zoned) -> Option<Timestamp> {
@@ -86,12 +93,14 @@ mod tests {
         assert_eq!(at("2026-01-31T12Z"), at("2026-01-31T11:00:00-01:00"));
         assert_eq!(at("2026-01-31Z"), at("2026-01-31T00:00:00Z"));
         assert_eq!((at("1136073600"), at("1136073600.000000001")), (1136073600, 1136073600));
+        let exact = time("1136073600.123456789", &now).map(|time| time.as_nanosecond());
+        assert_eq!(exact, Ok(1_136_073_600_123_456_789));
         assert_eq!(at("2026-02-01T10:30"), at("2026-02-01T08:30Z"));
         assert_eq!(at("2026-02-02") - at("2026-02-01"), 86_400);
         for (span, seconds) in [("10m", 600), ("1h30m", 5400), ("1m30s", 90), ("3h", 10_800)] {
             assert_eq!(now.timestamp().as_second() - at(span), seconds, "{span}");
         }
-        for bad in ["", "yesterday", "2026-13-01", "10 parsecs", "T12"] {
+        for bad in ["", "yesterday", "2026-13-01", "10 parsecs", "T12", "1e9", "1.x", "-", "."] {
             assert_eq!(at(bad), -1, "{bad}");
         }
         let spans = [("0", 0), ("30s", 30_000), ("1m30s", 90_000), ("500ms", 500), ("1.5s", 1500), ("2h", 7_200_000)];

@@ -10,6 +10,7 @@ use crate::bundle;
 use crate::cdi;
 use crate::config::{Config, HealthCheck};
 use crate::dirs::{Dirs, private_folder, shared_folder};
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::monitor::{Attached, refuse_paused};
 use crate::net::release;
@@ -74,6 +75,14 @@ pub fn start_named(instance: &Instance, name: &str) -> Outcome<Started> {
     release(&instance.dirs, &container.config.id)?;
     cleanup::kill_all(&cgroup::paths(&cgroup::kind()?, &container.config));
     start(instance, &container.config, Attach::default())
+}
+
+/// The same for a container that was just stopped to be started again (`stop::stop_to_restart`).
+pub fn start_again(instance: &Instance, name: &str) -> Outcome<Started> {
+    let started = start_named(instance, name)?;
+    let container = instance.containers().find(name)?;
+    subjects::container(&instance.dirs, &container.config).note("restart");
+    Ok(started)
 }
 
 /// Starts a container by name and connects with it: one that runs is refused. `stdin`: its input is ours. The config is
@@ -143,6 +152,9 @@ fn start_steps<'a>(
         files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
     }
     let shim_config = shim_config(instance, config, plan, paths)?;
+    if attach.wanted {
+        subjects::container(dirs, config).note("attach");
+    }
     await_start(&control, &shim_config, network.netns.take())?;
     let silent =
         |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
@@ -175,6 +187,7 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
         stop_signal: config.stop_signal,
         stop_timeout: config.stop_timeout,
         joins: joins(instance, config)?,
+        noted: Some(subjects::noted(dirs, config)),
     })
 }
 

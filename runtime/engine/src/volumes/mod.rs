@@ -8,12 +8,14 @@ pub(crate) mod uses;
 
 use crate::config::{Config, MountKind};
 use crate::dirs::private_folder;
+use crate::events::subjects;
 use crate::instance::Instance;
 use crate::names;
 use crate::parse::filter::{PruneFilter, Test, VolumeFilter, fits_all};
 use crate::size;
 use jiff::Timestamp;
 use netd_api::NetworkName;
+use rcr_base::events::Object;
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::cleanup::remove_folder;
 use record::Record;
@@ -32,6 +34,7 @@ pub fn make_volume(instance: &Instance, name: &str) -> Outcome<PathBuf> {
             std::fs::write(folder.join(seed::NEW), [])?;
             std::fs::create_dir_all(&data)?;
             open_up(&data)?;
+            subjects::volume(&instance.dirs, name).note("create");
         }
         Ok(())
     };
@@ -170,7 +173,9 @@ pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
             .caused_by(format!("it is used by {}", users.join(", ")))
             .hint(format!("remove them first: {}", command::rm(&users.join(" ")))));
     }
-    remove_folder(&instance.dirs.volumes().join(name)).doing(|| format!("cannot remove the volume `{name}`"))
+    remove_folder(&instance.dirs.volumes().join(name)).doing(|| format!("cannot remove the volume `{name}`"))?;
+    subjects::volume(&instance.dirs, name).note("destroy");
+    Ok(())
 }
 
 /// Removes the volumes that no container uses: those without a name of the user's, or with `all` every one. `removed`
@@ -181,13 +186,16 @@ pub fn prune(
     filters: &[PruneFilter],
     mut removed: impl FnMut(&str, u64),
 ) -> Outcome<()> {
+    let mut reclaimed = 0;
     for volume in select(instance, &[VolumeFilter::Dangling(true)])? {
         let chosen = all || volume.anonymous;
         if chosen && PruneFilter::all_fit(filters, volume.created.as_second(), &volume.labels) {
             let size = size::folder(&volume.mountpoint);
             remove(instance, &volume.name, true)?;
             removed(&volume.name, size);
+            reclaimed += size;
         }
     }
+    subjects::pruned(&instance.dirs, Object::Volume, reclaimed);
     Ok(())
 }

@@ -49,6 +49,7 @@ impl Shim {
         self.state.oom_killed = kills > std::mem::replace(&mut self.oom_kills, kills);
         self.state.exit_code = Some(code);
         self.state.finished_at = Some(now());
+        self.note_death(code);
         if self.will_restart(code) {
             self.plan_restart(code);
             return false;
@@ -129,13 +130,15 @@ impl Shim {
         self.state.status = Status::Exited;
         self.state.exit_code = Some(code);
         self.state.shim = None;
+        self.note_end();
         match &self.config.remove {
-            Some(paths) => {
-                if let Err(error) = cleanup::remove_paths(paths) {
+            Some(paths) => match cleanup::remove_paths(paths) {
+                Ok(()) => self.note_removal(),
+                Err(error) => {
                     self.state.error = Some(format!("remove the container: {error}"));
                     self.save();
                 }
-            }
+            },
             None => {
                 // The state first: a client that finds no socket must find the end in it.
                 self.save();

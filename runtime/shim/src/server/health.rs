@@ -79,6 +79,7 @@ impl Shim {
         }
         self.state.health = Some(status);
         self.save();
+        self.note_health(status);
         if status == HealthStatus::Unhealthy {
             self.on_unhealthy(on_failure);
         }

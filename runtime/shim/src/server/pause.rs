@@ -23,6 +23,7 @@ impl Shim {
             Ok(()) => {
                 self.state.status = Status::Paused;
                 self.save();
+                self.note("pause", &[]);
                 Response::Ok
             }
             Err(error) => {
@@ -44,6 +45,7 @@ impl Shim {
                 self.state.status = Status::Running;
                 self.check_again();
                 self.save();
+                self.note("unpause", &[]);
                 Response::Ok
             }
             Err(error) => Response::Error(rcr_base::io_text(&error)),

@@ -2,11 +2,13 @@
 //! labels, which must all fit.
 
 mod container;
+mod event;
 mod image;
 mod network;
 mod volume;
 
 pub use container::{ContainerFilter, container_filter};
+pub use event::{EventFilter, event_filter};
 pub use image::{ImageFilter, image_filter};
 pub use network::{NetworkFilter, network_filter};
 pub use volume::{VolumeFilter, volume_filter};

@@ -1,6 +1,7 @@
 //! The command line's grammar: what can be said, nothing about what it does.
 
 pub mod argv;
+pub mod build;
 pub mod container;
 pub mod docker_flags;
 mod docker_words;
@@ -84,6 +85,9 @@ pub enum Command {
     /// Remove the credentials for a registry
     #[command(after_help = "Example: rcr logout registry.example")]
     Logout(image::LogoutArgs),
+    /// Build images, and remove the cache of builds
+    #[command(subcommand, visible_alias = "buildx")]
+    Builder(build::BuilderCommand),
     /// Manage networks
     #[command(subcommand)]
     Network(network::NetworkCommand),

@@ -12,11 +12,12 @@
 //! | [`hosts`] | `name:address`, `container:name` |
 //! | [`devices`], [`security`] | `/dev/fuse:rw`, `c 189:* rmw`; `seccomp=unconfined` |
 //! | [`signal`], [`time`], [`keys`] | `TERM`, `10m`, `ctrl-p,ctrl-q` |
-//! | [`filter`], [`instruction`] | `label=a`; `CMD …` |
+//! | [`filter`], [`instruction`], [`dockerfile`] | `label=a`; `CMD …`; `FROM alpine AS build` |
 //! | [`words`] | pairs, booleans, and suggestions for unknown words |
 
 pub mod attachment;
 pub mod devices;
+pub mod dockerfile;
 pub mod driver;
 pub mod filter;
 pub mod hosts;

@@ -12,7 +12,7 @@ LABEL org.opencontainers.image.source=example
 COPY --from=build /version /version
 EXPOSE 8080
 HEALTHCHECK --interval=200ms --retries=3 CMD test "$(cat /version)" != broken
-CMD ["sh", "-c", "exec nc -lk -p 8080 -e cat /version"]
+CMD ["sh", "-c", "exec nc -ll -p 8080 -e cat /version"]
 END
 build() {
   rcr build --pull=false --build-arg VERSION="$1" --label "commit=$1" -t "registry.example/$app:$1" -t "registry.example/$app:latest" \

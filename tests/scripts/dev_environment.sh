@@ -24,7 +24,7 @@ rcr run -d --name dev-shop-web --label "$site=shop" --label com.docker.compose.s
   --mount type=bind,source="$PWD/project",target=/var/www/html,consistency=cached --tmpfs /tmp:rw,mode=1777 \
   --add-host host.docker.internal:host-gateway --link dev-shop-db:mysql --cap-add SYS_PTRACE -w /var/www/html \
   -p 127.0.0.1:0:80 -l com.example.approot="$PWD/project" alpine \
-  sh -c 'mkdir -p /srv && exec nc -lk -p 80 -e cat /var/www/html/index.html' > /dev/null
+  sh -c 'mkdir -p /srv && exec nc -ll -p 80 -e cat /var/www/html/index.html' > /dev/null
 port=$(rcr inspect -f '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}' dev-shop-web)
 case $port in [1-9]*) ;; *) fail "port: $port" ;; esac
 is "$(rcr exec dev-shop-web sh -c 'nc -w 2 127.0.0.1 80 < /dev/null')" '<h1>shop</h1>'

@@ -39,7 +39,7 @@ grep -q '^PATH=' env || fail "no PATH: $(cat env)"
 # A service with a check: it is waited for, and found by its alias.
 service=$(rcr create --name service_redis --label $label --network $network --network-alias redis -p 6379 \
   --health-cmd "test -e /ready" --health-interval 200ms --health-timeout 5s --health-retries 50 \
-  -e GITHUB_ACTIONS=true -e CI=true alpine sh -c 'sleep 1; touch /ready; exec nc -lk -p 6379 -e echo pong')
+  -e GITHUB_ACTIONS=true -e CI=true alpine sh -c 'sleep 1; touch /ready; exec nc -ll -p 6379 -e echo pong')
 rcr start "$service" > /dev/null
 rcr ps --all --filter "id=$service" --filter status=running --no-trunc --format '{{.ID}} {{.Status}}' | grep -q "$service"
 port=$(rcr port "$service" | head -1)

@@ -110,7 +110,10 @@ fn the_users_flags_come_over_the_images_check() {
         (&check["Interval"], &check["Retries"], &check["Timeout"]),
         (&json!(300_000_000), &json!(7), &json!(30_000_000_000_u64))
     );
-    assert!(host.rcr(&["inspect", "-f", "{{.State.Health}}", "none"]).stderr.contains("no field `Health`"));
+    let asked = "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}{{if .Config.Healthcheck}}!{{end}}";
+    assert_eq!(host.ok(&["inspect", "-f", asked, "none"]), "none");
+    assert!(!host.ok(&["inspect", "-f", "{{json .State}}{{json .Config}}", "none"]).contains("Health"));
+    assert!(host.rcr(&["inspect", "-f", "{{.State.Health.Status}}", "none"]).stderr.contains("no field `Status`"));
     becomes(&host, "other", "unhealthy");
     for (flags, why) in [
         (&["--health-interval", "soon"][..], "not a span"),

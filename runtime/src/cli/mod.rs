@@ -53,7 +53,7 @@ pub struct InstanceArgs {
     /// Folder of the state that does not
     #[arg(long, env = "RCR_RUN", default_value = "/run/rcr", value_name = "DIR", global = true)]
     pub run: PathBuf,
-    /// Configuration (default: /etc/rcr/config.toml, if it is there)
+    /// Configuration (default: /etc/rcr/config.toml, if it is there); a folder, as with Docker: the one with config.json
     #[arg(long, env = "RCR_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }

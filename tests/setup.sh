@@ -7,7 +7,7 @@ want=$1
 demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:busybox-static ping:iputils-ping dash:dash xz:xz-utils
   mmdebstrap:mmdebstrap setfattr:attr flock:util-linux)
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
-  docker-registry:docker-registry skopeo:skopeo podman:podman umoci:umoci htpasswd:apache2-utils openssl:openssl zstd:zstd
+  docker-registry:docker-registry skopeo:skopeo podman:podman buildah:buildah setpriv:util-linux umoci:umoci htpasswd:apache2-utils openssl:openssl zstd:zstd
   qemu-system-x86_64:qemu-system-x86 mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod
   dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client vagrant:vagrant)
 # The peers that rcr is measured against.

@@ -86,7 +86,9 @@ impl Host {
         let Ok((address, claimed)) = self.claim(network, slot) else { return false };
         let mac = Mac([2, 0, 0, 0, self.number as u8, slot]);
         let name = format!("c{}-{slot}", self.number);
-        self.own.endpoints.insert(id, Endpoint { name, aliases: vec![], addresses: vec![address], mac });
+        self.own
+            .endpoints
+            .insert(id, Endpoint { name, aliases: vec![], addresses: vec![address], mac, withheld: false });
         self.own.networks.insert(network.id.clone(), network.clone());
         self.own.at.insert(network.id.clone());
         self.client.publish(self.own.clone());

@@ -286,6 +286,7 @@ fn start(host: &mut Host, network: &NetworkId, number: u32) {
         aliases: Vec::new(),
         addresses: requests[0].ip.map(IpAddr::V4).into_iter().collect(),
         mac: netd_api::Mac([2, 0, bytes[0], bytes[1], bytes[2], bytes[3]]),
+        withheld: false,
     };
     host.own.endpoints.insert((network.clone(), id), endpoint);
     host.client.publish(host.own.clone());

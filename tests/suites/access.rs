@@ -48,6 +48,13 @@ fn passwords_are_checked_kept_and_forgotten() {
     assert_eq!(count(&host, "layers"), 0);
     pull(&host, &name);
     assert_eq!(host.ok(&["run", "--rm", "--network", "none", &name, "cat", "/mark"]), "pushed");
+    // Docker's `--config` names the folder of the credentials.
+    let other = host.scratch().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let pull_with = || rcr(&host, &["--config", other.to_str().unwrap(), "pull", &name], &[]);
+    assert!(pull_with().stderr.contains("rcr login"));
+    std::fs::copy(&file, other.join("config.json")).unwrap();
+    assert_eq!(pull_with().code, 0);
     assert!(rcr(&host, &["logout", registry.name], &[]).stdout.contains("Removing"));
     assert!(refused(&host, &name).contains("rcr login"));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("localhost:5000"));

@@ -100,7 +100,7 @@ fn a_template_that_fails_prints_nothing_and_says_why() {
     let host = Host::new();
     web(&host);
     for (args, why) in [
-        (&["inspect", "-f", "{{.State.Health.Status}}", "web"][..], "no field `Health`"),
+        (&["inspect", "-f", "{{.State.Health.Status}}", "web"][..], "no field `Status`"),
         (&["inspect", "-f", "{{.Nonsense}}", "web"], "no field `Nonsense`"),
         (&["ps", "--format", "{{.Names}}{{.Nonsense}}"], "no field `Nonsense`"),
         (&["ps", "--format", "table {{.Nonsense}}"], "no field `Nonsense`"),

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;
-use tests::host::sleeper;
+use tests::host::{exec, sleeper};
 use tests::images::{alpine_layer, config_of, docker_archive};
 use tests::{Host, eventually};
 
@@ -110,7 +110,10 @@ fn the_users_flags_come_over_the_images_check() {
         (&check["Interval"], &check["Retries"], &check["Timeout"]),
         (&json!(300_000_000), &json!(7), &json!(30_000_000_000_u64))
     );
-    assert!(host.rcr(&["inspect", "-f", "{{.State.Health}}", "none"]).stderr.contains("no field `Health`"));
+    let asked = "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}{{if .Config.Healthcheck}}!{{end}}";
+    assert_eq!(host.ok(&["inspect", "-f", asked, "none"]), "none");
+    assert!(!host.ok(&["inspect", "-f", "{{json .State}}{{json .Config}}", "none"]).contains("Health"));
+    assert!(host.rcr(&["inspect", "-f", "{{.State.Health.Status}}", "none"]).stderr.contains("no field `Status`"));
     becomes(&host, "other", "unhealthy");
     for (flags, why) in [
         (&["--health-interval", "soon"][..], "not a span"),
@@ -139,4 +142,81 @@ fn a_program_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
         (host.inspect("killed", "/State/ExitCode"), host.inspect("killed", "/State/OOMKilled")),
         (json!(137), json!(false))
     );
+}
+
+/// Whether `client` finds a name.
+fn finds(host: &Host, client: &str, name: &str) -> bool {
+    host.rcr(&["exec", client, "nslookup", name]).code == 0
+}
+
+#[test]
+fn names_come_and_go_with_health_where_that_was_asked_for() {
+    let host = Host::new();
+    host.ok(&["network", "create", "blue"]);
+    let on = |name: &str, more: &[&str]| {
+        let flags = ["--network", "blue", "--network-alias", "web", "--health-cmd", "cat /ok"];
+        let quick = ["--health-interval", "200ms", "--health-retries", "1"];
+        sleeper(&host, name, &[&flags[..], &quick, more].concat());
+    };
+    sleeper(&host, "client", &["--network", "blue"]);
+    on("a", &["--dns-healthy-only", "--restart", "always"]);
+    on("b", &["--dns-healthy-only"]);
+    on("always", &["--network-alias", "other"]);
+    becomes(&host, "b", "unhealthy");
+    becomes(&host, "always", "unhealthy");
+    let (a, id) = (host.address("a", "blue"), host.inspect("a", "/Id").as_str().unwrap()[..12].to_owned());
+    let web = || host.ok(&["exec", "client", "nslookup", "web"]);
+    let names = ["a", "a.blue", &id, &a];
+    assert!(names.iter().all(|name| !finds(&host, "client", name)), "nobody is to find `a` yet");
+    // Whoever did not ask for it has its names whatever its health is.
+    assert!(finds(&host, "client", "other") && web().contains(&host.address("always", "blue")) && !web().contains(&a));
+    host.ok(&["rm", "-f", "always"]);
+    assert!(!finds(&host, "client", "web"));
+    // The names are reached before the next question that the test can ask.
+    exec(&host, "a", "touch /ok");
+    eventually("`a` is found", || finds(&host, "client", "a"));
+    assert!(names.iter().all(|name| finds(&host, "client", name)));
+    assert!(web().contains(&a) && !web().contains(&host.address("b", "blue")));
+    // A netd that starts knows who is healthy before it answers.
+    host.kill_netd();
+    host.ok(&["network", "ls"]);
+    assert!(finds(&host, "client", "a") && !finds(&host, "client", "b"));
+    // What changes while there is none is heard of, too.
+    host.kill_netd();
+    exec(&host, "b", "touch /ok");
+    exec(&host, "a", "rm /ok");
+    becomes(&host, "a", "unhealthy");
+    becomes(&host, "b", "healthy");
+    host.ok(&["network", "ls"]);
+    assert!(finds(&host, "client", "b") && !finds(&host, "client", "a"));
+    // A rename and another network follow it.
+    host.ok(&["network", "create", "green"]);
+    host.ok(&["network", "connect", "green", "a"]);
+    host.ok(&["network", "connect", "green", "client"]);
+    host.ok(&["rename", "a", "first"]);
+    assert!(!finds(&host, "client", "first"));
+    exec(&host, "first", "touch /ok");
+    eventually("its new name is found", || finds(&host, "client", "first.green"));
+    // A run that ends takes its health along.
+    host.ok(&["exec", "first", "kill", "-9", "1"]);
+    host.ok(&["restart", "-t", "0", "b"]);
+    host.ok(&["exec", "b", "rm", "-f", "/ok"]);
+    eventually("`b` is not found while it starts", || !finds(&host, "client", "b"));
+}
+
+#[test]
+fn names_that_depend_on_health_need_a_check_and_names() {
+    let host = Host::new();
+    host.ok(&["network", "create", "blue"]);
+    let create = |flags: &[&str]| host.refused(&[&["create", "--dns-healthy-only"][..], flags, &["alpine"]].concat());
+    let said = create(&["--network", "blue"]);
+    assert!(said.contains("it has no health check") && said.contains("hint: `--health-cmd"), "{said}");
+    assert!(create(&["--network", "none", "--health-cmd", "true"]).contains("no names"));
+    assert_eq!(host.ok(&["ps", "-aq"]), "");
+    // A container on the host's network has a name on the others.
+    sleeper(&host, "client", &["--network", "blue"]);
+    let flags = ["--network", "host", "--dns-healthy-only", "--health-cmd", "false", "--health-retries", "1"];
+    sleeper(&host, "ours", &[&flags[..], &["--health-interval", "200ms"]].concat());
+    becomes(&host, "ours", "unhealthy");
+    assert!(!finds(&host, "client", "ours"));
 }

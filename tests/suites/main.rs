@@ -3,6 +3,7 @@
 mod access;
 mod archives;
 mod broken_registries;
+mod build;
 mod cli;
 mod closed_networks;
 mod copies;
@@ -40,6 +41,7 @@ mod recovery;
 mod registry;
 mod restart_seen;
 mod run_flags;
+mod scripts;
 mod security;
 mod shared_network;
 mod shared_store;

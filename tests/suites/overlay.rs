@@ -294,3 +294,24 @@ fn a_crash_at_any_op_of_the_tunnel_leaves_nothing() {
         }
     }
 }
+
+#[test]
+fn names_on_other_hosts_come_and_go_with_health() {
+    let cluster = Cluster::new(2, false);
+    cluster.mesh();
+    let check =
+        ["--dns-healthy-only", "--health-cmd", "cat /ok", "--health-interval", "200ms", "--health-retries", "1"];
+    cluster.sleeper(0, "c1", &[&["--network", "mesh"][..], &check].concat());
+    cluster.sleeper(0, "plain", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    // What was published later is there: so is what came before it.
+    eventually("the host's names are there", || cluster.pings(1, "c2", "plain"));
+    assert!(!cluster.pings(1, "c2", "c1"));
+    // The address is reached all the while: only the name is left out.
+    let address = cluster.hosts[0].address("c1", "mesh");
+    eventually("the address is reached", || cluster.pings(1, "c2", &address));
+    cluster.hosts[0].ok(&["exec", "c1", "touch", "/ok"]);
+    eventually("the name is there", || cluster.pings(1, "c2", "c1"));
+    cluster.hosts[0].ok(&["exec", "c1", "rm", "/ok"]);
+    eventually("the name is gone", || !cluster.pings(1, "c2", "c1"));
+}

@@ -60,6 +60,7 @@ impl Remote {
             command.current_dir("/").stdin(stdin).stdout(Stdio::null()).stderr(Stdio::piped());
             // Both spellings are in use; the first one that is set counts.
             command.env("NO_PROXY", no_proxy()).env("no_proxy", no_proxy());
+            command.envs(config.credentials.iter().map(|folder| ("DOCKER_CONFIG", folder)));
             // Its last output becomes a line of the error.
             command.env("RUST_BACKTRACE", "0");
             Ok((ours, command.spawn()?))

@@ -99,6 +99,9 @@ pub struct DnsRequest {
     /// `--dns-search`; empty: the host's domains, a `.` alone: none.
     #[serde(default)]
     pub search: Vec<String>,
+    /// Its own names are answered only while its shim says that it is healthy (`--dns-healthy-only`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub healthy_only: bool,
 }
 
 /// Transport protocols that can be published.

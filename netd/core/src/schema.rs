@@ -63,6 +63,9 @@ pub struct Endpoint {
     pub aliases: Vec<String>,
     pub addresses: Vec<IpAddr>,
     pub mac: Mac,
+    /// Its names are not answered: it is not healthy, and they depend on that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// What a key and its value say.

@@ -83,6 +83,7 @@ impl Daemon {
                 self.host.finish_connects(&mut sandbox);
                 self.host.resume_leases(&mut sandbox);
                 self.host.ports.insert(&sandbox.record.ports, &sandbox.record.id, &sandbox.record.name);
+                self.host.names.expect(&sandbox.record, shim.healthy);
                 self.host.names.serve(&self.host.networks, &mut sandbox, None);
                 let id = sandbox.record.id.clone();
                 self.host.follow(id.clone(), generation, shim);

@@ -78,6 +78,7 @@ impl Daemon {
                     aliases: a.aliases.clone(),
                     addresses: a.addresses.iter().map(|net| net.addr()).collect(),
                     mac: a.mac,
+                    withheld: self.host.names.withholds(&sandbox.record.id),
                 };
                 own.endpoints.insert((a.network.clone(), sandbox.record.id.clone()), endpoint);
             }
@@ -165,7 +166,8 @@ impl Daemon {
         let snapshot = self.host.membership.snapshot.clone();
         let mut wanted: BTreeMap<(NetworkId, ContainerId), Endpoint> = BTreeMap::new();
         for ((network, node, container), endpoint) in &snapshot.endpoints {
-            if *node == own || !snapshot.alive.contains(node) || !self.host.networks.contains_key(network) {
+            let absent = !snapshot.alive.contains(node) || endpoint.withheld;
+            if *node == own || absent || !self.host.networks.contains_key(network) {
                 continue;
             }
             let mut names = vec![endpoint.name.clone(), container.short().to_owned()];

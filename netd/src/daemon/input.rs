@@ -32,6 +32,8 @@ pub enum Input {
     ConnectionClosed(u64),
     /// The shim that held this sandbox in this generation is gone.
     ShimGone(ContainerId, u64),
+    /// The shim of this sandbox in this generation says whether its container is healthy.
+    Health(ContainerId, u64, bool),
     Kernel(Event),
     /// The cluster looks like this.
     Cluster(std::sync::Arc<crate::cluster::Snapshot>),

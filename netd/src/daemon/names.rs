@@ -3,6 +3,8 @@
 //! Containers on the host's network have names, too: on every other network they stand for the host, as it is reached
 //! from there. A name opens nothing: whether the host answers is the network's `host_access`, or the container's
 //! `host-gateway`.
+//!
+//! A container may ask for its names to be answered only while it is healthy: whoever announces it asks here first.
 
 use super::records::{Attached, Networks, Record, Sandbox};
 use crate::dns::{Dns, Endpoint, View};
@@ -11,6 +13,7 @@ use crate::log::Log;
 use netd_api::{ContainerId, NetnsSource, NetworkId};
 use netd_core::drivers;
 use netd_core::model::{Attachment, Network};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use tokio::runtime::Handle;
 
@@ -19,12 +22,14 @@ pub struct Names {
     dns: Dns,
     runtime: Handle,
     log: Log,
+    /// Containers that are not healthy and whose names depend on it.
+    withheld: BTreeSet<ContainerId>,
 }
 
 impl Names {
     /// No names yet.
     pub fn new(dns: Dns, runtime: Handle, log: Log) -> Self {
-        Self { dns, runtime, log }
+        Self { dns, runtime, log, withheld: BTreeSet::new() }
     }
 
     /// Makes an endpoint known on a network.
@@ -37,11 +42,42 @@ impl Names {
         self.dns.remove_endpoint(network, container);
     }
 
+    /// Whether nobody is to find this container now.
+    pub fn withholds(&self, container: &ContainerId) -> bool {
+        self.withheld.contains(container)
+    }
+
+    /// Notes the health of a container that is yet to be announced.
+    pub fn expect(&mut self, record: &Record, healthy: bool) {
+        if record.dns.healthy_only && !healthy {
+            self.withheld.insert(record.id.clone());
+        } else {
+            self.withheld.remove(&record.id);
+        }
+    }
+
+    /// A running container's health: its names come or go with it, if they depend on it.
+    pub fn hear(&mut self, networks: &Networks, sandbox: &Sandbox, healthy: bool) {
+        self.expect(&sandbox.record, healthy);
+        if sandbox.record.dns.healthy_only {
+            self.announce_all(networks, sandbox);
+            self.announce_host(networks, &sandbox.record);
+        }
+    }
+
+    /// A container that has ended.
+    pub fn lose(&mut self, container: &ContainerId) {
+        self.withheld.remove(container);
+    }
+
     /// Makes a container known on one of its networks.
     pub fn announce(&self, networks: &Networks, record: &Record, attachment: &Attachment) {
         let Some(state) = networks.get(&attachment.network).filter(|n| n.network.linked()) else {
             return;
         };
+        if self.withholds(&record.id) {
+            return self.forget(&attachment.network, &record.id);
+        }
         let mut names = vec![record.name.clone(), record.id.short().to_owned()];
         names.extend(attachment.aliases.iter().cloned());
         let addresses = attachment.addresses.iter().map(|n| n.addr()).collect();
@@ -59,6 +95,9 @@ impl Names {
     pub fn announce_host_on(&self, record: &Record, network: &Network) {
         let addresses = drivers::of(&network.driver).host_addresses(network);
         if record.source == NetnsSource::Host && !addresses.is_empty() {
+            if self.withholds(&record.id) {
+                return self.forget(&network.id, &record.id);
+            }
             let names = vec![record.name.clone(), record.id.short().to_owned()];
             self.set(network, Endpoint { container: record.id.clone(), names, addresses });
         }

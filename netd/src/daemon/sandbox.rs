@@ -9,7 +9,7 @@ use super::host::Host;
 use super::input::{Input, Told};
 use super::records::Networks;
 use super::records::{Attached, Record, Sandbox, journal_key};
-use super::shim_link::ShimLink;
+use super::shim_link::{ShimLink, health_in};
 use super::state::Daemon;
 use super::wait::Wait;
 use crate::kernel::{Journal, Netns, Resolver};
@@ -155,6 +155,7 @@ impl Daemon {
         // If a crash loses this record, the next start undoes the sandbox. That is right: no shim holds it yet.
         self.host.write_sandbox(&sandbox, Durability::Lazy, what)?;
         self.host.ports.insert(&sandbox.record.ports, &id, &sandbox.record.name);
+        self.host.names.expect(&sandbox.record, false);
         self.host.names.serve(&self.host.networks, &mut sandbox, resolver);
         let info = self.host.networks.describe_sandbox(&sandbox);
         self.host.note_places("connect", &sandbox);
@@ -206,9 +207,16 @@ impl Daemon {
         self.host.write_sandbox(sandbox, Durability::Durable, &what)?;
         let generation = sandbox.generation;
         if let Some(shim) = shim {
+            self.host.names.hear(&self.host.networks, sandbox, shim.healthy);
             self.host.follow(id.clone(), generation, shim);
         }
         Ok(())
+    }
+
+    pub(super) fn health_changed(&mut self, id: &ContainerId, generation: u64, healthy: bool) {
+        if let Some(sandbox) = self.sandboxes.get(id).filter(|s| s.generation == generation) {
+            self.host.names.hear(&self.host.networks, sandbox, healthy);
+        }
     }
 
     pub(super) fn shim_gone(&mut self, id: &ContainerId, generation: u64) {
@@ -252,6 +260,7 @@ impl Daemon {
         drop((service, kept));
         self.host.ports.remove(&record.id);
         self.host.names.forget_host(&self.host.networks, &record);
+        self.host.names.lose(&record.id);
         let mut changes = vec![Change::Delete(format!("sandbox/{}", record.id))];
         let mut journals = Vec::new();
         for mut one in attached.into_iter().rev() {
@@ -313,7 +322,12 @@ impl Host {
                 let end = match stream.readable().await {
                     Ok(()) => match stream.try_read(&mut buffer) {
                         Ok(0) => true,
-                        Ok(_) => false,
+                        Ok(got) => {
+                            if let Some(healthy) = health_in(&buffer[..got]) {
+                                let _ = inbox.send(Input::Health(id.clone(), generation, healthy));
+                            }
+                            false
+                        }
                         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
                     },
                     Err(_) => true,

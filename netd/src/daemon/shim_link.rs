@@ -16,6 +16,17 @@ pub struct ShimLink {
     pub stream: UnixStream,
     /// Absent where the container has none of its own.
     pub netns: Option<OwnedFd>,
+    /// Whether its container is healthy. A shim of an older rcr does not say.
+    pub healthy: bool,
+}
+
+/// Whether these bytes of a shim's say that its container is healthy: the last one counts. Nothing: they don't say.
+pub fn health_in(bytes: &[u8]) -> Option<bool> {
+    bytes.iter().rev().find_map(|byte| match byte {
+        b'+' => Some(true),
+        b'-' => Some(false),
+        _ => None,
+    })
 }
 
 /// Connects to a shim and asks for its namespace.
@@ -24,9 +35,10 @@ pub fn reach_shim(id: &ContainerId, socket: &Path) -> Result<ShimLink, ApiError>
         let mut stream = rcr_base::connect(socket, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(b"netns\n")?;
-        let netns = receive_fd(&stream)?;
+        let mut word = [0u8; 2];
+        let (got, netns) = receive_fd(&stream, &mut word)?;
         stream.set_read_timeout(None)?;
-        Ok(ShimLink { stream, netns })
+        Ok(ShimLink { stream, netns, healthy: health_in(&word[..got]).unwrap_or(false) })
     };
     talk().map_err(|error| {
         let what = format!("cannot reach the shim of container `{}` at `{}`", id.short(), socket.display());

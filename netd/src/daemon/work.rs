@@ -45,6 +45,7 @@ impl Daemon {
             }
             Input::ConnectionClosed(connection) => self.connection_closed(connection),
             Input::ShimGone(id, generation) => self.shim_gone(&id, generation),
+            Input::Health(id, generation, healthy) => self.health_changed(&id, generation, healthy),
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
             Input::Answered(id) => self.host.host_answered(&id),

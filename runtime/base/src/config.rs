@@ -182,6 +182,9 @@ pub struct ImagesConfig {
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// `[images.limits]`.
     pub limits: ImageLimits,
+    /// The folder of docker's credentials, in place of `$DOCKER_CONFIG` (`--config FOLDER`). No file says it.
+    #[serde(skip)]
+    pub credentials: Option<PathBuf>,
 }
 
 impl Default for ImagesConfig {
@@ -194,6 +197,7 @@ impl Default for ImagesConfig {
             insecure: Vec::new(),
             mirrors: BTreeMap::new(),
             limits: ImageLimits::default(),
+            credentials: None,
         }
     }
 }

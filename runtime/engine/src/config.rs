@@ -255,6 +255,9 @@ pub struct Dns {
     pub search: Vec<String>,
     /// Options of resolv.conf(5).
     pub options: Vec<String>,
+    /// Its own names are answered only while it is healthy.
+    #[serde(default)]
+    pub healthy_only: bool,
 }
 
 /// The right side of `--add-host`.

@@ -47,6 +47,16 @@ pub struct Info {
     pub cgroup_version: &'static str,
     /// Names of controllers, in the kernel's order.
     pub cgroup_controllers: String,
+    /// Memory can be limited.
+    pub memory_limit: bool,
+    /// So can the number of processes.
+    pub pids_limit: bool,
+    /// Processors' shares can be given.
+    #[serde(rename = "CPUShares")]
+    pub cpu_shares: bool,
+    /// Processors can be chosen.
+    #[serde(rename = "CPUSet")]
+    pub cpu_set: bool,
     /// As uname(2) has it.
     pub kernel_version: String,
     /// As uname(2) has it.
@@ -55,6 +65,8 @@ pub struct Info {
     pub name: String,
     /// The folder of the state that outlives a reboot.
     pub root_dir: PathBuf,
+    /// The same by Docker's name.
+    pub docker_root_dir: PathBuf,
     /// The folder of the state that does not.
     pub run_dir: PathBuf,
     /// The version of rcr.
@@ -175,10 +187,11 @@ pub fn info(instance: &Instance) -> Outcome<Info> {
     };
     let uname = rustix::system::uname();
     let netd = netd(instance);
-    let mut security_options = vec!["seccomp=default"];
+    let mut security_options = vec!["name=seccomp,profile=builtin", "name=cgroupns"];
     if instance.config.security.no_new_privileges {
-        security_options.push("no-new-privileges");
+        security_options.push("name=no-new-privileges");
     }
+    let has = |name: &str| cgroup_controllers.split(' ').any(|controller| controller == name);
     Ok(Info {
         containers: containers.len(),
         containers_running: containers.iter().filter(|c| c.state.status == Status::Running).count(),
@@ -193,11 +206,16 @@ pub fn info(instance: &Instance) -> Outcome<Info> {
         mem_total: memory(),
         images: images.map_or(0, |list| list.len()),
         cgroup_version,
+        memory_limit: has("memory"),
+        pids_limit: has("pids"),
+        cpu_shares: has("cpu"),
+        cpu_set: has("cpuset"),
         cgroup_controllers,
         kernel_version: uname.release().to_string_lossy().into_owned(),
         architecture: uname.machine().to_string_lossy().into_owned(),
         name: uname.nodename().to_string_lossy().into_owned(),
         root_dir: instance.dirs.root.clone(),
+        docker_root_dir: instance.dirs.root.clone(),
         run_dir: instance.dirs.run.clone(),
         server_version: env!("CARGO_PKG_VERSION"),
         obstacles: netd.iter().flat_map(|netd| &netd.obstacles).map(Into::into).collect(),

@@ -27,11 +27,17 @@ impl Instance {
         let absolute =
             |path: &Path| std::path::absolute(path).doing(|| format!("cannot use the folder `{}`", path.display()));
         let dirs = Dirs { root: absolute(root)?, run: absolute(run)? };
+        // Docker's `--config` names a folder with credentials. Ours is a file.
+        let (credentials, config) = match config.filter(|path| path.is_dir()) {
+            Some(folder) => (Some(absolute(folder)?), None),
+            None => (None, config),
+        };
         let config_file = match config {
             Some(path) => Some(absolute(path)?),
             None => Some(PathBuf::from(CONFIG_FILE)).filter(|path| path.exists()),
         };
-        let config = config_file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+        let mut config = config_file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+        config.images.credentials = credentials;
         Ok(Self { dirs, config_file, config })
     }
 

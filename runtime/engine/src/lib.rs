@@ -9,6 +9,7 @@
 //! | [`create`], [`start`], [`stop`], [`remove`], [`rename`], [`exec`], [`wait`], [`update`] | a container's life, one request each |
 //! | [`list`], [`status`], [`inspect`], [`logs`], [`top`], [`monitor`] | looking at what there is, and talking to the shim of a container that runs |
 //! | [`copy`], [`diff`], [`commit`] | files between a container and the host; what it has changed; an image of that |
+//! | [`build`] | images out of Dockerfiles, by `buildah` |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
 //! | [`cdi`] | devices by their vendors' names |
@@ -27,6 +28,7 @@
 
 mod apart;
 pub mod boot;
+pub mod build;
 pub mod bundle;
 pub mod cdi;
 pub mod cgroup;

@@ -155,13 +155,23 @@ impl Client {
         }
     }
 
-    /// Sends the network namespace; a byte without a descriptor says that the container runs in the host's. The
-    /// connection stays open until the container ends.
-    pub fn answer_netns(&mut self, netns: Option<&OwnedFd>) {
+    /// Sends the network namespace; without a descriptor the container runs in the host's. The byte behind the first
+    /// says whether the container is healthy, and another one follows whenever that changes. The connection stays open
+    /// until the container ends.
+    pub fn answer_netns(&mut self, netns: Option<&OwnedFd>, healthy: bool) {
         self.role = Role::Netns;
+        let word = [if netns.is_some() { b'n' } else { b'h' }, health_byte(healthy)];
         match netns {
-            Some(netns) => self.gone |= crate::passing::send_fd(self.stream.as_fd(), b"n", netns.as_fd()).is_err(),
-            None => self.output.push(b'h'),
+            Some(netns) => self.gone |= crate::passing::send_fd(self.stream.as_fd(), &word, netns.as_fd()).is_err(),
+            None => self.output.extend(word),
+        }
+    }
+
+    /// Tells who keeps the network namespace that the container's health is another one now.
+    pub fn push_health(&mut self, healthy: bool) {
+        if self.role == Role::Netns {
+            self.output.push(health_byte(healthy));
+            self.flush();
         }
     }
 
@@ -176,4 +186,8 @@ impl Client {
             }
         }
     }
+}
+
+fn health_byte(healthy: bool) -> u8 {
+    if healthy { protocol::HEALTHY } else { protocol::NOT_HEALTHY }
 }

@@ -114,6 +114,11 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
     Ok(Some(frame))
 }
 
+/// On the connection that keeps the network namespace: the container is healthy now.
+pub const HEALTHY: u8 = b'+';
+/// It is not, or not yet; one without a check never is.
+pub const NOT_HEALTHY: u8 = b'-';
+
 /// How long a shim may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 

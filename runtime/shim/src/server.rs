@@ -60,6 +60,8 @@ struct Shim {
     /// Processes that the kernel had killed for want of memory when a run ended last.
     oom_kills: u64,
     checks: Option<Checks>,
+    /// What netd was told last: whether the container is healthy.
+    told_healthy: bool,
     /// It is to start again once it has ended, whatever its policy.
     restart_wanted: bool,
 }
@@ -144,6 +146,7 @@ impl Shim {
             stopping: false,
             oom_kills: 0,
             checks,
+            told_healthy: false,
             restart_wanted: false,
         };
         shim.launch()?;
@@ -214,6 +217,7 @@ impl Shim {
             if self.on_time() {
                 return;
             }
+            self.tell_health();
         }
     }
 
@@ -254,7 +258,7 @@ impl Shim {
         for event in self.clients[index].read() {
             match event {
                 Event::Netns => {
-                    self.clients[index].answer_netns(self.netns.as_ref());
+                    self.clients[index].answer_netns(self.netns.as_ref(), self.told_healthy);
                     crate::sys::memory::forget_file_pages();
                 }
                 Event::Request(request) => self.on_request(index, request),

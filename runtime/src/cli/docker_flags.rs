@@ -199,18 +199,68 @@ const NETWORK_CREATE: &[(&str, Verdict)] = &[
     ("subnet", Works),
 ];
 
+const BUILDKIT: Verdict = Refused("buildah builds, and not BuildKit", "leave it out");
+
+const BUILD: &[(&str, Verdict)] = &[
+    ("add-host", Works),
+    ("allow", BUILDKIT),
+    ("annotation", Refused("images have Docker's form, which has none", "`--label` says it, too")),
+    ("attest", BUILDKIT),
+    ("build-arg", Works),
+    ("build-context", Refused("it has one context", "a further `FROM … AS NAME` and `COPY --from=NAME`")),
+    ("builder", BUILDKIT),
+    ("cache-from", Note("accepted: only what was built here is a cache")),
+    ("cache-to", Refused("the cache is this host's alone", "leave it out; it stays between builds")),
+    ("call", BUILDKIT),
+    ("cgroup-parent", Refused("what RUN starts has no cgroup of its own", "leave it out")),
+    ("check", BUILDKIT),
+    ("debug", BUILDKIT),
+    ("file", Works),
+    ("force-rm", Note("accepted: no container is left over")),
+    ("iidfile", Works),
+    ("isolation", WINDOWS),
+    ("label", Works),
+    ("load", Note("accepted: the image is always loaded")),
+    ("metadata-file", Refused("buildah builds, and not BuildKit", "`--iidfile FILE` writes the image's id")),
+    ("network", Note("host, none; RUN is on the host's network unless it is none")),
+    ("no-cache", Works),
+    ("no-cache-filter", Refused("the cache is used for all stages or for none", "`--no-cache`")),
+    ("output", Refused("the image goes into the store", "`rcr save -o FILE IMAGE`, or `rcr create` and `rcr cp`")),
+    ("platform", Note("one at a time")),
+    ("progress", Note("accepted: progress is lines of text")),
+    ("provenance", Note("false alone: images have no attestations")),
+    ("pull", Works),
+    ("push", Works),
+    ("quiet", Works),
+    ("rm", Note("accepted: no container is left over")),
+    ("sbom", Note("false alone: images have no attestations")),
+    ("secret", Works),
+    ("shm-size", Works),
+    (
+        "squash",
+        Refused("layers stay as the steps made them", "a last stage with one `COPY --from=STAGE / /` has one layer"),
+    ),
+    ("ssh", Works),
+    ("tag", Works),
+    ("target", Works),
+    ("ulimit", Works),
+];
+
 /// All verbs whose flags are listed here.
-pub const VERBS: [Verb; 5] = [
+pub const VERBS: [Verb; 6] = [
     Verb { words: &["run"], flags: RUN },
     Verb { words: &["run"], flags: CREATE },
     Verb { words: &["create"], flags: CREATE },
     Verb { words: &["exec"], flags: EXEC },
     Verb { words: &["network", "create"], flags: NETWORK_CREATE },
+    Verb { words: &["build"], flags: BUILD },
 ];
 
 /// The error for a flag of Docker's that a verb of ours does not have. `verb`: its words.
 pub fn refused(verb: &[&str], flag: &str) -> Option<Error> {
     let verb = verb.strip_prefix(&["container"]).unwrap_or(verb);
+    let groups = [&["image", "build"][..], &["builder", "build"], &["buildx", "build"]];
+    let verb = if groups.contains(&verb) { &["build"][..] } else { verb };
     let name = flag.strip_prefix("--")?;
     let all = VERBS.iter().filter(|known| known.words == verb).flat_map(|known| known.flags);
     match all.into_iter().find(|(known, _)| *known == name)? {

@@ -23,10 +23,7 @@ pub const WORDS: &[(&str, &str, &str)] = &[
     ("search", "it searches Docker Hub alone", "look for the image on its web page, then `rcr pull NAME`"),
     ("trust", "signatures of images are not checked", "`NAME@sha256:…` takes exactly one image"),
     ("manifest", "images of several platforms are not made here", "`buildah manifest` makes them"),
-    ("build", BUILD, BUILD_WAY),
-    ("builder", BUILD, BUILD_WAY),
-    ("buildx", BUILD, BUILD_WAY),
-    ("bake", BUILD, BUILD_WAY),
+    ("bake", "it reads a language of its own", "`rcr build -t NAME .` for each image"),
     (
         "compose",
         "there is no API that compose could speak to, yet",
@@ -38,8 +35,6 @@ pub const WORDS: &[(&str, &str, &str)] = &[
 
 const CLUSTER: &str = "hosts share networks without a swarm";
 const CLUSTER_WAY: &str = "on each host, in /etc/rcr/config.toml: `[cluster]` and `store = \"etcd://HOST:PORT\"`; then `rcr node ls` shows them";
-const BUILD: &str = "rcr makes no images from a Dockerfile";
-const BUILD_WAY: &str = "`buildah build -t NAME .`, `buildah push NAME oci-archive:image.tar`, `rcr load -i image.tar`";
 
 /// The error for a verb of Docker's that rcr does not have.
 pub fn refused(verb: &str) -> Option<Error> {

@@ -32,6 +32,7 @@ fn page() -> String {
     section(&mut text, "`run` and `create`", &run);
     section(&mut text, "`exec`", VERBS[3].flags);
     section(&mut text, "`network create`", VERBS[4].flags);
+    section(&mut text, "`build`", VERBS[5].flags);
     text
 }
 

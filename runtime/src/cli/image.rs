@@ -1,5 +1,6 @@
 //! Verbs about images.
 
+use super::build::BuildArgs;
 use super::prune::{PruneNamedArgs, point};
 use super::{FormatArgs, ShowArgs};
 use clap::{Args, Subcommand};
@@ -48,6 +49,9 @@ pub enum TransferCommand {
     /// Make an image from a root file system: a tar file, compressed or not, or `-` for stdin
     #[command(after_help = "Example: rcr image import alpine-minirootfs.tar.gz alpine:3.23")]
     Import(ImportArgs),
+    /// Build an image from a Dockerfile, with buildah
+    #[command(after_help = "Example: rcr build -t web:1 .")]
+    Build(Box<BuildArgs>),
     /// Give an image another name
     #[command(after_help = "Example: rcr tag alpine:3.23 alpine:latest")]
     Tag(TagArgs),

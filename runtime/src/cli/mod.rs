@@ -1,6 +1,7 @@
 //! The command line's grammar: what can be said, nothing about what it does.
 
 pub mod argv;
+pub mod build;
 pub mod container;
 pub mod docker_flags;
 mod docker_words;
@@ -55,7 +56,7 @@ pub struct InstanceArgs {
     /// Folder of the state that does not
     #[arg(long, env = "RCR_RUN", default_value = "/run/rcr", value_name = "DIR", global = true)]
     pub run: PathBuf,
-    /// Configuration (default: /etc/rcr/config.toml, if it is there)
+    /// Configuration (default: /etc/rcr/config.toml, if it is there); a folder, as with Docker: the one with config.json
     #[arg(long, env = "RCR_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }
@@ -87,6 +88,9 @@ pub enum Command {
     /// Remove the credentials for a registry
     #[command(after_help = "Example: rcr logout registry.example")]
     Logout(image::LogoutArgs),
+    /// Build images, and remove the cache of builds
+    #[command(subcommand, visible_alias = "buildx")]
+    Builder(build::BuilderCommand),
     /// Manage networks
     #[command(subcommand)]
     Network(network::NetworkCommand),

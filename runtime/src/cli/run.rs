@@ -174,6 +174,9 @@ pub struct NetworkArgs {
     /// Option for /etc/resolv.conf
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
     pub dns_option: Vec<String>,
+    /// Answer its names only while its health check says that it is healthy
+    #[arg(long)]
+    pub dns_healthy_only: bool,
     /// Line for /etc/hosts; `host-gateway` stands for the host
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = hosts::add_host)]
     pub add_host: Vec<(String, HostTarget)>,

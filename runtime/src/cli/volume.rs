@@ -36,6 +36,9 @@ pub struct CreateArgs {
     /// Option, as mount(8) has it: type=none|tmpfs, o=bind, device=/FOLDER
     #[arg(short, long = "opt", value_name = "NAME=VALUE", value_parser = words::pair)]
     pub options: Vec<(String, String)>,
+    /// Its name, as older scripts give it
+    #[arg(long = "name", value_name = "NAME", hide = true, conflicts_with = "name")]
+    pub named: Option<String>,
     /// Its name (default: chosen by chance)
     pub name: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! `image …`, `images`, `rmi`.
 
 use super::each::print_found;
-use super::{archive, prune, registry};
+use super::{archive, build, prune, registry};
 use crate::cli::image::{CheckArgs, ImageCommand, ListArgs, RemoveArgs, TransferCommand};
 use crate::term::listing::{self, Row};
 use crate::term::progress::Progress;
@@ -35,6 +35,7 @@ pub fn transfer(instance: &Instance, command: TransferCommand) -> Outcome<i32> {
         TransferCommand::Load(args) => archive::load(instance, &args),
         TransferCommand::Save(args) => archive::save(instance, &args),
         TransferCommand::Import(args) => archive::import(instance, &args),
+        TransferCommand::Build(args) => build::build(instance, *args),
         TransferCommand::Tag(args) => {
             images::tag(instance, &args.source, &args.target)?;
             Ok(0)

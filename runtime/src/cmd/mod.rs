@@ -1,6 +1,7 @@
 //! One file per verb, or per family of verbs that share their work.
 
 mod archive;
+mod build;
 mod completion;
 mod copy;
 mod df;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Outcome<i32> {
         Command::Transfer(command) => image::transfer(&instance, command),
         Command::Login(args) => registry::login(&instance, &args),
         Command::Logout(args) => registry::logout(&instance, &args),
+        Command::Builder(command) => build::builder(&instance, command),
         Command::Network(command) => network::network(&instance, command),
         Command::Volume(command) => volume::volume(&instance, command),
         Command::Node(command) => node::node(&instance, &command),

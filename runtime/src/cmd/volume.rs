@@ -27,7 +27,7 @@ pub fn volume(instance: &Instance, command: VolumeCommand) -> Outcome<i32> {
 
 fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
     let request = CreateVolume {
-        name: args.name,
+        name: args.name.or(args.named),
         labels: args.label.into_iter().collect(),
         options: args.options.into_iter().collect(),
     };

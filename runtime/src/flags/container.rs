@@ -64,7 +64,7 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         restart: args.restart,
         auto_remove: args.rm,
         network: network(net)?,
-        dns: Dns { servers: net.dns.clone(), search: net.dns_search.clone(), options: net.dns_option.clone() },
+        dns: dns(net),
         extra_hosts: net.add_host.clone(),
         links: net.link.clone(),
         devices: paths,
@@ -73,6 +73,15 @@ pub fn request(args: &CreateArgs, attached: bool) -> Outcome<Create> {
         device_rules: security.device_cgroup_rule.clone(),
         health: health(&args.health),
     })
+}
+
+fn dns(args: &NetworkArgs) -> Dns {
+    Dns {
+        servers: args.dns.clone(),
+        search: args.dns_search.clone(),
+        options: args.dns_option.clone(),
+        healthy_only: args.dns_healthy_only,
+    }
 }
 
 fn health(args: &HealthArgs) -> HealthRequest {

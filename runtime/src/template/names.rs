@@ -20,6 +20,29 @@ const NAMES: [(&str, &str); 12] = [
     ("DnsSearch", "DNSSearch"),
 ];
 
+/// Fields that JSON leaves out where there is nothing to say, each with one that is always beside it. In Go they are
+/// there: scripts ask `{{if .State.Health}}`. Here they are empty, so that what is asked below them is still an error.
+const ABSENT: [(&str, &str, Empty); 4] = [
+    ("OOMKilled", "Health", Empty::Object),
+    ("Entrypoint", "Healthcheck", Empty::Object),
+    ("Propagation", "Name", Empty::Text),
+    ("Propagation", "Driver", Empty::Text),
+];
+
+enum Empty {
+    Object,
+    Text,
+}
+
+impl Empty {
+    fn value(&self) -> Value {
+        match self {
+            Empty::Object => Value::Map(Arc::default()),
+            Empty::Text => Value::String("".into()),
+        }
+    }
+}
+
 /// Gives every object below `value` Go's names, too.
 pub fn add_go_names(value: &mut Value) {
     match value {
@@ -36,13 +59,26 @@ pub fn add_go_names(value: &mut Value) {
                     fields.entry(go.into()).or_insert(found);
                 }
             }
+            for (beside, field, empty) in &ABSENT {
+                if fields.contains_key(*beside) {
+                    fields.entry((*field).into()).or_insert_with(|| empty.value());
+                }
+            }
         }
         _ => {}
     }
 }
 
-/// Whether a field is there under its name in JSON as well.
+/// Whether JSON does not have a field: it is there under another name, or has nothing to say.
 pub fn is_alias(fields: &BTreeMap<Arc<str>, Value>, name: &str) -> bool {
+    let empty = || match fields.get(name) {
+        Some(Value::Map(inner)) => inner.is_empty(),
+        Some(Value::String(text)) => text.is_empty(),
+        _ => false,
+    };
+    if ABSENT.iter().any(|(beside, field, _)| *field == name && fields.contains_key(*beside)) && empty() {
+        return true;
+    }
     NAMES.iter().any(|(json, go)| *go == name && fields.contains_key(*json))
         || matches!(fields.get(name), Some(Value::Function(_)))
 }

@@ -1,7 +1,7 @@
 //! The health check of a new container: the user's, over the image's.
 
 use super::request::HealthRequest;
-use crate::config::{HealthCheck, OnFailure, Schedule};
+use crate::config::{HealthCheck, NetworkMode, OnFailure, Schedule};
 use crate::reporter::Reporter;
 use rcr_base::{Error, Kind, Outcome};
 use serde::Deserialize;
@@ -76,6 +76,24 @@ pub fn check(wanted: &HealthRequest, image: &Path, reporter: &dyn Reporter) -> O
             on_failure: wanted.on_failure.unwrap_or(OnFailure::None),
         },
     }))
+}
+
+/// Names that depend on the check (`--dns-healthy-only`) need one, and names.
+pub fn fits_names(mode: &NetworkMode, check: Option<&HealthCheck>) -> Outcome<()> {
+    let refused = |why: &str, way: &str| {
+        Err(Error::new(Kind::Invalid, "cannot answer names only while the container is healthy")
+            .caused_by(why)
+            .hint(way))
+    };
+    match mode {
+        NetworkMode::None | NetworkMode::Container(_) | NetworkMode::Path(_) => {
+            refused("it has no names on its network", "leave `--dns-healthy-only` out, or name a network")
+        }
+        _ if check.is_none() => {
+            refused("it has no health check", "`--health-cmd COMMAND` is one, or leave `--dns-healthy-only` out")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What contradicts itself, or would keep the host busy.

@@ -93,6 +93,9 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     let images = images::store(instance)?;
     let layers = images.layers(&image)?;
     let health = health::check(&wanted.health, &images.blob(&image.id), reporter)?;
+    if wanted.dns.healthy_only {
+        health::fits_names(&mode, health.as_ref())?;
+    }
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let (defaults, strange) = defaults::usable(image.config.config().clone().unwrap_or_default());
     for field in image.strange.iter().chain(&strange) {
@@ -183,6 +186,7 @@ fn dns(wanted: Dns, configured: &rcr_base::DnsConfig) -> Dns {
         servers: wanted.servers,
         search: or(wanted.search, &configured.search),
         options: or(wanted.options, &configured.options),
+        healthy_only: wanted.healthy_only,
     }
 }
 

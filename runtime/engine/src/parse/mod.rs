@@ -12,12 +12,14 @@
 //! | [`hosts`] | `name:address`, `container:name` |
 //! | [`devices`], [`security`] | `/dev/fuse:rw`, `c 189:* rmw`; `seccomp=unconfined` |
 //! | [`signal`], [`time`], [`keys`] | `TERM`, `10m`, `ctrl-p,ctrl-q` |
-//! | [`filter`], [`instruction`], [`condition`] | `label=a`; `CMD …`; `healthy` |
+//! | [`filter`], [`instruction`], [`dockerfile`] | `label=a`; `CMD …`; `FROM alpine AS build` |
+//! | [`condition`] | `healthy` |
 //! | [`words`] | pairs, booleans, and suggestions for unknown words |
 
 pub mod attachment;
 pub mod condition;
 pub mod devices;
+pub mod dockerfile;
 pub mod driver;
 pub mod filter;
 pub mod hosts;

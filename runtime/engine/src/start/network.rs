@@ -157,7 +157,11 @@ impl Pending {
             netns: if kept.is_some() { NetnsSource::Given } else { source },
             attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
             publish: config.network.to_publish(),
-            dns: DnsRequest { servers: config.dns.servers.clone(), search: config.dns.search.clone() },
+            dns: DnsRequest {
+                servers: config.dns.servers.clone(),
+                search: config.dns.search.clone(),
+                healthy_only: config.dns.healthy_only,
+            },
             host_gateway: config.wants_host_gateway(),
         };
         let fds: Vec<_> = kept.iter().map(|fd| fd.as_fd()).collect();

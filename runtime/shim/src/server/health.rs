@@ -85,6 +85,14 @@ impl Shim {
         }
     }
 
+    /// Tells who keeps the network namespace, if the container's health has changed: names may depend on it.
+    pub(super) fn tell_health(&mut self) {
+        let healthy = self.state.health == Some(HealthStatus::Healthy);
+        if std::mem::replace(&mut self.told_healthy, healthy) != healthy {
+            self.clients.iter_mut().for_each(|client| client.push_health(healthy));
+        }
+    }
+
     fn on_unhealthy(&mut self, action: OnFailure) {
         match action {
             OnFailure::None => {}

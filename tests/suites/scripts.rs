@@ -1,5 +1,5 @@
 //! Scripts in the shape of programs that drive Docker's command line: `tests/scripts`, with the commands, flags and
-//! templates that such programs use.
+//! templates that such programs use; and one-liners as people post them.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -7,14 +7,19 @@ use tests::Host;
 
 #[track_caller]
 fn run(name: &str) {
-    let host = Host::new();
+    run_part(&Host::new(), name, &[]);
+}
+
+/// Runs a script on this host.
+#[track_caller]
+fn run_part(host: &Host, name: &str, args: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
     let folder = host.scratch().join("work");
     std::fs::create_dir_all(&folder).unwrap();
     let programs = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect::<Vec<_>>();
     let path = std::env::join_paths([tests::bin()].iter().chain(&programs)).unwrap();
     let mut command = host.netns.command("bash");
-    command.arg(&script).current_dir(&folder).env("PATH", path);
+    command.arg(&script).args(args).current_dir(&folder).env("PATH", path);
     command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).env_remove("RCR_CONFIG");
     let out = command.output().unwrap();
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -44,4 +49,40 @@ fn a_development_environment() {
 #[test]
 fn a_deployment() {
     run("deploy.sh");
+}
+
+/// As people post them; the images that they name are others here.
+#[track_caller]
+fn one_liners(part: &str) {
+    let host = Host::new();
+    host.import_nginx();
+    for name in ["qmcgaw/gluetun", "mysql"] {
+        host.ok(&["tag", "alpine", name]);
+    }
+    run_part(&host, "oneliners.sh", &[part]);
+}
+
+#[test]
+fn one_liners_that_run_something() {
+    one_liners("running");
+}
+
+#[test]
+fn one_liners_that_look() {
+    one_liners("looking");
+}
+
+#[test]
+fn one_liners_that_tidy_up() {
+    one_liners("tidying");
+}
+
+#[test]
+fn one_liners_about_networks() {
+    one_liners("networks");
+}
+
+#[test]
+fn one_liners_about_other_programs() {
+    one_liners("elsewhere");
 }

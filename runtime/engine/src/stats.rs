@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_kernel_s_tables_are_read() {
-        let line = "  eth0: 1264     11    1    2    0     0          0         3 4096      13    4    5    0     0       0          0";
+        let line = "  eth0: 1264 11 1 2 0 0 0 3 4096 13 4 5 0 0 0 0";
         let one = interface(line).unwrap();
         assert_eq!((one.name.as_str(), one.received.bytes, one.sent.packets), ("eth0", 1264, 13));
         assert_eq!((one.received.dropped, one.sent.errors), (2, 4));

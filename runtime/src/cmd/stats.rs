@@ -4,7 +4,6 @@ use crate::cli::stats::StatsArgs;
 use crate::template::Format;
 use crate::term::listing::{self, Row};
 use crate::term::outlet::{pause, say};
-use crate::term::table::shortened;
 use crate::term::terminal;
 use rcr_base::{Kind, Outcome};
 use rcr_engine::instance::Instance;
@@ -143,7 +142,7 @@ fn with_unit(bytes: u64, base: f64, digits: usize, units: &[&str]) -> String {
 /// flickers; elsewhere they come one after the other.
 struct Screen {
     in_place: bool,
-    /// Lines of the last table.
+    /// Rows of the last table.
     drawn: usize,
 }
 
@@ -159,22 +158,31 @@ impl Screen {
             return say(&text);
         }
         let (rows, columns) = terminal::size().unwrap_or((24, 80));
-        let text = redrawn(lines, self.drawn, (rows.into(), columns.into()));
-        self.drawn = lines.len().min(usize::from(rows).saturating_sub(1));
+        let (text, drawn) = redrawn(lines, self.drawn, (rows.into(), columns.into()));
+        self.drawn = drawn;
         say(&text)
     }
 }
 
-/// A table over the last one, of which so many lines are above the cursor: each line is cleared behind its end, and what
-/// is left below is cleared. What has no room is left out: it would scroll.
-fn redrawn(lines: &[String], drawn: usize, (rows, columns): (usize, usize)) -> String {
+/// A table over the last one, of which so many rows are above the cursor, and its own rows: each line is cleared behind
+/// its end, and what is left below is cleared. What has no room is left out: it would scroll.
+fn redrawn(lines: &[String], drawn: usize, (rows, columns): (usize, usize)) -> (String, usize) {
     let mut text = if drawn > 0 { format!("\x1b[{drawn}A\r") } else { String::new() };
-    for line in lines.iter().take(rows.saturating_sub(1)) {
-        text.push_str(&shortened(line, columns));
-        text.push_str("\x1b[K\n");
+    let mut used = 0;
+    for line in lines {
+        let width = line.chars().count();
+        // A long line goes on in the next row.
+        let takes = width.div_ceil(columns).max(1);
+        if used + takes >= rows {
+            break;
+        }
+        used += takes;
+        text.push_str(line);
+        // Behind a full row there is nothing to clear, and the cursor is still on its last letter.
+        text.push_str(if width > 0 && width.is_multiple_of(columns) { "\n" } else { "\x1b[K\n" });
     }
     text.push_str("\x1b[J");
-    text
+    (text, used)
 }
 
 #[cfg(test)]
@@ -194,7 +202,9 @@ mod tests {
     #[test]
     fn a_table_takes_the_place_of_the_last_one() {
         let lines = ["ID  NAME".to_owned(), "1   one".to_owned(), "2   two".to_owned()];
-        assert_eq!(redrawn(&lines[..1], 0, (24, 80)), "ID  NAME\x1b[K\n\x1b[J");
-        assert_eq!(redrawn(&lines, 2, (3, 6)), "\x1b[2A\rID  N…\x1b[K\n1   o…\x1b[K\n\x1b[J");
+        assert_eq!(redrawn(&lines[..1], 0, (24, 80)), ("ID  NAME\x1b[K\n\x1b[J".into(), 1));
+        // Two rows for the heading, which fills them, two for the next one, and none for the last one.
+        let want = "\x1b[2A\rID  NAME\n1   one\x1b[K\n\x1b[J";
+        assert_eq!(redrawn(&lines, 2, (5, 4)), (want.into(), 4));
     }
 }

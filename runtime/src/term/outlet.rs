@@ -1,5 +1,5 @@
-//! A standard output that somebody looks at while it comes: it goes out at once, and if nobody is there any more, that is
-//! noticed without writing.
+//! A standard output that somebody looks at while it comes: it goes out at once, and if nobody is there any more, that
+//! is noticed without writing.
 
 use crate::report;
 use rcr_base::{Doing, Outcome};

@@ -104,7 +104,9 @@ impl Watch {
         let doing = || format!("cannot watch the events in `{}`", folder.display());
         rcr_base::events::make_folder(folder).doing(doing)?;
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(errno).doing(doing)?;
-        let what = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE | WatchFlags::DELETE_SELF;
+        let changes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE | WatchFlags::DELETE_SELF;
+        // A file in its place could be watched, too, and nothing would ever come.
+        let what = changes | WatchFlags::ONLYDIR;
         inotify::add_watch(&fd, folder, what).map_err(errno).doing(doing)?;
         Ok(Self(fd))
     }

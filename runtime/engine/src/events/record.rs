@@ -46,7 +46,7 @@ impl Record {
         all
     }
 
-    /// Opens the files that are not open yet, the older one first. A file that turns over meanwhile is looked for again.
+    /// Opens the files that are not open yet, the older one first. One that turns over meanwhile is looked for again.
     fn open_new(&mut self) {
         for _ in 0..LOOKS {
             let before = self.tails.len();

@@ -58,6 +58,9 @@ pub struct Started {
 pub fn start(instance: &Instance, config: &Config, attach: Attach) -> Outcome<Started> {
     let mut undo = Undo::default();
     let doing = || format!("cannot start container `{}`", config.name);
+    if attach.wanted {
+        subjects::container(&instance.dirs, config).note("attach");
+    }
     match start_steps(instance, config, attach, &mut undo) {
         Ok(started) => Ok(started),
         Err(failure) => Err(undo.run(failure.during(doing()))),
@@ -152,9 +155,6 @@ fn start_steps<'a>(
         files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
     }
     let shim_config = shim_config(instance, config, plan, paths)?;
-    if attach.wanted {
-        subjects::container(dirs, config).note("attach");
-    }
     await_start(&control, &shim_config, network.netns.take())?;
     let silent =
         |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());

@@ -6,10 +6,10 @@ mod place;
 mod tool;
 
 use crate::dirs::Dirs;
-use crate::reporter::Reporter;
 use crate::images::{self, Format, Input, Output, Platform, Policy, Reference};
 use crate::instance::Instance;
 use crate::parse::dockerfile::{Base, bases};
+use crate::reporter::Reporter;
 use context::Prepared;
 use place::Place;
 use rcr_base::{Doing, Error, Kind, Outcome};

@@ -1,6 +1,7 @@
 //! Where builds keep what they have: `build` of the root folder, and of the run folder.
 
 use crate::dirs::{Dirs, private_folder};
+use crate::size;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
@@ -66,7 +67,7 @@ impl Place {
                 .caused_by("something is being built")
                 .hint("try again when that has ended"));
         }
-        let freed = bytes(&self.storage);
+        let freed = size::folder(&self.storage);
         for folder in [&self.storage, &self.run] {
             fs::remove_dir_all(folder).doing(|| format!("cannot remove `{}`", folder.display()))?;
         }
@@ -78,16 +79,4 @@ impl Drop for Place {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.work);
     }
-}
-
-/// What a folder takes on the disk. Links are not followed.
-fn bytes(folder: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => meta.blocks() * 512 + bytes(&entry.path()),
-        Ok(meta) => meta.blocks() * 512,
-        Err(_) => 0,
-    };
-    entries.map(size).sum()
 }

@@ -165,7 +165,9 @@ pub fn append(folder: &Path, event: Event, max_size: u64) -> io::Result<()> {
         other => other?,
     };
     // Not write_all: what is left of a line must not come behind another's.
-    file.write(&line)?;
+    if file.write(&line)? < line.len() {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     let meta = file.metadata()?;
     if meta.len() > max_size {
         rotate(folder, &file, meta.ino())?;

@@ -1,6 +1,6 @@
 # What all scripts here share. They are run with `rcr` first in PATH, where scripts for Docker say `docker`, with the
 # image `alpine` there, and in a folder of their own.
-set -euo pipefail
+set -eu
 
 fail() {
   echo "line ${BASH_LINENO[0]}: $*" >&2

@@ -1,7 +1,7 @@
 //! The context and the Dockerfile of a build, as buildah gets them.
 
 use super::place::Place;
-use super::{Context, Source};
+use super::request::{Context, Source};
 use rcr_base::{Doing, Error, Kind, Outcome};
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -1,8 +1,8 @@
 //! The program `buildah`. It runs in namespaces of processes, mounts and IPC of its own: nothing that it starts or
 //! mounts outlives it, and what RUN starts sees no process of the host. It ends with us.
 
-use super::RunNetwork;
 use super::place::Place;
+use super::request::RunNetwork;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use std::ffi::OsString;
 use std::fs::File;
@@ -42,7 +42,7 @@ impl<'a> Tool<'a> {
     pub fn find(place: &'a Place) -> Outcome<Self> {
         if !is_there("buildah") {
             return Err(Error::new(Kind::NotFound, "there is no `buildah`, which makes images from Dockerfiles")
-                .hint("install the package `buildah`; or build elsewhere, and `rcr load` or `rcr pull` the image"));
+                .hint("install the package `buildah`; or build elsewhere, and load or pull the image"));
         }
         match HELPERS.iter().find(|name| !is_there(name)) {
             Some(name) => Err(Error::new(Kind::NotFound, format!("there is no `{name}`, which a build needs"))

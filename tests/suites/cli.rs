@@ -145,7 +145,7 @@ fn an_output_that_nobody_reads_ends_it_quietly_and_a_full_one_is_an_error() {
     let all = "\"$1\" network inspect $(\"$1\" network ls -q) $(\"$1\" network ls -q) $(\"$1\" network ls -q)";
     assert_eq!(run(&format!("{all} | head -n 1 > /dev/null; exit ${{PIPESTATUS[0]}}")), (Some(141), String::new()));
     let (code, said) = run("\"$1\" network ls > /dev/full");
-    assert_eq!(code, Some(125));
+    assert_eq!(code, Some(1));
     assert!(
         said.starts_with("error: cannot write to the standard output\n  caused by: ") && said.contains("ENOSPC"),
         "{said}"
@@ -161,4 +161,35 @@ fn without_cgroups_the_way_out_is_named() {
     let output = hidden.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(125) && said.contains("hint: ") && said.contains("nsenter"), "{said}");
+}
+
+#[test]
+fn exit_codes_are_dockers() {
+    let host = Host::new();
+    host.ok(&["run", "-d", "--name", "c", "--network", "none", "alpine", "sleep", "1d"]);
+    for (args, code) in [
+        (&["run", "--pull", "never", "no-such-image"][..], 125),
+        (&["run", "--network", "no-such-network", "alpine", "true"], 125),
+        (&["run", "--rm", "alpine", "no-such-program"], 127),
+        (&["run", "--rm", "alpine", "/etc"], 126),
+        (&["run", "--rm", "alpine", "sh", "-c", "exit 7"], 7),
+        (&["exec", "c", "no-such-program"], 127),
+        (&["exec", "c", "sh", "-c", "exit 7"], 7),
+        (&["exec", "nobody", "true"], 1),
+        (&["create", "--pull", "never", "no-such-image"], 1),
+        (&["start", "nobody"], 1),
+        (&["stop", "nobody"], 1),
+        (&["rm", "nobody"], 1),
+        (&["rm", "-f", "nobody"], 0),
+        (&["inspect", "nobody"], 1),
+        (&["logs", "nobody"], 1),
+        (&["top", "nobody"], 1),
+        (&["network", "create", "bridge"], 1),
+        (&["ps", "--no-such-flag"], 125),
+        (&["no-such-verb"], 125),
+    ] {
+        let ran = host.rcr(args);
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
+        assert!(ran.stdout.is_empty(), "{args:?}: {ran:?}");
+    }
 }

@@ -97,7 +97,7 @@ fn archives_as_streams() {
         assert!(String::from_utf8_lossy(&ran.stderr).contains(why), "{entry} {ran:?}");
     }
     let garbage = host.rcr_with(&["cp", "-", "c:/tmp"], &"no tar at all, but long enough to be read. ".repeat(100));
-    assert!(garbage.code == 125 && garbage.stderr.contains("cannot read the archive"), "{garbage:?}");
+    assert!(garbage.code == 1 && garbage.stderr.contains("cannot read the archive"), "{garbage:?}");
 }
 
 /// A container swaps a folder and a link to the host's own path all the time: nothing outside may be read or written.
@@ -147,7 +147,7 @@ fn a_link_in_an_archive_is_no_way_out_of_the_folder_on_the_host() {
     // The link is there now; a folder of its name must not be written through it.
     exec(&host, "c", "rm /src/l; mkdir /src/l; echo evil > /src/l/evil");
     let ran = host.rcr(&["cp", "c:/src/.", to.to_str().unwrap()]);
-    assert!(ran.code == 125 && fs::read_dir(&outside).unwrap().next().is_none(), "{ran:?}");
+    assert!(ran.code == 1 && fs::read_dir(&outside).unwrap().next().is_none(), "{ran:?}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn no_descriptor_of_ours_is_left_in_a_program() {
             125,
             "{folder}"
         );
-        assert_eq!(host.rcr(&["exec", "-w", &folder, "c", "true"]).code, 125, "{folder}");
+        assert_eq!(host.rcr(&["exec", "-w", &folder, "c", "true"]).code, 1, "{folder}");
     }
 }
 
@@ -171,7 +171,9 @@ fn members_of_the_group_may_look_and_nothing_else() {
     for args in [&["run", "--rm", "alpine", "true"][..], &["network", "create", "blue"], &["image", "ls"]] {
         let (code, text) = rcr_as(&host, stranger, args);
         assert!(
-            code == 125 && text.contains("(EACCES)") && text.contains("hint: containers and networks are root's"),
+            code == if args[0] == "run" { 125 } else { 1 }
+                && text.contains("(EACCES)")
+                && text.contains("hint: containers and networks are root's"),
             "{text}"
         );
     }

@@ -5,6 +5,8 @@ pub mod build;
 pub mod container;
 pub mod docker_flags;
 mod docker_words;
+#[cfg(test)]
+mod documents;
 pub mod events;
 mod format;
 #[cfg(test)]

@@ -6,8 +6,11 @@ has() {
   case $1 in *"$2"*) ;; *) echo "line ${BASH_LINENO[0]}: '$2' is not in '$1'" >&2; exit 1 ;; esac
 }
 
+# answers ADDRESS[:PORT]: nginx does.
 answers() {
-  busybox wget -q -O - -T 2 "http://$1/"
+  local port=80
+  [[ $1 == *:* ]] && port=${1#*:}
+  timeout 2 bash -c "exec 3<>/dev/tcp/${1%:*}/$port; printf 'GET / HTTP/1.0\r\n\r\n' >&3; grep -q Welcome <&3"
 }
 
 running() {
@@ -24,7 +27,7 @@ running() {
     id=$(rcr run -d --name gluetun --cap-add=NET_ADMIN --device /dev/net/tun qmcgaw/gluetun sleep 1d)
     is "$(rcr exec gluetun ls /dev/net/tun)" /dev/net/tun
     id=$(rcr run -d --privileged=true -e MYSQL_ROOT_PASSWORD=123456 mysql sleep 1d)
-    is "$(rcr exec "$id" printenv MYSQL_ROOT_PASSWORD)" 123456
+    is "$(rcr exec "$id" sh -c 'echo $MYSQL_ROOT_PASSWORD')" 123456
     rcr run -d --name app --link web:web alpine sleep 1d
     rcr exec app ping -c 1 -W 2 web
     rcr run --rm --cpuset-cpus=0 --cpu-shares=512 -m 256m alpine true
@@ -77,8 +80,8 @@ networks() {
   rcr run -d --name bound --network simple-network -p 8081:80 nginx >&2
   is "$(rcr port bound 80)" "$own:8081"
   rcr network create -d macvlan -o parent=up0 --subnet 192.168.1.0/24 --gateway 192.168.1.1 --ip-range 192.168.1.128/26 \
-    --aux-address 'host=192.168.1.129' bobnet >&2
-  has "$(rcr run --rm --network bobnet alpine ip -4 -o addr show dev eth0)" 192.168.1.130/24
+    --aux-address 'host=192.168.1.128' bobnet >&2
+  has "$(rcr run --rm --network bobnet alpine ip -4 -o addr show dev eth0)" 192.168.1.129/24
   rcr network create -d overlay --attachable erp-backend >&2
   has "$(rcr run --rm --network erp-backend alpine ip -o addr show dev eth0)" 'inet '
   for _ in 1 2; do
@@ -90,6 +93,7 @@ networks() {
   until_ok answers "$own:8082"
   rcr restart -t 0 vpn >&2
   until_ok answers "$own:8082"
+  rcr network rm bobnet >&2
   # This kernel may have no ipvlan; then it says so.
   if ! said=$(rcr network create -d ipvlan --subnet=192.168.214.0/24 --subnet=10.1.214.0/24 -o ipvlan_mode=l3 -o parent=up0 \
     ipnet210 2>&1); then

@@ -119,14 +119,15 @@ fn dockerfiles_and_contexts_come_on_stdin() {
     };
     assert_eq!(greets(host.rcr_with(&["build", "-q", "-f", "-", path], "FROM alpine\nRUN echo one > /hi")), "one");
     assert_eq!(greets(host.rcr_with(&["build", "-q", "-"], "FROM alpine\nRUN echo two > /hi")), "two");
-    let said = host.rcr_with(&["build", "-f", "-", "-"], "FROM alpine").expect_code(125).stderr;
+    let said = host.rcr_with(&["build", "-f", "-", "-"], "FROM alpine").expect_code(1).stderr;
     assert!(said.contains("both the context and the Dockerfile"), "{said}");
     // A tar with the context in it.
     std::fs::write(folder.join("Dockerfile"), "FROM scratch\nCOPY hi /hi\n").unwrap();
     std::fs::write(folder.join("hi"), "three\n").unwrap();
-    let tar = std::process::Command::new("tar").args(["-czC", path, "."]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut tar = std::process::Command::new("tar").args(["-czC", path, "."]).stdout(Stdio::piped()).spawn().unwrap();
     let mut command = host.command(&["build", "-q", "-t", "tarred", "-"]);
-    let ran = images::run(command.stdin(tar.stdout.unwrap()));
+    let ran = images::run(command.stdin(tar.stdout.take().unwrap()));
+    assert!(tar.wait().unwrap().success());
     assert_eq!(ran.code, 0, "{ran:?}");
     host.ok(&["create", "--name", "c", "--network", "none", "tarred", "x"]);
     assert!(host.ok(&["export", "c"]).contains("three"));
@@ -151,7 +152,7 @@ fn what_a_killed_build_has_left_is_gone_with_the_next() {
     let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let started = std::io::BufRead::lines(stderr).map_while(Result::ok).any(|line| line == "started");
     assert!(started);
-    assert!(host.rcr(&["builder", "prune", "-f"]).expect_code(125).stderr.contains("something is being built"));
+    assert!(host.rcr(&["builder", "prune", "-f"]).expect_code(1).stderr.contains("something is being built"));
     child.kill().unwrap();
     child.wait().unwrap();
     let sleeps = || {

@@ -1,5 +1,5 @@
 //! What has happened and what happens: `rcr events`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

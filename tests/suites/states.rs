@@ -1,4 +1,5 @@
 //! `pause`, `unpause`, `top`, `update`, `wait --condition`.
+#![allow(clippy::unwrap_used)]
 
 use tests::{Host, eventually};
 

@@ -1,5 +1,5 @@
 //! What containers take of the host: `rcr stats`. cgroup v1 here; `tests/vm/scenarios/limits` has a look on v2.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};

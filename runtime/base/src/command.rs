@@ -20,6 +20,11 @@ pub fn unpause(container: &str) -> String {
     line(&format!("unpause {container}"))
 }
 
+/// Runs a command in a container.
+pub fn exec(container: &str, words: &str) -> String {
+    line(&format!("exec {container} {words}"))
+}
+
 /// Connects to a running container.
 pub fn attach(container: &str) -> String {
     line(&format!("attach {container}"))

@@ -195,7 +195,9 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
 fn rotate(folder: &Path, file: &File, inode: u64) -> io::Result<()> {
     use rustix::fs::{FlockOperation, flock};
     let path = folder.join(CURRENT);
-    if flock(file, FlockOperation::NonBlockingLockExclusive).is_err() || fs::metadata(&path)?.ino() != inode {
+    // Between a turn and the next event there is no file of the name.
+    let has_name = || fs::metadata(&path).is_ok_and(|now| now.ino() == inode);
+    if flock(file, FlockOperation::NonBlockingLockExclusive).is_err() || !has_name() {
         return Ok(());
     }
     fs::rename(&path, folder.join(OLDER))

@@ -33,7 +33,7 @@ pub fn top(instance: &Instance, name: &str, options: &[String]) -> Outcome<Proce
     let output = output.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::new(Kind::Unavailable, doing())
             .caused_by("this host has no `ps`")
-            .hint("install procps, or use the container's own: `rcr exec NAME ps`".replace("NAME", name)),
+            .hint(format!("install procps, or use the container's own: {}", command::exec(name, "ps"))),
         _ => Error::new(Kind::System, doing()).caused_by(rcr_base::io_text(&error)),
     })?;
     if !output.status.success() {

@@ -28,7 +28,7 @@ pub fn print<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> O
     Ok(())
 }
 
-/// The lines of a listing, see [`print`].
+/// The lines of a listing, see [`print()`].
 pub fn lines<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> Outcome<Vec<String>> {
     match format {
         Some(Format::Json) => rows.iter().map(json).collect(),

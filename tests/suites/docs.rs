@@ -1,5 +1,5 @@
-//! docs/networking.md says what happens: its transcripts are retyped, and its table of drivers is tried out. ipvlan's
-//! part is in `tests/vm/scenarios/docs`.
+//! The documents say what happens: the transcripts of docs/networking.md and docs/verbs.md are retyped, and the table of
+//! drivers is tried out. ipvlan's part is in `tests/vm/scenarios/docs`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ fn repository() -> PathBuf {
 fn script(host: &Host, name: &str, args: &[&str], env: &[(&str, &str)]) -> (bool, String) {
     let mut command: Command = host.netns.command(repository().join("tests").join(name));
     let path = format!("{}:{}:/usr/sbin:/sbin", bin().display(), std::env::var("PATH").unwrap());
-    command.args(args).current_dir(repository()).env("PATH", path).env_remove("RCR_CONFIG");
+    command.args(args).current_dir(host.scratch()).env("PATH", path).env_remove("RCR_CONFIG");
     command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).envs(env.iter().copied());
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
@@ -32,10 +32,16 @@ fn readers_host() -> Host {
     host
 }
 
-fn retype(name: &str) {
-    let host = readers_host();
-    let (ok, said) = script(&host, "transcript.sh", &["docs/networking.md", name], &[]);
+#[track_caller]
+fn retype_on(host: &Host, page: &str, name: &str) {
+    let page = repository().join("docs").join(page);
+    let (ok, said) = script(host, "transcript.sh", &[page.to_str().unwrap(), name], &[]);
     assert!(ok, "{said}");
+}
+
+#[track_caller]
+fn retype(name: &str) {
+    retype_on(&readers_host(), "networking.md", name);
 }
 
 #[test]
@@ -73,5 +79,12 @@ fn the_table_of_drivers_is_what_they_do() {
         let row = row.trim();
         assert!(ok && row.starts_with(&format!("| {driver} |")), "{row}");
         assert!(page.lines().any(|line| line == row), "docs/networking.md has another row for {driver} than: {row}");
+    }
+}
+
+#[test]
+fn the_transcripts_of_every_verb() {
+    for name in ["containers", "files", "objects"] {
+        retype_on(&Host::new(), "verbs.md", name);
     }
 }

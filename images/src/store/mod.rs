@@ -266,7 +266,9 @@ impl Store {
     }
 
     fn missing(&self, wanted: &str, all: &BTreeMap<Digest, Vec<String>>) -> Error {
-        let near = all.values().flatten().take(8).map(|name| format!("`{name}`")).collect();
+        let mut names: Vec<&String> = all.values().flatten().collect();
+        names.sort();
+        let near = names.into_iter().take(8).map(|name| format!("`{name}`")).collect();
         Error::NotFound { name: wanted.to_owned(), near }
     }
 

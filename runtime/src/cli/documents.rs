@@ -97,6 +97,20 @@ fn the_documents_name_no_command_line_that_is_none() {
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
 
+/// Talks to registries, whose answers differ.
+const ELSEWHERE: [&str; 5] = ["pull", "push", "login", "logout", "help"];
+
+#[test]
+fn every_verb_is_shown() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+    let page = std::fs::read_to_string(root.join("docs/verbs.md")).expect("docs/verbs.md");
+    let command = Cli::command();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    let shown = |verb: &str| page.contains(&format!("rcr {verb} ")) || page.contains(&format!("rcr {verb}\n"));
+    let missing: Vec<&str> = verbs.filter(|verb| !shown(verb) && !ELSEWHERE.contains(verb)).collect();
+    assert!(missing.is_empty(), "docs/verbs.md lacks {missing:?}");
+}
+
 #[test]
 fn lines_that_are_none_are_found() {
     let line = |text: &str| wrong(&words(text).expect("plain"));

@@ -21,9 +21,9 @@ pub struct Info {
     pub containers: usize,
     /// How many of them run.
     pub containers_running: usize,
-    /// Docker's count of frozen ones: none here.
+    /// How many are paused.
     pub containers_paused: usize,
-    /// How many do not run.
+    /// How many neither run nor are paused.
     pub containers_stopped: usize,
     /// How many there are.
     pub images: usize,
@@ -191,7 +191,8 @@ pub fn info(instance: &Instance) -> Outcome<Info> {
     if instance.config.security.no_new_privileges {
         security_options.push("name=no-new-privileges");
     }
-    let has = |name: &str| cgroup_controllers.split(' ').any(|controller| controller == name);
+    // A hierarchy of v1 may have several.
+    let has = |name: &str| cgroup_controllers.split([' ', ',']).any(|controller| controller == name);
     Ok(Info {
         containers: containers.len(),
         containers_running: containers.iter().filter(|c| c.state.status == Status::Running).count(),

@@ -76,11 +76,11 @@ pub struct ContainerInspect {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerState {
-    /// `created`, `running`, `restarting` or `exited`.
+    /// `created`, `running`, `paused`, `restarting` or `exited`.
     pub status: &'static str,
-    /// Its program runs.
+    /// Its shim runs: its program, too, unless it is paused or about to be started again.
     pub running: bool,
-    /// Docker's state of a container whose program is frozen: never here.
+    /// Its program is frozen.
     pub paused: bool,
     /// Its program has ended and will be started again.
     pub restarting: bool,

@@ -54,8 +54,15 @@ fn words(line: &str) -> Option<Vec<String>> {
     plain.then_some(all)
 }
 
-/// Why a command line is none.
+/// Why a command line is none, whatever stands for what the reader has to choose: `NAME`.
 fn wrong(words: &[String]) -> Option<String> {
+    let is_chosen = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let chosen: Vec<String> =
+        words.iter().map(|word| if is_chosen(word) { word.to_lowercase() } else { word.clone() }).collect();
+    refused(words).and_then(|_| refused(&chosen))
+}
+
+fn refused(words: &[String]) -> Option<String> {
     let mut command = Cli::command();
     let args: Vec<OsString> = words[1..].iter().map(Into::into).collect();
     let args = match argv::normalize(&command, &args) {

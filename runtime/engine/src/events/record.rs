@@ -141,6 +141,9 @@ mod tests {
         assert_eq!(times(&record.read(&|_| true)), [4]);
     }
 
+    /// Two files hold all that is written here: a third would push out what a slow reader has not seen.
+    const MAX_SIZE: u64 = 400 << 10;
+
     #[test]
     fn two_hundred_writers_at_once_write_whole_lines_while_files_turn_over() {
         let dir = tempfile::tempdir().unwrap();
@@ -154,7 +157,7 @@ mod tests {
                     let folder = &folder;
                     scope.spawn(move || {
                         for n in 0..each {
-                            append(folder, event(writer * each + n), 64 << 10).unwrap();
+                            append(folder, event(writer * each + n), MAX_SIZE).unwrap();
                         }
                     })
                 })
@@ -164,6 +167,7 @@ mod tests {
             }
         });
         seen.extend(times(&record.read(&|_| true)));
+        assert!(folder.join(OLDER).exists(), "the files have turned over");
         let all: BTreeSet<i64> = seen.iter().copied().collect();
         assert_eq!((seen.len() as i64, all.len() as i64), (writers * each, writers * each));
     }

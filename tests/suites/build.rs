@@ -146,7 +146,9 @@ fn without_buildah_the_error_says_how_images_are_made() {
 #[test]
 fn what_a_killed_build_has_left_is_gone_with_the_next() {
     let host = Host::new();
-    let folder = context(&host, "slow", "FROM alpine\nRUN echo started >&2; exec sleep 4712\n");
+    // No other run of this test sleeps so long.
+    let seconds = format!("{}", 4_000_000 + std::process::id());
+    let folder = context(&host, "slow", &format!("FROM alpine\nRUN echo started >&2; exec sleep {seconds}\n"));
     let mut command = host.command(&["build", folder.to_str().unwrap()]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let stderr = std::io::BufReader::new(child.stderr.take().unwrap());
@@ -157,7 +159,8 @@ fn what_a_killed_build_has_left_is_gone_with_the_next() {
     child.wait().unwrap();
     let sleeps = || {
         let all = std::fs::read_dir("/proc").unwrap().flatten();
-        all.filter(|e| std::fs::read(e.path().join("cmdline")).is_ok_and(|c| c.starts_with(b"sleep\x004712"))).count()
+        let own = format!("sleep\0{seconds}\0");
+        all.filter(|e| std::fs::read(e.path().join("cmdline")).is_ok_and(|line| line == own.as_bytes())).count()
     };
     tests::eventually("its programs are gone", || sleeps() == 0);
     let folder = context(&host, "quick", "FROM alpine\nRUN true\n");

@@ -13,7 +13,8 @@ fn command_lines(page: &str) -> Vec<String> {
     let mut fenced = false;
     let joined = page.replace("\\\n", " ");
     let mut prose = String::new();
-    for line in joined.lines() {
+    let mut lines = joined.lines().peekable();
+    while let Some(line) = lines.next() {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
             continue;
@@ -24,7 +25,9 @@ fn command_lines(page: &str) -> Vec<String> {
             continue;
         }
         let line = line.trim_start_matches(['#', '$', ' ']).trim_start_matches("sudo ");
-        found.extend(line.starts_with("rcr ").then(|| line.to_owned()));
+        // What is shown as refused is no recommendation.
+        let refused = lines.peek().is_some_and(|next| next.starts_with("error: "));
+        found.extend((line.starts_with("rcr ") && !refused).then(|| line.to_owned()));
     }
     let spans = prose.split('`').skip(1).step_by(2);
     found.extend(spans.filter(|span| span.starts_with("rcr ")).map(str::to_owned));
@@ -35,7 +38,8 @@ fn command_lines(page: &str) -> Vec<String> {
 fn words(line: &str) -> Option<Vec<String>> {
     let line = line.split(" # ").next()?;
     let shell = ["…", "...", "$(", "|", ";", "&&", "<", ">", "[", "{{", "\"$"];
-    let plain = !shell.iter().any(|part| line.contains(part));
+    // `rcr VERB` stands for all of them.
+    let plain = !line.starts_with("rcr VERB") && !shell.iter().any(|part| line.contains(part));
     let mut all: Vec<String> = Vec::new();
     let (mut word, mut quote, mut any) = (String::new(), None, false);
     for c in line.chars() {

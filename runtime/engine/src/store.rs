@@ -12,6 +12,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// So many containers are read by all processors at once.
+const MANY: usize = 64;
+
 /// A container with its state.
 #[derive(Debug, Clone)]
 pub struct Container {
@@ -114,17 +117,23 @@ impl Containers<'_> {
 
     /// All containers, oldest first. Unreadable ones are left out here; [`Containers::find`] names them.
     pub fn list(&self) -> Outcome<Vec<Container>> {
-        let mut all = Vec::new();
         let entries = match fs::read_dir(self.dirs.containers()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.doing(|| "cannot list containers")?,
         };
-        for entry in entries.flatten() {
-            let id = entry.file_name().into_string().ok().and_then(|name| name.parse::<ContainerId>().ok());
-            if let Some(container) = id.and_then(|id| self.load(&id).ok()) {
-                all.push(container);
-            }
-        }
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let ids: Vec<ContainerId> = names.filter_map(|name| name.parse().ok()).collect();
+        let load = |ids: &[ContainerId]| ids.iter().filter_map(|id| self.load(id).ok()).collect::<Vec<_>>();
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut all = if ids.len() < MANY || processors == 1 {
+            load(&ids)
+        } else {
+            std::thread::scope(|scope| {
+                let parts = ids.chunks(ids.len().div_ceil(processors));
+                let threads: Vec<_> = parts.map(|part| scope.spawn(|| load(part))).collect();
+                threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+            })
+        };
         all.sort_by(|a, b| a.config.created.cmp(&b.config.created));
         Ok(all)
     }

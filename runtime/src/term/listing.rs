@@ -22,9 +22,9 @@ pub trait Row: Serialize {
 
 /// Prints a listing. `columns`: the fields of the table without a template. Nothing is printed if a row can't be.
 pub fn print<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> Outcome<()> {
-    for line in lines(format, columns, rows)? {
-        println!("{line}");
-    }
+    // One write(2), not one a line.
+    let text: String = lines(format, columns, rows)?.iter().map(|line| format!("{line}\n")).collect();
+    print!("{text}");
     Ok(())
 }
 

@@ -217,10 +217,3 @@ fn exec_has_variables_powers_and_keys_of_its_own() {
     terminal.wait();
     assert_eq!(host.inspect("c", "/State/Status"), "running");
 }
-
-#[test]
-fn a_gpu_that_is_not_there_is_named() {
-    let host = Host::new();
-    let gpu = host.rcr(&["run", "--rm", "--gpus", "all", "alpine", "nvidia-smi"]);
-    assert!(gpu.code == 125 && gpu.stderr.contains("nvidia.com/gpu=all") && gpu.stdout.is_empty(), "{gpu:?}");
-}

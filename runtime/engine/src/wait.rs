@@ -53,9 +53,9 @@ fn watch(instance: &Instance, container: &Container, condition: Condition) -> Ou
     let run = dirs.container_run(id);
     let mut exit_code = first.exit_code.unwrap_or(0);
     loop {
-        // Before the look: what changes after it is seen.
-        let watch = Watch::folders(&[&run, &dirs.container(id), &dirs.containers()])
-            .doing(|| format!("cannot watch container `{}`", container.config.name))?;
+        // Before the look, so that what changes after it is seen; anew each time, since a start may make a folder.
+        let doing = || format!("cannot watch container `{}`", container.config.name);
+        let watch = Watch::folders(&[&run, &dirs.container(id), &dirs.containers()]).doing(doing)?;
         let state = match instance.containers().load(id) {
             Ok(now) => now.state,
             Err(_) if !dirs.container(id).exists() => return gone(container, condition, exit_code),
@@ -65,7 +65,7 @@ fn watch(instance: &Instance, container: &Container, condition: Condition) -> Ou
         if let Some(code) = met(container, &state, condition)? {
             return Ok(code);
         }
-        watch.wait(LOOK_AGAIN);
+        watch.wait(Some(LOOK_AGAIN), None).doing(doing)?;
     }
 }
 

@@ -16,15 +16,13 @@ pub use rcr_base::events::{Event, Object};
 
 use crate::instance::Instance;
 use crate::parse::filter::{EventFilter, Test, fits_all};
+use crate::watch::{Watch, Woken};
 use jiff::Timestamp;
-use rcr_base::{Doing, Error, Kind, Outcome, errno};
+use rcr_base::{Doing, Error, Kind, Outcome};
 use record::Record;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use rustix::io::Errno;
-use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::Duration;
 
 /// Which events to read.
 #[derive(Debug, Clone, Default)]
@@ -76,81 +74,35 @@ pub fn events(
     }
     instance.dirs.ensure()?;
     // It watches before it reads: what comes in between is told.
-    let watch = Watch::new(&folder)?;
+    let watch = watch(&folder)?;
+    let doing = || "cannot wait for events";
     loop {
         record.read(&fits).iter().try_for_each(&mut *each)?;
-        match watch.wait(wanted.until, reader)? {
-            Woken::Changed => {}
-            Woken::Time => {
-                record.read(&fits).iter().try_for_each(&mut *each)?;
-                return Ok(End::Over);
-            }
+        let patience = wanted.until.map(left);
+        if patience.is_some_and(|time| time.is_zero()) {
+            return Ok(End::Over);
+        }
+        match watch.wait(patience, Some(reader)).doing(doing)? {
+            Woken::Changed | Woken::Time => {}
             Woken::Unread => return Ok(End::Unread),
-        }
-    }
-}
-
-/// Tells when something in the folder changes (inotify(7)).
-struct Watch(OwnedFd);
-
-enum Woken {
-    Changed,
-    Time,
-    Unread,
-}
-
-impl Watch {
-    fn new(folder: &Path) -> Outcome<Self> {
-        let doing = || format!("cannot watch the events in `{}`", folder.display());
-        rcr_base::events::make_folder(folder).doing(doing)?;
-        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(errno).doing(doing)?;
-        let changes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVE | WatchFlags::DELETE_SELF;
-        // A file in its place could be watched, too, and nothing would ever come.
-        let what = changes | WatchFlags::ONLYDIR;
-        inotify::add_watch(&fd, folder, what).map_err(errno).doing(doing)?;
-        Ok(Self(fd))
-    }
-
-    fn wait(&self, until: Option<Timestamp>, reader: BorrowedFd) -> Outcome<Woken> {
-        loop {
-            let left = until.map(|until| until.as_nanosecond() - Timestamp::now().as_nanosecond());
-            if left.is_some_and(|left| left <= 0) {
-                return Ok(Woken::Time);
-            }
-            let limit = left.and_then(|left| Timespec::try_from(nanoseconds(left)).ok());
-            // What nobody reads any more says so without being asked.
-            let mut fds = [PollFd::new(&self.0, PollFlags::IN), PollFd::from_borrowed_fd(reader, PollFlags::empty())];
-            match poll(&mut fds, limit.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(errno(error)).doing(|| "cannot wait for events"),
-            }
-            if !fds[1].revents().is_empty() {
-                return Ok(Woken::Unread);
-            }
-            if !fds[0].revents().is_empty() {
-                return self.drain().map(|()| Woken::Changed);
-            }
-        }
-    }
-
-    /// Takes what has come: the files say what it was.
-    fn drain(&self) -> Outcome<()> {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut news = inotify::Reader::new(&self.0, &mut buffer);
-        loop {
-            match news.next() {
-                Ok(told) if told.events().contains(ReadFlags::DELETE_SELF) => {
-                    return Err(Error::new(Kind::NotFound, "cannot wait for events")
-                        .caused_by("somebody has deleted the folder of their record"));
-                }
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) => return Err(errno(error)).doing(|| "cannot wait for events"),
+            Woken::Gone => {
+                return Err(
+                    Error::new(Kind::NotFound, doing()).caused_by("somebody has deleted the folder of their record")
+                );
             }
         }
     }
 }
 
-fn nanoseconds(count: i128) -> std::time::Duration {
-    std::time::Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
+/// Watches the folder of the record.
+fn watch(folder: &Path) -> Outcome<Watch> {
+    let doing = || format!("cannot watch the events in `{}`", folder.display());
+    rcr_base::events::make_folder(folder).doing(doing)?;
+    Watch::folders(&[folder]).doing(doing)
+}
+
+/// How long it is until then; zero: it is over.
+fn left(until: Timestamp) -> Duration {
+    let nanoseconds = until.as_nanosecond() - Timestamp::now().as_nanosecond();
+    Duration::from_nanos(u64::try_from(nanoseconds.max(0)).unwrap_or(u64::MAX))
 }

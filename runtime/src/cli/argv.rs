@@ -26,9 +26,9 @@ pub enum Refused {
 }
 
 /// Brings the arguments (without the program's name) into the grammar's form. The grammar need not be built yet: all
-/// of it takes clap a millisecond, and parsing builds the part that it needs.
+/// of it takes clap a millisecond, and parsing builds the part that it needs. So does this.
 pub fn normalize(root: &Command, args: &[OsString]) -> Result<Vec<OsString>, Refused> {
-    let mut walk = Walk { root, command: root, path: Vec::new(), done: Vec::new() };
+    let mut walk = Walk { root, command: root, verb: None, path: Vec::new(), done: Vec::new() };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let bytes = arg.as_bytes();
@@ -55,6 +55,8 @@ pub fn normalize(root: &Command, args: &[OsString]) -> Result<Vec<OsString>, Ref
 struct Walk<'a> {
     root: &'a Command,
     command: &'a Command,
+    /// The same with its flags, which are deferred until somebody asks, once it has no verbs below it.
+    verb: Option<Command>,
     /// The verbs so far.
     path: Vec<&'a str>,
     done: Vec<OsString>,
@@ -131,6 +133,11 @@ impl<'a> Walk<'a> {
         let sub = arg.to_str().filter(|_| !is_leaf).and_then(|name| self.command.find_subcommand(name));
         if let Some(sub) = sub {
             self.command = sub;
+            self.verb = (!sub.has_subcommands()).then(|| {
+                let mut built = sub.clone();
+                built.build();
+                built
+            });
             self.path.push(sub.get_name());
             self.done.push(arg.to_owned());
             return false;
@@ -149,9 +156,9 @@ impl<'a> Walk<'a> {
         false
     }
 
-    fn find(&self, is_it: impl Fn(&clap::Arg) -> bool) -> Option<&'a clap::Arg> {
+    fn find(&self, is_it: impl Fn(&clap::Arg) -> bool) -> Option<&clap::Arg> {
         let everywhere = self.root.get_arguments().filter(|arg| arg.is_global_set());
-        self.command.get_arguments().chain(everywhere).find(|arg| is_it(arg))
+        self.verb.as_ref().unwrap_or(self.command).get_arguments().chain(everywhere).find(|arg| is_it(arg))
     }
 }
 

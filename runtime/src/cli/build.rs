@@ -1,5 +1,6 @@
 //! Flags of `build`.
 
+use super::deferred::Deferred;
 use clap::{Args, Subcommand};
 use rcr_engine::build::RunNetwork;
 use rcr_engine::images::{Platform, Reference};
@@ -97,7 +98,7 @@ fn network(text: &str) -> Parsed<RunNetwork> {
 pub enum BuilderCommand {
     /// Build an image
     #[command(after_help = "Example: rcr builder build -t web:1 .")]
-    Build(Box<BuildArgs>),
+    Build(Deferred<BuildArgs>),
     /// Remove the cache of builds
     #[command(after_help = "Example: rcr builder prune -f")]
     Prune(PruneBuilderArgs),

@@ -1,5 +1,6 @@
 //! Verbs about containers.
 
+use super::deferred::Deferred;
 use super::prune::{PruneArgs, point};
 use super::resources::LiveArgs;
 use super::run::{CreateArgs, RunArgs};
@@ -24,64 +25,64 @@ use std::path::PathBuf;
 pub enum ContainerCommand {
     /// Create a container and start it
     #[command(disable_help_flag = true, after_help = "Example: rcr run --rm -it --network eui_bridge alpine sh")]
-    Run(Box<RunArgs>),
+    Run(Deferred<RunArgs>),
     /// Create a container
     #[command(disable_help_flag = true, after_help = "Example: rcr create --name c1 alpine sleep 1d")]
-    Create(Box<CreateArgs>),
+    Create(Deferred<CreateArgs>),
     /// Start stopped containers
     #[command(after_help = "Example: rcr start -a c1")]
-    Start(StartArgs),
+    Start(Deferred<StartArgs>),
     /// Stop running containers
     #[command(after_help = "Example: rcr stop -t 3 c1")]
-    Stop(StopArgs),
+    Stop(Deferred<StopArgs>),
     /// Stop and start containers
     #[command(after_help = "Example: rcr restart c1")]
-    Restart(StopArgs),
+    Restart(Deferred<StopArgs>),
     /// Send a signal to containers
     #[command(after_help = "Example: rcr kill -s HUP c1")]
-    Kill(KillArgs),
+    Kill(Deferred<KillArgs>),
     /// Remove containers
     #[command(after_help = "Example: rcr rm -f c1")]
-    Rm(RmArgs),
+    Rm(Deferred<RmArgs>),
     /// Wait for containers to end and print their exit codes, or for another state
     #[command(after_help = "Example: rcr wait --condition healthy db")]
-    Wait(WaitArgs),
+    Wait(Deferred<WaitArgs>),
     /// Freeze all processes of containers
     #[command(after_help = "Example: rcr pause c1")]
-    Pause(NamesArgs),
+    Pause(Deferred<NamesArgs>),
     /// Let paused containers go on
     #[command(after_help = "Example: rcr unpause c1")]
-    Unpause(NamesArgs),
+    Unpause(Deferred<NamesArgs>),
     /// Change limits and the restart policy of containers
     #[command(after_help = "Example: rcr update --cpus 1.5 -m 512m --restart always c1")]
-    Update(Box<UpdateArgs>),
+    Update(Deferred<UpdateArgs>),
     /// List a container's processes, as the host's ps shows them
     #[command(after_help = "Example: rcr top c1 -o pid,pcpu,args")]
-    Top(TopArgs),
+    Top(Deferred<TopArgs>),
     /// List containers
     #[command(visible_alias = "list", after_help = "Example: rcr ps -a --format json")]
-    Ps(PsArgs),
+    Ps(Deferred<PsArgs>),
     /// Show what containers take of processors, memory, network and disks
     #[command(after_help = "Example: rcr stats --no-stream")]
-    Stats(StatsArgs),
+    Stats(Deferred<StatsArgs>),
     /// Print a container's output
     #[command(after_help = "Example: rcr logs -f --tail 10 c1")]
-    Logs(LogsArgs),
+    Logs(Deferred<LogsArgs>),
     /// Run a command in a running container
     #[command(after_help = "Example: rcr exec -it c1 sh")]
-    Exec(ExecArgs),
+    Exec(Deferred<ExecArgs>),
     /// Connect to a running container's output and input
     #[command(after_help = "Example: rcr attach c1")]
-    Attach(AttachArgs),
+    Attach(Deferred<AttachArgs>),
     /// List a container's published ports
     #[command(after_help = "Example: rcr port web 80/tcp")]
-    Port(PortArgs),
+    Port(Deferred<PortArgs>),
     /// Rename a container
     #[command(after_help = "Example: rcr rename c1 web")]
-    Rename(RenameArgs),
+    Rename(Deferred<RenameArgs>),
     /// Copy files between a container and this host, or a tar stream (`-`)
     #[command(after_help = "Example: rcr cp web:/etc/nginx/nginx.conf .")]
-    Cp(CpArgs),
+    Cp(Deferred<CpArgs>),
     /// List the files that a container has changed
     #[command(after_help = "Example: rcr diff c1")]
     Diff {
@@ -91,10 +92,10 @@ pub enum ContainerCommand {
     },
     /// Write all files of a container as a tar stream
     #[command(after_help = "Example: rcr export -o root.tar c1")]
-    Export(ExportArgs),
+    Export(Deferred<ExportArgs>),
     /// Make an image of what a container has changed
     #[command(after_help = "Example: rcr commit -c 'CMD [\"sh\"]' c1 mine:1")]
-    Commit(CommitArgs),
+    Commit(Deferred<CommitArgs>),
 }
 
 /// `rcr container …`: the same, with `ls` and `inspect`.

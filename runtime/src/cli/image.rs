@@ -1,6 +1,7 @@
 //! Verbs about images.
 
 use super::build::BuildArgs;
+use super::deferred::Deferred;
 use super::prune::{PruneNamedArgs, point};
 use super::{FormatArgs, ShowArgs};
 use clap::{Args, Subcommand};
@@ -51,7 +52,7 @@ pub enum TransferCommand {
     Import(ImportArgs),
     /// Build an image from a Dockerfile, with buildah
     #[command(after_help = "Example: rcr build -t web:1 .")]
-    Build(Box<BuildArgs>),
+    Build(Deferred<BuildArgs>),
     /// Give an image another name
     #[command(after_help = "Example: rcr tag alpine:3.23 alpine:latest")]
     Tag(TagArgs),

@@ -3,6 +3,7 @@
 pub mod argv;
 pub mod build;
 pub mod container;
+pub mod deferred;
 pub mod docker_flags;
 mod docker_words;
 #[cfg(test)]

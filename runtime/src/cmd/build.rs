@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// `rcr builder …`.
 pub fn builder(instance: &Instance, command: BuilderCommand) -> Outcome<i32> {
     match command {
-        BuilderCommand::Build(args) => build(instance, *args),
+        BuilderCommand::Build(args) => build(instance, args.into_inner()),
         BuilderCommand::Prune(args) => prune(instance, &args),
     }
 }

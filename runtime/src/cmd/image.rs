@@ -35,7 +35,7 @@ pub fn transfer(instance: &Instance, command: TransferCommand) -> Outcome<i32> {
         TransferCommand::Load(args) => archive::load(instance, &args),
         TransferCommand::Save(args) => archive::save(instance, &args),
         TransferCommand::Import(args) => archive::import(instance, &args),
-        TransferCommand::Build(args) => build::build(instance, *args),
+        TransferCommand::Build(args) => build::build(instance, args.into_inner()),
         TransferCommand::Tag(args) => {
             images::tag(instance, &args.source, &args.target)?;
             Ok(0)

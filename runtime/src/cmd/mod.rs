@@ -64,8 +64,8 @@ pub fn run(cli: Cli) -> Outcome<i32> {
 
 fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
     match command {
-        ContainerCommand::Run(args) => run::run(instance, *args),
-        ContainerCommand::Create(args) => run::create(instance, *args),
+        ContainerCommand::Run(args) => run::run(instance, args.into_inner()),
+        ContainerCommand::Create(args) => run::create(instance, args.into_inner()),
         ContainerCommand::Start(args) => run::start(instance, &args),
         ContainerCommand::Stop(args) => stop::stop(instance, &args),
         ContainerCommand::Restart(args) => stop::restart(instance, &args),

@@ -14,7 +14,7 @@ use rcr_engine::status::status;
 use rcr_engine::store::Container;
 use rcr_engine::top;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One container, with Docker's keys.
 #[derive(Serialize)]
@@ -70,14 +70,20 @@ pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
     let selection = Selection { all: args.all, last, filters: args.filter.clone() };
     let shown = list::list(instance, &selection)?;
     if args.quiet {
-        for container in shown.iter().rev() {
-            println!("{}", id(&container.config.id, args.no_trunc));
-        }
+        // One write(2), as in `listing::print`.
+        let ids: String = shown.iter().rev().map(|c| format!("{}\n", id(&c.config.id, args.no_trunc))).collect();
+        print!("{ids}");
         return Ok(0);
     }
     let format = args.format.format.as_ref();
     let sized = args.size || format.is_some_and(|format| mentions(format, ".Size"));
-    let sandboxes = list::sandboxes(instance);
+    // netd knows the published ports and the networks: it is asked where some are shown.
+    let publishes = |c: &Container| c.state.status.is_alive() && !c.config.network.to_publish().is_empty();
+    let is_table = matches!(format, None | Some(Format::Table));
+    let sandboxes = match is_table && !shown.iter().any(publishes) {
+        true => HashMap::new(),
+        false => list::sandboxes(instance),
+    };
     let line = |c: &Container| {
         let mut line = line(c, sandboxes.get(&c.config.id), args.no_trunc);
         if sized {

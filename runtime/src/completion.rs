@@ -26,7 +26,10 @@ pub fn answer() -> bool {
 
 /// The grammar, with what is there where a name is wanted.
 fn grammar() -> Command {
-    with_names(Cli::command())
+    let mut command = Cli::command();
+    // Flags that are deferred are wanted, too.
+    command.build();
+    with_names(command)
 }
 
 fn with_names(command: Command) -> Command {

@@ -11,7 +11,7 @@ export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # The packages of what is installed; those of the tests are not among them.
 PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
 
-.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-overlay static install install-files uninstall clean images real-images compatibility
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-overlay static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -78,6 +78,9 @@ fuzz: ## Fuzz what reads other people's bytes, ten minutes per target (FUZZ_SECO
 
 bench: setup-bench build images ## Measure against the floor and the peers
 	$(CARGO) run --release --locked -p tests --bin bench
+
+bench-many: build images ## Measure many containers: starts side by side, removal, listing, ports
+	$(CARGO) run --release --locked -p tests --bin bench many
 
 bench-images: setup-bench build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
 	$(CARGO) run --release --locked -p tests --bin bench images

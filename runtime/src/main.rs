@@ -8,6 +8,7 @@ use rcr::report::{self, EXIT_RCR, watch_stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let began = rcr_base::timings::now();
     watch_stdout();
     if rcr::completion::answer() {
         return ExitCode::SUCCESS;
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     let code = match parse() {
         Ok(cli) => {
             let verb = cli.command.verb();
-            rcr::cmd::run(cli).unwrap_or_else(|failure| {
+            rcr::cmd::run(cli, began).unwrap_or_else(|failure| {
                 report::print(&failure);
                 report::code(&failure, verb)
             })

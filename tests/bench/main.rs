@@ -11,6 +11,7 @@
 
 mod floor;
 mod images;
+mod many;
 mod netlink;
 mod overlay;
 mod peers;
@@ -36,7 +37,8 @@ fn main() {
         Some("smoke") => run(1),
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
-        Some(other) => panic!("`{other}` is no bench: `images`, `overlay`, `smoke`, or nothing"),
+        Some("many") => many::main(),
+        Some(other) => panic!("`{other}` is no bench: `images`, `many`, `overlay`, `smoke`, or nothing"),
     }
 }
 
@@ -102,26 +104,29 @@ fn quiet(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn median(times: &[Duration]) -> Option<Duration> {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied()
+/// The value that so large a part of all does not exceed.
+fn quantile(values: &[f64], part: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((last as f64 * part).round() as usize).copied()
 }
 
+/// Ratios pair by pair: each round against the floor's of the same round, so that a machine that slows down slows both.
 fn report(candidates: &[Candidate]) {
-    let floor = candidates.first().and_then(|c| median(&c.took)).unwrap_or(Duration::from_millis(1));
-    println!("{:<58} {:>5} {:>9} {:>7}", "median of one interleaved run", "n", "ms", "ratio");
-    for candidate in candidates {
-        match median(&candidate.took) {
-            Some(time) => println!(
-                "{:<58} {:>5} {:>9.1} {:>7.1}",
-                candidate.name,
-                candidate.took.len(),
-                time.as_secs_f64() * 1e3,
-                time.as_secs_f64() / floor.as_secs_f64()
-            ),
-            None => println!("{:<58} {:>5} {:>9} {:>7}", candidate.name, 0, "failed", "-"),
-        }
+    let milliseconds = |took: &[Duration]| took.iter().map(|time| time.as_secs_f64() * 1e3).collect::<Vec<_>>();
+    let floor = milliseconds(candidates.first().map(|c| c.took.as_slice()).unwrap_or_default());
+    println!("load: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
+    println!("{:<58} {:>5} {:>8} {:>8} {:>8} {:>7}", "one interleaved run, ms", "n", "min", "median", "p95", "ratio");
+    for Candidate { name, took, .. } in candidates {
+        let took = milliseconds(took);
+        let [Some(min), Some(median), Some(p95)] = [0.0, 0.5, 0.95].map(|part| quantile(&took, part)) else {
+            println!("{name:<58} {:>5} {:>8} {:>8} {:>8} {:>7}", 0, "-", "failed", "-", "-");
+            continue;
+        };
+        let pairs: Vec<f64> = took.iter().zip(&floor).map(|(own, floor)| own / floor).collect();
+        let ratio = quantile(&pairs, 0.5).unwrap_or_default();
+        println!("{name:<58} {:>5} {min:>8.1} {median:>8.1} {p95:>8.1} {ratio:>7.2}", took.len());
     }
 }
 

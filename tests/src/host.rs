@@ -13,11 +13,14 @@ pub struct Host {
     /// The world outside: 198.51.100.2 and 2001:db8::2.
     pub outside: Netns,
     folder: tempfile::TempDir,
+    run_folder: tempfile::TempDir,
     config: Option<PathBuf>,
 }
 
 /// The prefix of hosts' folders in `/tmp`.
 pub const PREFIX: &str = "rcr-t";
+/// A tmpfs, as `/run` is one on most machines.
+const MEMORY: &str = "/dev/shm";
 /// The host's own addresses on the uplink.
 pub const HOST_V4: &str = "198.51.100.1";
 pub const HOST_V6: &str = "2001:db8::1";
@@ -42,6 +45,10 @@ impl Ran {
     pub fn out(&self) -> &str {
         self.stdout.trim()
     }
+}
+
+fn folder(below: &str) -> tempfile::TempDir {
+    tempfile::Builder::new().prefix(PREFIX).tempdir_in(below).unwrap_or_else(|error| panic!("{below}: {error}"))
 }
 
 impl Host {
@@ -70,14 +77,13 @@ impl Host {
         }
         netns.ip("route add default via 198.51.100.2");
         netns.ip("-6 route add default via 2001:db8::2");
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/tmp").expect("a folder in /tmp");
-        Self { netns, outside, folder, config: None }
+        Self { netns, outside, folder: folder("/tmp"), run_folder: folder(MEMORY), config: None }
     }
 
     /// The machine outside as a host of its own: containers there with `--network host` reach this host from outside.
     pub fn neighbour(&self) -> Self {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in("/tmp").expect("a folder in /tmp");
-        Self { netns: self.outside.clone(), outside: Netns::new(), folder, config: None }
+        let (netns, outside) = (self.outside.clone(), Netns::new());
+        Self { netns, outside, folder: folder("/tmp"), run_folder: folder(MEMORY), config: None }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -85,7 +91,7 @@ impl Host {
     }
 
     pub fn run_dir(&self) -> PathBuf {
-        self.folder.path().join("run")
+        self.run_folder.path().join("run")
     }
 
     /// A folder for the test's own files.

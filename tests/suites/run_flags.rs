@@ -401,3 +401,30 @@ fn the_callers_umask_does_not_reach_the_container() {
     assert!(output.status.success(), "{output:?}");
     assert!(text.contains("127.0.0.1") && text.contains("nameserver") && text.trim().ends_with("0022"), "{text}");
 }
+
+#[test]
+fn timings_tell_what_happened_when_and_change_nothing_else() {
+    let host = Host::new();
+    let ran = host.rcr(&["run", "--rm", "--timings", "--network", "none", "alpine", "sh", "-c", "echo out; exit 3"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (3, "out\n"), "{}", ran.stderr);
+    // Moments of both programs, in the order of time; the columns are what has passed.
+    let rows: Vec<&str> = ran.stderr.lines().skip(1).collect();
+    let at = |row: &str| row.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).unwrap();
+    assert!(rows.windows(2).all(|pair| at(pair[0]) <= at(pair[1])), "{}", ran.stderr);
+    let place = |what: &str| rows.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what}: {rows:?}"));
+    let order = [
+        "rcr begins",
+        "rcr has saved the container",
+        "shim has its orders",
+        "shim sees that the program runs",
+        "shim has removed the cgroups",
+        "rcr ends",
+    ];
+    assert!(order.windows(2).all(|pair| place(pair[0]) < place(pair[1])), "{rows:?}");
+
+    let ran = host.rcr(&["run", "-d", "--timings", "--network", "none", "alpine", "sleep", "1000"]);
+    assert_eq!((ran.code, ran.stdout.trim().len()), (0, 64));
+    assert!(ran.stderr.contains("shim sees that the program runs"), "{}", ran.stderr);
+    let silent = host.rcr(&["run", "--rm", "--network", "none", "alpine", "true"]);
+    assert_eq!(silent.stderr, "");
+}

@@ -6,9 +6,11 @@
 //! | [`mod@errno`] | an errno in words: `no such file or directory (ENOENT)` |
 //! | [`command`] | command lines of `rcr` that hints name |
 //! | `frame` | JSON over a unix socket, with descriptors beside it |
+//! | `small` | reading many small files |
 //! | [`socket`] | unix sockets in deep folders, and connecting with a limit |
 //! | [`events`] | the record of what happens to an instance's objects: writing |
 //! | [`program`] | where the other programs of rcr are |
+//! | [`timings`] | when what happened, for who asks |
 //! | `readers` | the group whose members may look |
 //! | `config` | `/etc/rcr/config.toml` (feature `config`) |
 
@@ -24,7 +26,9 @@ pub mod events;
 mod frame;
 pub mod program;
 mod readers;
+mod small;
 pub mod socket;
+pub mod timings;
 
 #[cfg(feature = "config")]
 pub use config::{
@@ -36,4 +40,5 @@ pub use error::{Doing, Error, Kind, Outcome};
 pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
 pub use program::sibling;
 pub use readers::{READERS, open_to_readers, readers};
+pub use small::SmallFiles;
 pub use socket::{connect, with_short_path};

@@ -4,8 +4,11 @@
 
 use crate::config::Config;
 use crate::dirs::Dirs;
+use crate::store::Container;
 use rcr_base::{Doing, Outcome};
 use rcr_shim::config::RestartPolicy;
+use rcr_shim::process::boot_id;
+use rcr_shim::state::STATE_NAME;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -16,8 +19,15 @@ fn mark(dirs: &Dirs, config: &Config) -> PathBuf {
     dirs.container(&config.id).join(MARK)
 }
 
-/// Records that the container was started, if its policy is about boots at all.
+/// A container with `--rm` that has run.
+const RAN: &str = "ran";
+
+/// Records that the container was started, if a boot is to know: it starts then, or goes.
 pub fn started(dirs: &Dirs, config: &Config) -> Outcome<()> {
+    if config.auto_remove {
+        return fs::write(dirs.container(&config.id).join(RAN), [])
+            .doing(|| format!("cannot record that container `{}` has run", config.name));
+    }
     match config.restart {
         RestartPolicy::Always | RestartPolicy::UnlessStopped => fs::write(mark(dirs, config), [])
             .doing(|| format!("cannot record that container `{}` starts at boot", config.name)),
@@ -49,6 +59,15 @@ fn unmark(dirs: &Dirs, config: &Config) -> Outcome<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether it is one with `--rm` that was running when the machine went down: of an older rcr by its state, which names
+/// that boot.
+pub fn left_over(dirs: &Dirs, container: &Container) -> bool {
+    let Container { config, state } = container;
+    let forgotten = !dirs.container_run(&config.id).join(STATE_NAME).exists();
+    let rebooted = state.boot_id != boot_id() || (forgotten && dirs.container(&config.id).join(RAN).exists());
+    config.auto_remove && rebooted && !state.status.is_alive()
 }
 
 /// Whether it starts at boot.

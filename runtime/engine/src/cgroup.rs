@@ -1,24 +1,26 @@
-//! The container's cgroup: folders made here, limits applied through libcgroups, processes moved by the shim.
+//! The container's cgroup: folders made and limits written here, processes moved by the shim.
 //!
 //! On v2 the container is cloned into its cgroup; on v1 it is moved before it goes on. On v1 it enters every hierarchy
 //! of the host: a runtime such as Java's takes limits for absent if a controller that it knows is missing.
 
 pub mod abilities;
 mod devices;
+mod settings;
 mod weights;
 
 use crate::bundle::CgroupKind;
 use crate::config::Config;
 use crate::sys::bpf::{attach_device_program, load_device_program};
-use libcgroups::common::{CgroupManager, CgroupSetup, ControllerOpt, get_cgroup_setup};
 use nix::errno::Errno;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, TMPFS_MAGIC, statfs};
 use oci_spec::runtime::{LinuxBlockIo, LinuxResources};
-use rcr_base::{Doing, Error, Kind, Outcome, command};
+use rcr_base::{Doing, Error, Kind, Outcome, command, errno_text};
 use rcr_shim::cleanup;
 use rcr_shim::config::CgroupPaths;
 use rustix::fs::{Mode, OFlags};
+use settings::Setting;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -33,18 +35,17 @@ const NOT_MOUNTED: &str =
 
 /// How this host mounts cgroups.
 pub fn kind() -> Outcome<CgroupKind> {
-    let setup = get_cgroup_setup().map_err(|error| {
-        Error::new(Kind::System, "cannot find out how cgroups are mounted")
-            .caused_by(error.to_string())
-            .hint(NOT_MOUNTED)
-    })?;
-    match setup {
-        CgroupSetup::Unified => Ok(CgroupKind::Unified),
-        CgroupSetup::Legacy | CgroupSetup::Hybrid => {
-            let mounts = fs::read_to_string("/proc/self/mounts").doing(|| "cannot read `/proc/self/mounts`")?;
-            Ok(CgroupKind::Legacy(legacy_hierarchies(&mounts)))
-        }
+    let unknown = || Error::new(Kind::System, "cannot find out how cgroups are mounted").hint(NOT_MOUNTED);
+    let mounted = statfs(MOUNT_POINT).map_err(|errno| unknown().caused_by(errno_text(errno as i32)))?.filesystem_type();
+    if mounted == CGROUP2_SUPER_MAGIC {
+        return Ok(CgroupKind::Unified);
     }
+    let mounts = fs::read_to_string("/proc/self/mounts").doing(|| "cannot read `/proc/self/mounts`")?;
+    let hierarchies = legacy_hierarchies(&mounts);
+    if mounted != TMPFS_MAGIC || hierarchies.is_empty() {
+        return Err(unknown().caused_by(format!("`{MOUNT_POINT}` has neither cgroup v2 nor hierarchies of v1")));
+    }
+    Ok(CgroupKind::Legacy(hierarchies))
 }
 
 /// The v1 hierarchies in `/proc/self/mounts`: folder name and mount options that name the controllers, or the
@@ -110,6 +111,8 @@ pub fn create(kind: &CgroupKind, config: &Config, resources: &LinuxResources) ->
     let applied = || {
         for folder in paths.legacy.iter().chain(&paths.unified) {
             make_folder(folder).doing(doing)?;
+        }
+        if let Some(folder) = hierarchy(kind, &paths, "cpuset") {
             inherit_cpuset(folder).doing(doing)?;
         }
         if let Some(folder) = &paths.unified {
@@ -131,38 +134,53 @@ pub fn create(kind: &CgroupKind, config: &Config, resources: &LinuxResources) ->
 
 /// Applies limits to a container's cgroup, which exists.
 pub fn apply(kind: &CgroupKind, config: &Config, resources: &LinuxResources) -> Outcome<()> {
-    let mut resources = resources.clone();
-    let io = resources.block_io().clone();
-    if let Some(io) = &io {
+    if let Some(io) = resources.block_io() {
         weights(kind, config, io)?;
-        let mut throttles = io.clone();
-        throttles.set_weight(None).set_weight_device(None);
-        resources.set_block_io(Some(throttles));
     }
-    let disable_oom_killer = resources.memory().as_ref().and_then(|memory| memory.disable_oom_killer());
-    let options = ControllerOpt {
-        resources: &resources,
-        disable_oom_killer: disable_oom_killer.unwrap_or(false),
-        oom_score_adj: None,
-        freezer_state: None,
+    let paths = paths(kind, config);
+    let settings = match kind {
+        CgroupKind::Unified => settings::unified(resources),
+        CgroupKind::Legacy(_) => {
+            let now = resources.memory().and_then(|_| memory_now(kind, &paths));
+            settings::legacy(resources, now)
+        }
     };
-    let relative = Path::new("/").join(path(config));
-    let applied = match kind {
-        CgroupKind::Unified => libcgroups::v2::manager::Manager::new(MOUNT_POINT.into(), relative)
-            .map_err(|e| e.to_string())
-            .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
-        CgroupKind::Legacy(_) => libcgroups::v1::manager::Manager::new(&relative)
-            .map_err(|e| e.to_string())
-            .and_then(|manager| manager.apply(&options).map_err(|e| e.to_string())),
+    let doing = || format!("cannot apply the limits of container `{}`", config.id.short());
+    let hint = || {
+        format!("the kernel refuses a value, or its cgroups lack a controller; {} shows this host's", command::info())
     };
-    applied.map_err(|why| {
-        Error::new(Kind::System, format!("cannot apply the limits of container `{}`", config.id.short()))
-            .caused_by(why)
-            .hint(format!(
-                "the kernel refuses a value, or its cgroups lack a controller; {} shows this host's",
-                command::info()
-            ))
+    // Neighbours in the list are often for one file: it is opened once.
+    for same in settings.chunk_by(|a, b| (a.controller, a.file) == (b.controller, b.file)) {
+        let Setting { controller, file, .. } = same[0];
+        let Some(folder) = paths.unified.as_deref().or_else(|| hierarchy(kind, &paths, controller)) else {
+            let why = format!("the kernel has no `{controller}` controller for us");
+            return Err(Error::new(Kind::System, doing()).caused_by(why).hint(hint()));
+        };
+        write_all(&folder.join(file), same).map_err(|failure| failure.during(doing()).hint(hint()))?;
+    }
+    Ok(())
+}
+
+/// Each value takes effect with a write(2) of its own.
+fn write_all(path: &Path, settings: &[Setting]) -> Outcome<()> {
+    let opened = fs::OpenOptions::new().write(true).open(path).doing(|| format!("cannot open `{}`", path.display()));
+    let mut file = opened?;
+    settings.iter().try_for_each(|Setting { text, .. }| {
+        file.write_all(text.as_bytes()).doing(|| format!("cannot write `{text}` to `{}`", path.display()))
     })
+}
+
+/// The container's folder in the v1 hierarchy of a controller.
+fn hierarchy<'a>(kind: &CgroupKind, paths: &'a CgroupPaths, controller: &str) -> Option<&'a Path> {
+    let CgroupKind::Legacy(hierarchies) = kind else { return None };
+    let at = hierarchies.iter().position(|(_, options)| options.split(',').any(|option| option == controller))?;
+    paths.legacy.get(at).map(PathBuf::as_path)
+}
+
+/// The memory limit in force on v1, in bytes.
+fn memory_now(kind: &CgroupKind, paths: &CgroupPaths) -> Option<i64> {
+    let folder = hierarchy(kind, paths, "memory")?;
+    fs::read_to_string(folder.join("memory.limit_in_bytes")).ok()?.trim().parse().ok()
 }
 
 /// Shares of disks' time, on the hierarchy that has them.

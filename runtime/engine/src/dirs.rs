@@ -60,9 +60,15 @@ impl Dirs {
         self.run.join("containers").join(id.as_str())
     }
 
-    /// The JSON-lines log.
+    /// The layer that lies below every image ([`crate::mountpoints`]).
+    pub fn mountpoints(&self) -> PathBuf {
+        self.root.join("mountpoints")
+    }
+
+    /// The JSON-lines log. That of a container of an older rcr is in a folder of its own.
     pub fn log(&self, id: &ContainerId) -> PathBuf {
-        self.container(id).join("log/container.log")
+        let own = self.container(id).join("log");
+        if own.is_dir() { own.join("container.log") } else { own.with_file_name("container.log") }
     }
 }
 

@@ -134,7 +134,7 @@ pub fn exec(instance: &Instance, name: &str, wanted: &Exec) -> Outcome<Executed>
     drop(pipes.child);
     let (answer, mut fds) = recv_frame::<Answer>(&control).map_err(broken)?;
     match answer {
-        Answer::Started { pid } => Ok(Executed::Running(Process {
+        Answer::Started { pid, .. } => Ok(Executed::Running(Process {
             pid,
             stdin: pipes.stdin,
             outputs: pipes.outputs,

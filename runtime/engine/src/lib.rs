@@ -52,6 +52,7 @@ pub mod list;
 pub mod logs;
 pub mod many;
 pub mod monitor;
+mod mountpoints;
 pub mod names;
 pub mod net;
 pub mod networks;

@@ -3,7 +3,7 @@
 use crate::config::{CONFIG_NAME, CONFIG_VERSION, Config};
 use crate::dirs::{Dirs, shared_folder};
 use netd_api::ContainerId;
-use rcr_base::{Doing, Error, Kind, Outcome, command};
+use rcr_base::{Doing, Error, Kind, Outcome, SmallFiles, command};
 use rcr_shim::cleanup::remove_folder;
 use rcr_shim::process::ProcessId;
 pub use rcr_shim::state::{State, Status};
@@ -123,27 +123,43 @@ impl Containers<'_> {
         };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let ids: Vec<ContainerId> = names.filter_map(|name| name.parse().ok()).collect();
-        let load = |ids: &[ContainerId]| ids.iter().filter_map(|id| self.load(id).ok()).collect::<Vec<_>>();
+        let load_into = |all: &mut Vec<Container>, ids: &[ContainerId]| {
+            let mut files = SmallFiles::default();
+            all.extend(ids.iter().filter_map(|id| self.load_by(&mut files, id).ok()));
+        };
+        let mut all = Vec::with_capacity(ids.len());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut all = if ids.len() < MANY || processors == 1 {
-            load(&ids)
+        if ids.len() < MANY || processors == 1 {
+            load_into(&mut all, &ids);
         } else {
             std::thread::scope(|scope| {
-                let parts = ids.chunks(ids.len().div_ceil(processors));
-                let threads: Vec<_> = parts.map(|part| scope.spawn(|| load(part))).collect();
-                threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
-            })
-        };
-        all.sort_by(|a, b| a.config.created.cmp(&b.config.created));
+                let (own, others) = ids.split_at(ids.len().div_ceil(processors));
+                let parts = others.chunks(own.len());
+                let load = |part: &[ContainerId]| {
+                    let mut all = Vec::with_capacity(part.len());
+                    load_into(&mut all, part);
+                    all
+                };
+                let threads: Vec<_> = parts.map(|part| scope.spawn(move || load(part))).collect();
+                load_into(&mut all, own);
+                threads.into_iter().for_each(|thread| all.append(&mut thread.join().unwrap_or_default()));
+            });
+        }
+        // A container is a large value: each is moved once.
+        all.sort_by_cached_key(|container| container.config.created.clone());
         Ok(all)
     }
 
     /// Reads one container.
     pub fn load(&self, id: &ContainerId) -> Outcome<Container> {
+        self.load_by(&mut SmallFiles::default(), id)
+    }
+
+    fn load_by(&self, files: &mut SmallFiles, id: &ContainerId) -> Outcome<Container> {
         let path = self.dirs.container(id).join(CONFIG_NAME);
         let doing = || format!("cannot read the container `{}`", id.short());
-        let bytes = fs::read(&path).doing(doing)?;
-        let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
+        let bytes = files.read(&path).doing(doing)?;
+        let config: Config = serde_json::from_slice(bytes).map_err(|error| {
             Error::new(Kind::System, doing())
                 .caused_by(format!("`{}`: {error}", path.display()))
                 .hint(format!("remove it with `rm -r {}`", self.dirs.container(id).display()))
@@ -154,8 +170,8 @@ impl Containers<'_> {
                 .hint("upgrade rcr"));
         }
         // After a reboot only the copy exists; after a power cut it may be cut short, and is ignored.
-        let state = match State::read(&self.dirs.container_run(id)).doing(doing)? {
-            None => State::read(&self.dirs.container(id)).ok().flatten(),
+        let state = match State::read_by(files, &self.dirs.container_run(id)).doing(doing)? {
+            None => State::read_by(files, &self.dirs.container(id)).ok().flatten(),
             found => found,
         };
         Ok(Container { config, state: state.unwrap_or_else(State::created) })

@@ -6,7 +6,6 @@ use crate::remove::remove;
 use crate::start::{Started, start_named};
 use crate::stop::{Stop, stop_one};
 use rcr_base::{Doing, Error, Kind, Outcome};
-use rcr_shim::process;
 use std::fs;
 
 /// Once after each boot: removes containers with `--rm` that were running when the machine went down.
@@ -16,8 +15,7 @@ pub fn sweep(instance: &Instance) -> Outcome<()> {
         return Ok(());
     }
     for container in instance.containers().list()? {
-        let rebooted = container.state.boot_id != process::boot_id();
-        if container.config.auto_remove && rebooted && !container.state.status.is_alive() {
+        if boot::left_over(&instance.dirs, &container) {
             remove(instance, &container, true)?;
         }
     }

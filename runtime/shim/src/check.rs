@@ -128,7 +128,7 @@ impl Run {
     /// Reads what the program's parent says: absent: it runs; else its exit code, and what is to be said about it.
     pub fn answer(&mut self) -> Option<(i32, String)> {
         match rcr_base::recv_frame::<Answer>(&self.control) {
-            Ok((Answer::Started { pid }, _)) => {
+            Ok((Answer::Started { pid, .. }, _)) => {
                 self.program = ProcessId::of(pid);
                 None
             }

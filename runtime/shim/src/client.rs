@@ -1,6 +1,7 @@
 //! One connection to `shim.sock`.
 
 use super::protocol::{self, MAX_LINE, Request, Response, push_frame, take_frame};
+use rcr_base::timings::Moment;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -131,6 +132,13 @@ impl Client {
     /// Queues output of the container.
     pub fn push_output(&mut self, kind: u8, bytes: &[u8]) {
         push_frame(&mut self.output, kind, bytes);
+    }
+
+    /// Queues moments, for who takes frames.
+    pub fn push_timings(&mut self, moments: &[Moment]) {
+        if let (Role::Attached { .. }, false) = (&self.role, moments.is_empty()) {
+            push_frame(&mut self.output, protocol::kind::TIMINGS, &serde_json::to_vec(moments).unwrap_or_default());
+        }
     }
 
     /// Queues the exit code: as a frame or as a line, as this client speaks.

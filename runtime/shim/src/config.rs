@@ -3,6 +3,7 @@
 use crate::health::HealthPlan;
 use crate::init::plan::{InitPlan, ProcessPlan};
 use rcr_base::events::Subject;
+use rcr_base::timings::Moment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,8 +19,8 @@ pub struct ShimConfig {
     pub plan: InitPlan,
     /// Holds `state.json`, `shim.sock` and the managed `/etc` files.
     pub run_dir: PathBuf,
-    /// The folder of the state's copy, which outlives a reboot.
-    pub keep_dir: PathBuf,
+    /// The folder of the state's copy, which outlives a reboot; absent: nobody asks for it then.
+    pub keep_dir: Option<PathBuf>,
     /// `-i`: keep stdin open.
     pub stdin: bool,
     /// The end of the first client's input ends the container's.
@@ -44,6 +45,9 @@ pub struct ShimConfig {
     /// What is written down of what happens to it; absent: nothing.
     #[serde(default)]
     pub noted: Option<Noted>,
+    /// Who starts it wants to know when what happened.
+    #[serde(default)]
+    pub timings: bool,
 }
 
 /// Whose events the shim writes down.
@@ -239,6 +243,9 @@ pub enum Answer {
     Started {
         /// Its pid on the host.
         pid: i32,
+        /// When what happened on the way, if that was asked for.
+        #[serde(default)]
+        timings: Vec<Moment>,
     },
     /// The program could not be started.
     Failed(StartFailure),

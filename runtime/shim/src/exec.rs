@@ -33,7 +33,7 @@ pub fn run() -> i32 {
             };
             note(&format!("exec_start: {}", config.process.args.join(" ")), &[]);
             let fds: Vec<_> = terminal.iter().map(|master| master.as_fd()).collect();
-            if rcr_base::send_frame(&control, &Answer::Started { pid }, &fds).is_err() {
+            if rcr_base::send_frame(&control, &Answer::Started { pid, timings: Vec::new() }, &fds).is_err() {
                 // If rcr is gone, nobody takes the terminal: closing it sends the program SIGHUP.
                 drop(terminal);
             }

@@ -10,7 +10,7 @@ use crate::others::Others;
 use crate::sys::clone::{Cloned, clone3, namespaces};
 use crate::terminal;
 use nix::errno::Errno;
-use rcr_base::errno;
+use rcr_base::{errno, timings};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
@@ -133,10 +133,12 @@ pub fn launch(
             child::run(compiled, Inherited { go, report, netns, ipc, stdio: pipes.child, console })
         })
     })?;
+    timings::mark("has cloned the child and moved it into its cgroups");
     let master = born.until_exec(|stage, detail| match stage {
         Stage::Op => plan.op(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
         _ => describe_stage(stage, plan),
     })?;
+    timings::mark("sees that the program runs");
     let Born { pid, pidfd, .. } = born;
     let outputs = match (terminal, master) {
         (false, _) => pipes.outputs,

@@ -73,7 +73,7 @@ pub enum Response {
     Error(String),
 }
 
-/// Frame kinds. From the shim: `STDOUT`, `STDERR`, `EXIT` (an `i32`). From the client: `STDIN`, `CLOSE_STDIN`, `RESIZE`
+/// Frame kinds. From the shim: `STDOUT`, `STDERR`, `TIMINGS` (moments as JSON), `EXIT` (an `i32`). From the client: `STDIN`, `CLOSE_STDIN`, `RESIZE`
 /// (rows and columns as `u16`), `SIGNAL` (an `i32`). All little-endian.
 pub mod kind {
     /// Input for the container.
@@ -90,6 +90,8 @@ pub mod kind {
     pub const RESIZE: u8 = 5;
     /// A signal for init.
     pub const SIGNAL: u8 = 6;
+    /// When what happened at the end, if the starter has asked.
+    pub const TIMINGS: u8 = 7;
 }
 
 /// Appends one frame to `out`.

@@ -21,7 +21,7 @@ use crate::sys::{fd, signal};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rcr_base::errno;
+use rcr_base::{errno, timings};
 use rustix::process::DumpableBehavior;
 use rustix::termios::Winsize;
 use std::io;
@@ -56,6 +56,8 @@ struct Shim {
     delay: Duration,
     restart_at: Option<Instant>,
     kill_at: Option<Instant>,
+    /// When memory is given back that only starting and talking need.
+    tidy_at: Option<Instant>,
     stopping: bool,
     /// Processes that the kernel had killed for want of memory when a run ended last.
     oom_kills: u64,
@@ -66,6 +68,9 @@ struct Shim {
     restart_wanted: bool,
 }
 
+/// How long after something was done memory is given back.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// The shim's main function: serves one container until its end.
 pub fn run() -> i32 {
     let Some(control) = fd::inherited(CONTROL_FD) else { return 125 };
@@ -74,6 +79,10 @@ pub fn run() -> i32 {
         return 125;
     }
     let Ok((config, mut fds)) = rcr_base::recv_frame::<ShimConfig>(&control) else { return 125 };
+    if config.timings {
+        timings::keep("shim");
+        timings::mark("has its orders");
+    }
     let netns = fds.pop();
     match Shim::start(config, netns) {
         Err(failure) => {
@@ -82,10 +91,9 @@ pub fn run() -> i32 {
         }
         Ok(mut shim) => {
             let pid = shim.running.as_ref().map_or(0, |r| r.pid);
-            let _ = rcr_base::send_frame(&control, &Answer::Started { pid }, &[]);
+            let _ = rcr_base::send_frame(&control, &Answer::Started { pid, timings: timings::take() }, &[]);
             shim.starter = Some(control);
-            // Starting is done; what is left is waiting.
-            crate::sys::memory::forget_file_pages();
+            shim.tidy_soon();
             shim.serve();
             0
         }
@@ -143,6 +151,7 @@ impl Shim {
             delay: FIRST_DELAY,
             restart_at: None,
             kill_at: None,
+            tidy_at: None,
             stopping: false,
             oom_kills: 0,
             checks,
@@ -180,7 +189,9 @@ impl Shim {
     fn save(&self) {
         // A full disk must not end the container; the state on disk is then behind, and the next write catches up.
         let _ = self.state.write(&self.config.run_dir);
-        let _ = self.state.write(&self.config.keep_dir);
+        if let Some(folder) = &self.config.keep_dir {
+            let _ = self.state.write(folder);
+        }
     }
 
     fn serve(&mut self) {
@@ -259,7 +270,7 @@ impl Shim {
             match event {
                 Event::Netns => {
                     self.clients[index].answer_netns(self.netns.as_ref(), self.told_healthy);
-                    crate::sys::memory::forget_file_pages();
+                    self.tidy_soon();
                 }
                 Event::Request(request) => self.on_request(index, request),
                 Event::Frame(kind, payload) => self.on_frame(index, kind, &payload),
@@ -413,12 +424,16 @@ impl Shim {
         }
     }
 
+    /// There was something to do. Often more follows, and a short container ends: what it took is given back later.
+    fn tidy_soon(&mut self) {
+        self.tidy_at.get_or_insert_with(|| Instant::now() + QUIET);
+    }
+
     fn drop_finished(&mut self) {
         let before = self.clients.len();
         self.clients.retain(|client| !client.is_finished());
         if self.clients.len() < before {
-            // Talking is done; what is left is waiting.
-            crate::sys::memory::forget_file_pages();
+            self.tidy_soon();
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::health::HealthStatus;
 use super::process::{self, ProcessId};
+use rcr_base::SmallFiles;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -100,14 +101,19 @@ impl State {
     /// Reads the state in `run_dir`; a missing file (a reboot cleared it) is a container that does not run.
     /// A record that says `running` without a living shim is corrected: the container died with its monitor.
     pub fn read(run_dir: &Path) -> io::Result<Option<State>> {
-        let bytes = match std::fs::read(run_dir.join(STATE_NAME)) {
+        Self::read_by(&mut SmallFiles::default(), run_dir)
+    }
+
+    /// The same for one of many.
+    pub fn read_by(files: &mut SmallFiles, run_dir: &Path) -> io::Result<Option<State>> {
+        let bytes = match files.read(&run_dir.join(STATE_NAME)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let mut state: State = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+        let mut state: State = serde_json::from_slice(bytes).map_err(io::Error::other)?;
         let rebooted = state.boot_id != process::boot_id();
-        let gone = rebooted || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
-        if state.status.is_alive() && gone {
+        let gone = || rebooted || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
+        if state.status.is_alive() && gone() {
             state.status = Status::Exited;
             state.exit_code = Some(128 + libc::SIGKILL);
             let why = if rebooted { "the machine went down while it ran" } else { "the container's shim is gone" };

@@ -31,6 +31,9 @@ pub struct RunArgs {
     /// Forward signals to the container
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sig_proxy: bool,
+    /// Show at the end what has happened when, on stderr
+    #[arg(long)]
+    pub timings: bool,
     #[command(flatten)]
     pub create: CreateArgs,
 }

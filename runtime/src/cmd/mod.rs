@@ -29,14 +29,14 @@ use crate::cli::{Cli, Command, InstanceArgs};
 use rcr_base::Outcome;
 use rcr_engine::instance::Instance;
 
-/// Runs one command; the exit code.
-pub fn run(cli: Cli) -> Outcome<i32> {
+/// Runs one command; the exit code. `began`: when the program did (`rcr_base::timings`).
+pub fn run(cli: Cli, began: u64) -> Outcome<i32> {
     let InstanceArgs { root, run, config } = &cli.instance;
     let instance = Instance::open(root, run, config.as_deref())?;
     match cli.command {
-        Command::Container(command) => container(&instance, command),
+        Command::Container(command) => container(&instance, command, began),
         Command::ContainerGroup(group) => match group {
-            ContainerGroup::Verb(command) => container(&instance, command),
+            ContainerGroup::Verb(command) => container(&instance, command, began),
             ContainerGroup::Ls(args) => ps::ps(&instance, &args),
             ContainerGroup::Inspect(args) => inspect::containers(&instance, &args),
             ContainerGroup::Prune(args) => prune::containers(&instance, &args),
@@ -62,9 +62,9 @@ pub fn run(cli: Cli) -> Outcome<i32> {
     }
 }
 
-fn container(instance: &Instance, command: ContainerCommand) -> Outcome<i32> {
+fn container(instance: &Instance, command: ContainerCommand, began: u64) -> Outcome<i32> {
     match command {
-        ContainerCommand::Run(args) => run::run(instance, args.into_inner()),
+        ContainerCommand::Run(args) => run::run(instance, args.into_inner(), began),
         ContainerCommand::Create(args) => run::create(instance, args.into_inner()),
         ContainerCommand::Start(args) => run::start(instance, &args),
         ContainerCommand::Stop(args) => stop::stop(instance, &args),

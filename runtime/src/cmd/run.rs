@@ -8,7 +8,7 @@ use crate::term::progress::Progress;
 use crate::term::relay::{self, Relayed};
 use crate::term::signal;
 use crate::term::terminal;
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, timings};
 use rcr_engine::config::{Config, NetworkMode};
 use rcr_engine::create;
 use rcr_engine::instance::Instance;
@@ -65,8 +65,34 @@ fn write_cidfile(path: &Path, config: &Config) -> Outcome<()> {
 /// stdout and stderr are shown.
 const BOTH: [bool; 2] = [true, true];
 
-/// `rcr run`.
-pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
+/// `rcr run`. `began`: when the program did.
+pub fn run(instance: &Instance, args: RunArgs, began: u64) -> Outcome<i32> {
+    if !args.timings {
+        return run_once(instance, args);
+    }
+    timings::keep("rcr");
+    timings::mark_at(began, "begins");
+    timings::mark("has read the command line");
+    let result = run_once(instance, args);
+    timings::mark("ends");
+    report::to_stderr(&moments(&timings::take()));
+    result
+}
+
+/// One line a moment, in milliseconds since the first, with what has passed since the one before.
+fn moments(all: &[timings::Moment]) -> String {
+    let first = all.first().map_or(0, |moment| moment.at);
+    let mut before = first;
+    let mut text = String::from("        at       took\n");
+    for timings::Moment { at, program, what } in all {
+        let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
+        let (since, took) = (milliseconds(at - first), milliseconds(at - std::mem::replace(&mut before, *at)));
+        text += &format!("{since:7.2} ms {took:7.2} ms  {program} {what}\n");
+    }
+    report::printable(&text)
+}
+
+fn run_once(instance: &Instance, args: RunArgs) -> Outcome<i32> {
     if args.detach && !args.create.attach.is_empty() {
         return Err(
             Error::new(Kind::Invalid, "`--detach` can't be combined with `--attach`").hint("leave one of them out")
@@ -97,7 +123,9 @@ pub fn run(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         relay::relay(Relayed { container, signals, detach_keys: args.detach_keys, sig_proxy: args.sig_proxy, shown })?;
     if let (relay::End::Exited(_), true) = (&end, config.network.mode != NetworkMode::Host) {
         // The end of the shim tells netd; asking makes sure that ports and addresses are free when we return.
+        timings::mark("hears of the end");
         network::release_own(instance, &config)?;
+        timings::mark("knows that the network is released");
     }
     Ok(code_of(&end, instance, config.id.as_str()))
 }

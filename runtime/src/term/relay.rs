@@ -3,7 +3,7 @@
 use super::signal::{Insistence, Signals};
 use super::sink::{Sink, unwritten};
 use super::terminal::{self, DetachKeys, RawMode};
-use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_base::{Doing, Error, Kind, Outcome, timings};
 use rcr_engine::monitor::Attached;
 use rcr_engine::monitor::protocol::{self, kind, push_frame};
 use rcr_engine::parse::keys::Keys;
@@ -230,6 +230,10 @@ impl Relay {
             let taken = match (frame, payload.as_slice()) {
                 (kind::STDOUT, bytes) if self.shown[0] => self.sinks[0].push(bytes).map(drop),
                 (kind::STDERR, bytes) if self.shown[1] => self.sinks[1].push(bytes).map(drop),
+                (kind::TIMINGS, moments) => {
+                    timings::add(serde_json::from_slice(moments).unwrap_or_default());
+                    Ok(())
+                }
                 (kind::EXIT, &[a, b, c, d]) => {
                     self.code = Some(i32::from_le_bytes([a, b, c, d]));
                     return Ok(());

@@ -20,6 +20,8 @@ pub type Disks = BTreeMap<PathBuf, (u32, u32)>;
 pub struct Facts {
     /// The container's folder below the root folder, with `upper` and `work`.
     pub container_dir: PathBuf,
+    /// What lies below what the container writes, lowest first; never empty.
+    pub lower: Vec<PathBuf>,
     /// The container's folder below the run folder, with the mount point.
     pub run_dir: PathBuf,
     /// The folder of `hosts`, `resolv.conf` and `hostname`: `run_dir`, or that of the container whose network it

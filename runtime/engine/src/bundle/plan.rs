@@ -70,7 +70,7 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         hostname: spec.hostname().clone(),
         domainname: spec.domainname().clone(),
         root: RootPlan {
-            lower: lower(config, &mountpoint),
+            lower: facts.lower.clone(),
             upper: facts.container_dir.join("snapshot/upper"),
             work: facts.container_dir.join("snapshot/work"),
             mountpoint,
@@ -104,15 +104,6 @@ fn spaces(shared: &Namespaces) -> Spaces {
         ipc: !matches!(shared.ipc, IpcMode::Host | IpcMode::Container(_)),
         uts: !shared.uts_host,
         cgroup: !shared.cgroup_host,
-    }
-}
-
-/// The layers below the container's own. An image may have none, but overlayfs needs one: then it is the empty folder
-/// that the overlay is mounted on.
-fn lower(config: &Config, mountpoint: &Path) -> Vec<PathBuf> {
-    match config.image.layers.is_empty() {
-        true => vec![mountpoint.to_owned()],
-        false => config.image.layers.clone(),
     }
 }
 

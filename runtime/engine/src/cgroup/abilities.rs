@@ -74,6 +74,11 @@ fn throttles(io: &BlockIo) -> bool {
     [&io.read_bps, &io.write_bps, &io.read_iops, &io.write_iops].into_iter().any(|list| !list.is_empty())
 }
 
+/// Whether a request has a limit that some kernels lack, or swap that goes with its memory.
+pub fn matter(wanted: &Resources) -> bool {
+    wanted.memory.is_some() || LIMITS.iter().any(|limit| (limit.asked_for)(wanted))
+}
+
 /// Leaves out what this kernel lacks; returns the flags that are left out.
 pub fn fit(kind: &CgroupKind, wanted: &mut Resources) -> Vec<&'static str> {
     let mut left_out = Vec::new();

@@ -1,6 +1,6 @@
-//! Device rules on cgroup v2: rules become a small BPF program, which the kernel asks at each open(2) and mknod(2).
+//! Device rules. On cgroup v2 they become a small BPF program, which the kernel asks at each open(2) and mknod(2).
 //!
-//! cgroup v1 has `devices.allow` and `devices.deny`; v2 has no file for it (Documentation/admin-guide/cgroup-v2.rst,
+//! cgroup v1 has `devices.allow` and `devices.deny`, and rules are lines; v2 has no file for it (Documentation/admin-guide/cgroup-v2.rst,
 //! "Device controller"). Compiling is pure and tested here; `sys::bpf` loads the program and binds it to the cgroup.
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
@@ -33,7 +33,7 @@ const fn any_node(kind: u32) -> Rule {
     Rule { allow: true, kind: Some(kind), major: None, minor: None, access: MKNOD }
 }
 
-/// What every container has (the same as on v1): its nodes in `/dev`, terminals, and mknod, which opens nothing.
+/// What every container has: its nodes in `/dev`, terminals, and mknod, which opens nothing.
 const DEFAULT: [Rule; 12] = [
     character(1, Some(3)),    // null
     character(1, Some(5)),    // zero
@@ -75,6 +75,26 @@ fn rule(device: &LinuxDeviceCgroup) -> Rule {
         }
     });
     Rule { allow: device.allow(), kind, major: number(device.major()), minor: number(device.minor()), access }
+}
+
+/// A rule as lines of v1 (Documentation/admin-guide/cgroup-v1/devices.rst). The kernel reads nothing behind an `a`, which
+/// opens or closes everything: a narrower rule for both kinds of device is two lines.
+pub fn lines(rule: &Rule) -> Vec<String> {
+    if tests(rule).is_empty() {
+        return vec!["a *:* rwm".into()];
+    }
+    let number = |n: Option<u32>| n.map_or_else(|| "*".into(), |n| n.to_string());
+    let access: String = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
+        .into_iter()
+        .filter(|(bit, _)| rule.access & bit != 0)
+        .map(|(_, letter)| letter)
+        .collect();
+    let (major, minor) = (number(rule.major), number(rule.minor));
+    [(BLOCK, 'b'), (CHARACTER, 'c')]
+        .into_iter()
+        .filter(|(kind, _)| rule.kind.is_none_or(|own| own == *kind))
+        .map(|(_, letter)| format!("{letter} {major}:{minor} {access}"))
+        .collect()
 }
 
 /// The program for `rules`, 8 bytes an instruction; `None` when it would allow everything, so that none is needed.

@@ -5,6 +5,7 @@ use crate::apart::{INSIDE, apart, by_number, mount_overlay, open_folder};
 use crate::config::{Config, Mount, MountKind};
 use crate::dirs::{Dirs, private_folder};
 use crate::instance::Instance;
+use crate::mountpoints;
 use crate::snapshot;
 use crate::store::Container;
 use nix::errno::Errno;
@@ -96,13 +97,10 @@ fn mount_root(on: &Path, dirs: &Dirs, config: &Config, read_only: bool) -> Outco
     let (upper, work) = snapshot::folders(dirs, config)?;
     // Left by a run on a volatile overlay (overlayfs.rst, "Volatile mount").
     let _ = fs::remove_dir_all(work.join("work/incompat"));
-    let mut layers: Vec<&Path> = config.image.layers.iter().rev().map(PathBuf::as_path).collect();
-    if layers.is_empty() {
-        // overlayfs takes no fewer than one lower folder: that which it is mounted on is empty.
-        layers.push(on);
-    }
+    mountpoints::ensure(dirs)?;
+    let layers = mountpoints::layers(dirs, config);
     let open = |path: &Path| open_folder(path).doing(|| format!("cannot open `{}`", path.display()));
-    let lower = layers.into_iter().map(open).collect::<Outcome<Vec<_>>>()?;
+    let lower = layers.iter().rev().map(|layer| open(layer)).collect::<Outcome<Vec<_>>>()?;
     let (upper, work) = (open(&upper)?, open(&work)?);
     let written = format!(",upperdir={},workdir={}", by_number(&upper), by_number(&work));
     let mut flags = MountFlags::NODEV | MountFlags::NOSUID;

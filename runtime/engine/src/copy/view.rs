@@ -4,6 +4,7 @@
 use crate::apart::{apart, open_folder, over_each_other};
 use crate::dirs::private_folder;
 use crate::instance::Instance;
+use crate::mountpoints;
 use crate::snapshot;
 use crate::store::Container;
 use rcr_base::{Doing, Outcome};
@@ -40,10 +41,9 @@ fn view(instance: &Instance, container: &Container) -> Outcome<View> {
     private_folder(&on).doing(|| format!("cannot create `{}`", on.display()))?;
     // One that never ran has written nothing.
     let (upper, _) = snapshot::folders(dirs, config)?;
-    let layers: Vec<PathBuf> = config.image.layers.iter().rev().cloned().collect();
-    // An image without a layer is an empty folder, as that which is mounted on.
-    let of_image = if layers.is_empty() { vec![on.clone()] } else { layers.clone() };
-    let image = over_each_other(&on, &of_image).doing(|| "mount the image's layers")?;
+    mountpoints::ensure(dirs)?;
+    let layers: Vec<PathBuf> = mountpoints::layers(dirs, config).into_iter().rev().collect();
+    let image = over_each_other(&on, &layers).doing(|| "mount the image's layers")?;
     let merged = over_each_other(&on, &[vec![upper.clone()], layers].concat());
     let merged = merged.doing(|| "mount the container's files")?;
     Ok(View { merged, image, upper: open_folder(&upper).doing(|| format!("open `{}`", upper.display()))? })

@@ -138,6 +138,9 @@ pub(super) fn warn(wanted: &Create, reporter: &dyn Reporter) {
 
 /// Leaves out limits that this host's kernel lacks, and says so.
 pub(crate) fn fit(wanted: &mut Resources, reporter: &dyn Reporter) -> Outcome<()> {
+    if !abilities::matter(wanted) {
+        return Ok(());
+    }
     let kind = cgroup::kind()?;
     for flag in abilities::fit(&kind, wanted) {
         let version = if kind == CgroupKind::Unified { 2 } else { 1 };

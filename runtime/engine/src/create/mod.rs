@@ -34,7 +34,7 @@ use crate::system::sweep;
 use crate::volumes;
 use netd_api::ContainerId;
 use oci_spec::image::Config as ImageConfig;
-use rcr_base::{Doing, Error, Kind, Outcome, command};
+use rcr_base::{Doing, Error, Kind, Outcome, command, timings};
 use rcr_shim::init::plan::RlimitPlan;
 use rcr_shim::state::State;
 use std::collections::BTreeMap;
@@ -61,6 +61,7 @@ pub fn create(instance: &Instance, mut wanted: Create, reporter: &dyn Reporter) 
     match containers.save(&config).and_then(|()| containers.save_state(&config.id, &State::created())) {
         Ok(()) => {
             subjects::container(&instance.dirs, &config).note("create");
+            timings::mark("has saved the container");
             Ok(config)
         }
         Err(failure) => Err(undo(instance, &config, failure)),
@@ -90,6 +91,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
     let shared = shared(instance, &mode)?;
     let platform = wanted.platform.as_ref();
     let image = images::image_for(instance, &wanted.image, wanted.pull, platform, reporter)?;
+    timings::mark("has found the image");
     let images = images::store(instance)?;
     let layers = images.layers(&image)?;
     let health = health::check(&wanted.health, &images.blob(&image.id), reporter)?;

@@ -5,6 +5,7 @@ use crate::bundle::{self, Device, Disks, Facts};
 use crate::cgroup;
 use crate::config::{BlockIo, Config};
 use crate::dirs::Dirs;
+use crate::mountpoints;
 use crate::spawn;
 use rcr_base::{Doing, Error, Kind, Outcome};
 use std::fs;
@@ -16,6 +17,7 @@ pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
     let privileged = config.security.privileged;
     Ok(Facts {
         container_dir: dirs.container(&config.id),
+        lower: mountpoints::layers(dirs, config),
         run_dir: dirs.container_run(&config.id),
         cgroup: cgroup::kind()?,
         capabilities: own_capabilities()?,

@@ -13,6 +13,7 @@ use crate::dirs::{Dirs, private_folder, shared_folder};
 use crate::events::subjects;
 use crate::instance::Instance;
 use crate::monitor::{Attached, refuse_paused};
+use crate::mountpoints;
 use crate::net::release;
 use crate::program::{self, Program};
 use crate::remove::removal;
@@ -23,7 +24,7 @@ use crate::{cgroup, files};
 use joins::joins;
 use netd_api::{Call, SandboxInfo};
 use network::{Ground, Pending, release_own};
-use rcr_base::{Doing, Error, Kind, Outcome, command};
+use rcr_base::{Doing, Error, Kind, Outcome, command, timings};
 use rcr_base::{recv_frame, send_frame};
 use rcr_shim::cleanup;
 use rcr_shim::config::{Answer, CgroupPaths, ShimConfig, StartFailure};
@@ -122,8 +123,10 @@ fn start_steps<'a>(
     let ground = Ground::find(instance, config)?;
     // Until the state says that it runs: a copy uses its files while it is stopped.
     let _lock = snapshot::lock(dirs, config)?;
+    mountpoints::ensure(dirs)?;
     prepare_folders(dirs, config)?;
     boot::started(dirs, config)?;
+    timings::mark("has the container's folders");
     undo.push(|| {
         // The state stays; the files of this start go.
         for name in ["hosts", "resolv.conf", "hostname", SOCKET_NAME] {
@@ -138,18 +141,22 @@ fn start_steps<'a>(
     let mut plan = bundle::plan::init_plan(&spec, &equipped, &facts).map_err(refused)?;
     plan.process.terminal_size = attach.terminal_size;
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    timings::mark("has the plan");
     // netd works on the network while we make the cgroup and start the shim's program.
     let shared = matches!(ground, Ground::Joined { .. });
     let request = Pending::request(instance, config, ground)?;
     undo.push(|| release_own(instance, config));
     let paths = cgroup::create(&facts.cgroup, config, &resources)?;
+    timings::mark("has asked netd and made the cgroups");
     let copy = paths.clone();
     undo.push(move || {
         cleanup::remove_cgroups(&copy, cleanup::CGROUP_PATIENCE);
         Ok(())
     });
     let (control, shim) = spawn::shim("container")?;
+    timings::mark("has started the shim's program");
     let mut network = request.finish(config)?;
+    timings::mark("has netd's answer");
     if !shared {
         let links = links(instance, config, network.sandbox.as_ref())?;
         files::write(config, network.sandbox.as_ref(), &links, &run_dir)?;
@@ -165,6 +172,7 @@ fn start_steps<'a>(
         await_shim(shim);
         return Err(failure);
     }
+    timings::mark("has handed the network over");
     let obstacles = network.sandbox.take().map(|sandbox| sandbox.obstacles).unwrap_or_default();
     let attached = attach.wanted.then(|| Attached::new(control, &config.process, true));
     Ok(Started { attached, obstacles })
@@ -177,7 +185,8 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
         health: config.health.as_ref().map(|check| health(config, check)).transpose()?,
         plan,
         run_dir: dirs.container_run(&config.id),
-        keep_dir: dirs.container(&config.id),
+        // What goes with its end need not outlive a reboot.
+        keep_dir: (!config.auto_remove).then(|| dirs.container(&config.id)),
         stdin: config.process.stdin,
         stdin_once: config.process.stdin_once,
         log: log::orders(instance, config)?,
@@ -188,6 +197,7 @@ fn shim_config(instance: &Instance, config: &Config, plan: InitPlan, cgroup: Cgr
         stop_timeout: config.stop_timeout,
         joins: joins(instance, config)?,
         noted: Some(subjects::noted(dirs, config)),
+        timings: timings::are_kept(),
     })
 }
 
@@ -243,21 +253,25 @@ fn refused(error: bundle::BundleError) -> Error {
 fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     let (root, run) = (dirs.container(&config.id), dirs.container_run(&config.id));
     let making = |folder: &Path| format!("cannot create `{}`", folder.display());
-    for folder in [root.join("log"), run.clone()] {
-        shared_folder(&folder).doing(|| making(&folder))?;
+    for folder in [&root, &run] {
+        shared_folder(folder).doing(|| making(folder))?;
     }
     let rootfs = run.join("rootfs");
     private_folder(&rootfs).doing(|| making(&rootfs))?;
     snapshot::folders(dirs, config).map(drop)
 }
 
-fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<i32> {
+fn await_start(control: &UnixStream, config: &ShimConfig, netns: Option<OwnedFd>) -> Outcome<()> {
     let fds: Vec<_> = netns.iter().map(|fd| fd.as_fd()).collect();
     let silent =
         |e: rcr_base::FrameError| Error::new(Kind::Unavailable, "the shim does not answer").caused_by(e.to_string());
     send_frame(control, config, &fds).map_err(silent)?;
     match recv_frame::<Answer>(control).map_err(silent)?.0 {
-        Answer::Started { pid } => Ok(pid),
+        Answer::Started { timings, .. } => {
+            timings::add(timings);
+            timings::mark("hears that the program runs");
+            Ok(())
+        }
         Answer::Failed(failure) => Err(start_failure(failure)),
         Answer::Exited { code } => Err(Error::new(Kind::System, format!("the shim ended with {code}"))),
     }

@@ -7,6 +7,7 @@ use super::super::log::Stream;
 use super::super::protocol::SOCKET_NAME;
 use super::{FIRST_DELAY, GOOD_RUN, LONGEST_DELAY, Shim, now};
 use crate::state::Status;
+use rcr_base::timings;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::os::fd::AsFd;
@@ -27,6 +28,7 @@ impl Shim {
             (None, None) => 128 + libc::SIGKILL,
         };
         running.end();
+        timings::mark("sees that the program has ended");
         // A next run in a frozen cgroup would not run.
         self.wake();
         if !self.config.plan.spaces.pid {
@@ -97,6 +99,10 @@ impl Shim {
             self.kill_at = None;
             let _ = self.kill(libc::SIGKILL);
         }
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = None;
+            crate::sys::memory::forget_file_pages();
+        }
         if self.restart_at.is_none() || (!self.stopping && self.restart_at.is_some_and(|at| at > now)) {
             return false;
         }
@@ -125,8 +131,12 @@ impl Shim {
 
     /// The last steps: remove the cgroups, write the state or remove everything, then tell the clients.
     fn end(&mut self, code: i32) {
+        // netd takes the network down while we remove the rest.
+        self.netns = None;
+        self.clients.retain(|client| !matches!(client.role, Role::Netns));
         // `rcr rm` removes those that remain.
         cleanup::remove_cgroups(&self.config.cgroup, cleanup::CGROUP_PATIENCE);
+        timings::mark("has removed the cgroups");
         self.state.status = Status::Exited;
         self.state.exit_code = Some(code);
         self.state.shim = None;
@@ -145,16 +155,18 @@ impl Shim {
                 let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
             }
         }
+        timings::mark("has removed or saved the container");
         self.say_goodbye(code);
     }
 
     /// Tells every client of the end, and stays until each living one has read everything: a slow reader loses no byte
-    /// and no exit code. Clients that only hold the network are told at once.
+    /// and no exit code.
     fn say_goodbye(&mut self, code: i32) {
-        self.netns = None;
         self.clients.retain(|client| matches!(client.role, Role::Attached { .. } | Role::Waiting | Role::Done));
+        let moments = timings::take();
         for client in &mut self.clients {
             if client.role != Role::Done {
+                client.push_timings(&moments);
                 client.push_exit(code);
             }
             client.flush();

@@ -58,7 +58,7 @@ impl Shim {
         let Some(run) = self.checks.as_mut().and_then(|checks| checks.current.take()) else { return };
         let begun = run.begun.clone();
         self.note_check(code, run.text(why), begun);
-        crate::sys::memory::forget_file_pages();
+        self.tidy_soon();
     }
 
     /// Takes a result in, says so on the disk, and does what is to be done with an unhealthy container.

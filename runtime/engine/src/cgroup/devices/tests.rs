@@ -100,3 +100,13 @@ fn the_encoding_is_the_kernels() {
     let jump = Jump { code: JUMP_NOT_EQUAL, register: MAJOR, value: 8 }.to(2);
     assert_eq!(jump.to_ne_bytes(), [0x55, 0x04, 2, 0, 8, 0, 0, 0]);
 }
+
+#[test]
+fn on_v1_only_a_rule_for_everything_is_an_a() {
+    let all = [everything(false)];
+    assert_eq!(lines(&rules(&all)[0]), ["a *:* rwm"]);
+    assert_eq!(lines(&rules(&all)[1]), ["c 1:3 rwm"]);
+    let both = Rule { allow: true, kind: None, major: Some(8), minor: None, access: READ };
+    assert_eq!(lines(&both), ["b 8:* r", "c 8:* r"]);
+    assert_eq!(lines(&Rule { major: None, ..both }), ["b *:* r", "c *:* r"]);
+}

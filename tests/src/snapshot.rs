@@ -79,11 +79,15 @@ fn strip_volatile(text: &str) -> String {
     lines.join("\n")
 }
 
+/// On the disk and in memory.
+fn folders(host: &Host) -> [String; 2] {
+    [host.root(), host.run_dir()].map(|folder| folder.parent().unwrap().to_str().unwrap().to_owned())
+}
+
 fn mounts(host: &Host) -> String {
-    let root = host.root();
-    let folder = root.parent().unwrap().to_str().unwrap().to_owned();
+    let folders = folders(host);
     let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    text.lines().filter(|line| line.contains(&folder)).collect::<Vec<_>>().join("\n")
+    text.lines().filter(|line| folders.iter().any(|folder| line.contains(folder))).collect::<Vec<_>>().join("\n")
 }
 
 /// Empty cgroups of containers that no host of a parallel test knows: there a container may wait, with an empty cgroup,
@@ -125,7 +129,7 @@ fn empty_cgroups() -> BTreeSet<PathBuf> {
 
 /// Processes with this host's folder on their command line or in their environment: netd, shims' children.
 fn processes(host: &Host) -> String {
-    let folder = host.root().parent().unwrap().to_str().unwrap().to_owned();
+    let folders = folders(host);
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -136,7 +140,7 @@ fn processes(host: &Host) -> String {
         }
         let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
         let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let mentions = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&folder);
+        let mentions = |bytes: &[u8]| folders.iter().any(|folder| String::from_utf8_lossy(bytes).contains(folder));
         if mentions(&environ) || mentions(&cmdline) {
             found.push(comm.trim().to_owned());
         }
@@ -150,7 +154,8 @@ fn processes(host: &Host) -> String {
 fn files(root: &Path, run: &Path) -> String {
     let mut found = Vec::new();
     // netd's own files and the images stay; all files of containers go.
-    for folder in [root.join("containers"), root.join("names"), root.join("volumes"), run.join("containers")] {
+    let below_root = ["containers", "names", "volumes", "removed"].map(|name| root.join(name));
+    for folder in below_root.into_iter().chain([run.join("containers")]) {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             found.push(entry.path().display().to_string());
         }

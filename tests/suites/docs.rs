@@ -1,5 +1,5 @@
-//! The documents say what happens: the transcripts of docs/networking.md and docs/verbs.md are retyped, and the table of
-//! drivers is tried out. ipvlan's part is in `tests/vm/scenarios/docs`.
+//! The documents say what happens: their transcripts are retyped, and the table of drivers is tried out. ipvlan's part is
+//! in `tests/vm/scenarios/docs`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -71,6 +71,13 @@ fn the_container_transcript() {
 }
 
 #[test]
+fn the_transcripts_of_changes() {
+    retype("dhcp");
+    retype("connect");
+    retype("update");
+}
+
+#[test]
 fn the_table_of_drivers_is_what_they_do() {
     let page = std::fs::read_to_string(repository().join("docs/networking.md")).unwrap();
     let host = readers_host();
@@ -87,4 +94,35 @@ fn the_transcripts_of_every_verb() {
     for name in ["containers", "files", "objects"] {
         retype_on(&Host::new(), "verbs.md", name);
     }
+}
+
+#[test]
+fn the_transcripts_of_a_plan_and_of_events() {
+    retype_on(&Host::new(), "lifecycle.md", "plan");
+    retype_on(&Host::new(), "events.md", "events");
+}
+
+/// Where commands are typed, a test of this file or of the lab retypes them.
+#[test]
+fn every_block_of_commands_is_a_transcript_that_somebody_retypes() {
+    let tests = std::fs::read_to_string(repository().join("tests/suites/docs.rs")).unwrap();
+    let lab = std::fs::read_dir(repository().join("tests/vm/scenarios")).unwrap();
+    let lab = lab.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default());
+    let readers = lab.chain([tests]).collect::<String>();
+    let mut found = 0;
+    for page in std::fs::read_dir(repository().join("docs")).unwrap() {
+        let page = page.unwrap().path();
+        if page.extension().is_none_or(|end| end != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&page).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for at in (0..lines.len()).filter(|at| lines[*at] == "```console") {
+            let mark = lines[at - 1].strip_prefix("<!-- transcript: ").and_then(|line| line.strip_suffix(" -->"));
+            let name = mark.unwrap_or_else(|| panic!("{}:{}: no transcript", page.display(), at + 1));
+            assert!(readers.contains(&format!("\"{name}\"")) || readers.contains(&format!(" {name}")), "{}:{}: nobody retypes `{name}`", page.display(), at + 1);
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found} transcripts");
 }

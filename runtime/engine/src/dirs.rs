@@ -65,6 +65,11 @@ impl Dirs {
         self.root.join("mountpoints")
     }
 
+    /// Folders of containers that are gone, on their way out.
+    pub fn removed(&self) -> PathBuf {
+        self.root.join("removed")
+    }
+
     /// The JSON-lines log. That of a container of an older rcr is in a folder of its own.
     pub fn log(&self, id: &ContainerId) -> PathBuf {
         let own = self.container(id).join("log");

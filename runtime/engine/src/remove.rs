@@ -3,7 +3,7 @@
 use crate::bundle::CgroupKind;
 use crate::cgroup;
 use crate::config::{Config, MountKind};
-use crate::dirs::Dirs;
+use crate::dirs::{Dirs, private_folder};
 use crate::events::subjects;
 use crate::force::kill_by_force;
 use crate::instance::Instance;
@@ -28,9 +28,12 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `--rm` removes: the name comes first.
 pub fn removal(dirs: &Dirs, config: &Config) -> RemovePaths {
-    let mut folders = anonymous_volumes(dirs, config);
-    folders.extend([dirs.container(&config.id), dirs.container_run(&config.id)]);
-    RemovePaths { files: vec![dirs.names().join(&config.name)], folders }
+    let folders = anonymous_volumes(dirs, config).into_iter().chain(folders(dirs, config)).collect();
+    RemovePaths { files: vec![dirs.names().join(&config.name)], folders, aside: Some(dirs.removed()) }
+}
+
+fn folders(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
+    vec![dirs.container(&config.id), dirs.container_run(&config.id)]
 }
 
 fn anonymous_volumes(dirs: &Dirs, config: &Config) -> Vec<PathBuf> {
@@ -54,11 +57,13 @@ pub struct Remove {
 pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()> {
     let mut container = instance.containers().find(name)?;
     if how.force && container.state.status.is_alive() {
-        let stopped = end_one(instance, &container, Stop { signal: Some(libc::SIGKILL), timeout: Some(0) });
+        let config = &container.config;
+        let remove = by_shim(&instance.dirs, config, how);
+        let stopped = end_one(instance, &container, Stop { signal: Some(libc::SIGKILL), timeout: Some(0) }, remove);
         if stopped.is_err() && !kill_by_force(&container.state) {
             stopped?;
         }
-        if container.config.auto_remove && !instance.dirs.container(&container.config.id).exists() {
+        if !instance.dirs.container(&config.id).exists() {
             return Ok(());
         }
         container.state = read_state(instance, &container).unwrap_or_else(State::created);
@@ -66,8 +71,17 @@ pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()>
     remove(instance, &container, how.volumes)
 }
 
+/// What the shim is told to remove with the end: its room is given back when we are gone. One with `--rm` knows; volumes
+/// are ours to look at.
+fn by_shim(dirs: &Dirs, config: &Config, how: Remove) -> Option<RemovePaths> {
+    let ours = config.auto_remove || how.volumes;
+    let ready = !ours && private_folder(&dirs.removed()).is_ok();
+    ready.then(|| RemovePaths { folders: folders(dirs, config), ..removal(dirs, config) })
+}
+
 /// Removes all stopped containers that the filters let go; `removed` is called for each with the bytes that it took.
 pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnMut(&ContainerId, u64)) -> Outcome<()> {
+    empty_removed(&instance.dirs);
     let mut reclaimed = 0;
     for container in instance.containers().list()? {
         let config = &container.config;
@@ -81,6 +95,13 @@ pub fn prune(instance: &Instance, filters: &[PruneFilter], mut removed: impl FnM
     }
     subjects::pruned(&instance.dirs, Object::Container, reclaimed);
     Ok(())
+}
+
+/// Removes what a killed shim has set aside and not removed. One that is at it minds nobody's help.
+pub(crate) fn empty_removed(dirs: &Dirs) {
+    for entry in std::fs::read_dir(dirs.removed()).into_iter().flatten().flatten() {
+        let _ = cleanup::remove_folder(&entry.path());
+    }
 }
 
 /// Removes a container that does not run, with its network's leftovers, cgroup and files. `volumes`: the anonymous

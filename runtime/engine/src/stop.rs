@@ -10,6 +10,7 @@ use crate::net::release;
 use crate::store::Container;
 use netd_api::Call;
 use rcr_base::{Error, Kind, Outcome, command};
+use rcr_shim::config::RemovePaths;
 use rcr_shim::protocol::{Request, Response};
 use rcr_shim::state::State;
 use std::time::{Duration, Instant};
@@ -62,17 +63,23 @@ pub fn kill(instance: &Instance, name: &str, signal: i32) -> Outcome<()> {
 /// Stops one container, if it runs; it keeps its addresses.
 pub fn stop_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
     if !container.state.status.is_alive() {
-        return end_one(instance, container, how);
+        return end_one(instance, container, how, None);
     }
     // Only while it runs does netd know them.
     remember_addresses(instance, container);
-    end_one(instance, container, how)?;
+    end_one(instance, container, how, None)?;
     subjects::container(&instance.dirs, &container.config).note("stop");
     Ok(())
 }
 
-/// The same without keeping its addresses: it is about to be removed.
-pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> Outcome<()> {
+/// The same without keeping its addresses: it is about to be removed. `remove`: what the shim is to remove with it. A
+/// shim of an older rcr, or one that does not answer, leaves it to the caller.
+pub(crate) fn end_one(
+    instance: &Instance,
+    container: &Container,
+    how: Stop,
+    remove: Option<RemovePaths>,
+) -> Outcome<()> {
     let config = &container.config;
     if !container.state.status.is_alive() {
         // A shim that was killed has left its network.
@@ -81,8 +88,11 @@ pub(crate) fn end_one(instance: &Instance, container: &Container, how: Stop) -> 
     let signal = how.signal.unwrap_or(config.stop_signal);
     let timeout = how.timeout.unwrap_or(config.stop_timeout);
     let patience = u64::try_from(timeout).ok().map(|seconds| Duration::from_secs(seconds) + GRACE);
-    let answer = request(instance, container, &Request::Stop { signal, timeout }, patience);
+    let answer = request(instance, container, &Request::Stop { signal, timeout, remove }, patience);
     match answer {
+        Ok(Response::Exit(_)) if !instance.dirs.container(&config.id).exists() => {
+            return release(&instance.dirs, &config.id);
+        }
         Ok(Response::Exit(_)) => {}
         Ok(Response::Ok) => {}
         Ok(Response::Error(why)) => {

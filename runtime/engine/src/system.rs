@@ -2,7 +2,7 @@
 
 use crate::boot;
 use crate::instance::Instance;
-use crate::remove::remove;
+use crate::remove::{empty_removed, remove};
 use crate::start::{Started, start_named};
 use crate::stop::{Stop, stop_one};
 use rcr_base::{Doing, Error, Kind, Outcome};
@@ -19,6 +19,7 @@ pub fn sweep(instance: &Instance) -> Outcome<()> {
             remove(instance, &container, true)?;
         }
     }
+    empty_removed(&instance.dirs);
     fs::write(&mark, []).doing(|| format!("cannot write `{}`", mark.display()))
 }
 

@@ -114,15 +114,35 @@ fn remove_cgroup(folder: &Path, until: Instant) {
     }
 }
 
-/// Removes files, then folders. Missing ones are fine.
-pub fn remove_paths(paths: &RemovePaths) -> io::Result<()> {
+/// Folders that are gone for everybody and still take room.
+#[must_use]
+pub struct Aside(Vec<PathBuf>);
+
+impl Aside {
+    /// Gives the room back. What can't be removed stays aside, and goes after the next boot.
+    pub fn empty(self) {
+        for folder in self.0 {
+            let _ = remove_folder(&folder);
+        }
+    }
+}
+
+/// Removes files, then sets folders aside, by one rename(2) each; those that can't be moved are removed here and now.
+/// Missing ones are fine.
+pub fn set_aside(paths: &RemovePaths) -> io::Result<Aside> {
     for file in &paths.files {
         tolerate_absence(std::fs::remove_file(file))?;
     }
-    for folder in paths.folders.iter().filter(|folder| !folder.join(KEPT).exists()) {
-        remove_folder(folder)?;
+    let mut aside = Vec::new();
+    for (number, folder) in paths.folders.iter().filter(|folder| !folder.join(KEPT).exists()).enumerate() {
+        let place = paths.aside.as_ref().zip(folder.file_name());
+        let place = place.map(|(aside, name)| aside.join(format!("{}-{number}", name.to_string_lossy())));
+        match place.filter(|place| std::fs::rename(folder, place).is_ok()) {
+            Some(place) => aside.push(place),
+            None => remove_folder(folder)?,
+        }
     }
-    Ok(())
+    Ok(Aside(aside))
 }
 
 /// Removes a folder and everything below it; symlinks are removed, not followed. A process that is ending may write
@@ -152,6 +172,30 @@ fn tolerate_absence(result: io::Result<()>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_set_aside_is_gone_at_once_and_what_cannot_be_moved_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let [aside, one, kept, name] = ["aside", "one", "kept-one", "name"].map(|name| root.path().join(name));
+        let paths = |aside: Option<PathBuf>| RemovePaths {
+            files: vec![name.clone(), root.path().join("missing")],
+            folders: vec![one.clone(), kept.clone(), root.path().join("no folder")],
+            aside,
+        };
+        let there = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+        std::fs::create_dir_all(&aside).unwrap();
+        std::fs::create_dir_all(&kept).unwrap();
+        std::fs::write(kept.join(KEPT), []).unwrap();
+        for (place, moved) in [(Some(aside.clone()), 1), (Some(root.path().join("nowhere")), 0), (None, 0)] {
+            std::fs::create_dir_all(one.join("deep/er")).unwrap();
+            std::fs::write(&name, []).unwrap();
+            let set = set_aside(&paths(place)).unwrap();
+            assert!(!one.exists() && !name.exists() && kept.exists());
+            assert_eq!(there(&aside), moved);
+            set.empty();
+            assert_eq!(there(&aside), 0);
+        }
+    }
 
     #[test]
     fn a_folder_that_somebody_still_writes_into_goes() {

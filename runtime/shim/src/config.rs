@@ -214,6 +214,9 @@ pub struct RemovePaths {
     pub files: Vec<PathBuf>,
     /// Removed with everything in them.
     pub folders: Vec<PathBuf>,
+    /// Where folders of the same file system go first, so that they are gone at once.
+    #[serde(default)]
+    pub aside: Option<PathBuf>,
 }
 
 /// `rcr exec`: another process.

@@ -4,7 +4,7 @@
 //! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone.
 //! `attach` turns the connection into frames: a kind (one byte), a little-endian `u32` length, the payload.
 
-use crate::config::RestartPolicy;
+use crate::config::{RemovePaths, RestartPolicy};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -40,6 +40,9 @@ pub enum Request {
         signal: i32,
         /// Seconds until SIGKILL; -1: never.
         timeout: i64,
+        /// What is removed with its end, as with `--rm`.
+        #[serde(default)]
+        remove: Option<RemovePaths>,
     },
     /// → `exit` when the container has ended for good.
     Wait,

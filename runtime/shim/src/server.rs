@@ -294,8 +294,11 @@ impl Shim {
                 }
                 self.clients[index].answer(&response);
             }
-            Request::Stop { signal, timeout } => {
+            Request::Stop { signal, timeout, remove } => {
                 self.clients[index].role = Role::Waiting;
+                if remove.is_some() {
+                    self.config.remove = remove;
+                }
                 self.stop(signal, timeout);
             }
             Request::Pause => {

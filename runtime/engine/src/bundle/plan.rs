@@ -9,7 +9,7 @@ use rcr_shim::init::plan::{BindOn, InitOp, InitPlan, ProcessPlan, RootPlan, Spac
 use rcr_shim::sys::mount::{
     ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, ATTR_STRICTATIME,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const MS_PRIVATE: u64 = libc::MS_PRIVATE;
 const MS_SLAVE: u64 = libc::MS_SLAVE;

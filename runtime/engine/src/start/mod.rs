@@ -258,6 +258,9 @@ fn prepare_folders(dirs: &Dirs, config: &Config) -> Outcome<()> {
     }
     let rootfs = run.join("rootfs");
     private_folder(&rootfs).doing(|| making(&rootfs))?;
+    if config.auto_remove {
+        private_folder(&dirs.removed()).doing(|| making(&dirs.removed()))?;
+    }
     snapshot::folders(dirs, config).map(drop)
 }
 

@@ -134,16 +134,24 @@ impl Shim {
         // netd takes the network down while we remove the rest.
         self.netns = None;
         self.clients.retain(|client| !matches!(client.role, Role::Netns));
-        // `rcr rm` removes those that remain.
-        cleanup::remove_cgroups(&self.config.cgroup, cleanup::CGROUP_PATIENCE);
+        let left = cleanup::remove_cgroups(&self.config.cgroup, cleanup::CGROUP_PATIENCE);
         timings::mark("has removed the cgroups");
         self.state.status = Status::Exited;
         self.state.exit_code = Some(code);
         self.state.shim = None;
         self.note_end();
+        let mut aside = None;
         match &self.config.remove {
-            Some(paths) => match cleanup::remove_paths(paths) {
-                Ok(()) => self.note_removal(),
+            // Who removes the container by hand finds them, waits longer, and says what is in the way.
+            Some(_) if !left.is_empty() => {
+                self.state.error = Some("a process in its cgroup does not end".into());
+                self.save();
+            }
+            Some(paths) => match cleanup::set_aside(paths) {
+                Ok(folders) => {
+                    aside = Some(folders);
+                    self.note_removal();
+                }
                 Err(error) => {
                     self.state.error = Some(format!("remove the container: {error}"));
                     self.save();
@@ -155,8 +163,12 @@ impl Shim {
                 let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
             }
         }
-        timings::mark("has removed or saved the container");
+        timings::mark("has set aside or saved the container");
         self.say_goodbye(code);
+        // Nobody waits for this.
+        if let Some(aside) = aside {
+            aside.empty();
+        }
     }
 
     /// Tells every client of the end, and stays until each living one has read everything: a slow reader loses no byte

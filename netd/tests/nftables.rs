@@ -42,10 +42,9 @@ fn without_numbers(line: &str) -> String {
         words.drain(at + 1..at + 5);
     }
     for at in 1..words.len() {
-        if words[at - 1] == "sport" {
+        let port = ["sport", "set", "@th,240,16"].contains(&words[at - 1]);
+        if port && !["53", "0x35", "set"].contains(&words[at]) && !words[at].starts_with("0x0072") {
             words[at] = "PORT";
-        } else if words[at].starts_with("127.0.0.11:") {
-            words[at] = "127.0.0.11:PORT";
         }
     }
     words.join(" ")

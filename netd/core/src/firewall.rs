@@ -13,7 +13,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub mod foreign;
 mod table;
 
-pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table};
+pub use table::{ACCEPT_MARK, Chain, DNS_TABLE, Hook, Load, Match, PortAt, Rule, Table, Verdict};
+pub use table::{dns_table, dns_table_without_ingress, host_table, user_table};
 
 /// One value in a key or in a map's data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

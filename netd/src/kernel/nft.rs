@@ -166,7 +166,7 @@ impl Nft {
         if table_exists(&mut self.socket, &table)? {
             return Ok(false);
         }
-        write_plain(&mut self.socket, &table)?;
+        write_plain(&mut self.socket, &table, &[])?;
         Ok(true)
     }
 
@@ -180,11 +180,13 @@ impl Nft {
     }
 }
 
-/// Writes a table without an owner in place of what is there under its name.
-pub fn write_plain(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> {
+/// Writes a table without an owner, in place of what there may be of these families under its name.
+pub fn write_plain(socket: &mut Netlink, table: &Table, replaced: &[u8]) -> Result<(), KernelError> {
     let mut batch = Batch::new(socket.next_seq());
-    batch.new_table(table.family, table.name, 0);
-    batch.delete_table(table.family, table.name);
+    for family in replaced {
+        batch.new_table(*family, table.name, 0);
+        batch.delete_table(*family, table.name);
+    }
     batch.new_table(table.family, table.name, 0);
     batch.contents(table);
     commit(socket, batch.finish())

@@ -131,7 +131,10 @@ impl Batch {
         let mut a = Attributes::default();
         a.text(NFTA_CHAIN_TABLE, table.name).text(NFTA_CHAIN_NAME, chain.name);
         a.nest(NFTA_CHAIN_HOOK, |hook| {
-            hook.be32(NFTA_HOOK_HOOKNUM, chain.hook as u32).be32(NFTA_HOOK_PRIORITY, chain.priority as u32);
+            hook.be32(NFTA_HOOK_HOOKNUM, chain.hook.number()).be32(NFTA_HOOK_PRIORITY, chain.priority as u32);
+            if let Some(device) = chain.device {
+                hook.text(NFTA_HOOK_DEV, device);
+            }
         });
         a.be32(NFTA_CHAIN_POLICY, NF_ACCEPT as u32).text(NFTA_CHAIN_TYPE, chain.kind);
         self.push(NEWCHAIN, NLM_F_CREATE, table.family, format!("chain `{}`", chain.name), &a);
@@ -140,7 +143,7 @@ impl Batch {
     fn rule(&mut self, table: &Table, chain: &str, rule: &Rule) {
         let mut a = Attributes::default();
         a.text(NFTA_RULE_TABLE, table.name).text(NFTA_RULE_CHAIN, chain);
-        a.nest(NFTA_RULE_EXPRESSIONS, |list| rule_expressions(list, rule));
+        a.nest(NFTA_RULE_EXPRESSIONS, |list| rule_expressions(list, table.family, rule));
         let mut comment = vec![0, rule.comment.len() as u8 + 1];
         comment.extend_from_slice(rule.comment.as_bytes());
         comment.push(0);

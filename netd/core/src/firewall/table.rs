@@ -2,7 +2,7 @@
 
 use super::{Field, Set};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Packets that the administrator's `inet rcr-user` chains give this mark are accepted by ours (`rcr` in ASCII).
 pub const ACCEPT_MARK: u32 = 0x0072_6372;
@@ -10,7 +10,7 @@ pub const ACCEPT_MARK: u32 = 0x0072_6372;
 /// A table as data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// `NFPROTO_INET` (1) or `NFPROTO_IPV4` (2).
+    /// `NFPROTO_INET` (1), `NFPROTO_IPV4` (2) or `NFPROTO_NETDEV` (5).
     pub family: u8,
     pub name: &'static str,
     pub sets: &'static [Set],
@@ -23,19 +23,36 @@ pub struct Chain {
     pub name: &'static str,
     pub kind: &'static str,
     pub hook: Hook,
+    /// The one link that the hook belongs to, in a table of the family netdev.
+    pub device: Option<&'static str>,
     /// As in nft(8): raw -300, mangle -150, dstnat -100, filter 0, srcnat 100.
     pub priority: i32,
     pub rules: Vec<Rule>,
 }
 
-/// Netfilter's hooks by their numbers.
+/// Netfilter's hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
-    Prerouting = 0,
-    Input = 1,
-    Forward = 2,
-    Output = 3,
-    Postrouting = 4,
+    Prerouting,
+    Input,
+    Forward,
+    Output,
+    Postrouting,
+    /// A link's, before anything else sees the packet.
+    Ingress,
+}
+
+impl Hook {
+    /// The kernel's number of it (include/uapi/linux/netfilter.h).
+    pub fn number(self) -> u32 {
+        match self {
+            Hook::Prerouting | Hook::Ingress => 0,
+            Hook::Input => 1,
+            Hook::Forward => 2,
+            Hook::Output => 3,
+            Hook::Postrouting => 4,
+        }
+    }
 }
 
 /// Matches, all of which must hold, then a verdict.
@@ -49,7 +66,7 @@ pub struct Rule {
 /// One condition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Match {
-    /// `meta nfproto`.
+    /// `meta nfproto`; in a table of the family netdev `meta protocol`.
     Family(u8),
     /// `meta l4proto`.
     Proto(u8),
@@ -69,6 +86,10 @@ pub enum Match {
     To(IpNet),
     /// Transport destination port.
     Port(u16),
+    /// Transport source port.
+    SourcePort(u16),
+    /// An ICMP error, "unreachable", about a UDP datagram of IPv4 that went to this port.
+    Quoting(u16),
     /// A TCP segment that asks for a connection, or agrees to one (`tcp flags & syn != 0`).
     Syn,
 }
@@ -113,11 +134,22 @@ pub enum Verdict {
     Masquerade,
     /// Translate to what the map says; the port stays when the map's data has none.
     DnatMap(&'static [Load], Set),
-    /// Translate to this.
-    Dnat(SocketAddrV4),
+    /// Write this port into the packet, mend its checksum, and accept it. Nothing remembers it.
+    SetPort(PortAt, u16),
     /// Lower the maximum segment size that a SYN names to what the packet's route takes (`tcp option maxseg size set rt
     /// mtu`), and go on.
     ClampMss,
+}
+
+/// Where in a packet a port stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortAt {
+    TcpSource,
+    TcpDestination,
+    UdpSource,
+    UdpDestination,
+    /// The destination of the UDP datagram that an ICMP error quotes.
+    Quoted,
 }
 
 const V4: Match = Match::Family(2);
@@ -134,7 +166,7 @@ fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
 
 /// The host's table. `docs/networking.md` explains the order of the rules.
 pub fn host_table() -> Table {
-    let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, priority, rules };
+    let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, device: None, priority, rules };
     Table {
         family: 1,
         name: "rcr",
@@ -337,7 +369,7 @@ fn own_only() -> Vec<Rule> {
 
 /// The administrator's table: hooked before ours, written once, never flushed.
 pub fn user_table() -> Table {
-    let chain = |name, hook| Chain { name, kind: "filter", hook, priority: -10, rules: Vec::new() };
+    let chain = |name, hook| Chain { name, kind: "filter", hook, device: None, priority: -10, rules: Vec::new() };
     Table {
         family: 1,
         name: "rcr-user",
@@ -346,19 +378,41 @@ pub fn user_table() -> Table {
     }
 }
 
-/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, so that the
-/// container may run a DNS server of its own on port 53. Conntrack turns the answers back.
+/// The name of the table inside a container.
+pub const DNS_TABLE: &str = "rcr-dns";
+
+/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, and the answers back
+/// as if they came from there, so that the container may run a DNS server of its own on port 53. It writes ports and
+/// remembers nothing: where nothing asks for connection tracking, the kernel does none for the container. All of it
+/// passes the loopback alone, so a hook there costs no other packet anything.
 pub fn dns_table(udp: u16, tcp: u16) -> Table {
-    let resolver = Ipv4Addr::new(127, 0, 0, 11);
-    let bring = |proto, port| {
-        let matches = [Match::To(net(resolver, 32)), Match::Proto(proto), Match::Port(53)];
-        rule(&matches, Verdict::Dnat(SocketAddrV4::new(resolver, port)), "names")
+    dns(5, Hook::Ingress, Some("lo"), udp, tcp)
+}
+
+/// The same for kernels without hooks at links (`CONFIG_NF_TABLES_NETDEV`): where the container's packets leave.
+pub fn dns_table_without_ingress(udp: u16, tcp: u16) -> Table {
+    dns(2, Hook::Output, None, udp, tcp)
+}
+
+fn dns(family: u8, hook: Hook, device: Option<&'static str>, udp: u16, tcp: u16) -> Table {
+    let resolver = net(Ipv4Addr::new(127, 0, 0, 11), 32);
+    let to = |proto, at, port| {
+        let matches = [V4, Match::To(resolver), Match::Proto(proto), Match::Port(53)];
+        rule(&matches, Verdict::SetPort(at, port), "names")
     };
-    let rules = vec![bring(17, udp), bring(6, tcp)];
-    Table {
-        family: 2,
-        name: "rcr-dns",
-        sets: &[],
-        chains: vec![Chain { name: "names", kind: "nat", hook: Hook::Output, priority: -100, rules }],
-    }
+    let from = |proto, at, port| {
+        let matches = [V4, Match::From(resolver), Match::Proto(proto), Match::SourcePort(port)];
+        rule(&matches, Verdict::SetPort(at, 53), "answers")
+    };
+    // Who asks while nobody listens hears so at once: the error must speak of the port that was asked.
+    let nobody = [V4, Match::From(resolver), Match::Proto(1), Match::Quoting(udp)];
+    let rules = vec![
+        to(17, PortAt::UdpDestination, udp),
+        from(17, PortAt::UdpSource, udp),
+        to(6, PortAt::TcpDestination, tcp),
+        from(6, PortAt::TcpSource, tcp),
+        rule(&nobody, Verdict::SetPort(PortAt::Quoted, 53), "nobody listens"),
+    ];
+    let chain = Chain { name: "names", kind: "filter", hook, device, priority: 0, rules };
+    Table { family, name: DNS_TABLE, sets: &[], chains: vec![chain] }
 }

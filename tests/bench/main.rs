@@ -13,6 +13,7 @@ mod floor;
 mod images;
 mod netlink;
 mod overlay;
+mod packets;
 mod peers;
 
 use std::process::{Command, Stdio};
@@ -22,6 +23,7 @@ use tests::Host;
 /// Rounds for each candidate; the peers take half a second each and get fewer.
 const ROUNDS: usize = 25;
 const PEER_ROUNDS: usize = 8;
+const PACKET_ROUNDS: usize = 15;
 
 struct Candidate {
     name: &'static str,
@@ -33,10 +35,14 @@ struct Candidate {
 fn main() {
     match std::env::args().nth(1).as_deref() {
         None => run(ROUNDS),
-        Some("smoke") => run(1),
+        Some("smoke") => {
+            run(1);
+            packets::main(1);
+        }
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
-        Some(other) => panic!("`{other}` is no bench: `images`, `overlay`, `smoke`, or nothing"),
+        Some("packets") => packets::main(PACKET_ROUNDS),
+        Some(other) => panic!("`{other}` is no bench: `images`, `overlay`, `packets`, `smoke`, or nothing"),
     }
 }
 

@@ -67,6 +67,13 @@ fn match_expressions(list: &mut Attributes, one: &Match) {
         Match::In(loads, set) => lookup(list, loads, *set, false),
         Match::NotIn(loads, set) => lookup(list, loads, *set, true),
         Match::Established => conntrack_bits(list, NFT_CT_STATE, NFT_CT_STATE_ESTABLISHED | NFT_CT_STATE_RELATED),
+        Match::Untracked => conntrack_bits(list, NFT_CT_STATE, NFT_CT_STATE_UNTRACKED),
+        Match::Unicast => {
+            // IEEE 802.3, section 3.2.3: the first bit that is sent.
+            payload(list, NFT_PAYLOAD_LL_HEADER, 0, 1, REGISTER);
+            mask(list, &[1]);
+            compare(list, NFT_CMP_EQ, &[0]);
+        }
         Match::Translated => conntrack_bits(list, NFT_CT_STATUS, IPS_DST_NAT),
         Match::ToLocal => {
             expression(list, "fib", |e| {
@@ -116,6 +123,7 @@ fn verdict_expressions(list: &mut Attributes, rule: &Rule) {
             let port = (data.len() > 1).then(|| REGISTER + size(data[0]).div_ceil(4));
             dnat(list, family, port);
         }
+        Verdict::Untrack => expression(list, "notrack", |_| {}),
         Verdict::SetPort(at, port) => {
             set_port(list, at, port);
             code(list, NF_ACCEPT);
@@ -250,6 +258,7 @@ fn load(list: &mut Attributes, what: Load, register: u32) {
     match what {
         Load::Iif => meta(list, NFT_META_IIFNAME, register),
         Load::Oif => meta(list, NFT_META_OIFNAME, register),
+        Load::EtherDestination => payload(list, NFT_PAYLOAD_LL_HEADER, 0, 6, register),
         Load::Family => meta(list, NFT_META_NFPROTO, register),
         Load::Proto => meta(list, NFT_META_L4PROTO, register),
         // Offsets in the IPv4 (RFC 791), IPv6 (RFC 8200), TCP or UDP, and VXLAN (RFC 7348) headers, and lengths, in bytes.
@@ -302,6 +311,7 @@ pub fn size(field: Field) -> u32 {
     match field {
         Field::Link | Field::V6 => 16,
         Field::V4 => 4,
+        Field::Mac => 6,
         Field::Vni => 3,
         Field::Port => 2,
         Field::Proto | Field::Family => 1,

@@ -127,6 +127,7 @@ pub const NFT_CT_STATE: u32 = 0;
 pub const NFT_CT_STATUS: u32 = 2;
 pub const NFT_CT_STATE_ESTABLISHED: u32 = 2;
 pub const NFT_CT_STATE_RELATED: u32 = 4;
+pub const NFT_CT_STATE_UNTRACKED: u32 = 64;
 pub const IPS_DST_NAT: u32 = 32;
 pub const NFT_RT_TCPMSS: u32 = 3;
 
@@ -136,6 +137,7 @@ pub const NFT_CMP_NEQ: u32 = 1;
 pub const NFT_BYTEORDER_HTON: u32 = 1;
 
 // Headers.
+pub const NFT_PAYLOAD_LL_HEADER: u32 = 0;
 pub const NFT_PAYLOAD_NETWORK_HEADER: u32 = 1;
 pub const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
 pub const NFT_EXTHDR_OP_TCPOPT: u32 = 1;

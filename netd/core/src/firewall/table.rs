@@ -1,4 +1,4 @@
-//! The chains and rules of our tables. They are fixed; what varies are the elements of [`Set`]s.
+//! The chains and rules that the host's tables may have. What varies are the elements of [`Set`]s.
 
 use super::{Field, Set};
 use ipnet::IpNet;
@@ -77,8 +77,12 @@ pub enum Match {
     NotIn(&'static [Load], Set),
     /// `ct state established,related`.
     Established,
+    /// `ct state untracked`.
+    Untracked,
     /// `ct status dnat`.
     Translated,
+    /// An Ethernet frame for one receiver.
+    Unicast,
     /// `fib daddr type local`.
     ToLocal,
     Mark(u32),
@@ -99,6 +103,8 @@ pub enum Match {
 pub enum Load {
     Iif,
     Oif,
+    /// Whom an Ethernet frame is for.
+    EtherDestination,
     Saddr4,
     Saddr6,
     Daddr4,
@@ -115,6 +121,7 @@ impl Load {
     pub fn field(self) -> Field {
         match self {
             Load::Iif | Load::Oif => Field::Link,
+            Load::EtherDestination => Field::Mac,
             Load::Saddr4 | Load::Daddr4 => Field::V4,
             Load::Saddr6 | Load::Daddr6 => Field::V6,
             Load::Proto => Field::Proto,
@@ -134,6 +141,8 @@ pub enum Verdict {
     Masquerade,
     /// Translate to what the map says; the port stays when the map's data has none.
     DnatMap(&'static [Load], Set),
+    /// Let it pass without connection tracking, and go on.
+    Untrack,
     /// Write this port into the packet, mend its checksum, and accept it. Nothing remembers it.
     SetPort(PortAt, u16),
     /// Lower the maximum segment size that a SYN names to what the packet's route takes (`tcp option maxseg size set rt
@@ -152,19 +161,19 @@ pub enum PortAt {
     Quoted,
 }
 
-const V4: Match = Match::Family(2);
+pub(super) const V4: Match = Match::Family(2);
 const V6: Match = Match::Family(10);
 
-fn rule(matches: &[Match], verdict: Verdict, comment: &'static str) -> Rule {
+pub(super) fn rule(matches: &[Match], verdict: Verdict, comment: &'static str) -> Rule {
     Rule { matches: matches.to_vec(), verdict, comment }
 }
 
-fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
+pub(super) fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
     // The callers' lengths are constants within their families; a longer one means the single address.
     IpNet::new(address.into(), len).unwrap_or_else(|_| IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }
 
-/// The host's table. `docs/networking.md` explains the order of the rules.
+/// The host's table with all that it may have. `docs/nftables.md` explains the order of the rules.
 pub fn host_table() -> Table {
     let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, device: None, priority, rules };
     Table {
@@ -172,7 +181,7 @@ pub fn host_table() -> Table {
         name: "rcr",
         sets: &Set::ALL,
         chains: vec![
-            chain("guard-loopback", "filter", Hook::Prerouting, -300, guard_loopback()),
+            chain("arrive", "filter", Hook::Prerouting, -300, arrive()),
             chain("publish", "nat", Hook::Prerouting, -100, publish(false)),
             chain("publish-local", "nat", Hook::Output, -100, publish(true)),
             chain("leave", "nat", Hook::Postrouting, 100, leave()),
@@ -187,13 +196,32 @@ pub fn host_table() -> Table {
     }
 }
 
-fn guard_loopback() -> Vec<Rule> {
+/// What a container sends to others than its bridge.
+const AWAY: [Match; 2] =
+    [Match::In(&[Load::Iif], Set::Neighbours), Match::NotIn(&[Load::Iif, Load::EtherDestination], Set::OwnMacs)];
+
+/// What was not tracked, as if it were for a neighbour, and ends up elsewhere. A bridge takes what is for its ports' MACs,
+/// too.
+fn astray() -> Rule {
+    let why = "sent past the bridge's own MAC, and not to a neighbour: nothing would translate it";
+    rule(&[&[Match::Untracked], &AWAY[..]].concat(), Verdict::Drop, why)
+}
+
+/// Before connection tracking.
+fn arrive() -> Vec<Rule> {
     let loopback = Match::To(net(Ipv4Addr::new(127, 0, 0, 0), 8));
-    vec![rule(
-        &[Match::IifNot("lo"), V4, loopback],
-        Verdict::Drop,
-        "route_localnet is on for our bridges: nobody but the host itself may speak to 127.0.0.0/8",
-    )]
+    vec![
+        rule(
+            &[V4, loopback, Match::IifNot("lo")],
+            Verdict::Drop,
+            "route_localnet is on for our bridges: nobody but the host itself may speak to 127.0.0.0/8",
+        ),
+        rule(
+            &[AWAY[0], Match::Unicast, AWAY[1]],
+            Verdict::Untrack,
+            "from neighbour to neighbour: nothing translates it, nobody need remember it",
+        ),
+    ]
 }
 
 fn publish(local: bool) -> Vec<Rule> {
@@ -255,13 +283,14 @@ fn forward() -> Vec<Rule> {
     use Load::{Daddr4, Daddr6, Dport, Family, Iif, Oif, Proto};
     let to_bridge = Match::In(&[Oif], Set::Bridges);
     vec![
-        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Established], Verdict::Accept, "answers"),
         rule(
             &[Match::In(&[Iif, Oif], Set::Icc)],
             Verdict::Accept,
             "one bridge: with br_netfilter its frames come by here, without they don't",
         ),
+        astray(),
+        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(
             &[Match::In(&[Iif], Set::Internal)],
             Verdict::Drop,
@@ -293,10 +322,11 @@ fn input() -> Vec<Rule> {
     use Load::{Iif, Saddr4, Saddr6};
     vec![
         rule(&[Match::NotIn(&[Iif], Set::Bridges)], Verdict::Accept, "not from a container"),
-        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Established], Verdict::Accept, "answers"),
+        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Proto(1)], Verdict::Accept, "the gateway answers pings"),
         rule(&[Match::Proto(58)], Verdict::Accept, "neighbour discovery, pings"),
+        astray(),
         rule(&[Match::In(&[Iif], Set::HostAccess)], Verdict::Accept, "-o host_access=true"),
         rule(&[V4, Match::In(&[Iif, Saddr4], Set::HostPeers4)], Verdict::Accept, "--add-host NAME:host-gateway"),
         rule(&[V6, Match::In(&[Iif, Saddr6], Set::HostPeers6)], Verdict::Accept, "--add-host NAME:host-gateway"),
@@ -376,43 +406,4 @@ pub fn user_table() -> Table {
         sets: &[],
         chains: vec![chain("user-forward", Hook::Forward), chain("user-input", Hook::Input)],
     }
-}
-
-/// The name of the table inside a container.
-pub const DNS_TABLE: &str = "rcr-dns";
-
-/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, and the answers back
-/// as if they came from there, so that the container may run a DNS server of its own on port 53. It writes ports and
-/// remembers nothing: where nothing asks for connection tracking, the kernel does none for the container. All of it
-/// passes the loopback alone, so a hook there costs no other packet anything.
-pub fn dns_table(udp: u16, tcp: u16) -> Table {
-    dns(5, Hook::Ingress, Some("lo"), udp, tcp)
-}
-
-/// The same for kernels without hooks at links (`CONFIG_NF_TABLES_NETDEV`): where the container's packets leave.
-pub fn dns_table_without_ingress(udp: u16, tcp: u16) -> Table {
-    dns(2, Hook::Output, None, udp, tcp)
-}
-
-fn dns(family: u8, hook: Hook, device: Option<&'static str>, udp: u16, tcp: u16) -> Table {
-    let resolver = net(Ipv4Addr::new(127, 0, 0, 11), 32);
-    let to = |proto, at, port| {
-        let matches = [V4, Match::To(resolver), Match::Proto(proto), Match::Port(53)];
-        rule(&matches, Verdict::SetPort(at, port), "names")
-    };
-    let from = |proto, at, port| {
-        let matches = [V4, Match::From(resolver), Match::Proto(proto), Match::SourcePort(port)];
-        rule(&matches, Verdict::SetPort(at, 53), "answers")
-    };
-    // Who asks while nobody listens hears so at once: the error must speak of the port that was asked.
-    let nobody = [V4, Match::From(resolver), Match::Proto(1), Match::Quoting(udp)];
-    let rules = vec![
-        to(17, PortAt::UdpDestination, udp),
-        from(17, PortAt::UdpSource, udp),
-        to(6, PortAt::TcpDestination, tcp),
-        from(6, PortAt::TcpSource, tcp),
-        rule(&nobody, Verdict::SetPort(PortAt::Quoted, 53), "nobody listens"),
-    ];
-    let chain = Chain { name: "names", kind: "filter", hook, device, priority: 0, rules };
-    Table { family, name: DNS_TABLE, sets: &[], chains: vec![chain] }
 }

@@ -16,8 +16,9 @@ fn a_foreign_flush_changes_nothing() {
         let mut lab = Lab::with_env(env);
         let web = lab.container_with("web", "bridge", |spec| spec.publish = vec![publish(8080, 80)]);
         let _server = Server::tcp(&web.netns, "0.0.0.0:80");
-        let rules =
-            |lab: &Lab| lab.ruleset("list ruleset").lines().filter(|l| !l.contains("counter")).collect::<String>();
+        let rules = |lab: &Lab| {
+            lab.ruleset("list table inet rcr").lines().filter(|l| !l.contains("counter")).collect::<String>()
+        };
         let table = rules(&lab);
         lab.host.sh("nft flush ruleset");
         eventually("the table is back", || rules(&lab) == table);

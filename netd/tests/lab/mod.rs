@@ -486,7 +486,7 @@ impl Lab {
     /// What `nft` lists, with chains in the order of their names: the kernel has them in that of their coming.
     pub fn ruleset(&self, what: &str) -> String {
         let (mut text, mut chains, mut open) = (String::new(), Vec::new(), String::new());
-        for line in self.host.sh(&format!("nft {what}")).lines().filter(|line| !line.is_empty()) {
+        for line in self.host.try_sh(&format!("nft {what}")).1.lines().filter(|line| !line.is_empty()) {
             let line = format!("{line}\n");
             if open.is_empty() && !line.starts_with("\tchain ") {
                 text += &line;

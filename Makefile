@@ -11,7 +11,7 @@ export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # The packages of what is installed; those of the tests are not among them.
 PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
 
-.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-overlay static install install-files uninstall clean images real-images compatibility
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-overlay bench-packets static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -87,6 +87,9 @@ bench-images: setup-bench build images ## Measure unpacking a layer of many file
 
 bench-overlay: setup-test build images ## Measure overlay networks: throughput, names, a simulated cluster
 	$(CARGO) run --release --locked -p tests --bin bench overlay
+
+bench-packets: setup-test build images ## Measure connections, requests and throughput beside a bare veth pair and bridge
+	$(CARGO) run --release --locked -p tests --bin bench packets
 
 static: build images ## Put static programs and the demo's image into dist, for other machines
 	@rm -rf dist

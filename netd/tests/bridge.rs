@@ -229,26 +229,62 @@ fn connect_and_disconnect_while_running() {
     lab.clean(&before);
 }
 
+/// Asks a container's resolver for `web`.
+fn ask_for_web(container: &Netns) -> std::io::Result<Vec<u8>> {
+    let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03web\x00\x00\x01\x00\x01";
+    container.run(|| {
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(2)))?;
+        socket.connect("127.0.0.11:53")?;
+        socket.send(query)?;
+        let mut buffer = [0; 512];
+        let len = socket.recv(&mut buffer)?;
+        Ok(buffer[..len].to_vec())
+    })
+}
+
 #[test]
 fn names_resolve_inside_and_a_server_on_port_53_is_not_in_the_way() {
     let mut lab = Lab::new();
     lab.network("blue");
     let (a, b) = (lab.container("a", "blue"), lab.container("web", "blue"));
     let _own = Server::udp(&a.netns, "0.0.0.0:53", "own");
-    // A query for `web`, A.
-    let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03web\x00\x00\x01\x00\x01";
-    let answer = a.netns.run(|| {
-        let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
-        socket.connect("127.0.0.11:53").unwrap();
-        socket.send(query).unwrap();
-        let mut buffer = [0; 512];
-        let len = socket.recv(&mut buffer).unwrap();
-        buffer[..len].to_vec()
-    });
+    let answer = ask_for_web(&a.netns).unwrap();
     let std::net::IpAddr::V4(ip) = b.ip(false) else { panic!() };
     assert!(answer.windows(4).any(|w| w == ip.octets()), "{answer:?}");
     assert_eq!(a.info.nameserver.unwrap().to_string(), "127.0.0.11");
+}
+
+#[test]
+fn a_container_is_tracked_by_nothing_inside() {
+    let mut lab = Lab::new();
+    lab.network("blue");
+    let (a, b) = (lab.container("a", "blue"), lab.container("b", "blue"));
+    let _server = Server::tcp(&b.netns, "0.0.0.0:80");
+    assert!(a.netns.fetch(&format!("{}:80", b.ip(false))).is_ok());
+    ask_for_web(&a.netns).unwrap();
+    a.netns.run(|| std::net::TcpStream::connect("127.0.0.11:53").unwrap());
+    for of in [&a, &b] {
+        let tracked = of.netns.sh("conntrack -L 2>/dev/null");
+        assert_eq!(tracked, "", "connection tracking is on inside");
+    }
+}
+
+#[test]
+fn the_tracking_table_of_an_older_netd_is_replaced() {
+    let mut lab = Lab::new();
+    let a = lab.container("a", "bridge");
+    lab.kill();
+    // A process that was killed has its sockets for a moment more.
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    eventually("without netd it fails at once", || ask_for_web(&a.netns).is_err_and(refused));
+    let old = "type nat hook output priority -100; ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:5300;";
+    a.netns.sh(&format!("nft flush ruleset && nft 'table ip rcr-dns {{ chain names {{ {old} }}; }}'"));
+    lab.start();
+    let answered = ask_for_web(&a.netns);
+    assert!(answered.is_ok(), "{answered:?}");
+    let tables = a.netns.sh("nft list tables");
+    assert_eq!(tables.trim(), "table netdev rcr-dns");
 }
 
 #[test]

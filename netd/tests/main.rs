@@ -6,6 +6,7 @@ mod dhcp;
 mod journal;
 mod lab;
 mod lan;
+mod neighbours;
 mod nftables;
 mod ports;
 mod recovery;

@@ -42,19 +42,24 @@ fn without_numbers(line: &str) -> String {
         words.drain(at + 1..at + 5);
     }
     for at in 1..words.len() {
-        if words[at - 1] == "sport" {
+        let port = ["sport", "set", "@th,240,16"].contains(&words[at - 1]);
+        if port && !["53", "0x35", "set"].contains(&words[at]) && !words[at].starts_with("0x0072") {
             words[at] = "PORT";
-        } else if words[at].starts_with("127.0.0.11:") {
-            words[at] = "127.0.0.11:PORT";
         }
     }
     words.join(" ")
 }
 
+/// Addresses of links, which are chosen at random, without their value.
+fn without_mac(element: &str) -> String {
+    let mac = |word: &str| word.len() == 17 && word.matches(':').count() == 5;
+    element.split(' ').map(|word| if mac(word) { "MAC" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
 /// `elements = { … }` in the order of the alphabet, one in a line.
 fn sorted(elements: &str) -> String {
     let inner = elements.trim_start_matches("elements = {").trim_end_matches('}');
-    let mut all: Vec<&str> = inner.split(',').map(str::trim).collect();
+    let mut all: Vec<String> = inner.split(',').map(|element| without_mac(element.trim())).collect();
     all.sort_unstable();
     format!("\t\telements = {{ {} }}", all.join(",\n\t\t\t     "))
 }

@@ -14,6 +14,7 @@ mod images;
 mod many;
 mod netlink;
 mod overlay;
+mod packets;
 mod peers;
 
 use std::process::{Command, Stdio};
@@ -23,6 +24,7 @@ use tests::Host;
 /// Rounds for each candidate; the peers take half a second each and get fewer.
 const ROUNDS: usize = 25;
 const PEER_ROUNDS: usize = 8;
+const PACKET_ROUNDS: usize = 15;
 
 struct Candidate {
     name: &'static str,
@@ -34,11 +36,17 @@ struct Candidate {
 fn main() {
     match std::env::args().nth(1).as_deref() {
         None => run(ROUNDS),
-        Some("smoke") => run(1),
+        Some("smoke") => {
+            run(1);
+            packets::main(1);
+        }
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
         Some("many") => many::main(),
-        Some(other) => panic!("`{other}` is no bench: `images`, `many`, `overlay`, `smoke`, or nothing"),
+        Some("packets") => packets::main(PACKET_ROUNDS),
+        Some(other) => {
+            panic!("`{other}` is no bench: `images`, `many`, `overlay`, `packets`, `smoke`, or nothing")
+        }
     }
 }
 

@@ -27,7 +27,7 @@ impl Snapshot {
             ("routes", ns.ip("route show table all") + &ns.ip("-6 route show table all")),
             ("rules", ns.ip("rule") + &ns.ip("-6 rule")),
             ("neighbours", ns.ip("neigh show nud permanent")),
-            ("nftables", ns.run("nft -s list ruleset")),
+            ("nftables", sort_chains(&ns.run("nft -s list ruleset"))),
             ("sysctls", String::from_utf8_lossy(&ns.try_run(sysctls).stdout).into_owned()),
             ("mounts", mounts(host)),
             ("processes", processes(host)),
@@ -57,6 +57,24 @@ impl Snapshot {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// A ruleset with its chains behind the rest, by name: the kernel has them in the order of their coming.
+pub fn sort_chains(ruleset: &str) -> String {
+    let (mut text, mut chains, mut open) = (String::new(), Vec::new(), String::new());
+    for line in ruleset.lines().filter(|line| !line.is_empty()) {
+        let line = format!("{line}\n");
+        if open.is_empty() && !line.starts_with("\tchain ") {
+            text += &line;
+            continue;
+        }
+        open += &line;
+        if line == "\t}\n" {
+            chains.push(std::mem::take(&mut open));
+        }
+    }
+    chains.sort_unstable();
+    text + &chains.concat()
 }
 
 /// Interface numbers grow, and lifetimes change.

@@ -150,24 +150,6 @@ fn a_port_that_only_other_hosts_have_a_tunnel_on_is_closed_too_and_others_are_op
     assert!(!set.contains("elements"), "{set}");
 }
 
-/// A link of that name stands for WireGuard's where the kernel has none: what the rule goes by is the name.
-#[test]
-fn nothing_is_forwarded_into_wireguard() {
-    let host = Host::new();
-    host.ok(&["network", "create", "--ipv6", "--subnet", "10.9.0.0/24", "--subnet", "fd09::/64", "plain"]);
-    host.ok(&["run", "-d", "--name", "c", "--network", "plain", "alpine", "sleep", "1000"]);
-    let far = Netns::new();
-    host.netns.link("rcr-wg9", &far, "wire");
-    for (ns, link, address) in [(&host.netns, "rcr-wg9", "fd72:6372:7767::1"), (&far, "wire", "fd72:6372:7767::2")] {
-        ns.ip(&format!("addr add {address}/64 dev {link} nodad"));
-        ns.ip(&format!("link set {link} up"));
-    }
-    let (container, server) = (host.container_netns("c"), listen(&far, 7000));
-    eventually("without the rule it arrives", || arrives(&container, &server, "[fd72:6372:7767::2]:7000"));
-    let table = host.netns.run("nft list chain inet rcr no-tunnel");
-    assert!(table.contains("oifname @wireguard") && table.contains("iifname @wireguard"), "{table}");
-}
-
 #[test]
 fn an_internal_network_reaches_no_published_port() {
     let host = Host::new();

@@ -1,19 +1,24 @@
-//! The host's firewall as data: one table, `inet rcr`, that never changes but in the elements of its sets and maps.
+//! The host's firewall as data: one table, `inet rcr`. What it says lies in the elements of its sets and maps, and which
+//! of its chains and rules there are follows from them (see [`needed`]).
 //!
 //! Every network and every published port is an element, so that a packet costs the same few look-ups however many
-//! there are, and a change is one element. `docs/networking.md` walks through it. No I/O here: `kernel::nft` speaks to
+//! there are, and a change is one element. `docs/nftables.md` walks through it. No I/O here: `kernel::nft` speaks to
 //! the kernel.
 
 use ipnet::IpNet;
-use netd_api::{IfName, Vni};
+use netd_api::{IfName, Mac, Vni};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+mod dns;
 pub mod foreign;
+mod shape;
 mod table;
 
-pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, Rule, Table, Verdict, dns_table, host_table, user_table};
+pub use dns::{DNS_TABLE, dns_table, dns_table_without_ingress};
+pub use shape::{ChainChange, changes, needed};
+pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, PortAt, Rule, Table, Verdict, host_table, user_table};
 
 /// One value in a key or in a map's data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +27,7 @@ pub enum Datum {
     Link(IfName),
     V4(Ipv4Addr),
     V6(Ipv6Addr),
+    Mac(Mac),
     /// A transport protocol's number.
     Proto(u8),
     Port(u16),
@@ -45,6 +51,7 @@ impl fmt::Display for Datum {
             Datum::Link(name) => write!(f, "{name}"),
             Datum::V4(a) => write!(f, "{a}"),
             Datum::V6(a) => write!(f, "{a}"),
+            Datum::Mac(a) => write!(f, "{a}"),
             Datum::Proto(6) => f.write_str("tcp"),
             Datum::Proto(17) => f.write_str("udp"),
             Datum::Proto(132) => f.write_str("sctp"),
@@ -63,6 +70,7 @@ pub enum Field {
     Link,
     V4,
     V6,
+    Mac,
     Proto,
     Port,
     Vni,
@@ -79,6 +87,10 @@ pub enum Set {
     Outbound,
     /// `bridge . bridge`: containers of it reach each other.
     Icc,
+    /// Bridges on which neighbours speak to each other without the kernel remembering it.
+    Neighbours,
+    /// `bridge . its own MAC`: what is sent there is for the host, or goes through it.
+    OwnMacs,
     /// `subnet . bridge`: a published port reached from its own network is masqueraded, so that the answer comes back.
     /// By address: where br_netfilter turns the frame round on the bridge, the incoming link is not known any more.
     Home4,
@@ -132,10 +144,12 @@ pub enum Set {
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 30] = [
+    pub const ALL: [Set; 32] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
+        Set::Neighbours,
+        Set::OwnMacs,
         Set::Home4,
         Set::Home6,
         Set::Nat4,
@@ -171,6 +185,8 @@ impl Set {
             Set::Bridges => "bridges",
             Set::Outbound => "outbound",
             Set::Icc => "icc",
+            Set::Neighbours => "neighbours",
+            Set::OwnMacs => "own-macs",
             Set::Home4 => "home4",
             Set::Home6 => "home6",
             Set::Nat4 => "nat4",
@@ -203,12 +219,13 @@ impl Set {
 
     /// The fields of a key.
     pub fn key(self) -> &'static [Field] {
-        use Field::{Family, Link, Port, Proto, V4, V6, Vni};
+        use Field::{Family, Link, Mac, Port, Proto, V4, V6, Vni};
         match self {
             Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess | Set::Overlays => &[Link],
-            Set::WireGuard | Set::Internal => &[Link],
+            Set::WireGuard | Set::Internal | Set::Neighbours => &[Link],
             Set::Encrypted => &[Vni],
             Set::Icc => &[Link, Link],
+            Set::OwnMacs => &[Link, Mac],
             Set::Home4 => &[V4, Link],
             Set::Home6 => &[V6, Link],
             Set::HostPeers4 | Set::Local4 => &[Link, V4],
@@ -278,6 +295,12 @@ impl Element {
     /// A bridge beside itself.
     pub fn pair(set: Set, link: &IfName) -> Self {
         Self { set, key: vec![Datum::Link(link.clone()), Datum::Link(link.clone())], last: None, data: Vec::new() }
+    }
+
+    /// A bridge beside its own MAC.
+    pub fn own_mac(link: &IfName, mac: Mac) -> Self {
+        let key = vec![Datum::Link(link.clone()), Datum::Mac(mac)];
+        Self { set: Set::OwnMacs, key, last: None, data: Vec::new() }
     }
 
     /// A subnet beside its bridge.

@@ -127,6 +127,11 @@ impl Daemon {
                     Err(error) => self.host.log.line(format!("cannot write table `inet rcr` again: {error}")),
                 }
             }
+            Event::UserRulesChanged => {
+                if let Err(error) = self.host.ledger.follow_user_rules() {
+                    self.host.log.line(format!("cannot follow the rules of table `inet rcr-user`: {error}"));
+                }
+            }
             Event::LinkGone(name) => self.link_gone(&name),
             Event::LinksLost => self.links_lost(),
             Event::WaysChanged => self.follow_mtu(),

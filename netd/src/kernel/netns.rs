@@ -3,7 +3,7 @@
 use super::netlink::Netlink;
 use super::nft::write_plain;
 use super::{KernelError, link, sysctl};
-use netd_core::firewall::dns_table;
+use netd_core::firewall::{dns_table, dns_table_without_ingress};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
@@ -16,6 +16,9 @@ const READY: usize = 3;
 const LOOPBACK: u32 = 1;
 /// Where containers find their resolver.
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+
+/// Families that the resolver's table may be of: an older netd wrote one of `ip`, which tracked connections.
+const DNS_FAMILIES: [u8; 2] = [2, 5];
 
 /// What holds in every container's namespace before its first link exists. `default` is what new links start with.
 const SYSCTLS: [(&str, &str); 12] = [
@@ -59,14 +62,14 @@ impl Netns {
             unshare(CloneFlags::CLONE_NEWNET).map_err(KernelError::call("create a network namespace"))?;
             let path = "/proc/thread-self/ns/net";
             let fd = File::open(path).map_err(|error| KernelError::io(format!("open `{path}`"), &error))?;
-            let resolver = prepare()?;
+            let resolver = prepare(&[])?;
             Ok(Self { fd: fd.into(), resolver: Some(resolver) })
         })
     }
 
     /// Takes over a namespace that the caller brought or that a shim kept.
     pub fn adopt(fd: OwnedFd) -> Result<Self, KernelError> {
-        let resolver = within(fd.as_fd(), prepare)?;
+        let resolver = within(fd.as_fd(), || prepare(&DNS_FAMILIES))?;
         Ok(Self { fd, resolver: Some(resolver) })
     }
 
@@ -83,7 +86,8 @@ impl Netns {
     }
 }
 
-fn prepare() -> Result<Resolver, KernelError> {
+/// `replaced`: the families of tables that a resolver before may have left there.
+fn prepare(replaced: &[u8]) -> Result<Resolver, KernelError> {
     let mut route = Netlink::route()?;
     link::set_up(&mut route, LOOPBACK)?;
     for (key, value) in SYSCTLS {
@@ -93,10 +97,10 @@ fn prepare() -> Result<Resolver, KernelError> {
             other => drop(other?),
         }
     }
-    open_resolver()
+    open_resolver(replaced)
 }
 
-fn open_resolver() -> Result<Resolver, KernelError> {
+fn open_resolver(replaced: &[u8]) -> Result<Resolver, KernelError> {
     let failed = |error: std::io::Error| KernelError::io("open the resolver's sockets", &error);
     let any = SocketAddrV4::new(RESOLVER, 0);
     let udp = UdpSocket::bind(any).map_err(failed)?;
@@ -104,13 +108,20 @@ fn open_resolver() -> Result<Resolver, KernelError> {
     let ports = (udp.local_addr().map_err(failed)?.port(), tcp.local_addr().map_err(failed)?.port());
     udp.set_nonblocking(true).map_err(failed)?;
     tcp.set_nonblocking(true).map_err(failed)?;
-    write_plain(&mut Netlink::netfilter()?, &dns_table(ports.0, ports.1))?;
+    bring_names(&mut Netlink::netfilter()?, ports, replaced)?;
     Ok(Resolver { udp, tcp })
+}
+
+/// Brings 127.0.0.11:53 to the resolver's ports.
+fn bring_names(nft: &mut Netlink, (udp, tcp): (u16, u16), replaced: &[u8]) -> Result<(), KernelError> {
+    // Where the kernel can't do the first, the second says what is wrong.
+    write_plain(nft, &dns_table(udp, tcp), replaced)
+        .or_else(|_| write_plain(nft, &dns_table_without_ingress(udp, tcp), replaced))
 }
 
 /// Opens new resolver sockets in a namespace and brings 127.0.0.11:53 to them.
 pub fn replace_dns(netns: BorrowedFd<'_>) -> Result<Resolver, KernelError> {
-    within(netns, open_resolver)
+    within(netns, || open_resolver(&DNS_FAMILIES))
 }
 
 /// The MAC of a link inside a namespace.
@@ -138,4 +149,60 @@ fn on_thread<T: Send>(work: impl FnOnce() -> Result<T, KernelError> + Send) -> R
             Err(KernelError::Call { what: "run a thread".into(), errno: nix::errno::Errno::EAGAIN })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    const ASKED: SocketAddrV4 = SocketAddrV4::new(RESOLVER, 53);
+
+    fn client() -> UdpSocket {
+        let client = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        client.connect(ASKED).unwrap();
+        client
+    }
+
+    /// Asks and answers over UDP and TCP by way of this table, and asks once more when nobody listens.
+    fn exchange(table: fn(u16, u16) -> netd_core::firewall::Table) {
+        let done = on_thread(move || {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(KernelError::call("unshare"))?;
+            link::set_up(&mut Netlink::route()?, LOOPBACK)?;
+            let (udp, tcp) = (UdpSocket::bind((RESOLVER, 0)).unwrap(), TcpListener::bind((RESOLVER, 0)).unwrap());
+            let ports = (udp.local_addr().unwrap().port(), tcp.local_addr().unwrap().port());
+            write_plain(&mut Netlink::netfilter()?, &table(ports.0, ports.1), &DNS_FAMILIES)?;
+            let (client, long, mut buffer) = (client(), vec![7; 60_000], vec![0; 65_536]);
+            client.send(&long).unwrap();
+            let (got, from) = udp.recv_from(&mut buffer).unwrap();
+            udp.send_to(&buffer[..got], from).unwrap();
+            assert_eq!(client.recv(&mut buffer).unwrap(), long.len());
+            let mut asking = TcpStream::connect(ASKED).unwrap();
+            let (mut answering, _) = tcp.accept().unwrap();
+            answering.write_all(&long).unwrap();
+            drop(answering);
+            let mut answer = Vec::new();
+            asking.read_to_end(&mut answer).unwrap();
+            assert_eq!(answer, long);
+            drop((udp, tcp));
+            client.send(b"?").unwrap();
+            assert_eq!(client.recv(&mut buffer).unwrap_err().kind(), ErrorKind::ConnectionRefused, "over UDP");
+            assert_eq!(TcpStream::connect(ASKED).unwrap_err().kind(), ErrorKind::ConnectionRefused, "over TCP");
+            Ok(())
+        });
+        done.unwrap();
+    }
+
+    #[test]
+    fn the_resolver_is_reached_and_missed_by_way_of_a_links_hook() {
+        exchange(dns_table);
+    }
+
+    #[test]
+    fn the_resolver_is_reached_and_missed_where_links_have_no_hooks() {
+        exchange(dns_table_without_ingress);
+    }
 }

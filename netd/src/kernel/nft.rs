@@ -9,7 +9,7 @@ use super::KernelError;
 use super::netlink::{Attributes, Netlink, parse_ack};
 use super::nft_encode::{Batch, DELTABLE, GETRULE, GETTABLE, Sealed};
 use super::nft_names::{NFTA_CHAIN_TABLE, NFTA_TABLE_NAME};
-use netd_core::firewall::{Element, Table, host_table, user_table};
+use netd_core::firewall::{Chain, Element, Set, Table, changes, host_table, needed, user_table};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 
@@ -32,6 +32,11 @@ pub struct Nft {
     /// Whether `inet rcr` should be there.
     wanted: bool,
     live: BTreeSet<Element>,
+    /// The sets that had elements when the chains were last written, and the chains: those that these need.
+    sets: BTreeSet<Set>,
+    chains: Vec<Chain>,
+    /// Whether the administrator has rules, which may look at connections' states.
+    states: bool,
     /// Never own tables: for kernels that say they can but where it is not wanted, and for tests of the fall-back.
     plain_only: bool,
 }
@@ -40,7 +45,8 @@ impl Nft {
     /// Opens the socket. Nothing is written yet.
     pub fn open(plain_only: bool) -> Result<Self, KernelError> {
         let socket = Netlink::netfilter()?;
-        Ok(Self { socket, protection: None, wanted: false, live: BTreeSet::new(), plain_only })
+        let (live, sets, chains) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        Ok(Self { socket, protection: None, wanted: false, live, sets, chains, states: false, plain_only })
     }
 
     /// The port of the writing socket: changes that it makes are not foreign.
@@ -67,6 +73,9 @@ impl Nft {
     pub fn write(&mut self, elements: BTreeSet<Element>) -> Result<(), KernelError> {
         self.live = elements;
         self.wanted = true;
+        self.states = has_rules(&mut self.socket, &user_table())?;
+        self.sets = used(&self.live);
+        self.chains = needed(&self.sets, self.states);
         let owned = [(OWNED, OWNED, Protection::Owned), (0, OWNED, Protection::Owned)];
         let plain = [(0, 0, Protection::Plain), (OWNED, 0, Protection::Plain)];
         let order = if self.plain_only { [plain, owned] } else { [owned, plain] };
@@ -86,7 +95,7 @@ impl Nft {
     }
 
     fn write_as(&mut self, there: u32, flags: u32) -> Result<(), KernelError> {
-        let table = host_table();
+        let table = Table { chains: self.chains.clone(), ..host_table() };
         let mut batch = Batch::new(self.socket.next_seq());
         batch.new_table(table.family, table.name, there);
         batch.delete_table(table.family, table.name);
@@ -106,6 +115,8 @@ impl Nft {
     pub fn delete(&mut self) -> Result<(), KernelError> {
         self.wanted = false;
         self.live.clear();
+        self.sets.clear();
+        self.chains.clear();
         let table = host_table();
         // A table that persists without an owner can only be deleted by who takes it over first.
         for flags in [OWNED, 0] {
@@ -128,11 +139,11 @@ impl Nft {
         table_exists(&mut self.socket, &host_table())
     }
 
-    /// Adds elements. If the table is gone, it is written again with them.
+    /// Adds elements, with the chains that they need. If the table is gone, it is written again with them.
     pub fn add(&mut self, elements: &[Element]) -> Result<(), KernelError> {
-        let mut batch = Batch::new(self.socket.next_seq());
-        batch.add_elements(elements.iter());
-        let done = commit(&mut self.socket, batch.finish());
+        let mut sets = used(&self.live);
+        sets.extend(elements.iter().map(|element| element.set));
+        let done = self.change(sets, |batch| batch.add_elements(elements.iter()));
         let gone = self.wanted && done.as_ref().is_err_and(KernelError::is_gone);
         if gone {
             let mut all = std::mem::take(&mut self.live);
@@ -144,20 +155,54 @@ impl Nft {
         Ok(())
     }
 
-    /// Deletes elements; what isn't there is deleted.
+    /// Deletes elements, and the chains that nothing needs without them; what isn't there is deleted.
     pub fn remove(&mut self, elements: &[Element]) -> Result<(), KernelError> {
         for element in elements {
             self.live.remove(element);
         }
-        let mut batch = Batch::new(self.socket.next_seq());
-        batch.delete_elements(elements.iter());
-        match commit(&mut self.socket, batch.finish()) {
-            Err(error) if error.is_gone() && elements.len() > 1 => {
-                elements.iter().try_for_each(|one| self.remove(std::slice::from_ref(one)))
+        match self.change(used(&self.live), |batch| batch.delete_elements(elements.iter())) {
+            Err(error) if error.is_gone() => {
+                elements.iter().try_for_each(|one| self.remove_one(one))?;
+                // Where somebody deleted a chain, the whole table is written again when that is heard of.
+                forgive_gone(self.change(used(&self.live), |_| {}))
             }
-            Err(error) if error.is_gone() => Ok(()),
-            other => other,
+            done => done,
         }
+    }
+
+    fn remove_one(&mut self, element: &Element) -> Result<(), KernelError> {
+        let mut batch = Batch::new(self.socket.next_seq());
+        batch.delete_elements(std::iter::once(element));
+        forgive_gone(commit(&mut self.socket, batch.finish()))
+    }
+
+    /// Looks whether the administrator has rules, since these may ask for connections' states: then all is tracked.
+    pub fn follow_user_rules(&mut self) -> Result<(), KernelError> {
+        let states = self.wanted && has_rules(&mut self.socket, &user_table())?;
+        if states == self.states {
+            return Ok(());
+        }
+        self.states = states;
+        // None of the chains is what it was for.
+        let sets = std::mem::take(&mut self.sets);
+        forgive_gone(self.change(sets, |_| {}))
+    }
+
+    /// One transaction: what `fill` says, and the chains that these sets need.
+    fn change(&mut self, sets: BTreeSet<Set>, fill: impl FnOnce(&mut Batch)) -> Result<(), KernelError> {
+        let mut batch = Batch::new(self.socket.next_seq());
+        fill(&mut batch);
+        let chains = (sets != self.sets).then(|| needed(&sets, self.states));
+        if let Some(chains) = &chains {
+            batch.change(&host_table(), &changes(&self.chains, chains));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        commit(&mut self.socket, batch.finish())?;
+        self.sets = sets;
+        self.chains = chains.unwrap_or_else(|| std::mem::take(&mut self.chains));
+        Ok(())
     }
 
     /// Makes the administrator's table, if it isn't there. Says whether it made it.
@@ -166,7 +211,7 @@ impl Nft {
         if table_exists(&mut self.socket, &table)? {
             return Ok(false);
         }
-        write_plain(&mut self.socket, &table)?;
+        write_plain(&mut self.socket, &table, &[])?;
         Ok(true)
     }
 
@@ -180,11 +225,13 @@ impl Nft {
     }
 }
 
-/// Writes a table without an owner in place of what is there under its name.
-pub fn write_plain(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> {
+/// Writes a table without an owner, in place of what there may be of these families under its name.
+pub fn write_plain(socket: &mut Netlink, table: &Table, replaced: &[u8]) -> Result<(), KernelError> {
     let mut batch = Batch::new(socket.next_seq());
-    batch.new_table(table.family, table.name, 0);
-    batch.delete_table(table.family, table.name);
+    for family in replaced {
+        batch.new_table(*family, table.name, 0);
+        batch.delete_table(*family, table.name);
+    }
     batch.new_table(table.family, table.name, 0);
     batch.contents(table);
     commit(socket, batch.finish())
@@ -193,10 +240,20 @@ pub fn write_plain(socket: &mut Netlink, table: &Table) -> Result<(), KernelErro
 fn delete_table(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> {
     let mut batch = Batch::new(socket.next_seq());
     batch.delete_table(table.family, table.name);
-    match commit(socket, batch.finish()) {
-        Err(error) if error.is_gone() => Ok(()),
-        other => other,
-    }
+    forgive_gone(commit(socket, batch.finish()))
+}
+
+/// What isn't there is deleted.
+fn forgive_gone(done: Result<(), KernelError>) -> Result<(), KernelError> {
+    done.or_else(|error| if error.is_gone() { Ok(()) } else { Err(error) })
+}
+
+/// Sets that have elements.
+fn used(elements: &BTreeSet<Element>) -> BTreeSet<Set> {
+    // They are sorted by set, and there may be many thousands.
+    let least = |set| Element { set, key: Vec::new(), last: None, data: Vec::new() };
+    let first = |set: &Set| elements.range(least(*set)..).next().is_some_and(|element| element.set == *set);
+    Set::ALL.into_iter().filter(first).collect()
 }
 
 fn named(table: &Table) -> Vec<u8> {
@@ -243,7 +300,17 @@ fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
 pub fn deletes_ours(kind: u16, payload: &[u8]) -> bool {
     use super::nft_encode::{DELCHAIN, DELRULE, DELSET, DELSETELEM};
     let deletion = [DELTABLE, DELCHAIN, DELRULE, DELSET, DELSETELEM].contains(&kind);
-    let table =
-        super::netlink::attributes(payload.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == NFTA_TABLE_NAME);
-    deletion && payload.first() == Some(&INET) && table.is_some_and(|(_, name)| name == b"rcr\0")
+    deletion && speaks_of(payload, b"rcr\0")
+}
+
+/// Whether it says that rules came into `inet rcr-user`, or went from it.
+pub fn changes_user_rules(kind: u16, payload: &[u8]) -> bool {
+    use super::nft_encode::{DELRULE, NEWRULE};
+    [NEWRULE, DELRULE].contains(&kind) && speaks_of(payload, b"rcr-user\0")
+}
+
+fn speaks_of(payload: &[u8], table: &[u8]) -> bool {
+    let mut attributes = super::netlink::attributes(payload.get(4..).unwrap_or_default());
+    let name = attributes.find(|(kind, _)| *kind == NFTA_TABLE_NAME);
+    payload.first() == Some(&INET) && name.is_some_and(|(_, name)| name == table)
 }

@@ -3,7 +3,7 @@
 use super::netlink::{Attributes, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, frame};
 use super::nft_expression::{link_name, rule_expressions, size};
 use super::nft_names::*;
-use netd_core::firewall::{Chain, Datum, Element, Field, Rule, Set, Table};
+use netd_core::firewall::{Chain, ChainChange, Datum, Element, Field, Rule, Set, Table};
 
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 pub const SUBSYSTEM: u16 = 10 << 8;
@@ -13,7 +13,7 @@ pub const DELTABLE: u16 = SUBSYSTEM | 2;
 const NEWCHAIN: u16 = SUBSYSTEM | 3;
 pub const GETCHAIN: u16 = SUBSYSTEM | 4;
 pub const DELCHAIN: u16 = SUBSYSTEM | 5;
-const NEWRULE: u16 = SUBSYSTEM | 6;
+pub const NEWRULE: u16 = SUBSYSTEM | 6;
 pub const GETRULE: u16 = SUBSYSTEM | 7;
 pub const DELRULE: u16 = SUBSYSTEM | 8;
 const NEWSET: u16 = SUBSYSTEM | 9;
@@ -56,6 +56,11 @@ impl Batch {
         self.names.push(name);
     }
 
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// The bytes, the number of the message that is acknowledged, and the number of the last message.
     pub fn finish(mut self) -> Sealed {
         // One acknowledgement, of the last inner message: the kernel sends it after the commit, errors before it.
@@ -86,14 +91,48 @@ impl Batch {
         for (id, set) in table.sets.iter().enumerate() {
             self.set(table, *set, id as u32 + 1);
         }
-        for chain in &table.chains {
+        self.chains(table, &table.chains);
+    }
+
+    /// Chains of a table, and their rules.
+    pub fn chains(&mut self, table: &Table, chains: &[Chain]) {
+        for chain in chains {
             self.chain(table, chain);
         }
-        for chain in &table.chains {
-            for rule in &chain.rules {
-                self.rule(table, chain.name, rule);
+        for chain in chains {
+            self.rules(table, chain);
+        }
+    }
+
+    fn rules(&mut self, table: &Table, chain: &Chain) {
+        for rule in &chain.rules {
+            self.rule(table, chain.name, rule);
+        }
+    }
+
+    /// Makes the table's chains what they should be.
+    pub fn change(&mut self, table: &Table, changes: &[ChainChange<'_>]) {
+        for change in changes {
+            match change {
+                ChainChange::Add(chain) => self.chains(table, std::slice::from_ref(*chain)),
+                ChainChange::Rewrite(chain) => {
+                    self.empty(table, chain);
+                    self.rules(table, chain);
+                }
+                ChainChange::Remove(chain) => {
+                    self.empty(table, chain);
+                    let mut a = Attributes::default();
+                    a.text(NFTA_CHAIN_TABLE, table.name).text(NFTA_CHAIN_NAME, chain.name);
+                    self.push(DELCHAIN, 0, table.family, format!("delete chain `{}`", chain.name), &a);
+                }
             }
         }
+    }
+
+    fn empty(&mut self, table: &Table, chain: &Chain) {
+        let mut a = Attributes::default();
+        a.text(NFTA_RULE_TABLE, table.name).text(NFTA_RULE_CHAIN, chain.name);
+        self.push(DELRULE, 0, table.family, format!("empty chain `{}`", chain.name), &a);
     }
 
     fn set(&mut self, table: &Table, set: Set, id: u32) {
@@ -131,7 +170,10 @@ impl Batch {
         let mut a = Attributes::default();
         a.text(NFTA_CHAIN_TABLE, table.name).text(NFTA_CHAIN_NAME, chain.name);
         a.nest(NFTA_CHAIN_HOOK, |hook| {
-            hook.be32(NFTA_HOOK_HOOKNUM, chain.hook as u32).be32(NFTA_HOOK_PRIORITY, chain.priority as u32);
+            hook.be32(NFTA_HOOK_HOOKNUM, chain.hook.number()).be32(NFTA_HOOK_PRIORITY, chain.priority as u32);
+            if let Some(device) = chain.device {
+                hook.text(NFTA_HOOK_DEV, device);
+            }
         });
         a.be32(NFTA_CHAIN_POLICY, NF_ACCEPT as u32).text(NFTA_CHAIN_TYPE, chain.kind);
         self.push(NEWCHAIN, NLM_F_CREATE, table.family, format!("chain `{}`", chain.name), &a);
@@ -140,7 +182,7 @@ impl Batch {
     fn rule(&mut self, table: &Table, chain: &str, rule: &Rule) {
         let mut a = Attributes::default();
         a.text(NFTA_RULE_TABLE, table.name).text(NFTA_RULE_CHAIN, chain);
-        a.nest(NFTA_RULE_EXPRESSIONS, |list| rule_expressions(list, rule));
+        a.nest(NFTA_RULE_EXPRESSIONS, |list| rule_expressions(list, table.family, rule));
         let mut comment = vec![0, rule.comment.len() as u8 + 1];
         comment.extend_from_slice(rule.comment.as_bytes());
         comment.push(0);
@@ -222,6 +264,7 @@ fn encode(data: &[Datum]) -> Vec<u8> {
             Datum::Link(name) => out.extend_from_slice(&link_name(name.as_str())),
             Datum::V4(a) => out.extend_from_slice(&a.octets()),
             Datum::V6(a) => out.extend_from_slice(&a.octets()),
+            Datum::Mac(mac) => out.extend_from_slice(&mac.0),
             Datum::Proto(n) | Datum::Family(n) => out.push(*n),
             Datum::Port(p) => out.extend_from_slice(&p.to_be_bytes()),
             Datum::Vni(vni) => out.extend_from_slice(&vni.number().to_be_bytes()[1..]),
@@ -250,6 +293,7 @@ fn type_number(fields: &[Field]) -> u32 {
                 Field::Vni => 4,
                 Field::V4 => 7,
                 Field::V6 => 8,
+                Field::Mac => 9,
                 Field::Proto => 12,
                 Field::Port => 13,
                 Field::Link => 41,

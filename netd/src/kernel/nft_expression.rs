@@ -3,11 +3,14 @@
 use super::netlink::Attributes;
 use super::nft_names::*;
 use ipnet::IpNet;
-use netd_core::firewall::{Field, Load, Match, Rule, Set, Verdict};
+use netd_core::firewall::{Field, Load, Match, PortAt, Rule, Set, Verdict};
 use std::net::IpAddr;
 
 /// A look-up's key starts here, and so does what it yields.
 const REGISTER: u32 = NFT_REG32_00;
+/// What a frame carries (include/uapi/linux/if_ether.h).
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
 
 fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
     list.nest(NFTA_LIST_ELEM, |e| {
@@ -15,20 +18,38 @@ fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attribut
     });
 }
 
-/// A rule: what it matches, then what it does.
-pub fn rule_expressions(list: &mut Attributes, rule: &Rule) {
+/// A rule of a table of this family: what it matches, then what it does.
+pub fn rule_expressions(list: &mut Attributes, family: u8, rule: &Rule) {
     for one in &rule.matches {
-        match_expressions(list, one);
+        match one {
+            Match::Family(n) => match_family(list, family, *n),
+            other => match_expressions(list, other),
+        }
     }
     verdict_expressions(list, rule);
 }
 
+fn match_family(list: &mut Attributes, table: u8, family: u8) {
+    match u32::from(table) {
+        // A hook of a link knows frames.
+        NFPROTO_NETDEV => {
+            meta(list, NFT_META_PROTOCOL, REGISTER);
+            let kind = if u32::from(family) == NFPROTO_IPV4 { ETH_P_IP } else { ETH_P_IPV6 };
+            compare(list, NFT_CMP_EQ, &kind.to_be_bytes());
+        }
+        NFPROTO_INET => {
+            load(list, Load::Family, REGISTER);
+            compare(list, NFT_CMP_EQ, &[family]);
+        }
+        // Its tables see nothing else.
+        _ => {}
+    }
+}
+
 fn match_expressions(list: &mut Attributes, one: &Match) {
     match one {
-        Match::Family(n) => {
-            load(list, Load::Family, REGISTER);
-            compare(list, NFT_CMP_EQ, &[*n]);
-        }
+        // What it takes depends on the table.
+        Match::Family(_) => {}
         Match::Proto(n) => {
             load(list, Load::Proto, REGISTER);
             compare(list, NFT_CMP_EQ, &[*n]);
@@ -37,6 +58,8 @@ fn match_expressions(list: &mut Attributes, one: &Match) {
             load(list, Load::Dport, REGISTER);
             compare(list, NFT_CMP_EQ, &port.to_be_bytes());
         }
+        Match::SourcePort(port) => transport(list, 0, &port.to_be_bytes()),
+        Match::Quoting(port) => quoting(list, *port),
         Match::IifNot(name) => {
             load(list, Load::Iif, REGISTER);
             compare(list, NFT_CMP_NEQ, &link_name(name));
@@ -44,6 +67,13 @@ fn match_expressions(list: &mut Attributes, one: &Match) {
         Match::In(loads, set) => lookup(list, loads, *set, false),
         Match::NotIn(loads, set) => lookup(list, loads, *set, true),
         Match::Established => conntrack_bits(list, NFT_CT_STATE, NFT_CT_STATE_ESTABLISHED | NFT_CT_STATE_RELATED),
+        Match::Untracked => conntrack_bits(list, NFT_CT_STATE, NFT_CT_STATE_UNTRACKED),
+        Match::Unicast => {
+            // IEEE 802.3, section 3.2.3: the first bit that is sent.
+            payload(list, NFT_PAYLOAD_LL_HEADER, 0, 1, REGISTER);
+            mask(list, &[1]);
+            compare(list, NFT_CMP_EQ, &[0]);
+        }
         Match::Translated => conntrack_bits(list, NFT_CT_STATUS, IPS_DST_NAT),
         Match::ToLocal => {
             expression(list, "fib", |e| {
@@ -93,12 +123,48 @@ fn verdict_expressions(list: &mut Attributes, rule: &Rule) {
             let port = (data.len() > 1).then(|| REGISTER + size(data[0]).div_ceil(4));
             dnat(list, family, port);
         }
-        Verdict::Dnat(to) => {
-            immediate(list, REGISTER, &to.ip().octets());
-            immediate(list, REGISTER + 1, &to.port().to_be_bytes());
-            dnat(list, NFPROTO_IPV4, Some(REGISTER + 1));
+        Verdict::Untrack => expression(list, "notrack", |_| {}),
+        Verdict::SetPort(at, port) => {
+            set_port(list, at, port);
+            code(list, NF_ACCEPT);
         }
     }
+}
+
+/// Where an ICMP error's quoted header begins (RFC 792), and the port behind it, if it has no options.
+const QUOTE: u32 = 8;
+const QUOTED_PORT: u32 = QUOTE + 20 + 2;
+
+/// Type 3, a quoted IPv4 header of 20 bytes, of protocol 17, and this port behind it.
+fn quoting(list: &mut Attributes, port: u16) {
+    transport(list, 0, &[3]);
+    transport(list, QUOTE, &[0x45]);
+    transport(list, QUOTE + 9, &[17]);
+    transport(list, QUOTED_PORT, &port.to_be_bytes());
+}
+
+/// The bytes at an offset behind the IP header are these.
+fn transport(list: &mut Attributes, offset: u32, bytes: &[u8]) {
+    payload(list, NFT_PAYLOAD_TRANSPORT_HEADER, offset, bytes.len() as u32, REGISTER);
+    compare(list, NFT_CMP_EQ, bytes);
+}
+
+/// Offsets of ports and checksums in the TCP (RFC 9293), UDP (RFC 768) and ICMP headers, in bytes. The kernel mends the
+/// checksum, unless that is still to be made (net/netfilter/nft_payload.c, nft_payload_set_eval).
+fn set_port(list: &mut Attributes, at: PortAt, port: u16) {
+    let (offset, checksum) = match at {
+        PortAt::TcpSource => (0, 16),
+        PortAt::TcpDestination => (2, 16),
+        PortAt::UdpSource => (0, 6),
+        PortAt::UdpDestination => (2, 6),
+        PortAt::Quoted => (QUOTED_PORT, 2),
+    };
+    immediate(list, REGISTER, &port.to_be_bytes());
+    expression(list, "payload", |e| {
+        e.be32(NFTA_PAYLOAD_SREG, REGISTER).be32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+        e.be32(NFTA_PAYLOAD_OFFSET, offset).be32(NFTA_PAYLOAD_LEN, 2);
+        e.be32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET).be32(NFTA_PAYLOAD_CSUM_OFFSET, checksum);
+    });
 }
 
 fn dnat(list: &mut Attributes, family: u32, port: Option<u32>) {
@@ -192,6 +258,7 @@ fn load(list: &mut Attributes, what: Load, register: u32) {
     match what {
         Load::Iif => meta(list, NFT_META_IIFNAME, register),
         Load::Oif => meta(list, NFT_META_OIFNAME, register),
+        Load::EtherDestination => payload(list, NFT_PAYLOAD_LL_HEADER, 0, 6, register),
         Load::Family => meta(list, NFT_META_NFPROTO, register),
         Load::Proto => meta(list, NFT_META_L4PROTO, register),
         // Offsets in the IPv4 (RFC 791), IPv6 (RFC 8200), TCP or UDP, and VXLAN (RFC 7348) headers, and lengths, in bytes.
@@ -244,6 +311,7 @@ pub fn size(field: Field) -> u32 {
     match field {
         Field::Link | Field::V6 => 16,
         Field::V4 => 4,
+        Field::Mac => 6,
         Field::Vni => 3,
         Field::Port => 2,
         Field::Proto | Field::Family => 1,

@@ -18,6 +18,7 @@ pub const NFTA_CHAIN_POLICY: u16 = 5;
 pub const NFTA_CHAIN_TYPE: u16 = 7;
 pub const NFTA_HOOK_HOOKNUM: u16 = 1;
 pub const NFTA_HOOK_PRIORITY: u16 = 2;
+pub const NFTA_HOOK_DEV: u16 = 3;
 
 // Rules.
 pub const NFTA_RULE_TABLE: u16 = 1;
@@ -80,6 +81,9 @@ pub const NFTA_PAYLOAD_DREG: u16 = 1;
 pub const NFTA_PAYLOAD_BASE: u16 = 2;
 pub const NFTA_PAYLOAD_OFFSET: u16 = 3;
 pub const NFTA_PAYLOAD_LEN: u16 = 4;
+pub const NFTA_PAYLOAD_SREG: u16 = 5;
+pub const NFTA_PAYLOAD_CSUM_TYPE: u16 = 6;
+pub const NFTA_PAYLOAD_CSUM_OFFSET: u16 = 7;
 pub const NFTA_EXTHDR_TYPE: u16 = 2;
 pub const NFTA_EXTHDR_OFFSET: u16 = 3;
 pub const NFTA_EXTHDR_LEN: u16 = 4;
@@ -111,6 +115,7 @@ pub const NFT_SET_CONCAT: u32 = 0x80;
 pub const NFT_LOOKUP_F_INV: u32 = 1;
 
 // Keys of `meta`.
+pub const NFT_META_PROTOCOL: u32 = 1;
 pub const NFT_META_MARK: u32 = 3;
 pub const NFT_META_IIFNAME: u32 = 6;
 pub const NFT_META_OIFNAME: u32 = 7;
@@ -122,6 +127,7 @@ pub const NFT_CT_STATE: u32 = 0;
 pub const NFT_CT_STATUS: u32 = 2;
 pub const NFT_CT_STATE_ESTABLISHED: u32 = 2;
 pub const NFT_CT_STATE_RELATED: u32 = 4;
+pub const NFT_CT_STATE_UNTRACKED: u32 = 64;
 pub const IPS_DST_NAT: u32 = 32;
 pub const NFT_RT_TCPMSS: u32 = 3;
 
@@ -131,9 +137,13 @@ pub const NFT_CMP_NEQ: u32 = 1;
 pub const NFT_BYTEORDER_HTON: u32 = 1;
 
 // Headers.
+pub const NFT_PAYLOAD_LL_HEADER: u32 = 0;
 pub const NFT_PAYLOAD_NETWORK_HEADER: u32 = 1;
 pub const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
 pub const NFT_EXTHDR_OP_TCPOPT: u32 = 1;
+
+// Checksums: that of the Internet (RFC 1071).
+pub const NFT_PAYLOAD_CSUM_INET: u32 = 1;
 
 // Look-ups of routes.
 pub const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
@@ -146,6 +156,7 @@ pub const NFT_NAT_DNAT: u32 = 1;
 // Families (include/uapi/linux/netfilter.h).
 pub const NFPROTO_INET: u32 = 1;
 pub const NFPROTO_IPV4: u32 = 2;
+pub const NFPROTO_NETDEV: u32 = 5;
 pub const NFPROTO_IPV6: u32 = 10;
 
 // Hooks (`NF_INET_FORWARD`).

@@ -3,7 +3,7 @@
 use super::KernelError;
 use super::link::bears_mark;
 use super::netlink::Netlink;
-use super::nft::deletes_ours;
+use super::nft::{changes_user_rules, deletes_ours};
 use super::nft_encode::NEWGEN;
 use futures_util::StreamExt;
 use netlink_packet_core::NetlinkPayload;
@@ -27,6 +27,8 @@ const MOMENT: Duration = Duration::from_millis(300);
 pub enum Event {
     /// Something of `inet rcr` was deleted by the socket of this port; 0: events were lost, look for yourself.
     TableChanged(u32),
+    /// Rules came into `inet rcr-user`, or went from it.
+    UserRulesChanged,
     /// A link of ours was deleted.
     LinkGone(String),
     /// Events about links were lost: look for yourself.
@@ -40,27 +42,35 @@ pub fn watch(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + Clone + 's
     let nft = Netlink::open(SockProtocol::NetlinkNetFilter, NFTABLES)?;
     let tell_too = tell.clone();
     let mut changes = TableChanges::default();
-    listen("watch-nft", nft, move |message| changes.see(message).is_none_or(|port| tell(Event::TableChanged(port))))?;
+    listen("watch-nft", nft, move |message| changes.see(message).into_iter().flatten().all(&tell))?;
     watch_links(runtime, tell_too)
 }
 
-/// What of ours a transaction deleted. A flush tells of each rule and element by itself, and ends with its generation: it is one change.
+/// What a transaction did to ours. A flush tells of each rule and element by itself, and ends with its generation: it is
+/// one change.
 #[derive(Default)]
 struct TableChanges {
     deleted_by: Option<u32>,
+    user_rules: bool,
 }
 
 impl TableChanges {
-    /// The port of who deleted something of ours, at the end of that transaction; 0 where messages were lost.
-    fn see(&mut self, message: Option<(u16, u32, &[u8])>) -> Option<u32> {
+    /// What is to be told at the end of a transaction: who deleted something of ours, by its port; 0 where messages were
+    /// lost.
+    fn see(&mut self, message: Option<(u16, u32, &[u8])>) -> [Option<Event>; 2] {
         let Some((kind, port, body)) = message else {
-            self.deleted_by = None;
-            return Some(0);
+            *self = Self::default();
+            return [Some(Event::TableChanged(0)), Some(Event::UserRulesChanged)];
         };
         if deletes_ours(kind, body) {
             self.deleted_by = Some(port);
         }
-        if kind == NEWGEN { self.deleted_by.take() } else { None }
+        self.user_rules |= changes_user_rules(kind, body);
+        if kind != NEWGEN {
+            return [None, None];
+        }
+        let Self { deleted_by, user_rules } = std::mem::take(self);
+        [deleted_by.map(Event::TableChanged), user_rules.then_some(Event::UserRulesChanged)]
     }
 }
 

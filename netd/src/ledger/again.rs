@@ -51,6 +51,11 @@ impl Ledger {
         self.kernel.nft.restore()
     }
 
+    /// Tracks what neighbours say to each other while the administrator has rules, and no longer.
+    pub fn follow_user_rules(&mut self) -> Result<(), KernelError> {
+        self.kernel.nft.follow_user_rules()
+    }
+
     /// Deletes what is left of the table where no journal has it.
     pub fn drop_table(&mut self) -> Result<(), KernelError> {
         self.kernel.nft.delete()

@@ -479,9 +479,26 @@ impl Lab {
         let sysctls = "for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding \
             /proc/sys/net/ipv6/conf/*/forwarding /proc/sys/net/ipv6/conf/*/accept_ra; do echo $f $(cat $f); done";
         let links = "ip -d link | sed 's/[a-z_]*timer *[0-9.]*//g'";
-        let dumps =
-            [links, "ip addr", "ip route show table all", "ip -6 route show table all", "nft list ruleset", sysctls];
-        dumps.map(|line| self.host.sh(line)).join("\n")
+        let dumps = [links, "ip addr", "ip route show table all", "ip -6 route show table all", sysctls];
+        dumps.map(|line| self.host.sh(line)).join("\n") + &self.ruleset("list ruleset")
+    }
+
+    /// What `nft` lists, with chains in the order of their names: the kernel has them in that of their coming.
+    pub fn ruleset(&self, what: &str) -> String {
+        let (mut text, mut chains, mut open) = (String::new(), Vec::new(), String::new());
+        for line in self.host.try_sh(&format!("nft {what}")).1.lines().filter(|line| !line.is_empty()) {
+            let line = format!("{line}\n");
+            if open.is_empty() && !line.starts_with("\tchain ") {
+                text += &line;
+                continue;
+            }
+            open += &line;
+            if line == "\t}\n" {
+                chains.push(std::mem::take(&mut open));
+            }
+        }
+        chains.sort_unstable();
+        text + &chains.concat()
     }
 
     pub fn clean(&self, before: &str) {

@@ -232,6 +232,8 @@ fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -
     elements.extend(network.subnets.iter().map(|s| Element::home(&s.subnet, name)));
     if options.icc {
         elements.push(Element::pair(Set::Icc, name));
+        elements.push(Element::link(Set::Neighbours, name));
+        elements.push(Element::own_mac(name, network.mac));
     }
     elements.push(Element::link(if network.internal { Set::Internal } else { Set::Outbound }, name));
     if options.host_access {

@@ -1,8 +1,8 @@
-//! The chains and rules of our tables. They are fixed; what varies are the elements of [`Set`]s.
+//! The chains and rules that the host's tables may have. What varies are the elements of [`Set`]s.
 
 use super::{Field, Set};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Packets that the administrator's `inet rcr-user` chains give this mark are accepted by ours (`rcr` in ASCII).
 pub const ACCEPT_MARK: u32 = 0x0072_6372;
@@ -10,7 +10,7 @@ pub const ACCEPT_MARK: u32 = 0x0072_6372;
 /// A table as data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// `NFPROTO_INET` (1) or `NFPROTO_IPV4` (2).
+    /// `NFPROTO_INET` (1), `NFPROTO_IPV4` (2) or `NFPROTO_NETDEV` (5).
     pub family: u8,
     pub name: &'static str,
     pub sets: &'static [Set],
@@ -23,19 +23,36 @@ pub struct Chain {
     pub name: &'static str,
     pub kind: &'static str,
     pub hook: Hook,
+    /// The one link that the hook belongs to, in a table of the family netdev.
+    pub device: Option<&'static str>,
     /// As in nft(8): raw -300, mangle -150, dstnat -100, filter 0, srcnat 100.
     pub priority: i32,
     pub rules: Vec<Rule>,
 }
 
-/// Netfilter's hooks by their numbers.
+/// Netfilter's hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
-    Prerouting = 0,
-    Input = 1,
-    Forward = 2,
-    Output = 3,
-    Postrouting = 4,
+    Prerouting,
+    Input,
+    Forward,
+    Output,
+    Postrouting,
+    /// A link's, before anything else sees the packet.
+    Ingress,
+}
+
+impl Hook {
+    /// The kernel's number of it (include/uapi/linux/netfilter.h).
+    pub fn number(self) -> u32 {
+        match self {
+            Hook::Prerouting | Hook::Ingress => 0,
+            Hook::Input => 1,
+            Hook::Forward => 2,
+            Hook::Output => 3,
+            Hook::Postrouting => 4,
+        }
+    }
 }
 
 /// Matches, all of which must hold, then a verdict.
@@ -49,7 +66,7 @@ pub struct Rule {
 /// One condition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Match {
-    /// `meta nfproto`.
+    /// `meta nfproto`; in a table of the family netdev `meta protocol`.
     Family(u8),
     /// `meta l4proto`.
     Proto(u8),
@@ -60,8 +77,12 @@ pub enum Match {
     NotIn(&'static [Load], Set),
     /// `ct state established,related`.
     Established,
+    /// `ct state untracked`.
+    Untracked,
     /// `ct status dnat`.
     Translated,
+    /// An Ethernet frame for one receiver.
+    Unicast,
     /// `fib daddr type local`.
     ToLocal,
     Mark(u32),
@@ -69,6 +90,10 @@ pub enum Match {
     To(IpNet),
     /// Transport destination port.
     Port(u16),
+    /// Transport source port.
+    SourcePort(u16),
+    /// An ICMP error, "unreachable", about a UDP datagram of IPv4 that went to this port.
+    Quoting(u16),
     /// A TCP segment that asks for a connection, or agrees to one (`tcp flags & syn != 0`).
     Syn,
 }
@@ -78,6 +103,8 @@ pub enum Match {
 pub enum Load {
     Iif,
     Oif,
+    /// Whom an Ethernet frame is for.
+    EtherDestination,
     Saddr4,
     Saddr6,
     Daddr4,
@@ -94,6 +121,7 @@ impl Load {
     pub fn field(self) -> Field {
         match self {
             Load::Iif | Load::Oif => Field::Link,
+            Load::EtherDestination => Field::Mac,
             Load::Saddr4 | Load::Daddr4 => Field::V4,
             Load::Saddr6 | Load::Daddr6 => Field::V6,
             Load::Proto => Field::Proto,
@@ -113,34 +141,47 @@ pub enum Verdict {
     Masquerade,
     /// Translate to what the map says; the port stays when the map's data has none.
     DnatMap(&'static [Load], Set),
-    /// Translate to this.
-    Dnat(SocketAddrV4),
+    /// Let it pass without connection tracking, and go on.
+    Untrack,
+    /// Write this port into the packet, mend its checksum, and accept it. Nothing remembers it.
+    SetPort(PortAt, u16),
     /// Lower the maximum segment size that a SYN names to what the packet's route takes (`tcp option maxseg size set rt
     /// mtu`), and go on.
     ClampMss,
 }
 
-const V4: Match = Match::Family(2);
+/// Where in a packet a port stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortAt {
+    TcpSource,
+    TcpDestination,
+    UdpSource,
+    UdpDestination,
+    /// The destination of the UDP datagram that an ICMP error quotes.
+    Quoted,
+}
+
+pub(super) const V4: Match = Match::Family(2);
 const V6: Match = Match::Family(10);
 
-fn rule(matches: &[Match], verdict: Verdict, comment: &'static str) -> Rule {
+pub(super) fn rule(matches: &[Match], verdict: Verdict, comment: &'static str) -> Rule {
     Rule { matches: matches.to_vec(), verdict, comment }
 }
 
-fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
+pub(super) fn net(address: impl Into<IpAddr>, len: u8) -> IpNet {
     // The callers' lengths are constants within their families; a longer one means the single address.
     IpNet::new(address.into(), len).unwrap_or_else(|_| IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)))
 }
 
-/// The host's table. `docs/networking.md` explains the order of the rules.
+/// The host's table with all that it may have. `docs/nftables.md` explains the order of the rules.
 pub fn host_table() -> Table {
-    let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, priority, rules };
+    let chain = |name, kind, hook, priority, rules| Chain { name, kind, hook, device: None, priority, rules };
     Table {
         family: 1,
         name: "rcr",
         sets: &Set::ALL,
         chains: vec![
-            chain("guard-loopback", "filter", Hook::Prerouting, -300, guard_loopback()),
+            chain("arrive", "filter", Hook::Prerouting, -300, arrive()),
             chain("publish", "nat", Hook::Prerouting, -100, publish(false)),
             chain("publish-local", "nat", Hook::Output, -100, publish(true)),
             chain("leave", "nat", Hook::Postrouting, 100, leave()),
@@ -155,13 +196,32 @@ pub fn host_table() -> Table {
     }
 }
 
-fn guard_loopback() -> Vec<Rule> {
+/// What a container sends to others than its bridge.
+const AWAY: [Match; 2] =
+    [Match::In(&[Load::Iif], Set::Neighbours), Match::NotIn(&[Load::Iif, Load::EtherDestination], Set::OwnMacs)];
+
+/// What was not tracked, as if it were for a neighbour, and ends up elsewhere. A bridge takes what is for its ports' MACs,
+/// too.
+fn astray() -> Rule {
+    let why = "sent past the bridge's own MAC, and not to a neighbour: nothing would translate it";
+    rule(&[&[Match::Untracked], &AWAY[..]].concat(), Verdict::Drop, why)
+}
+
+/// Before connection tracking.
+fn arrive() -> Vec<Rule> {
     let loopback = Match::To(net(Ipv4Addr::new(127, 0, 0, 0), 8));
-    vec![rule(
-        &[Match::IifNot("lo"), V4, loopback],
-        Verdict::Drop,
-        "route_localnet is on for our bridges: nobody but the host itself may speak to 127.0.0.0/8",
-    )]
+    vec![
+        rule(
+            &[V4, loopback, Match::IifNot("lo")],
+            Verdict::Drop,
+            "route_localnet is on for our bridges: nobody but the host itself may speak to 127.0.0.0/8",
+        ),
+        rule(
+            &[AWAY[0], Match::Unicast, AWAY[1]],
+            Verdict::Untrack,
+            "from neighbour to neighbour: nothing translates it, nobody need remember it",
+        ),
+    ]
 }
 
 fn publish(local: bool) -> Vec<Rule> {
@@ -223,13 +283,14 @@ fn forward() -> Vec<Rule> {
     use Load::{Daddr4, Daddr6, Dport, Family, Iif, Oif, Proto};
     let to_bridge = Match::In(&[Oif], Set::Bridges);
     vec![
-        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Established], Verdict::Accept, "answers"),
         rule(
             &[Match::In(&[Iif, Oif], Set::Icc)],
             Verdict::Accept,
             "one bridge: with br_netfilter its frames come by here, without they don't",
         ),
+        astray(),
+        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(
             &[Match::In(&[Iif], Set::Internal)],
             Verdict::Drop,
@@ -261,10 +322,11 @@ fn input() -> Vec<Rule> {
     use Load::{Iif, Saddr4, Saddr6};
     vec![
         rule(&[Match::NotIn(&[Iif], Set::Bridges)], Verdict::Accept, "not from a container"),
-        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Established], Verdict::Accept, "answers"),
+        rule(&[Match::Mark(ACCEPT_MARK)], Verdict::Accept, "the administrator's rcr-user chains said so"),
         rule(&[Match::Proto(1)], Verdict::Accept, "the gateway answers pings"),
         rule(&[Match::Proto(58)], Verdict::Accept, "neighbour discovery, pings"),
+        astray(),
         rule(&[Match::In(&[Iif], Set::HostAccess)], Verdict::Accept, "-o host_access=true"),
         rule(&[V4, Match::In(&[Iif, Saddr4], Set::HostPeers4)], Verdict::Accept, "--add-host NAME:host-gateway"),
         rule(&[V6, Match::In(&[Iif, Saddr6], Set::HostPeers6)], Verdict::Accept, "--add-host NAME:host-gateway"),
@@ -337,28 +399,11 @@ fn own_only() -> Vec<Rule> {
 
 /// The administrator's table: hooked before ours, written once, never flushed.
 pub fn user_table() -> Table {
-    let chain = |name, hook| Chain { name, kind: "filter", hook, priority: -10, rules: Vec::new() };
+    let chain = |name, hook| Chain { name, kind: "filter", hook, device: None, priority: -10, rules: Vec::new() };
     Table {
         family: 1,
         name: "rcr-user",
         sets: &[],
         chains: vec![chain("user-forward", Hook::Forward), chain("user-input", Hook::Input)],
-    }
-}
-
-/// The table inside a container that brings 127.0.0.11:53 to the ports where its resolver listens, so that the
-/// container may run a DNS server of its own on port 53. Conntrack turns the answers back.
-pub fn dns_table(udp: u16, tcp: u16) -> Table {
-    let resolver = Ipv4Addr::new(127, 0, 0, 11);
-    let bring = |proto, port| {
-        let matches = [Match::To(net(resolver, 32)), Match::Proto(proto), Match::Port(53)];
-        rule(&matches, Verdict::Dnat(SocketAddrV4::new(resolver, port)), "names")
-    };
-    let rules = vec![bring(17, udp), bring(6, tcp)];
-    Table {
-        family: 2,
-        name: "rcr-dns",
-        sets: &[],
-        chains: vec![Chain { name: "names", kind: "nat", hook: Hook::Output, priority: -100, rules }],
     }
 }

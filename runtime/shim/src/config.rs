@@ -208,7 +208,7 @@ pub struct CgroupPaths {
 }
 
 /// With `--rm`: what is removed when the container ends.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovePaths {
     /// Removed first: from then on the name is free.
     pub files: Vec<PathBuf>,

@@ -12,6 +12,7 @@ mod dns;
 mod docs;
 mod durable;
 mod events;
+mod explain;
 mod foreign_firewalls;
 mod formats;
 mod habits;

@@ -20,6 +20,7 @@ mod overlay;
 mod reply;
 mod request;
 mod sandbox;
+mod show;
 mod update;
 
 pub use bridge::{BridgeOptions, GatewayMode};
@@ -38,6 +39,7 @@ pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,
     SandboxInfo, SandboxRequest,
 };
+pub use show::{EndpointView, LinkState, LinkView, MtuOrigin, NetworkView, RemoteView, RuleView, Traffic};
 pub use update::NetworkChange;
 
 /// The version of this protocol. A daemon refuses a request of another major version by name.

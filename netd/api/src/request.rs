@@ -69,4 +69,6 @@ pub enum Call {
     NodeRemove { node: String, force: bool },
     /// Gives this host a new WireGuard key; the last one goes when the others have taken the new one over. → `Key`.
     NodeRekey,
+    /// A network with all its links, names and rules as they are now. → `Shown`.
+    NetworkShow { network: String },
 }

@@ -9,6 +9,8 @@
 //! | [`ipam`] | subnets and addresses |
 //! | [`ports`] | published ports, who has which |
 //! | [`marks`] | the marks that objects of ours carry |
+//! | [`picture`] | this host's networks as one value, for whoever shows or explains them |
+//! | [`seen`] | what was seen of a kernel, as values |
 //! | [`keys`] | this host's WireGuard keys |
 //! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
 
@@ -21,6 +23,8 @@ pub mod ipam;
 pub mod keys;
 pub mod marks;
 pub mod model;
+pub mod picture;
 pub mod plan;
 pub mod ports;
 pub mod schema;
+pub mod seen;

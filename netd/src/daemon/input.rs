@@ -5,6 +5,7 @@ use super::wait::{Wait, WaitOver};
 use crate::kernel::Event;
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
 use netd_core::model::{LanLease, Network};
+use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::SyncSender;
 
@@ -46,6 +47,10 @@ pub enum Input {
     Leased(ContainerId, NetworkId, LanLease),
     /// A host whose lease has ended answers on the data path.
     Answered(netd_api::NodeId),
+    /// This host's networks as they are now, for who shows or explains them.
+    Picture(SyncSender<Box<Picture>>),
+    /// The namespaces of these containers, as far as they have one of their own.
+    Netns(Vec<ContainerId>, SyncSender<Vec<Option<OwnedFd>>>),
     /// netd is to end: SIGTERM or SIGINT.
     End,
 }

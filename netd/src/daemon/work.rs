@@ -55,6 +55,8 @@ impl Daemon {
             Input::DesignChange(id, wanted, answer) => {
                 drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
             }
+            Input::Picture(answer) => drop(answer.send(Box::new(self.picture()))),
+            Input::Netns(ids, answer) => drop(answer.send(self.netns_of(&ids))),
         }
         self.publish_own();
     }
@@ -74,7 +76,8 @@ impl Daemon {
             }
             Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(told),
             Call::NetworkList => Ok(told(Reply::Networks(self.network_list()))),
-            Call::NetworkInspect { network } => {
+            // A connection's thread answers the other one itself (see `explain`).
+            Call::NetworkInspect { network } | Call::NetworkShow { network } => {
                 let id = self.host.networks.find_network(&network)?;
                 let mut info = self.network_info(&id)?;
                 info.obstacles = self.host.obstacles_of(|network| network.id == id);

@@ -23,6 +23,9 @@ pub enum NetworkCommand {
     /// Show networks as JSON
     #[command(after_help = "Example: rcr network inspect eui_bridge")]
     Inspect(InspectArgs),
+    /// Show networks for people: addresses, links on both sides, names, ports, rules with counters
+    #[command(after_help = "Example: rcr network show eui_bridge")]
+    Show(ShowNetworkArgs),
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
     Rm(RemoveArgs),
@@ -158,6 +161,15 @@ pub struct InspectArgs {
     /// Accepted as with Docker
     #[arg(short, long)]
     pub verbose: bool,
+    /// Networks, by name or id
+    #[arg(required = true, value_name = "NETWORK")]
+    pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowNetworkArgs {
+    #[command(flatten)]
+    pub format: ShowArgs,
     /// Networks, by name or id
     #[arg(required = true, value_name = "NETWORK")]
     pub networks: Vec<String>,

@@ -14,6 +14,7 @@ mod inspect;
 mod logs;
 mod manual;
 mod network;
+mod network_show;
 mod node;
 mod prune;
 mod ps;

@@ -22,6 +22,7 @@ mod request;
 mod sandbox;
 mod show;
 mod update;
+mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
 pub use key::PublicKey;
@@ -41,6 +42,7 @@ pub use sandbox::{
 };
 pub use show::{EndpointView, LinkState, LinkView, MtuOrigin, NetworkView, RemoteView, RuleView, Traffic};
 pub use update::NetworkChange;
+pub use why::{Asleep, Fault, Hop, Reach, WhyAnswer, WhyRequest};
 
 /// The version of this protocol. A daemon refuses a request of another major version by name.
 pub const API_VERSION: u16 = 1;

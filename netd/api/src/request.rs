@@ -1,6 +1,6 @@
 //! Requests.
 
-use crate::{AttachmentRequest, ContainerId, NetworkChange, NetworkCreate, SandboxRequest};
+use crate::{AttachmentRequest, ContainerId, NetworkChange, NetworkCreate, SandboxRequest, WhyRequest};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -71,4 +71,6 @@ pub enum Call {
     NodeRekey,
     /// A network with all its links, names and rules as they are now. → `Shown`.
     NetworkShow { network: String },
+    /// Whether one reaches another, and why not. → `Why`. Nothing is changed; a packet is sent.
+    NetworkWhy { question: WhyRequest },
 }

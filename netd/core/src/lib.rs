@@ -11,6 +11,7 @@
 //! | [`marks`] | the marks that objects of ours carry |
 //! | [`picture`] | this host's networks as one value, for whoever shows or explains them |
 //! | [`seen`] | what was seen of a kernel, as values |
+//! | [`why`] | why one can't reach another: what is known and seen becomes the way from hop to hop |
 //! | [`keys`] | this host's WireGuard keys |
 //! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
 
@@ -28,3 +29,4 @@ pub mod plan;
 pub mod ports;
 pub mod schema;
 pub mod seen;
+pub mod why;

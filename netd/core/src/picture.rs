@@ -16,6 +16,8 @@ pub struct Picture {
     /// The other hosts of the cluster.
     pub nodes: BTreeMap<NodeId, NodePicture>,
     pub facts: Facts,
+    /// Configured servers for names outside.
+    pub upstreams: Vec<IpAddr>,
     /// Why the cluster's store does not answer, while it doesn't.
     pub store_away: Option<String>,
 }

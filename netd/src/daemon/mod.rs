@@ -38,6 +38,8 @@ mod start;
 mod state;
 mod update;
 mod wait;
+mod why;
+mod why_names;
 mod work;
 mod writer;
 

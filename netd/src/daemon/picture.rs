@@ -37,6 +37,7 @@ impl Daemon {
             containers: inhabitants.collect(),
             nodes: nodes.collect(),
             facts: self.host.facts.clone(),
+            upstreams: self.host.config.dns.servers.clone(),
             store_away: membership.cluster.as_ref().and_then(|cluster| cluster.problem()),
         }
     }

@@ -52,7 +52,10 @@ pub use hands::Kernel;
 pub use journal::{Journal, JournalState, LeftBehind};
 pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
-pub use look::{links_here, links_inside, rules_of_table};
+pub use look::{
+    Mark, Probe, Trace, Wants, ask_by_udp, conntrack, forwards, full_size, host_addresses, links_here, links_inside,
+    place, probe, rules_of_table, stopping,
+};
 pub use netns::{Netns, Resolver, mac_inside, replace_dns};
 pub use nft::Protection;
 pub use observe::{Underlay, facts, host_networks, observe, underlay_mtu};

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 /// A look-up's key starts here, and so does what it yields.
 const REGISTER: u32 = NFT_REG32_00;
 
-fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
+/// One expression.
+pub fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
     list.nest(NFTA_LIST_ELEM, |e| {
         e.text(NFTA_EXPR_NAME, name).nest(NFTA_EXPR_DATA, fill);
     });
@@ -17,10 +18,13 @@ fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attribut
 
 /// A rule: what it matches, then what it does.
 pub fn rule_expressions(list: &mut Attributes, rule: &Rule) {
-    for one in &rule.matches {
-        match_expressions(list, one);
-    }
+    matches(list, &rule.matches);
     verdict_expressions(list, rule);
+}
+
+/// What a rule matches alone.
+pub fn matches(list: &mut Attributes, all: &[Match]) {
+    all.iter().for_each(|one| match_expressions(list, one));
 }
 
 fn match_expressions(list: &mut Attributes, one: &Match) {

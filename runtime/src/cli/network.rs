@@ -26,6 +26,11 @@ pub enum NetworkCommand {
     /// Show networks for people: addresses, links on both sides, names, ports, rules with counters
     #[command(after_help = "Example: rcr network show eui_bridge")]
     Show(ShowNetworkArgs),
+    /// Say whether one end reaches another, and if not, why: hop by hop, with the command that repairs it
+    #[command(
+        after_help = "Ends: a container, an address, a name, `host`, `outside` (what lies behind the host's router).\nExit code: 0 it does, 1 it does not, or nobody knows.\nExamples: rcr network why c1 c2:80\n          rcr network why c1 example.com:443\n          rcr network why outside web:80"
+    )]
+    Why(WhyArgs),
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
     Rm(RemoveArgs),
@@ -173,6 +178,18 @@ pub struct ShowNetworkArgs {
     /// Networks, by name or id
     #[arg(required = true, value_name = "NETWORK")]
     pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub format: ShowArgs,
+    /// Who sends: a container, `host`, `outside`
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// To whom, with a port if one is meant
+    #[arg(value_name = "TO[:PORT][/udp|/sctp]", value_parser = ports::end)]
+    pub to: ports::End,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,45 @@
-//! What the kernel says when somebody wants a network shown or explained. Nothing here changes anything that stands.
+//! What the kernel says when somebody wants a network shown or explained. Nothing here changes anything that stands: a
+//! probe is a packet, and a trace is a table that is gone when its socket closes.
 //!
 //! These functions are for the threads of connections: each opens a socket of its own, and none waits for the writer.
 
 mod links;
+mod place;
+mod probe;
+mod rule_text;
 mod rules;
+mod trace;
 
 pub use links::{links_here, links_inside};
+pub use place::{Wants, conntrack, forwards, host_addresses, place};
+pub use probe::{Probe, ask_by_udp, full_size, probe};
 pub use rules::rules_of_table;
+pub use trace::{Mark, Trace};
+
+use super::KernelError;
+use super::foreign::forward_chains;
+use super::netlink::Netlink;
+use super::netns::within;
+use netd_core::firewall::foreign::{self, ForeignChain};
+use std::os::fd::BorrowedFd;
+
+/// Does something in a container's network namespace, or in the calling thread's.
+fn inside<T: Send>(
+    netns: Option<BorrowedFd<'_>>,
+    work: impl FnOnce() -> Result<T, KernelError> + Send,
+) -> Result<T, KernelError> {
+    match netns {
+        Some(netns) => within(netns, work),
+        None => work(),
+    }
+}
+
+/// Other tables' chains that stop what is forwarded so, as far as that is certain without a packet.
+pub fn stopping(probe: foreign::Probe<'_>) -> Result<Vec<ForeignChain>, KernelError> {
+    let chains = forward_chains(&mut Netlink::netfilter()?)?;
+    Ok(chains
+        .into_iter()
+        .filter(|(chain, rules)| foreign::stops(chain, rules, probe))
+        .map(|(chain, _)| chain)
+        .collect())
+}

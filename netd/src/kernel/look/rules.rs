@@ -1,5 +1,6 @@
 //! Rules of nftables as they stand, ours and others': why they are there, what they look up, what they counted.
 
+use super::rule_text;
 use crate::kernel::KernelError;
 use crate::kernel::netlink::{Attributes, Netlink, attributes};
 use crate::kernel::nft_encode::GETRULE;
@@ -31,7 +32,10 @@ fn rule(body: &[u8]) -> Option<RuleSeen> {
             NFTA_RULE_CHAIN => seen.chain = text(value),
             NFTA_RULE_HANDLE => seen.handle = be64(value)?,
             NFTA_RULE_USERDATA => seen.comment = comment(value),
-            NFTA_RULE_EXPRESSIONS => attributes(value).for_each(|(_, one)| expression(one, &mut seen)),
+            NFTA_RULE_EXPRESSIONS => {
+                seen.text = rule_text::text(value);
+                attributes(value).for_each(|(_, one)| expression(one, &mut seen));
+            }
             _ => {}
         }
     }

@@ -51,3 +51,4 @@ mod stats;
 mod storage;
 mod streams;
 mod unpack;
+mod why;

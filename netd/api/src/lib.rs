@@ -10,6 +10,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bridge;
+mod check;
 mod key;
 mod lan;
 mod names;
@@ -25,6 +26,7 @@ mod update;
 mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
+pub use check::{AroundView, CheckView, DifferenceView};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};

@@ -73,4 +73,6 @@ pub enum Call {
     NetworkShow { network: String },
     /// Whether one reaches another, and why not. → `Why`. Nothing is changed; a packet is sent.
     NetworkWhy { question: WhyRequest },
+    /// What differs from what was made. → `Checked`. With `repair` it is made again.
+    NetworkCheck { repair: bool },
 }

@@ -12,12 +12,14 @@
 //! | [`picture`] | this host's networks as one value, for whoever shows or explains them |
 //! | [`seen`] | what was seen of a kernel, as values |
 //! | [`why`] | why one can't reach another: what is known and seen becomes the way from hop to hop |
+//! | [`check`] | what a kernel has not as it was made |
 //! | [`keys`] | this host's WireGuard keys |
 //! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod check;
 pub mod drivers;
 pub mod firewall;
 pub mod ipam;

@@ -8,6 +8,7 @@ use netd_api::{ApiError, Call, Reply};
 pub fn answer(writer: &Writer, call: &Call) -> Option<Result<Reply, ApiError>> {
     match call {
         Call::NetworkShow { network } => Some(super::show::show(writer, network)),
+        Call::NetworkCheck { repair } => Some(super::check::check(writer, *repair)),
         Call::NetworkWhy { question } => Some(super::why::why(writer, question)),
         _ => None,
     }

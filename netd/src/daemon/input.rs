@@ -1,6 +1,7 @@
 //! What the writer works off, and what it answers.
 
 use super::shim_link::ShimLink;
+use super::standing::Standing;
 use super::wait::{Wait, WaitOver};
 use crate::kernel::Event;
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
@@ -51,6 +52,10 @@ pub enum Input {
     Picture(SyncSender<Box<Picture>>),
     /// The namespaces of these containers, as far as they have one of their own.
     Netns(Vec<ContainerId>, SyncSender<Vec<Option<OwnedFd>>>),
+    /// Everything that stands in a journal.
+    Standing(SyncSender<Vec<Standing>>),
+    /// Does again what of these is missing; what could not be done comes back.
+    Redo(Vec<Standing>, SyncSender<Vec<ApiError>>),
     /// netd is to end: SIGTERM or SIGINT.
     End,
 }

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod answer;
+mod check;
 mod cluster;
 mod dhcp;
 mod encryption;
@@ -25,6 +26,7 @@ mod parts;
 mod picture;
 mod publish;
 mod records;
+mod redo;
 mod repair;
 mod routes;
 mod sandbox;
@@ -34,6 +36,7 @@ mod shim_link;
 mod show;
 mod silence;
 mod silent_hosts;
+mod standing;
 mod start;
 mod state;
 mod update;

@@ -56,6 +56,8 @@ impl Daemon {
                 drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
             }
             Input::Picture(answer) => drop(answer.send(Box::new(self.picture()))),
+            Input::Standing(answer) => drop(answer.send(self.standing())),
+            Input::Redo(wanted, answer) => drop(answer.send(self.redo(wanted))),
             Input::Netns(ids, answer) => drop(answer.send(self.netns_of(&ids))),
         }
         self.publish_own();
@@ -105,7 +107,7 @@ impl Daemon {
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| told(Reply::Sandbox(info))),
             Call::NodeRekey => self.host.rekey().map(|key| told(Reply::Key(key))),
             // A connection's thread looks into that itself (see `explain`).
-            Call::NetworkWhy { .. } => Ok(told(Reply::Done)),
+            Call::NetworkWhy { .. } | Call::NetworkCheck { .. } => Ok(told(Reply::Done)),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {

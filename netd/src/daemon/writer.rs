@@ -2,6 +2,7 @@
 
 use super::input::{Answer, Input};
 use super::shim_link::reach_shim;
+use super::standing::Standing;
 use netd_api::{ApiError, Call, ContainerId, ErrorKind, Reply};
 use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
@@ -55,6 +56,16 @@ impl Writer {
     /// The namespaces of these containers.
     pub fn netns_of(&self, ids: Vec<ContainerId>) -> Result<Vec<Option<OwnedFd>>, ApiError> {
         self.fetch(|answer| Input::Netns(ids, answer))
+    }
+
+    /// Everything that stands in a journal.
+    pub fn standing(&self) -> Result<Vec<Standing>, ApiError> {
+        self.fetch(Input::Standing)
+    }
+
+    /// Does again what of these is missing.
+    pub fn redo(&self, wanted: Vec<Standing>) -> Result<Vec<ApiError>, ApiError> {
+        self.fetch(|answer| Input::Redo(wanted, answer))
     }
 
     fn fetch<T>(&self, input: impl FnOnce(SyncSender<T>) -> Input) -> Result<T, ApiError> {

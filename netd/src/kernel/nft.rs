@@ -207,7 +207,7 @@ fn named(table: &Table) -> Vec<u8> {
     payload
 }
 
-fn table_exists(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
+pub(super) fn table_exists(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
     match socket.get(GETTABLE, &named(table), |_, _| {}) {
         Ok(()) => Ok(true),
         Err(error) if error.is_gone() => Ok(false),

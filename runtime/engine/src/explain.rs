@@ -5,13 +5,21 @@ use crate::instance::Instance;
 use crate::list::networks;
 use crate::net::unexpected;
 use crate::store::Container;
-use netd_api::{Asleep, Call, NetworkView, Proto, Reply, WhyAnswer, WhyRequest};
+use netd_api::{Asleep, Call, CheckView, NetworkView, Proto, Reply, WhyAnswer, WhyRequest};
 use rcr_base::{Error, Kind, Outcome};
 
 /// A network with all its links, names and rules as they are now.
 pub fn show(instance: &Instance, network: &str) -> Outcome<NetworkView> {
     match instance.netd()?.call(Call::NetworkShow { network: network.to_owned() })? {
         Reply::Shown(view) => Ok(*view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// What of all networks differs from what was made; with `repair` it is made again.
+pub fn check(instance: &Instance, repair: bool) -> Outcome<CheckView> {
+    match instance.netd()?.call(Call::NetworkCheck { repair })? {
+        Reply::Checked(view) => Ok(*view),
         other => Err(unexpected(&other)),
     }
 }

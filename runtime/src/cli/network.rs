@@ -31,6 +31,11 @@ pub enum NetworkCommand {
         after_help = "Ends: a container, an address, a name, `host`, `outside` (what lies behind the host's router).\nExit code: 0 it does, 1 it does not, or nobody knows.\nExamples: rcr network why c1 c2:80\n          rcr network why c1 example.com:443\n          rcr network why outside web:80"
     )]
     Why(WhyArgs),
+    /// Compare everything that was made for networks with what is there, and repair it
+    #[command(
+        after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs.\nExample: rcr network check --repair"
+    )]
+    Check(CheckArgs),
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
     Rm(RemoveArgs),
@@ -178,6 +183,15 @@ pub struct ShowNetworkArgs {
     /// Networks, by name or id
     #[arg(required = true, value_name = "NETWORK")]
     pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Make again what differs
+    #[arg(long)]
+    pub repair: bool,
+    #[command(flatten)]
+    pub format: ShowArgs,
 }
 
 #[derive(Debug, Args)]

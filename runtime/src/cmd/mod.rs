@@ -14,6 +14,7 @@ mod inspect;
 mod logs;
 mod manual;
 mod network;
+mod network_check;
 mod network_show;
 mod network_why;
 mod node;

@@ -1,7 +1,7 @@
 //! Whether anybody waits for what arrives.
 
 use super::question::Target;
-use super::walk::{HOST, Walk, bare};
+use super::walk::{HOST, Walk};
 use crate::ports::Busy;
 use crate::seen::PlaceSeen;
 use netd_api::{Fault, Proto};
@@ -24,8 +24,7 @@ impl Walk<'_> {
             }
             Target::Host { address } => {
                 if let Some(place) = self.seen.host.as_ref() {
-                    let fix = "start the program that is to answer, or let it listen on all addresses";
-                    self.on_port(HOST, place, *address, port, fix.to_owned());
+                    self.on_port(HOST, place, *address, port, "`ss -lntup` shows who listens there".to_owned());
                 }
             }
             Target::Remote { .. } | Target::World { .. } | Target::Named => {}
@@ -35,7 +34,7 @@ impl Walk<'_> {
     fn in_container(&mut self, address: IpAddr, port: u16) {
         let (Some(receiver), Some(place)) = (self.receiver(), self.seen.target.as_ref()) else { return };
         let name = receiver.name.clone();
-        let fix = format!("{} shows who listens there", bare(command::in_network_of(&name, "ss -lntup")));
+        let fix = format!("{} shows who listens there", command::in_network_of(&name, "ss -lntup"));
         self.on_port(&name, place, address, port, fix);
     }
 
@@ -87,7 +86,7 @@ impl Walk<'_> {
                 hop
             }
         };
-        hop.repair.push(fix);
+        hop.evidence.push(fix);
     }
 }
 

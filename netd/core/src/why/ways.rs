@@ -42,7 +42,7 @@ impl Walk<'_> {
         let next = way.via.unwrap_or(to);
         let Some(entry) = seen.neighbour(next) else { return };
         let real = self.mac_of(next);
-        let flush = format!("ip neigh flush to {next}");
+        let flush = format!("ip neigh del {next} dev {}", way.link);
         let repair = match self.question.source {
             Source::Container(_) => bare(command::in_network_of(place, &flush)),
             _ => flush,

@@ -3,6 +3,7 @@
 //!
 //! These functions are for the threads of connections: each opens a socket of its own, and none waits for the writer.
 
+mod check;
 mod links;
 mod place;
 mod probe;
@@ -10,6 +11,7 @@ mod rule_text;
 mod rules;
 mod trace;
 
+pub use check::{CheckWants, check_place};
 pub use links::{links_here, links_inside};
 pub use place::{Wants, conntrack, forwards, host_addresses, place};
 pub use probe::{Probe, ask_by_udp, full_size, probe};
@@ -20,7 +22,9 @@ use super::KernelError;
 use super::foreign::forward_chains;
 use super::netlink::Netlink;
 use super::netns::within;
+use super::nft::table_exists;
 use netd_core::firewall::foreign::{self, ForeignChain};
+use netd_core::firewall::host_table;
 use std::os::fd::BorrowedFd;
 
 /// Does something in a container's network namespace, or in the calling thread's.
@@ -42,4 +46,9 @@ pub fn stopping(probe: foreign::Probe<'_>) -> Result<Vec<ForeignChain>, KernelEr
         .filter(|(chain, rules)| foreign::stops(chain, rules, probe))
         .map(|(chain, _)| chain)
         .collect())
+}
+
+/// Whether the host's table is there.
+fn host_table_exists() -> Result<bool, KernelError> {
+    table_exists(&mut Netlink::netfilter()?, &host_table())
 }

@@ -1,5 +1,5 @@
-//! The documents say what happens: the transcripts of docs/networking.md and docs/verbs.md are retyped, and the table of
-//! drivers is tried out. ipvlan's part is in `tests/vm/scenarios/docs`.
+//! The documents say what happens: the transcripts of docs/networking.md, docs/troubleshooting.md and docs/verbs.md are
+//! retyped, and the table of drivers is tried out. ipvlan's part is in `tests/vm/scenarios/docs`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -79,6 +79,13 @@ fn the_table_of_drivers_is_what_they_do() {
         let row = row.trim();
         assert!(ok && row.starts_with(&format!("| {driver} |")), "{row}");
         assert!(page.lines().any(|line| line == row), "docs/networking.md has another row for {driver} than: {row}");
+    }
+}
+
+#[test]
+fn what_troubleshooting_shows_is_what_is_said() {
+    for name in ["why", "check"] {
+        retype_on(&Host::new(), "troubleshooting.md", name);
     }
 }
 

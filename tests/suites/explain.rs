@@ -65,3 +65,69 @@ fn what_a_rule_dropped_is_counted() {
     // Networks without links have less to show.
     assert!(host.ok(&["network", "show", "none", "host"]).contains("host (host)"));
 }
+
+#[test]
+fn what_differs_is_found_and_made_again() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--subnet", "10.9.0.0/24", "blue"]);
+    sleeper(&host, "c1", &["--network", "blue", "--ip", "10.9.0.11"]);
+    sleeper(&host, "c2", &["--network", "blue", "--ip", "10.9.0.12"]);
+    let check = |flags: &[&str]| {
+        let ran = host.rcr(&[&["network", "check", "--format", "json"], flags].concat());
+        let view: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        (view, ran.code)
+    };
+    let (view, code) = check(&[]);
+    assert_eq!((code, view["differences"].as_array().unwrap().len()), (0, 0), "{view:#}");
+    assert!(view["looked"].as_u64().unwrap() > 20, "{view}");
+    let before = host.snapshot();
+    let (c1, c2) = (host.container_netns("c1"), host.container_netns("c2"));
+    let port = |name: &str| {
+        let view = shown(&host, "blue");
+        let all = view["endpoints"].as_array().unwrap().clone();
+        let one = all.iter().find(|e| e["attachment"]["container_name"] == name).expect(name);
+        one["outside"]["name"].as_str().unwrap().to_owned()
+    };
+    let bridge = shown(&host, "blue")["links"][0]["name"].as_str().unwrap().to_owned();
+    host.netns.run("sysctl -qw net.ipv4.ip_forward=0");
+    host.netns.run(&format!("sysctl -qw net.ipv4.conf.{bridge}.rp_filter=1"));
+    host.netns.ip(&format!("link set {} mtu 1300", port("c1")));
+    host.netns.ip(&format!("link set {} nomaster", port("c2")));
+    host.netns.ip(&format!("addr del 10.9.0.1/24 dev {bridge}"));
+    c1.ip("route del default");
+    c2.ip("link set eth0 down");
+    let (view, code) = check(&[]);
+    let told = view["differences"].to_string();
+    for part in [
+        "ip_forward is 0, not 1",
+        "rp_filter is 1, not 2",
+        "is 1300, not 1500",
+        "is not on bridge",
+        "address 10.9.0.1/24",
+        "the route to 0.0.0.0/0",
+        "link `eth0` is down",
+    ] {
+        assert!(told.contains(part), "`{part}` is not in {view:#}");
+    }
+    assert_eq!(code, 1);
+    let text = host.rcr(&["network", "check"]).expect_code(1).stdout;
+    assert!(text.contains("made for c2 on network blue") && text.contains("check --repair"), "{text}");
+    assert!(!pings(&host, "c1", "10.9.0.12"));
+    let (view, code) = check(&["--repair"]);
+    assert_eq!(code, 0, "{view:#}");
+    assert!(view["differences"].as_array().unwrap().iter().all(|one| one["repaired"] == true), "{view:#}");
+    assert!(check(&[]).0["differences"].as_array().unwrap().is_empty());
+    assert!(pings(&host, "c1", "10.9.0.12") && pings(&host, "c2", "198.51.100.2"));
+    before.assert_restored(&host);
+    // A whole link, deleted, with everything that was on it.
+    host.netns.ip(&format!("link del {}", port("c2")));
+    let (view, _) = check(&["--repair"]);
+    assert!(view.to_string().contains("is gone"), "{view:#}");
+    eventually("c2 is on the network again", || pings(&host, "c1", "c2") && pings(&host, "c2", "198.51.100.2"));
+    // Firewalls of others are named; they are not ours to change.
+    host.netns.run("nft add table ip other");
+    let chain = "add chain ip other f { type filter hook forward priority 0; policy drop; }";
+    assert!(host.netns.command("nft").arg(chain).status().unwrap().success());
+    let (view, code) = check(&["--repair"]);
+    assert!(code == 1 && view["around"].to_string().contains("`ip other`"), "{view:#}");
+}

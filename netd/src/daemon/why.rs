@@ -4,7 +4,8 @@
 use super::why_names::{ask_for, servers_of};
 use super::writer::Writer;
 use crate::kernel::{
-    Mark, Probe, Trace, Wants, conntrack, forwards, full_size, host_addresses, place, probe, stopping,
+    KernelError, Mark, Probe, Trace, Wants, busy_ports, conntrack, forwards, full_size, host_addresses, place, probe,
+    stopping,
 };
 use netd_api::{ApiError, ErrorKind, Fault, Hop, IfName, NetworkId, Proto, Reply, WhyRequest};
 use netd_core::drivers::overlay;
@@ -12,7 +13,7 @@ use netd_core::firewall::foreign;
 use netd_core::model::{Attachment, Remote};
 use netd_core::picture::Picture;
 use netd_core::seen::{NameOutcome, PlaceSeen, ProbeOutcome, RouteSeen, Seen, TunnelSeen};
-use netd_core::why::{Question, Source, Start, Target, ask, explain, told};
+use netd_core::why::{Own, Question, Source, Start, Target, ask, explain, told};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,7 +31,7 @@ const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 pub fn why(writer: &Writer, request: &WhyRequest) -> Result<Reply, ApiError> {
     let begun = Instant::now();
     let picture = writer.picture()?;
-    let own = host_addresses().map_err(|error| {
+    let own = own(!request.asleep.is_empty()).map_err(|error| {
         ApiError::new(ErrorKind::System, "cannot look at the host's addresses").caused_by(error.to_string())
     })?;
     let mut answer = match ask(&picture, request, &own)? {
@@ -45,6 +46,12 @@ pub fn why(writer: &Writer, request: &WhyRequest) -> Result<Reply, ApiError> {
     };
     answer.took = begun.elapsed().as_micros() as u64;
     Ok(Reply::Why(Box::new(answer)))
+}
+
+/// The host's addresses, and its ports where somebody asks for a container that might want one.
+fn own(sockets: bool) -> Result<Own, KernelError> {
+    let sockets = if sockets { busy_ports()? } else { Vec::new() };
+    Ok(Own { addresses: host_addresses()?, sockets })
 }
 
 struct Look<'a> {
@@ -86,7 +93,7 @@ impl<'a> Look<'a> {
     }
 
     /// Looks at everything on the way. Hops, if there is nothing more to look at.
-    fn everything(&mut self, request: &WhyRequest, own: &[IpAddr]) -> Result<Option<Vec<Hop>>, ApiError> {
+    fn everything(&mut self, request: &WhyRequest, own: &Own) -> Result<Option<Vec<Hop>>, ApiError> {
         self.name();
         if matches!(self.question.target, Target::Named) {
             let Some(NameOutcome::Addresses(all)) = self.seen.name.as_ref().map(|name| &name.outcome) else {
@@ -130,7 +137,7 @@ impl<'a> Look<'a> {
     }
 
     /// The name is somebody with this address: the same question about that.
-    fn turn_to(&mut self, request: &WhyRequest, address: IpAddr, own: &[IpAddr]) -> Result<(), ApiError> {
+    fn turn_to(&mut self, request: &WhyRequest, address: IpAddr, own: &Own) -> Result<(), ApiError> {
         let by_address = WhyRequest { to: address.to_string(), ..request.clone() };
         if let Start::Ask(question) = ask(self.picture, &by_address, own)? {
             let (to, name) = (self.question.to.clone(), self.question.name.clone());

@@ -24,4 +24,4 @@ mod walk;
 mod ways;
 
 pub use explain::{explain, told};
-pub use question::{Question, Source, Start, Target, ask};
+pub use question::{Own, Question, Source, Start, Target, ask};

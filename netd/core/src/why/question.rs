@@ -4,11 +4,13 @@ use super::walk::{bare, hop};
 use crate::drivers;
 use crate::model::{Attachment, Remote};
 use crate::picture::{Inhabitant, Picture};
+use crate::ports::Busy;
 use netd_api::{
-    ApiError, Asleep, ContainerId, ErrorKind, Fault, Hop, NetnsSource, NetworkId, Proto, PublishedPort, WhyRequest,
+    ApiError, Asleep, ContainerId, ErrorKind, Fault, Hop, HostPort, NetnsSource, NetworkId, Proto, PublishedPort,
+    WhyRequest,
 };
 use rcr_base::command;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The most ports that a bridge has (`BR_MAX_PORTS` less the first).
 const MOST_ENDPOINTS: usize = 1023;
@@ -77,20 +79,28 @@ pub enum Start {
     Told(Vec<Hop>),
 }
 
-/// Reads a request. `own`: the host's addresses.
-pub fn ask(picture: &Picture, request: &WhyRequest, own: &[IpAddr]) -> Result<Start, ApiError> {
+/// What of the host has to be known to understand a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Own {
+    pub addresses: Vec<IpAddr>,
+    /// Ports that somebody waits on.
+    pub sockets: Vec<Busy>,
+}
+
+/// Reads a request.
+pub fn ask(picture: &Picture, request: &WhyRequest, own: &Own) -> Result<Start, ApiError> {
     for asleep in &request.asleep {
         if asleep.asked == request.from || asleep.asked == request.to {
-            return Ok(Start::Told(vec![not_running(picture, asleep)]));
+            return Ok(Start::Told(vec![not_running(picture, asleep, own)]));
         }
     }
     let (from, source) = source(picture, &request.from)?;
-    let ends = Ends { picture, request, own, from, source };
+    let ends = Ends { picture, request, own: &own.addresses, from, source };
     ends.target()
 }
 
-/// Why a container does not run is its own affair, but for a network that is full.
-fn not_running(picture: &Picture, asleep: &Asleep) -> Hop {
+/// Why a container does not run is its own affair, but for a network that is full, and a port that is taken.
+fn not_running(picture: &Picture, asleep: &Asleep, own: &Own) -> Hop {
     let networks = asleep.networks.iter().filter_map(|name| picture.network_named(name));
     for one in networks {
         let on = picture.containers.values().flat_map(|c| &c.attachments).filter(|a| a.network == one.network.id);
@@ -114,10 +124,41 @@ fn not_running(picture: &Picture, asleep: &Asleep) -> Hop {
             return full;
         }
     }
+    if let Some(taken) = taken(picture, asleep, own) {
+        return taken;
+    }
     let mut off = hop(&asleep.name, format!("does not run: it is {}", asleep.status));
     off.fault = Some(Fault::NotRunning);
     off.repair.push(bare(command::start(&asleep.name)));
     off
+}
+
+/// A port that it would publish and that somebody has.
+fn taken(picture: &Picture, asleep: &Asleep, own: &Own) -> Option<Hop> {
+    for wanted in &asleep.publish {
+        let HostPort::Exact(first) = wanted.host_port else { continue };
+        let clash = |address: IpAddr| {
+            wanted.host_ip.is_none_or(|ip| ip == address || ip.is_unspecified() || address.is_unspecified())
+        };
+        let within = |port| covers(first, wanted.count, port);
+        let Some(socket) = own.sockets.iter().find(|s| s.proto == wanted.proto && within(s.port) && clash(s.address))
+        else {
+            continue;
+        };
+        let holds = |c: &&Inhabitant| {
+            let of = |p: &PublishedPort| p.proto == wanted.proto && covers(p.host_port, p.count, socket.port);
+            c.ports.iter().any(of)
+        };
+        let holder = picture.containers.values().find(holds);
+        let who = holder.map_or_else(|| "another program".to_owned(), |c| format!("container `{}`", c.name));
+        let port = format!("{}/{}", SocketAddr::new(socket.address, socket.port), socket.proto);
+        let mut taken =
+            hop(&asleep.name, format!("does not run ({}), and {who} has port {port} of the host", asleep.status));
+        taken.fault = Some(Fault::PortTaken);
+        taken.evidence.push(format!("it is to publish port {}; `ss -lntup` shows who listens there", socket.port));
+        return Some(taken);
+    }
+    None
 }
 
 fn source(picture: &Picture, text: &str) -> Result<(String, Source), ApiError> {

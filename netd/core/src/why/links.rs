@@ -133,7 +133,7 @@ impl Walk<'_> {
                 hop.repair.push(bare(command::network_repair()));
                 hop.repair.push(format!("ip link set {name} master {interface}"));
             }
-            Some(link) if !link.forwards => {
+            Some(link) if !link.forwards && !self.inside_is_down(attachment) => {
                 let what = format!("the bridge `{interface}` lets nothing pass by `{name}`, {whose}");
                 let hop = self.bad(Fault::LinkDown, HOST, what);
                 hop.evidence.push(format!("`bridge link show dev {name}` has its state"));
@@ -141,6 +141,15 @@ impl Walk<'_> {
             }
             Some(_) => {}
         }
+    }
+
+    /// A port whose other end is down passes nothing either: that is told of the other end.
+    fn inside_is_down(&self, attachment: &Attachment) -> bool {
+        let down = |place: &Option<PlaceSeen>| {
+            place.as_ref().is_some_and(|place| place.links.get(&attachment.ifname).is_none_or(|link| !link.up))
+        };
+        let is = |end: Option<(&Attachment, _)>| end.is_some_and(|(a, _)| a.container == attachment.container);
+        is(self.receiving()) && down(&self.seen.target) || is(self.sending()) && down(&self.seen.source)
     }
 
     fn parent(&mut self, parent: &IfName, network: &NetworkPicture, place: &PlaceSeen) {

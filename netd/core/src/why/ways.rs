@@ -119,7 +119,8 @@ impl Walk<'_> {
     pub fn reverse_path(&mut self) {
         let (Some((attachment, network)), Some(host)) = (self.sending(), &self.seen.host) else { return };
         let v4 = self.address().is_none_or(|to| to.is_ipv4());
-        let (Some(link), true) = (&network.network.interface, self.in_doubt() && v4 && !self.one_bridge()) else {
+        let passes = network.network.bridge().is_some() && !self.one_bridge();
+        let (Some(link), true) = (&network.network.interface, self.in_doubt() && v4 && passes) else {
             return;
         };
         let own = format!("net/ipv4/conf/{link}/rp_filter");
@@ -142,7 +143,7 @@ impl Walk<'_> {
     pub fn forwarding(&mut self) {
         let Some(host) = &self.seen.host else { return };
         let passes = match &self.question.target {
-            Target::World { .. } => self.sender().is_some(),
+            Target::World { .. } => self.sending().is_some_and(|(_, network)| network.network.bridge().is_some()),
             Target::Published { .. } => true,
             _ => false,
         };
@@ -169,7 +170,8 @@ impl Walk<'_> {
     /// The host's own way to somebody outside.
     pub fn way_out(&mut self) {
         let (Target::World { .. }, Some(host)) = (&self.question.target, &self.seen.host) else { return };
-        if self.sender().is_none() {
+        // What has a link beside the host's own does not come by here.
+        if !self.sending().is_some_and(|(_, network)| network.network.bridge().is_some()) {
             return;
         }
         let to = self.address().map_or_else(|| "the world outside".to_owned(), |to| to.to_string());

@@ -26,7 +26,7 @@ fn a_network_is_shown_with_both_ends_of_its_links() {
     let c1 = end("c1");
     let (inside, outside) = (&c1["inside"], &c1["outside"]);
     assert_eq!((&inside["state"], &outside["state"]), (&"up".into(), &"up".into()));
-    let mac = host.container_netns("c1").run("cat /proc/net/arp > /dev/null; ip -o link show eth0");
+    let mac = host.container_netns("c1").ip("-o link show eth0");
     assert!(mac.contains(inside["mac"].as_str().unwrap()) && mac.contains("mtu 1400"), "{mac}");
     let links = host.netns.run("ip -o link");
     assert!(links.contains(outside["name"].as_str().unwrap()), "{links}");

@@ -475,6 +475,9 @@ fn containers_of_another_host() {
     host.netns.ip(&format!("link set {tunnel} down"));
     broken(host, "c1", "c2", "link_down", &[&tunnel]);
     host.netns.ip(&format!("link set {tunnel} up"));
+    // The kernel has forgotten who is where: `check` knows.
+    let ran = host.rcr(&["network", "check", "--repair"]);
+    assert!(ran.stdout.contains("does not say that") && ran.stdout.contains("(repaired)"), "{ran:?}");
     eventually("it is up", || ask(host, "c1", "c2")["reach"] == "yes");
     cluster.segment.ip("link set h1 down");
     broken(host, "c1", "c2", "host_down", &["192.0.2.12"]);

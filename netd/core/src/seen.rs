@@ -171,6 +171,21 @@ pub struct TunnelSeen {
     pub way: RouteSeen,
     /// Whether the other host answers at all.
     pub host_answers: Option<bool>,
+    /// How long ago WireGuard has last agreed on a session with it, in seconds: of encrypted networks.
+    pub session: SessionSeen,
+}
+
+/// A session of WireGuard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SessionSeen {
+    /// Nobody looked.
+    #[default]
+    Unasked,
+    /// No link has this peer.
+    Stranger,
+    Never,
+    /// In seconds.
+    Ago(u64),
 }
 
 /// Everything that was seen. What is absent was not looked at.

@@ -3,16 +3,18 @@
 
 use super::why_names::{ask_for, servers_of};
 use super::writer::Writer;
+use crate::clock::unix_time;
 use crate::kernel::{
-    KernelError, Mark, Probe, Trace, Wants, busy_ports, conntrack, forwards, full_size, host_addresses, place, probe,
-    stopping,
+    KernelError, Mark, Probe, Trace, Wants, busy_ports, conntrack, forwards, full_size, host_addresses, last_handshake,
+    place, probe, stopping,
 };
 use netd_api::{ApiError, ErrorKind, Fault, Hop, IfName, NetworkId, Proto, Reply, WhyRequest};
 use netd_core::drivers::overlay;
 use netd_core::firewall::foreign;
+use netd_core::marks::WIREGUARD;
 use netd_core::model::{Attachment, Remote};
-use netd_core::picture::Picture;
-use netd_core::seen::{NameOutcome, PlaceSeen, ProbeOutcome, RouteSeen, Seen, TunnelSeen};
+use netd_core::picture::{NetworkPicture, Picture};
+use netd_core::seen::{NameOutcome, PlaceSeen, ProbeOutcome, RouteSeen, Seen, SessionSeen, TunnelSeen};
 use netd_core::why::{Own, Question, Source, Start, Target, ask, explain, told};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
@@ -185,10 +187,13 @@ impl<'a> Look<'a> {
         let all = &self.picture.containers.get(id)?.attachments;
         let to = self.address();
         let near = |a: &&Attachment| to.is_some_and(|to| a.addresses.iter().any(|net| net.contains(&to)));
-        match on {
-            Some(network) => all.iter().find(|a| a.network == *network),
-            None if !source => all.iter().find(|a| !a.ports.is_empty()).or(all.first()),
-            None => all.iter().find(near).or_else(|| all.iter().find(|a| !a.default_via.is_empty())).or(all.first()),
+        let shared = all.iter().find(|a| on.is_some_and(|network| a.network == *network));
+        match source {
+            false => shared.or_else(|| all.iter().find(|a| !a.ports.is_empty())).or(all.first()),
+            true => {
+                let leads_out = || all.iter().find(|a| !a.default_via.is_empty());
+                shared.or_else(|| all.iter().find(near)).or_else(leads_out).or(all.first())
+            }
         }
     }
 
@@ -321,9 +326,25 @@ impl<'a> Look<'a> {
             }
         }
         if network.network.encrypted() {
-            self.unseen("WireGuard's sessions", "`wg show` lists them, with their last handshakes");
+            seen.session = self.session(network, &remote);
         }
         self.seen.tunnel = Some(seen);
+    }
+
+    /// How old WireGuard's session with the remote's host is.
+    fn session(&mut self, network: &NetworkPicture, remote: &Remote) -> SessionSeen {
+        let Some(key) = network.vteps.get(&remote.node).and_then(|vtep| vtep.key) else { return SessionSeen::Stranger };
+        let Some(host) = &self.seen.host else { return SessionSeen::Unasked };
+        let ours = host.links.iter().filter(|(_, link)| link.alias.as_deref() == Some(WIREGUARD)).map(|(name, _)| name);
+        match last_handshake(ours, &key) {
+            Ok(None) => SessionSeen::Stranger,
+            Ok(Some(0)) => SessionSeen::Never,
+            Ok(Some(time)) => SessionSeen::Ago(unix_time().saturating_sub(time).unsigned_abs()),
+            Err(error) => {
+                self.unseen("WireGuard's sessions", error);
+                SessionSeen::Unasked
+            }
+        }
     }
 
     /// A packet of full size, where a small one came through.

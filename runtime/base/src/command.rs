@@ -80,6 +80,16 @@ pub fn network_update(network: &str, words: &str) -> String {
     line(&format!("network update {words} {network}"))
 }
 
+/// Lists the cluster's hosts, with their keys.
+pub fn list_nodes() -> String {
+    line("node ls")
+}
+
+/// Gives this host a new key.
+pub fn rekey() -> String {
+    line("node rekey")
+}
+
 /// Makes again what is missing of our networks.
 pub fn network_repair() -> String {
     line("network check --repair")

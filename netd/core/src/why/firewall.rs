@@ -11,8 +11,13 @@ use rcr_base::command;
 impl Walk<'_> {
     /// Whether a rule or a policy drops the packets, or the answers.
     pub fn firewall(&mut self) {
-        if self.answered() {
+        // What the host itself sent was forwarded by nobody: of outside's packets only what is certain is known.
+        let outside = self.question.source == Source::Outside;
+        if self.answered() && !outside {
             return;
+        }
+        if outside && !self.seen.stopping.is_empty() {
+            return self.stopped();
         }
         if let Some(trace) = &self.seen.trace {
             if let Some(dropped) = trace.drops.first() {
@@ -22,7 +27,11 @@ impl Walk<'_> {
                 return self.good(HOST, "no rule of its firewall drops the packets");
             }
         }
-        // Without a probe: what is certain.
+        self.stopped();
+    }
+
+    /// Without a probe: what is certain.
+    fn stopped(&mut self) {
         let Some(chain) = self.seen.stopping.first() else { return };
         let (family, table, name) = (chain.family_name(), &chain.table, &chain.name);
         let link = self.receiving().or_else(|| self.sending()).and_then(|(_, n)| n.network.interface.clone());

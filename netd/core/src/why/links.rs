@@ -39,7 +39,7 @@ impl Walk<'_> {
             return;
         }
         match (&self.question.target, self.receiver()) {
-            (Target::Container { .. }, Some(receiver)) => {
+            (Target::Container { network: theirs, .. }, Some(receiver)) if *theirs == network.network.id => {
                 let what = format!("is on network `{name}`, as `{}` is", receiver.name);
                 self.good(&from, what);
             }

@@ -2,13 +2,16 @@
 
 use super::question::Target;
 use super::walk::{HOST, Walk, bare};
-use crate::drivers::overlay;
+use crate::drivers::{overlay, wireguard};
 use crate::model::Remote;
 use crate::picture::NetworkPicture;
-use crate::seen::{RouteSeen, TunnelSeen};
+use crate::seen::{RouteSeen, SessionSeen, TunnelSeen};
 use netd_api::Fault;
 use rcr_base::command;
 use std::net::IpAddr;
+
+/// `REJECT_AFTER_TIME` of WireGuard, in seconds.
+const LONGEST_SESSION: u64 = 180;
 
 impl Walk<'_> {
     /// Whether frames for the container go to its host, and whether that is there.
@@ -48,18 +51,25 @@ impl Walk<'_> {
     }
 
     fn behind(&mut self, network: &NetworkPicture, remote: &Remote, node: &str, seen: &TunnelSeen, link: &str) {
-        let vtep = network.vteps.get(&remote.node).map(|vtep| vtep.address);
+        let known = network.vteps.get(&remote.node);
+        let vtep = known.map(|vtep| vtep.address);
+        // Frames of an encrypted network go to where WireGuard takes them.
+        let takes = match network.network.encrypted() {
+            true => known.and_then(|vtep| vtep.key).map(|key| IpAddr::V6(wireguard::inner(&key))),
+            false => vtep,
+        };
         let through: Vec<IpAddr> = seen.forwards.iter().filter(|f| f.mac == remote.mac).map(|f| f.to).collect();
-        if !network.network.encrypted() && self.in_doubt() && through.first() != vtep.as_ref() {
+        if self.in_doubt() && through.first() != takes.as_ref() {
             let has = through.first().map_or_else(|| "nowhere".to_owned(), |to| format!("to {to}"));
             let hop = self.bad(Fault::WrongVtep, HOST, format!("frames for {} go {has}", remote.mac));
             hop.evidence.push(format!(
                 "host `{node}` takes them at {}",
-                vtep.map_or_else(|| "no address".to_owned(), |v| v.to_string())
+                takes.map_or_else(|| "no address".to_owned(), |v| v.to_string())
             ));
             hop.evidence.push(format!("`bridge fdb show dev {link}` lists the entries"));
             hop.repair.push(bare(command::network_repair()));
-            hop.repair.extend(vtep.map(|vtep| format!("bridge fdb replace {} dev {link} dst {vtep} self", remote.mac)));
+            hop.repair
+                .extend(takes.map(|vtep| format!("bridge fdb replace {} dev {link} dst {vtep} self", remote.mac)));
             return;
         }
         if seen.way == RouteSeen::None {
@@ -73,6 +83,9 @@ impl Walk<'_> {
             if known_away {
                 hop.evidence.push("the cluster's store has not heard of it for a while either".to_owned());
             }
+            return;
+        }
+        if network.network.encrypted() && self.no_session(node, seen.session) {
             return;
         }
         if let Some(why) = &self.picture.store_away {
@@ -95,5 +108,28 @@ impl Walk<'_> {
                 bare(command::network_repair())
             ));
         }
+    }
+
+    /// Without a session WireGuard sends nothing but questions for one.
+    fn no_session(&mut self, node: &str, session: SessionSeen) -> bool {
+        let seen = match session {
+            SessionSeen::Stranger => "no link of WireGuard has its key".to_owned(),
+            SessionSeen::Never => "there has never been one with its present key".to_owned(),
+            SessionSeen::Ago(seconds) if seconds > LONGEST_SESSION => {
+                format!("the last one began {seconds} s ago, and one lasts {LONGEST_SESSION} s")
+            }
+            SessionSeen::Ago(_) | SessionSeen::Unasked => return false,
+        };
+        if !self.in_doubt() {
+            return false;
+        }
+        let hop = self.bad(Fault::KeyOld, HOST, format!("WireGuard has no session with host `{node}`"));
+        hop.evidence.push(seen);
+        hop.evidence.push(
+            "the other host does not know this one's key, or WireGuard's UDP port is closed on the way".to_owned(),
+        );
+        hop.repair.push(bare(command::list_nodes()));
+        hop.repair.push(bare(command::rekey()));
+        true
     }
 }

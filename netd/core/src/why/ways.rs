@@ -2,6 +2,7 @@
 
 use super::question::{Source, Target};
 use super::walk::{HOST, Walk, bare};
+use crate::model::Parent;
 use crate::seen::{NeighbourState, PlaceSeen, RouteSeen, WaySeen};
 use netd_api::{Fault, Mac};
 use rcr_base::command;
@@ -66,8 +67,13 @@ impl Walk<'_> {
             // What follows looks for the reason: the links, the ports, the receiver.
             return;
         }
+        let parent = self.sending().and_then(|(_, network)| network.network.parent.clone());
         let hop = self.bad(Fault::NeighbourSilent, place, format!("nobody answers for its neighbour {next}"));
         hop.evidence.push("it asked by ARP, or by a neighbour solicitation, and got no answer".to_owned());
+        if let Some(Parent::Vlan { on, id, .. }) = parent {
+            hop.evidence
+                .push(format!("the question left by VLAN {id} of `{on}`: the switch or the other end may lack it"));
+        }
     }
 
     /// The MAC that an address of ours really has.

@@ -23,6 +23,8 @@ use super::foreign::forward_chains;
 use super::netlink::Netlink;
 use super::netns::within;
 use super::nft::table_exists;
+use super::wireguard::WireGuard;
+use netd_api::{IfName, PublicKey};
 use netd_core::firewall::foreign::{self, ForeignChain};
 use netd_core::firewall::host_table;
 use std::os::fd::BorrowedFd;
@@ -51,4 +53,19 @@ pub fn stopping(probe: foreign::Probe<'_>) -> Result<Vec<ForeignChain>, KernelEr
 /// Whether the host's table is there.
 fn host_table_exists() -> Result<bool, KernelError> {
     table_exists(&mut Netlink::netfilter()?, &host_table())
+}
+
+/// When a peer of one of these WireGuard links has last agreed on a session, in seconds since the epoch; 0: never.
+/// Nothing: it is none of theirs.
+pub fn last_handshake<'a>(
+    links: impl Iterator<Item = &'a IfName>,
+    key: &PublicKey,
+) -> Result<Option<i64>, KernelError> {
+    let mut wireguard = WireGuard::open()?;
+    let mut last = None;
+    for link in links {
+        let all = wireguard.handshakes(link)?;
+        last = all.into_iter().filter(|(peer, _)| peer == key).map(|(_, time)| time).chain(last).max();
+    }
+    Ok(last)
 }

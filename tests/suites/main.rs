@@ -52,3 +52,4 @@ mod storage;
 mod streams;
 mod unpack;
 mod why;
+mod why_closed;

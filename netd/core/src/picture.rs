@@ -1,5 +1,5 @@
-//! This host's networks as one value, for whoever shows or explains them: taken from the writer at once, so that nothing
-//! changes while it is looked at.
+//! This host's networks as one value, for whoever shows or explains them: taken from the writer at once, so that
+//! nothing changes while it is looked at.
 
 use crate::drivers;
 use crate::firewall::Set;

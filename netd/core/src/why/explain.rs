@@ -1,7 +1,8 @@
 //! Which hops a question has, in their order, and what they amount to.
 
+use super::hop::{HOST, bare, hop};
 use super::question::{Question, Source, Target};
-use super::walk::{HOST, Walk, bare, hop};
+use super::walk::Walk;
 use crate::picture::Picture;
 use crate::seen::{ProbeOutcome, Seen};
 use netd_api::{Fault, Hop, Proto, Reach, WhyAnswer};

@@ -1,7 +1,8 @@
 //! The host's firewall: ours, the administrator's, others'. A probe's own traces say which rule dropped it.
 
+use super::hop::{HOST, bare};
 use super::question::{Source, Target};
-use super::walk::{HOST, Walk, bare};
+use super::walk::Walk;
 use crate::firewall::foreign::command as let_through;
 use crate::firewall::{host_table, user_table};
 use crate::seen::{DropSeen, family_name};

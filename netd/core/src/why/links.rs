@@ -1,7 +1,8 @@
 //! Links: the container's end, the host's end, the bridge, the parent.
 
+use super::hop::{HOST, bare};
 use super::question::Target;
-use super::walk::{HOST, Walk, bare};
+use super::walk::Walk;
 use crate::model::Attachment;
 use crate::picture::NetworkPicture;
 use crate::seen::PlaceSeen;

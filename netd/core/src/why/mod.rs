@@ -4,15 +4,16 @@
 //! | room | what |
 //! |---|---|
 //! | `question` | two texts become a question: who sends, to whom, by which address; or an answer at once |
-//! | `walk` | the hops so far |
+//! | `hop`, `walk` | a hop; the hops so far |
 //! | `explain` | which hops a question has, in their order |
 //! | `names`, `links`, `ways`, `firewall`, `sockets`, `published`, `tunnel`, `sizes` | a hop each |
 //!
-//! A probe is the truth, where one could be sent: what looks broken and does not stop it is no fault. Nothing is guessed:
-//! what was not looked at is said.
+//! A probe is the truth, where one could be sent: what looks broken and does not stop it is no fault. Nothing is
+//! guessed: what was not looked at is said.
 
 mod explain;
 mod firewall;
+mod hop;
 mod links;
 mod names;
 mod published;

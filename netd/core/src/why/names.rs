@@ -1,7 +1,8 @@
 //! The name, where there is one: what the source's own resolver says of it.
 
+use super::hop::bare;
 use super::question::Target;
-use super::walk::{Walk, bare};
+use super::walk::Walk;
 use crate::seen::{NameOutcome, NameSeen};
 use netd_api::Fault;
 use rcr_base::command;

@@ -1,7 +1,8 @@
 //! Published ports: whether the port that is asked for leads to the container.
 
+use super::hop::HOST;
 use super::question::{Source, Target};
-use super::walk::{HOST, Walk};
+use super::walk::Walk;
 use netd_api::Fault;
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,6 +1,6 @@
 //! Who is meant: the two ends of a question.
 
-use super::walk::{bare, hop};
+use super::hop::{bare, hop};
 use crate::drivers;
 use crate::model::{Attachment, Remote};
 use crate::picture::{Inhabitant, Picture};

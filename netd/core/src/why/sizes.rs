@@ -1,6 +1,7 @@
 //! Packets of full size: a link on the way that takes less than the first one swallows them.
 
-use super::walk::{HOST, Walk, bare};
+use super::hop::{HOST, bare};
+use super::walk::Walk;
 use netd_api::Fault;
 use rcr_base::command;
 
@@ -34,7 +35,9 @@ impl Walk<'_> {
                 hop.repair.push(if place == HOST { set } else { bare(command::in_network_of(&place, &set)) });
             }
             None => {
-                hop.evidence.push(format!("no link of this host is that narrow: it is on the way to `{to}`, where somebody drops large packets, or the ICMP messages that would tell the senders"));
+                hop.evidence.push(format!("no link of this host is that narrow: it is on the way to `{to}`"));
+                let who = "somebody there drops large packets, or the ICMP messages that tell senders";
+                hop.evidence.push(who.to_owned());
             }
         }
         hop.repair.extend(network.map(|network| bare(command::network_update(&network, "-o mtu=1280"))));

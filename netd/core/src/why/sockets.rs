@@ -1,7 +1,8 @@
 //! Whether anybody waits for what arrives.
 
+use super::hop::HOST;
 use super::question::Target;
-use super::walk::{HOST, Walk};
+use super::walk::Walk;
 use crate::ports::Busy;
 use crate::seen::PlaceSeen;
 use netd_api::{Fault, Proto};

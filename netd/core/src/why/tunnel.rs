@@ -1,7 +1,8 @@
 //! The way to another host's container: entries of the tunnel, and the host behind it.
 
+use super::hop::{HOST, bare};
 use super::question::Target;
-use super::walk::{HOST, Walk, bare};
+use super::walk::Walk;
 use crate::drivers::{overlay, wireguard};
 use crate::model::Remote;
 use crate::picture::NetworkPicture;

@@ -1,14 +1,12 @@
 //! The hops so far, and what all of them need.
 
+use super::hop::{HOST, hop};
 use super::question::{Question, Source, Target};
 use crate::model::Attachment;
 use crate::picture::{Inhabitant, NetworkPicture, Picture};
 use crate::seen::{PlaceSeen, ProbeOutcome, Seen};
 use netd_api::{Fault, Hop, NetworkId};
 use std::net::IpAddr;
-
-/// The host's name in an answer.
-pub const HOST: &str = "host";
 
 /// A way that is being walked.
 pub struct Walk<'a> {
@@ -132,14 +130,4 @@ impl<'a> Walk<'a> {
             Source::Outside => None,
         }
     }
-}
-
-/// A hop without anything wrong.
-pub fn hop(place: &str, what: String) -> Hop {
-    Hop { place: place.to_owned(), what, fault: None, evidence: Vec::new(), repair: Vec::new() }
-}
-
-/// A command line without the quotes that hints have.
-pub fn bare(line: String) -> String {
-    line.trim_matches('`').to_owned()
 }

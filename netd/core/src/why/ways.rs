@@ -1,7 +1,8 @@
 //! Routes, neighbours, and what of the host's settings lets packets pass.
 
+use super::hop::{HOST, bare};
 use super::question::{Source, Target};
-use super::walk::{HOST, Walk, bare};
+use super::walk::Walk;
 use crate::model::Parent;
 use crate::seen::{NeighbourState, PlaceSeen, RouteSeen, WaySeen};
 use netd_api::{Fault, Mac};
@@ -102,7 +103,10 @@ impl Walk<'_> {
 
     /// The sender is the receiver.
     pub fn is_itself(&self) -> bool {
-        matches!((&self.question.source, &self.question.target), (Source::Container(a), Target::Container { id, .. }) if a == id)
+        match (&self.question.source, &self.question.target) {
+            (Source::Container(sender), Target::Container { id, .. }) => sender == id,
+            _ => false,
+        }
     }
 
     /// `icc=false`.
@@ -113,15 +117,16 @@ impl Walk<'_> {
         let Some((_, network)) = self.sending() else { return };
         let (name, from) = (network.network.name.clone(), self.question.from.clone());
         let hop = self.bad(Fault::IccOff, HOST, format!("network `{name}` keeps its containers apart"));
-        hop.evidence
-            .push("it was created with `-o icc=false`: its bridge passes no frames between their ports".to_owned());
+        let why = "it was created with `-o icc=false`: its bridge passes no frames between their ports";
+        hop.evidence.push(why.to_owned());
         hop.repair.push(format!(
             "create a network without `-o icc=false`, and {}",
             bare(command::network_connect("NETWORK", &from))
         ));
     }
 
-    /// Whether the host takes a packet that comes from there (RFC 3704): the route back must leave by the link that it came by.
+    /// Whether the host takes a packet that comes from there (RFC 3704): the route back must leave by the link that it
+    /// came by.
     pub fn reverse_path(&mut self) {
         let (Some((attachment, network)), Some(host)) = (self.sending(), &self.seen.host) else { return };
         let v4 = self.address().is_none_or(|to| to.is_ipv4());
@@ -177,7 +182,7 @@ impl Walk<'_> {
     pub fn way_out(&mut self) {
         let (Target::World { .. }, Some(host)) = (&self.question.target, &self.seen.host) else { return };
         // What has a link beside the host's own does not come by here.
-        if !self.sending().is_some_and(|(_, network)| network.network.bridge().is_some()) {
+        if self.sending().is_none_or(|(_, network)| network.network.bridge().is_none()) {
             return;
         }
         let to = self.address().map_or_else(|| "the world outside".to_owned(), |to| to.to_string());

@@ -47,15 +47,14 @@ fn end(instance: &Instance, asked: &str, asleep: &mut Vec<Asleep>) -> Outcome<St
         return Ok(asked.to_owned());
     }
     match &container.config.network.mode {
-        NetworkMode::Container(id) => Ok(id.to_string()),
+        NetworkMode::Container(id) => instance.containers().find(id.as_str()).map(|owner| owner.config.name),
         NetworkMode::Path(path) => {
             let name = &container.config.name;
             Err(Error::new(Kind::Unsupported, format!("cannot look at the network of container `{name}`"))
                 .caused_by(format!("it runs in the network namespace `{}`, which is yours", path.display()))
                 .hint("ask about an address that it reaches, from the host"))
         }
-        // As it is known on its networks: a prefix of an id is not.
-        _ => Ok(if asked == container.config.name { asked.to_owned() } else { container.config.id.to_string() }),
+        _ => Ok(container.config.name),
     }
 }
 

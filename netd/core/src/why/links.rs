@@ -1,7 +1,7 @@
 //! Links: the container's end, the host's end, the bridge, the parent.
 
 use super::hop::{HOST, bare};
-use super::question::Target;
+use super::question::{Target, alone};
 use super::walk::Walk;
 use crate::model::Attachment;
 use crate::picture::NetworkPicture;
@@ -14,9 +14,11 @@ impl Walk<'_> {
     pub fn attachment(&mut self) {
         let Some(sender) = self.sender() else { return };
         let from = self.question.from.clone();
+        if self.is_itself() {
+            return self.good(&from, "asks itself");
+        }
         let Some((attachment, network)) = self.sending().filter(|(_, n)| n.network.linked()) else {
-            let hop = self.bad(Fault::NoNetwork, &from, "is on no network: it has loopback alone");
-            hop.repair.push(bare(command::network_connect("NETWORK", &from)));
+            self.hops.push(alone(&from));
             return;
         };
         let name = network.network.name.clone();

@@ -95,6 +95,9 @@ pub fn ask(picture: &Picture, request: &WhyRequest, own: &Own) -> Result<Start, 
         }
     }
     let (from, source) = source(picture, &request.from)?;
+    if source == Source::Outside && request.to == "outside" {
+        return Err(ApiError::new(ErrorKind::Invalid, "both ends are outside: that way is somebody else's"));
+    }
     let ends = Ends { picture, request, own: &own.addresses, from, source };
     ends.target()
 }
@@ -265,6 +268,12 @@ impl Ends<'_> {
     }
 
     fn at_address(&self, address: IpAddr) -> Start {
+        if let (Source::Container(id), true, Some(a)) =
+            (&self.source, address.is_loopback(), self.attachments().first())
+        {
+            let (id, network) = (id.clone(), a.network.clone());
+            return self.question(Target::Container { id, network, address }, None);
+        }
         let holders = self.picture.containers.iter();
         let mut held = holders.flat_map(|(id, c)| c.attachments.iter().map(move |a| (id, a)));
         if let Some((id, a)) = held.find(|(_, a)| has(a, address)) {
@@ -314,6 +323,9 @@ impl Ends<'_> {
             Source::Host | Source::Outside => found.attachments.first(),
         };
         let linked = |a: &&Attachment| self.picture.networks.get(&a.network).is_some_and(|n| n.network.linked());
+        if !found.attachments.iter().any(|a| linked(&a)) {
+            return Start::Told(vec![alone(&found.name)]);
+        }
         let Some(shared) = shared.filter(linked) else { return Start::Told(vec![self.apart(found)]) };
         let Some(address) = shared.addresses.first().map(|net| net.addr()) else {
             return Start::Told(vec![no_network(&found.name, "it has no address: its LAN's DHCP server gave it none")]);
@@ -411,6 +423,13 @@ impl Ends<'_> {
             Target::Remote { network: network.network.id.clone(), remote: Box::new((*remote).clone()), address };
         Some(self.question(target, Some(text.to_owned())))
     }
+}
+
+/// A container that has loopback alone.
+pub fn alone(name: &str) -> Hop {
+    let mut alone = no_network(name, "is on no network: it has loopback alone");
+    alone.repair.push(format!("create `{name}` without `--network none`"));
+    alone
 }
 
 fn no_network(place: &str, why: &str) -> Hop {

@@ -131,3 +131,32 @@ fn what_differs_is_found_and_made_again() {
     let (view, code) = check(&["--repair"]);
     assert!(code == 1 && view["around"].to_string().contains("`ip other`"), "{view:#}");
 }
+
+#[test]
+fn the_topology_is_drawn() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--subnet", "10.9.0.0/24", "blue"]);
+    host.ok(&["network", "create", "--internal", "cellar"]);
+    sleeper(&host, "c1", &["--network", "blue", "-p", "8080:80"]);
+    sleeper(&host, "c2", &["--network", "blue"]);
+    host.ok(&["network", "connect", "cellar", "c1"]);
+    let text = host.ok(&["network", "graph"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].starts_with("├─ blue (bridge, ") && lines[1].ends_with("NAT to outside)"), "{text}");
+    assert!(lines[2].contains("c1  eth0 = ve") || lines[3].contains("c1  eth0 = ve"), "{text}");
+    assert_eq!(text.matches("0.0.0.0:8080 → 80/tcp").count(), 1, "published by one network: {text}");
+    assert!(text.contains("└─ cellar (") && text.contains("internal)"), "{text}");
+    assert!(!host.ok(&["network", "graph", "cellar"]).contains("blue"));
+    assert!(!host.ok(&["network", "graph", "--container", "c1"]).contains("c2"));
+    // Each edge has its two ends, each node its place, in every language.
+    let view: Value = serde_json::from_str(&host.ok(&["network", "graph", "--as", "json"])).unwrap();
+    let ids: Vec<&str> = view["nodes"].as_array().unwrap().iter().map(|n| n["id"].as_str().unwrap()).collect();
+    for edge in view["edges"].as_array().unwrap() {
+        assert!(ids.contains(&edge["from"].as_str().unwrap()) && ids.contains(&edge["to"].as_str().unwrap()), "{edge}");
+    }
+    for (language, head) in [("dot", "graph networks {"), ("mermaid", "flowchart LR")] {
+        let drawn = host.ok(&["network", "graph", "--as", language]);
+        assert!(drawn.starts_with(head) && ids.iter().all(|id| drawn.contains(id)), "{drawn}");
+    }
+    host.refused(&["network", "graph", "no-such"]);
+}

@@ -35,6 +35,11 @@ fn what_stands_is_said_to_stand_and_nothing_is_left_behind() {
     reaches(&host, "host", "c2:80");
     reaches(&host, "host", "outside");
     reaches(&host, "c1", "c1");
+    reaches(&host, "c1", "127.0.0.1");
+    broken(&host, "c1", "127.0.0.1:80", "not_listening", &[]);
+    host.ok(&["run", "-d", "--name", "joined", "--network", "container:c2", "alpine", "sleep", "1000"]);
+    assert_eq!(reaches(&host, "c1", "joined:80")["to"], "c2");
+    host.ok(&["rm", "-f", "joined"]);
     let text = host.ok(&["network", "why", "c1", "c2:80"]);
     assert!(text.starts_with("c1 → c2, TCP port 80: yes\n") && text.contains("✓ c1"), "{text}");
     let text = host.rcr(&["network", "why", "c1", "c2:81"]).expect_code(1).stdout;
@@ -72,6 +77,8 @@ fn names_and_networks() {
     broken(&host, "t1", "t3", "network_full", &["10.8.0.0/30"]);
     sleeper(&host, "alone", &["--network", "none"]);
     broken(&host, "alone", "198.51.100.2", "no_network", &[]);
+    broken(&host, "c1", "alone", "no_network", &["`alone`"]);
+    assert!(host.refused(&["network", "why", "outside", "outside"]).contains("both ends"));
 }
 
 #[test]
@@ -215,7 +222,7 @@ fn macvlan_and_its_host() {
 
 #[test]
 fn containers_of_another_host() {
-    let cluster = Cluster::pair(false);
+    let mut cluster = Cluster::pair(false);
     let host = &cluster.hosts[0];
     eventually("both are there", || cluster.pings(0, "c1", "c2"));
     reaches(host, "c1", "c2");
@@ -250,4 +257,7 @@ fn containers_of_another_host() {
     broken(host, "c1", "c2", "host_down", &["192.0.2.12"]);
     cluster.segment.ip("link set h1 up");
     eventually("it is back", || ask(host, "c1", "c2")["reach"] == "yes");
+    // The store away: what was known last is enough.
+    cluster.stop_store();
+    eventually("it is reached without", || ask(&cluster.hosts[0], "c1", "c2")["reach"] == "yes");
 }

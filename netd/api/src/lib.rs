@@ -11,6 +11,7 @@
 
 mod bridge;
 mod check;
+mod graph;
 mod key;
 mod lan;
 mod names;
@@ -27,6 +28,7 @@ mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
 pub use check::{AroundView, CheckView, DifferenceView};
+pub use graph::{GraphEdge, GraphKind, GraphNode, GraphView};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};

@@ -1,6 +1,6 @@
 //! Replies.
 
-use crate::{ApiError, CheckView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer};
+use crate::{ApiError, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer};
 use serde::{Deserialize, Serialize};
 
 /// One reply frame.
@@ -25,6 +25,8 @@ pub enum Reply {
     Key(KeyInfo),
     /// To `NetworkShow`.
     Shown(Box<NetworkView>),
+    /// To `NetworkGraph`.
+    Graph(GraphView),
     /// To `NetworkCheck`.
     Checked(Box<CheckView>),
     /// To `NetworkWhy`.

@@ -73,6 +73,8 @@ pub enum Call {
     NetworkShow { network: String },
     /// Whether one reaches another, and why not. → `Why`. Nothing is changed; a packet is sent.
     NetworkWhy { question: WhyRequest },
+    /// Networks with their containers, for a picture; none named: all; `container`: what that one is on. → `Graph`.
+    NetworkGraph { networks: Vec<String>, container: Option<ContainerId> },
     /// What differs from what was made. → `Checked`. With `repair` it is made again.
     NetworkCheck { repair: bool },
 }

@@ -12,6 +12,7 @@
 //! | [`picture`] | this host's networks as one value, for whoever shows or explains them |
 //! | [`seen`] | what was seen of a kernel, as values |
 //! | [`why`] | why one can't reach another: what is known and seen becomes the way from hop to hop |
+//! | [`graph`] | the topology as nodes and edges |
 //! | [`check`] | what a kernel has not as it was made |
 //! | [`keys`] | this host's WireGuard keys |
 //! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
@@ -22,6 +23,7 @@
 pub mod check;
 pub mod drivers;
 pub mod firewall;
+pub mod graph;
 pub mod ipam;
 pub mod keys;
 pub mod marks;

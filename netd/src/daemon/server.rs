@@ -133,9 +133,11 @@ impl Connection {
 }
 
 fn reads_only(call: &Call) -> bool {
-    use Call::{NetworkInspect, NetworkList, NetworkShow, NodeList, SandboxInspect, SandboxList, Version};
+    use Call::{
+        NetworkGraph, NetworkInspect, NetworkList, NetworkShow, NodeList, SandboxInspect, SandboxList, Version,
+    };
     let listed = matches!(call, Version | NodeList | NetworkList | SandboxList);
-    listed || matches!(call, NetworkInspect { .. } | NetworkShow { .. } | SandboxInspect { .. })
+    listed || matches!(call, NetworkGraph { .. } | NetworkInspect { .. } | NetworkShow { .. } | SandboxInspect { .. })
 }
 
 fn not_allowed() -> ApiError {

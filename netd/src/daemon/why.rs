@@ -352,7 +352,9 @@ impl<'a> Look<'a> {
         let answered = matches!(&self.seen.probe, Some(probe) if probe.outcome != ProbeOutcome::Silent);
         let far =
             matches!(self.question.target, Target::Container { .. } | Target::Remote { .. } | Target::World { .. });
-        let (Some(to), true) = (self.address(), answered && far) else { return };
+        let itself = matches!((&self.question.source, &self.question.target),
+            (Source::Container(a), Target::Container { id, .. }) if a == id);
+        let (Some(to), true) = (self.address(), answered && far && !itself) else { return };
         let name = self.attachment(true, self.shared()).map(|a| a.ifname.clone());
         let name = name.or_else(|| self.way_of_host().filter(|_| self.source.is_none()));
         let links = if self.source.is_some() { self.seen.source.as_ref() } else { self.seen.host.as_ref() };

@@ -107,7 +107,7 @@ impl Daemon {
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| told(Reply::Sandbox(info))),
             Call::NodeRekey => self.host.rekey().map(|key| told(Reply::Key(key))),
             // A connection's thread looks into that itself (see `explain`).
-            Call::NetworkWhy { .. } | Call::NetworkCheck { .. } => Ok(told(Reply::Done)),
+            Call::NetworkWhy { .. } | Call::NetworkCheck { .. } | Call::NetworkGraph { .. } => Ok(told(Reply::Done)),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {

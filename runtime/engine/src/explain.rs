@@ -5,13 +5,22 @@ use crate::instance::Instance;
 use crate::list::networks;
 use crate::net::unexpected;
 use crate::store::Container;
-use netd_api::{Asleep, Call, CheckView, NetworkView, Proto, Reply, WhyAnswer, WhyRequest};
+use netd_api::{Asleep, Call, CheckView, GraphView, NetworkView, Proto, Reply, WhyAnswer, WhyRequest};
 use rcr_base::{Error, Kind, Outcome};
 
 /// A network with all its links, names and rules as they are now.
 pub fn show(instance: &Instance, network: &str) -> Outcome<NetworkView> {
     match instance.netd()?.call(Call::NetworkShow { network: network.to_owned() })? {
         Reply::Shown(view) => Ok(*view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Networks with their containers, as a picture has them: these, or all; `container`: what that one is on.
+pub fn graph(instance: &Instance, networks: &[String], container: Option<&str>) -> Outcome<GraphView> {
+    let container = container.map(|name| instance.containers().find(name)).transpose()?.map(|found| found.config.id);
+    match instance.netd()?.call(Call::NetworkGraph { networks: networks.to_vec(), container })? {
+        Reply::Graph(view) => Ok(view),
         other => Err(unexpected(&other)),
     }
 }

@@ -15,6 +15,7 @@ mod logs;
 mod manual;
 mod network;
 mod network_check;
+mod network_graph;
 mod network_show;
 mod network_why;
 mod node;

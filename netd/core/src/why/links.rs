@@ -57,6 +57,9 @@ impl Walk<'_> {
 
     /// The sender's end.
     pub fn source_link(&mut self) {
+        if self.is_itself() {
+            return;
+        }
         if let (Some((attachment, _)), Some(place)) = (self.sending(), &self.seen.source) {
             self.inside(&self.question.from, attachment, place);
         }
@@ -64,6 +67,9 @@ impl Walk<'_> {
 
     /// The receiver's end.
     pub fn target_link(&mut self) {
+        if self.is_itself() {
+            return;
+        }
         let (Some((attachment, _)), Some(receiver)) = (self.receiving(), self.receiver()) else { return };
         if let Some(place) = &self.seen.target {
             self.inside(&receiver.name, attachment, place);
@@ -96,7 +102,7 @@ impl Walk<'_> {
 
     /// The host's side of both ends, and what joins them.
     pub fn host_links(&mut self) {
-        let Some(place) = &self.seen.host else { return };
+        let Some(place) = self.seen.host.as_ref().filter(|_| !self.is_itself()) else { return };
         let ends = [self.sending(), self.receiving()];
         for (attachment, network) in ends.iter().copied().flatten() {
             self.joined(attachment, network, place);

@@ -42,7 +42,7 @@ fn with_names(command: Command) -> Command {
 fn named(arg: Arg) -> Arg {
     let name = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
     match name.as_deref().unwrap_or(arg.get_id().as_str()) {
-        "CONTAINER" | "container" => arg.add(ArgValueCandidates::new(containers)),
+        "CONTAINER" | "container" | "FROM" | "TO[:PORT][/udp|/sctp]" => arg.add(ArgValueCandidates::new(containers)),
         "NETWORK" | "network" => arg.add(ArgValueCandidates::new(all_networks)),
         "IMAGE" | "image" => arg.add(ArgValueCandidates::new(all_images)),
         "VOLUME" => arg.add(ArgValueCandidates::new(all_volumes)),

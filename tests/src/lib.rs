@@ -13,6 +13,7 @@
 //! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
 //! | [`snapshot`] | everything on a host as text, to compare before and after |
 //! | [`terminal`] | a program on a pseudo terminal |
+//! | [`why`] | `network why`, asked |
 
 // Tests set up namespaces, terminals and limits between fork and execve.
 #![allow(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod real;
 pub mod registry;
 pub mod snapshot;
 pub mod terminal;
+pub mod why;
 
 pub use host::{Host, Ran};
 pub use netns::Netns;

@@ -90,6 +90,13 @@ fn the_table_of_drivers_is_what_they_do() {
 }
 
 #[test]
+fn what_troubleshooting_shows_is_what_is_said() {
+    for name in ["why", "check"] {
+        retype_on(&Host::new(), "troubleshooting.md", name);
+    }
+}
+
+#[test]
 fn the_transcripts_of_every_verb() {
     for name in ["containers", "files", "objects"] {
         retype_on(&Host::new(), "verbs.md", name);

@@ -10,6 +10,8 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bridge;
+mod check;
+mod graph;
 mod key;
 mod lan;
 mod names;
@@ -20,9 +22,13 @@ mod overlay;
 mod reply;
 mod request;
 mod sandbox;
+mod show;
 mod update;
+mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
+pub use check::{AroundView, CheckView, DifferenceView};
+pub use graph::{GraphEdge, GraphKind, GraphNode, GraphView};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
 pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
@@ -38,7 +44,9 @@ pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,
     SandboxInfo, SandboxRequest,
 };
+pub use show::{EndpointView, LinkState, LinkView, MtuOrigin, NetworkView, RemoteView, RuleView, Traffic};
 pub use update::NetworkChange;
+pub use why::{Asleep, Fault, Hop, Reach, WhyAnswer, WhyRequest};
 
 /// The version of this protocol. A daemon refuses a request of another major version by name.
 pub const API_VERSION: u16 = 1;

@@ -1,6 +1,6 @@
 //! Replies.
 
-use crate::{ApiError, KeyInfo, NetworkInfo, NodeInfo, SandboxInfo};
+use crate::{ApiError, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer};
 use serde::{Deserialize, Serialize};
 
 /// One reply frame.
@@ -23,6 +23,14 @@ pub enum Reply {
     Nodes(Vec<NodeInfo>),
     /// The key that is in use from now on.
     Key(KeyInfo),
+    /// To `NetworkShow`.
+    Shown(Box<NetworkView>),
+    /// To `NetworkGraph`.
+    Graph(GraphView),
+    /// To `NetworkCheck`.
+    Checked(Box<CheckView>),
+    /// To `NetworkWhy`.
+    Why(Box<WhyAnswer>),
     /// Done, with nothing to say.
     Done,
     /// Not done, and why.

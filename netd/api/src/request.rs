@@ -1,6 +1,6 @@
 //! Requests.
 
-use crate::{AttachmentRequest, ContainerId, NetworkChange, NetworkCreate, SandboxRequest};
+use crate::{AttachmentRequest, ContainerId, NetworkChange, NetworkCreate, SandboxRequest, WhyRequest};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -69,4 +69,12 @@ pub enum Call {
     NodeRemove { node: String, force: bool },
     /// Gives this host a new WireGuard key; the last one goes when the others have taken the new one over. → `Key`.
     NodeRekey,
+    /// A network with all its links, names and rules as they are now. → `Shown`.
+    NetworkShow { network: String },
+    /// Whether one reaches another, and why not. → `Why`. Nothing is changed; a packet is sent.
+    NetworkWhy { question: WhyRequest },
+    /// Networks with their containers, for a picture; none named: all; `container`: what that one is on. → `Graph`.
+    NetworkGraph { networks: Vec<String>, container: Option<ContainerId> },
+    /// What differs from what was made. → `Checked`. With `repair` it is made again.
+    NetworkCheck { repair: bool },
 }

@@ -9,18 +9,28 @@
 //! | [`ipam`] | subnets and addresses |
 //! | [`ports`] | published ports, who has which |
 //! | [`marks`] | the marks that objects of ours carry |
+//! | [`picture`] | this host's networks as one value, for whoever shows or explains them |
+//! | [`seen`] | what was seen of a kernel, as values |
+//! | [`why`] | why one can't reach another: what is known and seen becomes the way from hop to hop |
+//! | [`graph`] | the topology as nodes and edges |
+//! | [`check`] | what a kernel has not as it was made |
 //! | [`keys`] | this host's WireGuard keys |
 //! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod check;
 pub mod drivers;
 pub mod firewall;
+pub mod graph;
 pub mod ipam;
 pub mod keys;
 pub mod marks;
 pub mod model;
+pub mod picture;
 pub mod plan;
 pub mod ports;
 pub mod schema;
+pub mod seen;
+pub mod why;

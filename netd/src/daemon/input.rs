@@ -1,10 +1,12 @@
 //! What the writer works off, and what it answers.
 
 use super::shim_link::ShimLink;
+use super::standing::Standing;
 use super::wait::{Wait, WaitOver};
 use crate::kernel::Event;
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
 use netd_core::model::{LanLease, Network};
+use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::SyncSender;
 
@@ -46,6 +48,14 @@ pub enum Input {
     Leased(ContainerId, NetworkId, LanLease),
     /// A host whose lease has ended answers on the data path.
     Answered(netd_api::NodeId),
+    /// This host's networks as they are now, for who shows or explains them.
+    Picture(SyncSender<Box<Picture>>),
+    /// The namespaces of these containers, as far as they have one of their own.
+    Netns(Vec<ContainerId>, SyncSender<Vec<Option<OwnedFd>>>),
+    /// Everything that stands in a journal.
+    Standing(SyncSender<Vec<Standing>>),
+    /// Does again what of these is missing; what could not be done comes back.
+    Redo(Vec<Standing>, SyncSender<Vec<ApiError>>),
     /// netd is to end: SIGTERM or SIGINT.
     End,
 }

@@ -6,9 +6,11 @@
 
 mod adopt;
 mod answer;
+mod check;
 mod cluster;
 mod dhcp;
 mod encryption;
+mod explain;
 mod failures;
 mod foreign;
 mod guests;
@@ -21,20 +23,26 @@ mod netns_lock;
 mod networks;
 mod notes;
 mod parts;
+mod picture;
 mod publish;
 mod records;
+mod redo;
 mod repair;
 mod routes;
 mod sandbox;
 mod server;
 mod shared_calls;
 mod shim_link;
+mod show;
 mod silence;
 mod silent_hosts;
+mod standing;
 mod start;
 mod state;
 mod update;
 mod wait;
+mod why;
+mod why_names;
 mod work;
 mod writer;
 

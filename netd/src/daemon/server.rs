@@ -1,5 +1,6 @@
 //! The socket: who may ask what, and a thread per connection that frames, waits and asks the writer.
 
+use super::explain;
 use super::guests::{Guest, Guests};
 use super::input::{Answer, Input};
 use super::shared_calls::{SharedCalls, Verdict};
@@ -116,6 +117,9 @@ impl Connection {
 
     /// Settles the cluster's part of a call first, where there is a cluster; the writer does the rest.
     fn ask(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
+        if let Some(reply) = explain::answer(&self.calls.writer, &call) {
+            return (reply.unwrap_or_else(Reply::Error), Vec::new());
+        }
         match self.calls.settle(&mut call) {
             Ok(Verdict::Answer(reply)) => (reply, Vec::new()),
             Ok(Verdict::GoOn(claims)) => {
@@ -129,8 +133,11 @@ impl Connection {
 }
 
 fn reads_only(call: &Call) -> bool {
-    use Call::{NetworkInspect, NetworkList, NodeList, SandboxInspect, SandboxList, Version};
-    matches!(call, Version | NodeList | NetworkList | NetworkInspect { .. } | SandboxList | SandboxInspect { .. })
+    use Call::{
+        NetworkGraph, NetworkInspect, NetworkList, NetworkShow, NodeList, SandboxInspect, SandboxList, Version,
+    };
+    let listed = matches!(call, Version | NodeList | NetworkList | SandboxList);
+    listed || matches!(call, NetworkGraph { .. } | NetworkInspect { .. } | NetworkShow { .. } | SandboxInspect { .. })
 }
 
 fn not_allowed() -> ApiError {

@@ -55,6 +55,10 @@ impl Daemon {
             Input::DesignChange(id, wanted, answer) => {
                 drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
             }
+            Input::Picture(answer) => drop(answer.send(Box::new(self.picture()))),
+            Input::Standing(answer) => drop(answer.send(self.standing())),
+            Input::Redo(wanted, answer) => drop(answer.send(self.redo(wanted))),
+            Input::Netns(ids, answer) => drop(answer.send(self.netns_of(&ids))),
         }
         self.publish_own();
     }
@@ -74,7 +78,8 @@ impl Daemon {
             }
             Call::NetworkCreate { spec, dry_run } => self.network_create(spec, dry_run).map(told),
             Call::NetworkList => Ok(told(Reply::Networks(self.network_list()))),
-            Call::NetworkInspect { network } => {
+            // A connection's thread answers the other one itself (see `explain`).
+            Call::NetworkInspect { network } | Call::NetworkShow { network } => {
                 let id = self.host.networks.find_network(&network)?;
                 let mut info = self.network_info(&id)?;
                 info.obstacles = self.host.obstacles_of(|network| network.id == id);
@@ -101,6 +106,8 @@ impl Daemon {
             }
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| told(Reply::Sandbox(info))),
             Call::NodeRekey => self.host.rekey().map(|key| told(Reply::Key(key))),
+            // A connection's thread looks into that itself (see `explain`).
+            Call::NetworkWhy { .. } | Call::NetworkCheck { .. } | Call::NetworkGraph { .. } => Ok(told(Reply::Done)),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {

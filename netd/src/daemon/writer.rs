@@ -2,9 +2,11 @@
 
 use super::input::{Answer, Input};
 use super::shim_link::reach_shim;
-use netd_api::{ApiError, Call, ErrorKind, Reply};
+use super::standing::Standing;
+use netd_api::{ApiError, Call, ContainerId, ErrorKind, Reply};
+use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 
 /// The writer, as one connection sees it.
 pub struct Writer {
@@ -44,5 +46,32 @@ impl Writer {
             };
         }
         answer
+    }
+
+    /// This host's networks as they are now.
+    pub fn picture(&self) -> Result<Picture, ApiError> {
+        self.fetch(Input::Picture).map(|picture| *picture)
+    }
+
+    /// The namespaces of these containers.
+    pub fn netns_of(&self, ids: Vec<ContainerId>) -> Result<Vec<Option<OwnedFd>>, ApiError> {
+        self.fetch(|answer| Input::Netns(ids, answer))
+    }
+
+    /// Everything that stands in a journal.
+    pub fn standing(&self) -> Result<Vec<Standing>, ApiError> {
+        self.fetch(Input::Standing)
+    }
+
+    /// Does again what of these is missing.
+    pub fn redo(&self, wanted: Vec<Standing>) -> Result<Vec<ApiError>, ApiError> {
+        self.fetch(|answer| Input::Redo(wanted, answer))
+    }
+
+    fn fetch<T>(&self, input: impl FnOnce(SyncSender<T>) -> Input) -> Result<T, ApiError> {
+        let (answer, fetched) = sync_channel(1);
+        let ending = || ApiError::new(ErrorKind::System, "netd is ending");
+        self.inbox.send(input(answer)).map_err(|_| ending())?;
+        fetched.recv().map_err(|_| ending())
     }
 }

@@ -54,7 +54,7 @@ pub fn answers(address: IpAddr) -> Result<bool, KernelError> {
 }
 
 /// Identifier and sequence number, and a checksum, which over IPv6 the kernel writes.
-fn message(kind: u8, mark: u16, number: u16) -> [u8; 8] {
+pub(super) fn message(kind: u8, mark: u16, number: u16) -> [u8; 8] {
     let ([a, b], [c, d]) = (mark.to_be_bytes(), number.to_be_bytes());
     let sum = u32::from(kind) * 256 + u32::from(mark) + u32::from(number);
     let [e, f] = (!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes();
@@ -62,7 +62,7 @@ fn message(kind: u8, mark: u16, number: u16) -> [u8; 8] {
 }
 
 /// A raw IPv4 socket shows the IP header, too (raw(7)).
-fn is_reply(packet: &[u8], v4: bool, kind: u8, mark: u16) -> bool {
+pub(super) fn is_reply(packet: &[u8], v4: bool, kind: u8, mark: u16) -> bool {
     let head = if v4 { packet.first().map_or(0, |b| usize::from(b & 15) * 4) } else { 0 };
     let [a, b] = mark.to_be_bytes();
     packet.get(head) == Some(&kind) && packet.get(head + 4..head + 6) == Some(&[a, b])

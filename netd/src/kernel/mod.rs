@@ -20,6 +20,7 @@ mod hands;
 mod journal;
 mod lan;
 mod link;
+mod look;
 mod netlink;
 mod netns;
 mod nft;
@@ -51,6 +52,10 @@ pub use hands::Kernel;
 pub use journal::{Journal, JournalState, LeftBehind};
 pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
+pub use look::{
+    CheckWants, Mark, Probe, Trace, Wants, ask_by_udp, check_place, conntrack, forwards, full_size, host_addresses,
+    last_handshake, links_here, links_inside, place, probe, rules_of_table, stopping,
+};
 pub use netns::{Netns, Resolver, mac_inside, replace_dns};
 pub use nft::Protection;
 pub use observe::{Underlay, facts, host_networks, observe, underlay_mtu};

@@ -264,7 +264,7 @@ fn named(table: &Table) -> Vec<u8> {
     payload
 }
 
-fn table_exists(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
+pub(super) fn table_exists(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
     match socket.get(GETTABLE, &named(table), |_, _| {}) {
         Ok(()) => Ok(true),
         Err(error) if error.is_gone() => Ok(false),
@@ -277,7 +277,7 @@ fn has_rules(socket: &mut Netlink, table: &Table) -> Result<bool, KernelError> {
 }
 
 /// Sends a batch and waits for its end. The first error is the one that counts; the kernel has then changed nothing.
-fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
+pub(super) fn commit(socket: &mut Netlink, batch: Sealed) -> Result<(), KernelError> {
     socket.send_raw(&batch.bytes)?;
     let mut first: Option<KernelError> = None;
     while !socket.receive(|message| {

@@ -10,7 +10,7 @@ pub const SUBSYSTEM: u16 = 10 << 8;
 pub const NEWTABLE: u16 = SUBSYSTEM;
 pub const GETTABLE: u16 = SUBSYSTEM | 1;
 pub const DELTABLE: u16 = SUBSYSTEM | 2;
-const NEWCHAIN: u16 = SUBSYSTEM | 3;
+pub const NEWCHAIN: u16 = SUBSYSTEM | 3;
 pub const GETCHAIN: u16 = SUBSYSTEM | 4;
 pub const DELCHAIN: u16 = SUBSYSTEM | 5;
 pub const NEWRULE: u16 = SUBSYSTEM | 6;
@@ -47,7 +47,8 @@ impl Batch {
         Self { bytes, first: seq, seq, last_at: 0, names: Vec::new() }
     }
 
-    fn push(&mut self, kind: u16, flags: u16, family: u8, name: String, attributes: &Attributes) {
+    /// One message; `name`: what it is, for errors.
+    pub fn push(&mut self, kind: u16, flags: u16, family: u8, name: String, attributes: &Attributes) {
         self.seq += 1;
         self.last_at = self.bytes.len();
         let mut payload = vec![family, 0, 0, 0];

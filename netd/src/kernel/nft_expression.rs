@@ -12,7 +12,8 @@ const REGISTER: u32 = NFT_REG32_00;
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_IPV6: u16 = 0x86dd;
 
-fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
+/// One expression.
+pub fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attributes)) {
     list.nest(NFTA_LIST_ELEM, |e| {
         e.text(NFTA_EXPR_NAME, name).nest(NFTA_EXPR_DATA, fill);
     });
@@ -20,13 +21,18 @@ fn expression(list: &mut Attributes, name: &str, fill: impl FnOnce(&mut Attribut
 
 /// A rule of a table of this family: what it matches, then what it does.
 pub fn rule_expressions(list: &mut Attributes, family: u8, rule: &Rule) {
-    for one in &rule.matches {
+    matches(list, family, &rule.matches);
+    verdict_expressions(list, rule);
+}
+
+/// What a rule matches alone.
+pub fn matches(list: &mut Attributes, family: u8, all: &[Match]) {
+    for one in all {
         match one {
             Match::Family(n) => match_family(list, family, *n),
             other => match_expressions(list, other),
         }
     }
-    verdict_expressions(list, rule);
 }
 
 fn match_family(list: &mut Attributes, table: u8, family: u8) {

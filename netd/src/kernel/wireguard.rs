@@ -2,7 +2,7 @@
 
 use super::KernelError;
 use super::link::{RTM_DELLINK, RTM_NEWLINK, find, set_mtu};
-use super::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL, Netlink, emit};
+use super::netlink::{Attributes, NLM_F_CREATE, NLM_F_EXCL, Netlink, attributes, emit};
 use netd_api::{IfName, PublicKey};
 use netd_core::keys::Secret;
 use netd_core::marks::{UNFINISHED, WIREGUARD};
@@ -24,6 +24,13 @@ const FAMILY_ID: u16 = 1;
 const FAMILY_NAME: u16 = 2;
 /// `WG_CMD_SET_DEVICE`, `WG_GENL_VERSION`.
 const SET_DEVICE: u8 = 1;
+/// `WG_CMD_GET_DEVICE`, and of its answer `WGDEVICE_A_IFNAME`, `WGDEVICE_A_PEERS`, `WGPEER_A_PUBLIC_KEY`,
+/// `WGPEER_A_LAST_HANDSHAKE_TIME` (a `__kernel_timespec`).
+const GET_DEVICE: u8 = 0;
+const DEVICE_NAME: u16 = 2;
+const DEVICE_PEERS: u16 = 8;
+const PEER_KEY: u16 = 1;
+const PEER_HANDSHAKE: u16 = 6;
 const VERSION: u8 = 1;
 
 /// Seconds between signs of life: only the first one is wanted.
@@ -44,7 +51,7 @@ impl WireGuard {
         request.text(FAMILY_NAME, "wireguard");
         let mut family = None;
         let answer = socket.get(CONTROL, &request.0, |_, body| {
-            let id = super::netlink::attributes(body.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == FAMILY_ID);
+            let id = attributes(body.get(4..).unwrap_or_default()).find(|(kind, _)| *kind == FAMILY_ID);
             family = id.and_then(|(_, value)| value.try_into().ok()).map(u16::from_ne_bytes);
         });
         match (answer, family) {
@@ -99,6 +106,14 @@ impl WireGuard {
         self.set(link, vec![WireguardAttribute::Peers(vec![peer])])
     }
 
+    /// When each peer of a link has last agreed on a session, in seconds since the epoch; 0: never.
+    pub fn handshakes(&mut self, link: &IfName) -> Result<Vec<(PublicKey, i64)>, KernelError> {
+        let mut request = Attributes(vec![GET_DEVICE, VERSION, 0, 0]);
+        request.text(DEVICE_NAME, link.as_str());
+        let parts = self.socket.dump(self.family, &request.0, |_, body| Some(peers(body)))?;
+        Ok(parts.into_iter().flatten().collect())
+    }
+
     fn set(&mut self, link: &IfName, rest: Vec<WireguardAttribute>) -> Result<(), KernelError> {
         let mut attributes = vec![WireguardAttribute::IfName(link.to_string())];
         attributes.extend(rest);
@@ -111,6 +126,17 @@ impl WireGuard {
         payload.fill(0);
         done
     }
+}
+
+fn peers(body: &[u8]) -> Vec<(PublicKey, i64)> {
+    let lists = attributes(body.get(4..).unwrap_or_default()).filter(|(kind, _)| *kind == DEVICE_PEERS);
+    let one = |peer: &[u8]| {
+        let of = |wanted: u16| attributes(peer).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+        let key = <[u8; 32]>::try_from(of(PEER_KEY)?).ok()?;
+        let seconds = of(PEER_HANDSHAKE).and_then(|time| time.first_chunk().copied()).map_or(0, i64::from_ne_bytes);
+        Some((PublicKey(key), seconds))
+    };
+    lists.flat_map(|(_, list)| attributes(list)).filter_map(|(_, peer)| one(peer)).collect()
 }
 
 /// Creates a WireGuard link, down, or brings one of ours to this MTU.

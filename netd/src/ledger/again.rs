@@ -6,8 +6,9 @@ use super::dying::{Dying, GRACE};
 use crate::kernel::{self, ApplyError, Journal, KernelError};
 use netd_api::{ContainerId, IfName};
 use netd_core::firewall::Element;
-use netd_core::plan::{FirewallOp, HostOp, LinkOp, Op, Outcome, missing};
+use netd_core::plan::{FirewallOp, HostOp, LinkOp, Op, Outcome, Plan, missing};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 /// Why a repair failed.
@@ -38,6 +39,11 @@ impl Ledger {
             self.kernel.apply(&plan, None)?;
         }
         Ok(steps)
+    }
+
+    /// Does steps of a standing journal again, which somebody undid.
+    pub fn redo(&mut self, steps: &Plan, netns: Option<BorrowedFd<'_>>) -> Result<(), ApplyError> {
+        self.kernel.apply(steps, netns).map(drop)
     }
 
     /// Writes the table `inet rcr` whole, in one transaction, with the elements of all journals that are up.

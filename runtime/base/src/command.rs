@@ -75,6 +75,31 @@ pub fn network_disconnect(network: &str, container: &str) -> String {
     line(&format!("network disconnect {network} {container}"))
 }
 
+/// Changes a network; `words` are the flags.
+pub fn network_update(network: &str, words: &str) -> String {
+    line(&format!("network update {words} {network}"))
+}
+
+/// Lists the cluster's hosts, with their keys.
+pub fn list_nodes() -> String {
+    line("node ls")
+}
+
+/// Gives this host a new key.
+pub fn rekey() -> String {
+    line("node rekey")
+}
+
+/// Makes again what is missing of our networks.
+pub fn network_repair() -> String {
+    line("network check --repair")
+}
+
+/// Runs a program of the host in a container's network namespace.
+pub fn in_network_of(container: &str, words: &str) -> String {
+    format!("`nsenter -n -t $(rcr inspect -f '{{{{.State.Pid}}}}' {container}) {words}`")
+}
+
 /// Shows the host.
 pub fn info() -> String {
     line("info")

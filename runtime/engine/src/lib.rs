@@ -40,6 +40,7 @@ pub mod diff;
 pub mod dirs;
 pub mod events;
 pub mod exec;
+pub mod explain;
 pub mod files;
 mod force;
 pub mod freeze;

@@ -2,7 +2,7 @@
 
 use super::prune::PruneArgs;
 use super::{FormatArgs, ShowArgs};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use netd_api::{IfName, Mac, PublishRequest};
 use rcr_engine::parse::attachment::{self, DriverOption};
@@ -23,6 +23,22 @@ pub enum NetworkCommand {
     /// Show networks as JSON
     #[command(after_help = "Example: rcr network inspect eui_bridge")]
     Inspect(InspectArgs),
+    /// Show networks for people: addresses, links on both sides, names, ports, rules with counters
+    #[command(after_help = "Example: rcr network show eui_bridge")]
+    Show(ShowNetworkArgs),
+    /// Say whether one end reaches another, and if not, why: hop by hop, with the command that repairs it
+    #[command(
+        after_help = "Ends: a container, an address, a name, `host`, `outside` (what lies behind the host's router).\nExit code: 0 it does, 1 it does not, or nobody knows.\nExamples: rcr network why c1 c2:80\n          rcr network why c1 example.com:443\n          rcr network why outside web:80"
+    )]
+    Why(WhyArgs),
+    /// Draw networks with their containers, ports and other hosts
+    #[command(after_help = "Example: rcr network graph --as dot | dot -Tsvg > networks.svg")]
+    Graph(GraphArgs),
+    /// Compare everything that was made for networks with what is there, and repair it
+    #[command(
+        after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs.\nExample: rcr network check --repair"
+    )]
+    Check(CheckArgs),
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example: rcr network rm eui_bridge")]
     Rm(RemoveArgs),
@@ -161,6 +177,62 @@ pub struct InspectArgs {
     /// Networks, by name or id
     #[arg(required = true, value_name = "NETWORK")]
     pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowNetworkArgs {
+    #[command(flatten)]
+    pub format: ShowArgs,
+    /// Networks, by name or id
+    #[arg(required = true, value_name = "NETWORK")]
+    pub networks: Vec<String>,
+}
+
+/// How a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Drawing {
+    /// A tree, for a terminal
+    Text,
+    /// For graphviz
+    Dot,
+    /// For pages that draw Mermaid
+    Mermaid,
+    /// Nodes and edges
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// How it is written
+    #[arg(long = "as", value_enum, default_value_t = Drawing::Text)]
+    pub drawing: Drawing,
+    /// Only what this container is on
+    #[arg(long, value_name = "CONTAINER")]
+    pub container: Option<String>,
+    /// Networks, by name or id; none: all that are not predefined, or that somebody is on
+    #[arg(value_name = "NETWORK")]
+    pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Make again what differs
+    #[arg(long)]
+    pub repair: bool,
+    #[command(flatten)]
+    pub format: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub format: ShowArgs,
+    /// Who sends: a container, `host`, `outside`
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// To whom, with a port if one is meant
+    #[arg(value_name = "TO[:PORT][/udp|/sctp]", value_parser = ports::end)]
+    pub to: ports::End,
 }
 
 #[derive(Debug, Args)]

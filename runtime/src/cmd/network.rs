@@ -1,7 +1,7 @@
 //! `network …`.
 
 use super::each::{each, print_found};
-use super::prune;
+use super::{network_check, network_graph, network_show, network_why, prune};
 use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, PlanArgs, UpdateArgs};
 use crate::flags::network as flags;
 use crate::term::listing::{self, Row};
@@ -27,6 +27,10 @@ pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
         NetworkCommand::Disconnect(args) => disconnect(instance, &args),
         NetworkCommand::Plan(args) => plan(instance, &args),
         NetworkCommand::Update(args) => update(instance, &args),
+        NetworkCommand::Show(args) => network_show::show(instance, &args),
+        NetworkCommand::Check(args) => network_check::check(instance, &args),
+        NetworkCommand::Graph(args) => network_graph::graph(instance, &args),
+        NetworkCommand::Why(args) => network_why::why(instance, &args),
         NetworkCommand::Prune(args) => prune::networks(instance, &args),
     }
 }

@@ -168,11 +168,15 @@ fn host(port: &PublishedPort) -> String {
         + &range(port.host_port, port.count)
 }
 
+/// A published port as listings have it.
+pub(super) fn mapping(p: &PublishedPort) -> String {
+    format!("{}->{}/{}", host(p), range(p.container_port, p.count), p.proto)
+}
+
 /// Published ports, then those that are only exposed.
 fn ports(config: &Config, sandbox: Option<&SandboxInfo>) -> String {
     let published = sandbox.map(|s| s.ports.as_slice()).unwrap_or_default();
-    let one = |p: &PublishedPort| format!("{}->{}/{}", host(p), range(p.container_port, p.count), p.proto);
-    let mut all: Vec<String> = published.iter().map(one).collect();
+    let mut all: Vec<String> = published.iter().map(mapping).collect();
     for e in &config.network.exposed {
         let known = published
             .iter()

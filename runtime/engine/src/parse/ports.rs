@@ -95,6 +95,37 @@ pub fn exposed(text: &str) -> Parsed<Exposed> {
     Ok(Exposed { port, count, proto: proto(protocol)? })
 }
 
+/// Somebody who is to be reached, perhaps on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// A name, an id or an address.
+    pub name: String,
+    /// The port that is meant.
+    pub port: Option<(u16, Proto)>,
+}
+
+/// `NAME[:PORT][/PROTO]`; an IPv6 address with a port stands in brackets.
+pub fn end(text: &str) -> Parsed<End> {
+    let (whole, protocol) = match text.rsplit_once('/') {
+        Some((whole, protocol)) => (whole, Some(protocol)),
+        None => (text, None),
+    };
+    let bare = whole.trim_start_matches('[').trim_end_matches(']');
+    let (name, number) = match whole.rsplit_once(':') {
+        Some((name, number)) if bare.parse::<IpAddr>().is_err() => (name, Some(port(number)?)),
+        _ => (whole, None),
+    };
+    if number.is_none() && protocol.is_some() {
+        return Err(format!("`{text}` names a protocol, but no port"));
+    }
+    let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if name.is_empty() {
+        return Err(format!("`{text}` has no name"));
+    }
+    let proto = proto(protocol)?;
+    Ok(End { name, port: number.map(|number| (number, proto)) })
+}
+
 /// `80` or `80-90`: first and count.
 pub fn port_range(text: &str) -> Parsed<(u16, u16)> {
     let (first, last) = match text.split_once('-') {
@@ -126,6 +157,21 @@ pub fn proto(text: Option<&str>) -> Parsed<Proto> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_has_a_name_and_perhaps_a_port() {
+        let read = |text: &str| end(text).map(|end| (end.name, end.port));
+        let named = |name: &str, port| Ok((name.to_owned(), port));
+        assert_eq!(read("web"), named("web", None));
+        assert_eq!(read("web:80"), named("web", Some((80, Proto::Tcp))));
+        assert_eq!(read("web:53/udp"), named("web", Some((53, Proto::Udp))));
+        assert_eq!(read("[2001:db8::1]:80"), named("2001:db8::1", Some((80, Proto::Tcp))));
+        assert_eq!(read("2001:db8::1"), named("2001:db8::1", None));
+        assert_eq!(read("[::1]"), named("::1", None));
+        for bad in ["", ":80", "web:", "web:x", "web:0", "web:65536", "web/udp", "web:80/x"] {
+            assert!(end(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn ports_in_every_form() {

@@ -127,7 +127,12 @@ fn every_block_of_commands_is_a_transcript_that_somebody_retypes() {
         for at in (0..lines.len()).filter(|at| lines[*at] == "```console") {
             let mark = lines[at - 1].strip_prefix("<!-- transcript: ").and_then(|line| line.strip_suffix(" -->"));
             let name = mark.unwrap_or_else(|| panic!("{}:{}: no transcript", page.display(), at + 1));
-            assert!(readers.contains(&format!("\"{name}\"")) || readers.contains(&format!(" {name}")), "{}:{}: nobody retypes `{name}`", page.display(), at + 1);
+            assert!(
+                readers.contains(&format!("\"{name}\"")) || readers.contains(&format!(" {name}")),
+                "{}:{}: nobody retypes `{name}`",
+                page.display(),
+                at + 1
+            );
             found += 1;
         }
     }

@@ -411,7 +411,8 @@ fn timings_tell_what_happened_when_and_change_nothing_else() {
     let rows: Vec<&str> = ran.stderr.lines().skip(1).collect();
     let at = |row: &str| row.split_whitespace().next().and_then(|number| number.parse::<f64>().ok()).unwrap();
     assert!(rows.windows(2).all(|pair| at(pair[0]) <= at(pair[1])), "{}", ran.stderr);
-    let place = |what: &str| rows.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what}: {rows:?}"));
+    let place =
+        |what: &str| rows.iter().position(|row| row.contains(what)).unwrap_or_else(|| panic!("{what}: {rows:?}"));
     let order = [
         "rcr begins",
         "rcr has saved the container",

@@ -71,7 +71,8 @@ pub fn add(moments: Vec<Moment>) {
 
 /// What was kept since [`keep`] or the last call, in the order of time.
 pub fn take() -> Vec<Moment> {
-    let mut all = KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| std::mem::take(&mut kept.moments)).unwrap_or_default());
+    let mut all =
+        KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| std::mem::take(&mut kept.moments)).unwrap_or_default());
     all.sort_by_key(|moment| moment.at);
     all
 }

@@ -42,7 +42,8 @@ pub fn legacy(wanted: &LinuxResources, memory_now: Option<i64>) -> Vec<Setting> 
     all.extend(pids(wanted));
     if let Some(io) = wanted.block_io() {
         let throttled = |file, list: &Option<Vec<LinuxThrottleDevice>>| {
-            let line = |d: &LinuxThrottleDevice| set("blkio", file, format!("{}:{} {}", d.major(), d.minor(), d.rate()));
+            let line =
+                |d: &LinuxThrottleDevice| set("blkio", file, format!("{}:{} {}", d.major(), d.minor(), d.rate()));
             list.iter().flatten().map(line).collect::<Vec<_>>()
         };
         all.extend(throttled("blkio.throttle.read_bps_device", io.throttle_read_bps_device()));
@@ -127,7 +128,8 @@ fn unified_throttles(io: &LinuxBlockIo) -> Vec<Setting> {
         ("wiops", io.throttle_write_iops_device()),
     ];
     let line = |(key, list): (&str, &Option<Vec<LinuxThrottleDevice>>)| {
-        let one = |d: &LinuxThrottleDevice| set("io", "io.max", format!("{}:{} {key}={}", d.major(), d.minor(), d.rate()));
+        let one =
+            |d: &LinuxThrottleDevice| set("io", "io.max", format!("{}:{} {key}={}", d.major(), d.minor(), d.rate()));
         list.iter().flatten().map(one).collect::<Vec<_>>()
     };
     kinds.into_iter().flat_map(line).collect()
@@ -213,7 +215,8 @@ mod tests {
         let limit = |value| vec![DiskLimit { disk: "/dev/vda".into(), value }];
         let io = BlockIo { read_bps: limit(1000), write_iops: limit(20), ..BlockIo::default() };
         let throttled = wanted(|w| w.block_io = io);
-        let v1 = ["pids.max max", "blkio.throttle.read_bps_device 254:0 1000", "blkio.throttle.write_iops_device 254:0 20"];
+        let v1 =
+            ["pids.max max", "blkio.throttle.read_bps_device 254:0 1000", "blkio.throttle.write_iops_device 254:0 20"];
         assert_eq!(texts(&legacy(&throttled, None)), v1);
         assert_eq!(texts(&unified(&throttled)), ["pids.max max", "io.max 254:0 rbps=1000", "io.max 254:0 wiops=20"]);
     }

@@ -60,7 +60,10 @@ impl Shim {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.restart_at, self.kill_at, self.tidy_at, self.checks.as_ref().and_then(Checks::deadline)].into_iter().flatten().min()
+        [self.restart_at, self.kill_at, self.tidy_at, self.checks.as_ref().and_then(Checks::deadline)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -18,6 +18,7 @@ fn files(host: &Host, name: &str) -> Vec<String> {
     let names = || -> Vec<String> {
         let mut all: Vec<String> =
             std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        all.retain(|name| name.starts_with("container.log"));
         all.sort();
         all
     };

@@ -13,7 +13,10 @@ const COUNTS: &str = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0
 
 fn count(host: &Host, name: &str) -> u64 {
     let file = host.scratch().join("count");
-    host.ok(&["cp", &format!("{name}:/tmp/count"), file.to_str().unwrap()]);
+    // It has just begun.
+    eventually("it counts", || {
+        host.rcr(&["cp", &format!("{name}:/tmp/count"), file.to_str().unwrap()]).code == 0
+    });
     std::fs::read_to_string(&file).unwrap().trim().parse().unwrap_or(0)
 }
 
@@ -134,7 +137,8 @@ fn a_new_restart_policy_holds_at_once() {
         "[ -e /again ] && exec sleep 1d; touch /again; while [ ! -e /go ]; do sleep 0.02; done; exit 3",
     );
     host.ok(&["update", "--restart", "on-failure:2", "c"]);
-    host.ok(&["exec", "c", "touch", "/go"]);
+    // The container may end, and this with it, before it has said so.
+    host.rcr(&["exec", "c", "touch", "/go"]);
     eventually("it was started again", || {
         host.ok(&["inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "c"]) == "1 running"
     });

@@ -381,9 +381,13 @@ impl Lab {
     /// After a crash of its own.
     pub fn crashed(&mut self) -> bool {
         let Some(pid) = self.pid else { return true };
-        // The connection ends a moment before the process does.
-        std::thread::sleep(Duration::from_millis(100));
-        let gone = !Path::new(&format!("/proc/{pid}/status")).exists() || zombie(pid);
+        // The connection ends a moment before the process does; on a busy machine the moment is long.
+        let is_gone = || !Path::new(&format!("/proc/{pid}/status")).exists() || zombie(pid);
+        let until = Instant::now() + Duration::from_secs(1);
+        while !is_gone() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let gone = is_gone();
         if gone {
             self.pid = None;
             self.client = None;

@@ -272,6 +272,15 @@ fn udp_is_sure_only_where_somebody_waits_and_nothing_drops() {
 }
 
 #[test]
+fn an_echo_in_place_of_sctp_says_nothing_of_the_port() {
+    let picture = bridge();
+    let mut asked = question(&picture, "c1", "c2", Some(5000));
+    asked.proto = Proto::Sctp;
+    assert_eq!(explain(&picture, &asked, &answered()).reach, Reach::Unknown);
+    assert_eq!(fault(&explain(&picture, &asked, &Seen { conntrack: Some((9, 9)), ..silent() })), Fault::ConntrackFull);
+}
+
+#[test]
 fn hostile_ends_are_refused_or_are_nobodys_name() {
     let picture = bridge();
     let long = "x".repeat(300);

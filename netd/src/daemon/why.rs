@@ -359,8 +359,8 @@ impl<'a> Look<'a> {
         let name = name.or_else(|| self.way_of_host().filter(|_| self.source.is_none()));
         let links = if self.source.is_some() { self.seen.source.as_ref() } else { self.seen.host.as_ref() };
         let Some(mtu) = name.and_then(|name| links?.links.get(&name)).map(|link| link.mtu) else { return };
-        let limit = if self.limit() == FAR { FAR / 2 } else { NEAR };
-        match full_size(self.source.as_ref().map(AsFd::as_fd), to, mtu, limit) {
+        let (limit, tries) = if self.limit() == FAR { (FAR / 2, 2) } else { (NEAR, 1) };
+        match full_size(self.source.as_ref().map(AsFd::as_fd), to, mtu, limit, tries) {
             Ok(seen) if seen.small_answered => self.seen.full_size = Some(seen),
             Ok(_) => self.unseen("packets of full size", "the other end answers no echo requests"),
             Err(error) => self.unseen("packets of full size", error),

@@ -3,6 +3,7 @@
 //! [`Kernel`] applies plans and undoes them. It is blocking on purpose: one thread, the daemon's single writer, owns it, and
 //! a change takes microseconds. What must happen in a container's netns happens on a thread that enters it and ends there.
 //! `apply` and `undo` walk through plans; what each op is to the kernel is in `ops`, by family; the other files speak to it.
+//! `look` is for the threads of connections that show and explain: it changes nothing, and needs no [`Kernel`].
 
 // The one room of netd that calls the kernel: what has no safe wrapper is argued at each block.
 #![allow(unsafe_code)]

@@ -42,7 +42,7 @@ pub fn explain(picture: &Picture, question: &Question, seen: &Seen) -> WhyAnswer
             break;
         }
     }
-    let reach = match (walk.broken(), walk.answered(), walk.is_sure()) {
+    let reach = match (walk.broken(), walk.answered() && !walk.stood_in(), walk.is_sure()) {
         (true, ..) => Reach::No,
         (false, true, _) | (false, _, true) => Reach::Yes,
         (false, false, false) => Reach::Unknown,
@@ -89,6 +89,9 @@ impl Walk<'_> {
         let what =
             self.question.port.map_or_else(|| "an echo request".to_owned(), |port| format!("{proto} port {port}"));
         match &probe.outcome {
+            ProbeOutcome::Answered if self.stood_in() => {
+                self.good(&to, format!("an echo request is answered; whether anybody takes {what} is not known"));
+            }
             ProbeOutcome::Answered => self.good(&to, format!("{what} is answered")),
             ProbeOutcome::Refused => {
                 let hop = self.bad(Fault::NotListening, &to, format!("{what} is refused"));
@@ -119,6 +122,11 @@ impl Walk<'_> {
                 hop.evidence.push(why);
             }
         }
+    }
+
+    /// An echo request went in place of a packet that is not sent.
+    fn stood_in(&self) -> bool {
+        self.question.proto == Proto::Sctp && self.question.port.is_some()
     }
 
     /// A protocol that gives no answer by itself, whose packets nothing stops and somebody waits for; or a question of

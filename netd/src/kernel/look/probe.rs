@@ -103,18 +103,23 @@ pub fn ask_by_udp(
     })
 }
 
-/// Sends a small echo request, and one of `size` bytes with its headers.
+/// Sends a small echo request, and one of `size` bytes with its headers; so often, where nothing comes back: a packet
+/// may be lost on a long way.
 pub fn full_size(
     netns: Option<BorrowedFd<'_>>,
     to: IpAddr,
     size: u32,
     limit: Duration,
+    tries: u8,
 ) -> Result<FullSizeSeen, KernelError> {
     inside(netns, || {
         let headers = ECHO_HEADER + if to.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
         let mut seen = FullSizeSeen { size, small_answered: false, answered: false, told: None };
         seen.small_answered = echo(to, None, limit)?.0 == ProbeOutcome::Answered;
-        if seen.small_answered && size > headers {
+        for _ in 0..tries {
+            if !seen.small_answered || size <= headers || seen.answered || seen.told.is_some() {
+                break;
+            }
             let (outcome, told) = echo(to, Some(size - headers), limit)?;
             (seen.answered, seen.told) = (outcome == ProbeOutcome::Answered, told);
         }

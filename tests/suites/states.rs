@@ -14,9 +14,7 @@ const COUNTS: &str = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0
 fn count(host: &Host, name: &str) -> u64 {
     let file = host.scratch().join("count");
     // It has just begun.
-    eventually("it counts", || {
-        host.rcr(&["cp", &format!("{name}:/tmp/count"), file.to_str().unwrap()]).code == 0
-    });
+    eventually("it counts", || host.rcr(&["cp", &format!("{name}:/tmp/count"), file.to_str().unwrap()]).code == 0);
     std::fs::read_to_string(&file).unwrap().trim().parse().unwrap_or(0)
 }
 

@@ -26,7 +26,7 @@ pub fn broken(host: &Host, from: &str, to: &str, fault: &str, parts: &[&str]) ->
     assert!(hops[..hops.len() - 1].iter().all(|hop| hop["fault"].is_null()), "{answer:#}");
     let said = last.to_string();
     for part in parts {
-        assert!(said.contains(&Value::from(*part).to_string().trim_matches('"')), "`{part}` is not in {last:#}");
+        assert!(said.contains(Value::from(*part).to_string().trim_matches('"')), "`{part}` is not in {last:#}");
     }
     last.clone()
 }

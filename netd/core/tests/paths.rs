@@ -184,8 +184,11 @@ impl World {
     }
 }
 
+/// A hook, and what becomes of the packet before it gets there.
+type Place<'a> = (Hook, &'a dyn Fn(&mut Packet));
+
 /// One row: the packet's places, and what it is at each.
-fn row(world: &World, flow: &str, which: &str, mut packet: Packet, places: &[(Hook, &dyn Fn(&mut Packet))]) -> String {
+fn row(world: &World, flow: &str, which: &str, mut packet: Packet, places: &[Place<'_>]) -> String {
     let mut told = Vec::new();
     for (hook, set) in places {
         set(&mut packet);
@@ -225,25 +228,23 @@ fn through(world: &World) -> String {
     let (inner, to_uplink, to_bridge) = (arrives(BRIDGE, OTHER_MAC), leaves("eth0"), leaves(BRIDGE));
     let (from_web, from_uplink) = (arrives(BRIDGE, BRIDGE_MAC), arrives("eth0", BRIDGE_MAC));
     let mut text = String::new();
-    let neighbours: [(Hook, &dyn Fn(&mut Packet)); 3] =
-        [(Prerouting, &inner), (Forward, &to_bridge), (Postrouting, &stay)];
+    let neighbours: [Place<'_>; 3] = [(Prerouting, &inner), (Forward, &to_bridge), (Postrouting, &stay)];
     text += &row(world, "container to container, one network", "each", Packet::new(PEER, WEB), &neighbours);
-    let out: [(Hook, &dyn Fn(&mut Packet)); 3] = [(Prerouting, &from_web), (Forward, &to_uplink), (Postrouting, &stay)];
+    let out: [Place<'_>; 3] = [(Prerouting, &from_web), (Forward, &to_uplink), (Postrouting, &stay)];
     let packet = Packet::new(WEB, CLIENT);
     text += &row(world, "container to the world", "first", packet.clone(), &out);
     text += &row(world, "", "further", known(packet), &out);
-    let published: [(Hook, &dyn Fn(&mut Packet)); 3] =
-        [(Prerouting, &from_uplink), (Forward, &to_web), (Postrouting, &stay)];
+    let published: [Place<'_>; 3] = [(Prerouting, &from_uplink), (Forward, &to_web), (Postrouting, &stay)];
     let packet = Packet { port: 8080, to_host: true, ..Packet::new(CLIENT, HOST) };
     text += &row(world, "the world to a published port", "first", packet.clone(), &published);
     text += &row(world, "", "further", known(packet), &published);
-    let local: [(Hook, &dyn Fn(&mut Packet)); 2] = [(Output, &stay), (Postrouting, &to_web)];
+    let local: [Place<'_>; 2] = [(Output, &stay), (Postrouting, &to_web)];
     let packet = Packet { port: 8080, to_host: true, ..Packet::new("127.0.0.1", "127.0.0.1") };
     text += &row(world, "the host to a published port", "first", packet.clone(), &local);
     text += &row(world, "", "further", known(packet), &local);
-    let answer: [(Hook, &dyn Fn(&mut Packet)); 2] = [(Prerouting, &from_web), (Input, &stay)];
+    let answer: [Place<'_>; 2] = [(Prerouting, &from_web), (Input, &stay)];
     text += &row(world, "", "answers", known(Packet::new(WEB, "10.4.0.1")), &answer);
-    let own: [(Hook, &dyn Fn(&mut Packet)); 2] = [(Prerouting, &from_uplink), (Input, &stay)];
+    let own: [Place<'_>; 2] = [(Prerouting, &from_uplink), (Input, &stay)];
     let packet = Packet { port: 22, to_host: true, ..Packet::new(CLIENT, HOST) };
     text += &row(world, "the world to the host itself", "first", packet.clone(), &own);
     text + &row(world, "", "further", known(packet), &own)

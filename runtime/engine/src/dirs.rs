@@ -60,7 +60,7 @@ impl Dirs {
         self.run.join("containers").join(id.as_str())
     }
 
-    /// The layer that lies below every image ([`crate::mountpoints`]).
+    /// The layer that lies below every image (`mountpoints.rs`).
     pub fn mountpoints(&self) -> PathBuf {
         self.root.join("mountpoints")
     }

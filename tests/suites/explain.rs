@@ -147,7 +147,7 @@ fn the_topology_is_drawn() {
     assert_eq!(text.matches("0.0.0.0:8080 → 80/tcp").count(), 1, "published by one network: {text}");
     assert!(text.contains("└─ cellar (") && text.contains("internal)"), "{text}");
     assert!(!host.ok(&["network", "graph", "cellar"]).contains("blue"));
-    assert!(!host.ok(&["network", "graph", "--container", "c1"]).contains("c2"));
+    assert!(!host.ok(&["network", "graph", "--container", "c1"]).contains("c2  eth"));
     // Each edge has its two ends, each node its place, in every language.
     let view: Value = serde_json::from_str(&host.ok(&["network", "graph", "--as", "json"])).unwrap();
     let ids: Vec<&str> = view["nodes"].as_array().unwrap().iter().map(|n| n["id"].as_str().unwrap()).collect();

@@ -141,7 +141,8 @@ fn report(candidates: &[Candidate]) {
 /// PSS of a shim and of netd, from `smaps_rollup`.
 fn memory(host: &Host) {
     host.ok(&["run", "-d", "--name", "m", "--network", "bench", "alpine", "sleep", "100"]);
-    std::thread::sleep(Duration::from_millis(300));
+    // Memory is given back a second after it was used last.
+    std::thread::sleep(Duration::from_millis(1500));
     let pss = |pid: i64| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with("Pss:")).unwrap_or_default().to_owned();

@@ -54,9 +54,9 @@ pub fn main(rounds: usize) {
 
 fn outside(host: &Netns) -> Netns {
     let outside = Netns::new();
-    host.link("up0", &outside, "out0");
-    host.ip("addr add 192.0.2.1/24 dev up0");
-    host.ip("link set up0 up");
+    host.link("pub0", &outside, "out0");
+    host.ip("addr add 192.0.2.1/24 dev pub0");
+    host.ip("link set pub0 up");
     outside.ip("addr add 192.0.2.2/24 dev out0");
     outside.ip("link set out0 up");
     outside
@@ -83,7 +83,7 @@ fn bare(name: &'static str, translates: bool) -> Contender {
     if translates {
         host.run("nft add table ip bench");
         host.run("nft add chain ip bench in { type nat hook prerouting priority -100 ; }");
-        host.run("nft add rule ip bench in iifname up0 tcp dport 8080 dnat to 10.9.0.3:80");
+        host.run("nft add rule ip bench in iifname pub0 tcp dport 8080 dnat to 10.9.0.3:80");
         host.run("nft add chain ip bench out { type nat hook postrouting priority 100 ; }");
         host.run("nft add rule ip bench out iifname br0 oifname != br0 masquerade");
     }

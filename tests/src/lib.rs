@@ -11,6 +11,7 @@
 //! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
 //! | [`real`] | images of real programs, and the table of results |
 //! | [`registry`] | a registry that misbehaves on demand; Debian's docker-registry |
+//! | [`ruleset`] | rulesets of nftables as text |
 //! | [`snapshot`] | everything on a host as text, to compare before and after |
 //! | [`terminal`] | a program on a pseudo terminal |
 //! | [`why`] | `network why`, asked |
@@ -26,6 +27,7 @@ pub mod images;
 pub mod netns;
 pub mod real;
 pub mod registry;
+pub mod ruleset;
 pub mod snapshot;
 pub mod terminal;
 pub mod why;

@@ -1,6 +1,7 @@
 //! Everything on a host as text: equal before and after means that nothing was left behind.
 
 use crate::host::{Host, PREFIX, bury};
+use crate::ruleset::sort_chains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,24 +58,6 @@ impl Snapshot {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-}
-
-/// A ruleset with its chains behind the rest, by name: the kernel has them in the order of their coming.
-pub fn sort_chains(ruleset: &str) -> String {
-    let (mut text, mut chains, mut open) = (String::new(), Vec::new(), String::new());
-    for line in ruleset.lines().filter(|line| !line.is_empty()) {
-        let line = format!("{line}\n");
-        if open.is_empty() && !line.starts_with("\tchain ") {
-            text += &line;
-            continue;
-        }
-        open += &line;
-        if line == "\t}\n" {
-            chains.push(std::mem::take(&mut open));
-        }
-    }
-    chains.sort_unstable();
-    text + &chains.concat()
 }
 
 /// Interface numbers grow, and lifetimes change.

@@ -1,5 +1,5 @@
-//! The documents say what happens: their transcripts are retyped, and the table of drivers is tried out. ipvlan's part is
-//! in `tests/vm/scenarios/docs`.
+//! The documents say what happens: their transcripts are retyped, and the table of drivers is tried out. ipvlan's part
+//! is in `tests/vm/scenarios/docs`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;

@@ -235,3 +235,26 @@ fn twenty_at_once() {
     host.remove_containers();
     before.assert_restored(&host);
 }
+
+#[test]
+fn a_log_in_the_folder_of_an_older_rcr_is_read_and_goes_on_there() {
+    let host = Host::new();
+    host.ok(&["run", "--name", "c", "--network", "none", "alpine", "echo", "first"]);
+    let folder = host.root().join("containers").join(host.inspect("c", "/Id").as_str().unwrap());
+    std::fs::create_dir(folder.join("log")).unwrap();
+    std::fs::rename(folder.join("container.log"), folder.join("log/container.log")).unwrap();
+    assert_eq!(host.ok(&["logs", "c"]), "first");
+    host.ok(&["start", "-a", "c"]);
+    assert_eq!(host.ok(&["logs", "c"]), "first\nfirst");
+    assert!(!folder.join("container.log").exists());
+}
+
+#[test]
+fn what_a_killed_shim_has_set_aside_goes_with_a_prune() {
+    let host = Host::new();
+    host.ok(&["run", "--rm", "--network", "none", "alpine", "true"]);
+    let left = host.root().join("removed/left-0");
+    std::fs::create_dir_all(left.join("snapshot/upper")).unwrap();
+    host.ok(&["container", "prune", "-f"]);
+    assert!(!left.exists() && host.root().join("removed").exists());
+}

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use tests::host::{HOST_V4, pings};
-use tests::snapshot::sort_chains;
+use tests::ruleset::sort_chains;
 use tests::{Host, eventually};
 
 fn pair() -> Host {

@@ -1,5 +1,5 @@
-//! `network why` where something is closed on purpose: by a network's own options, by a firewall, by a program that does
-//! not listen, by how a port is published. Each case has its working twin.
+//! `network why` where something is closed on purpose: by a network's own options, by a firewall, by a program that
+//! does not listen, by how a port is published. Each case has its working twin.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::UdpSocket;

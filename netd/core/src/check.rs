@@ -1,8 +1,8 @@
 //! What a kernel has not as it was made: steps that stand in a journal, compared with what was seen. Pure.
 //!
 //! Beside [`crate::plan::missing`], which finds what a repair after a deleted link has to do, this looks at every
-//! value: settings, sizes, entries of tunnels, and what is inside containers. Rules by which answers leave, announcements
-//! and flows are not compared.
+//! value: settings, sizes, entries of tunnels, and what is inside containers. Rules by which answers leave,
+//! announcements and flows are not compared.
 
 use crate::plan::{
     AddressOp, ContainerOp, End, FirewallOp, HostOp, LinkOp, Mtu, Op, Plan, PortOp, RouteOp, Scope, SetOp, Step,

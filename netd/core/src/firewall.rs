@@ -1,5 +1,5 @@
-//! The host's firewall as data: one table, `inet rcr`. What it says lies in the elements of its sets and maps, and which
-//! of its chains and rules there are follows from them (see [`needed`]).
+//! The host's firewall as data: one table, `inet rcr`. What it says lies in the elements of its sets and maps, and
+//! which of its chains and rules there are follows from them (see [`needed`]).
 //!
 //! Every network and every published port is an element, so that a packet costs the same few look-ups however many
 //! there are, and a change is one element. `docs/nftables.md` walks through it. No I/O here: `kernel::nft` speaks to

@@ -46,8 +46,8 @@ pub fn watch(runtime: &Runtime, tell: impl Fn(Event) -> bool + Send + Clone + 's
     watch_links(runtime, tell_too)
 }
 
-/// What a transaction did to ours. A flush tells of each rule and element by itself, and ends with its generation: it is
-/// one change.
+/// What a transaction did to ours. A flush tells of each rule and element by itself, and ends with its generation: it
+/// is one change.
 #[derive(Default)]
 struct TableChanges {
     deleted_by: Option<u32>,
@@ -55,8 +55,8 @@ struct TableChanges {
 }
 
 impl TableChanges {
-    /// What is to be told at the end of a transaction: who deleted something of ours, by its port; 0 where messages were
-    /// lost.
+    /// What is to be told at the end of a transaction: who deleted something of ours, by its port; 0 where messages
+    /// were lost.
     fn see(&mut self, message: Option<(u16, u32, &[u8])>) -> [Option<Event>; 2] {
         let Some((kind, port, body)) = message else {
             *self = Self::default();

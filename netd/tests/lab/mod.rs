@@ -3,12 +3,16 @@
 //! The calling thread moves into the namespace, and so does what it starts; nothing reaches the machine's own network.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../tests/src/ruleset.rs"]
+mod ruleset;
+
 use netd_api::*;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::Pid;
 use rcr_base::{FrameError, recv_frame, send_frame};
+use ruleset::sort_chains;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -487,22 +491,9 @@ impl Lab {
         dumps.map(|line| self.host.sh(line)).join("\n") + &self.ruleset("list ruleset")
     }
 
-    /// What `nft` lists, with chains in the order of their names: the kernel has them in that of their coming.
+    /// What `nft` lists, with chains in the order of their names.
     pub fn ruleset(&self, what: &str) -> String {
-        let (mut text, mut chains, mut open) = (String::new(), Vec::new(), String::new());
-        for line in self.host.try_sh(&format!("nft {what}")).1.lines().filter(|line| !line.is_empty()) {
-            let line = format!("{line}\n");
-            if open.is_empty() && !line.starts_with("\tchain ") {
-                text += &line;
-                continue;
-            }
-            open += &line;
-            if line == "\t}\n" {
-                chains.push(std::mem::take(&mut open));
-            }
-        }
-        chains.sort_unstable();
-        text + &chains.concat()
+        sort_chains(&self.host.try_sh(&format!("nft {what}")).1)
     }
 
     pub fn clean(&self, before: &str) {

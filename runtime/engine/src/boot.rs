@@ -1,6 +1,7 @@
 //! Containers that start at boot, as Docker starts them with its daemon: those whose `--restart` policy wants it.
 //!
-//! A file of its own marks them, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot.
+//! A file of its own marks them, `<root>/containers/<id>/up`, since a container's state does not outlive a reboot. One
+//! with `--rm` that has run is marked by `ran`: it goes at a boot.
 
 use crate::config::Config;
 use crate::dirs::Dirs;
@@ -14,13 +15,11 @@ use std::io;
 use std::path::PathBuf;
 
 const MARK: &str = "up";
+const RAN: &str = "ran";
 
 fn mark(dirs: &Dirs, config: &Config) -> PathBuf {
     dirs.container(&config.id).join(MARK)
 }
-
-/// A container with `--rm` that has run.
-const RAN: &str = "ran";
 
 /// Records that the container was started, if a boot is to know: it starts then, or goes.
 pub fn started(dirs: &Dirs, config: &Config) -> Outcome<()> {

@@ -71,8 +71,8 @@ pub fn remove_named(instance: &Instance, name: &str, how: Remove) -> Outcome<()>
     remove(instance, &container, how.volumes)
 }
 
-/// What the shim is told to remove with the end: its room is given back when we are gone. One with `--rm` knows; volumes
-/// are ours to look at.
+/// What the shim is told to remove with the end: its room is given back when we are gone. One with `--rm` knows;
+/// volumes are ours to look at.
 fn by_shim(dirs: &Dirs, config: &Config, how: Remove) -> Option<RemovePaths> {
     let ours = config.auto_remove || how.volumes;
     let ready = !ours && private_folder(&dirs.removed()).is_ok();

@@ -207,7 +207,7 @@ pub struct CgroupPaths {
     pub legacy: Vec<PathBuf>,
 }
 
-/// With `--rm`: what is removed when the container ends.
+/// What is removed when the container ends: with `--rm`, or by `rcr rm -f`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemovePaths {
     /// Removed first: from then on the name is free.

@@ -76,8 +76,8 @@ pub enum Response {
     Error(String),
 }
 
-/// Frame kinds. From the shim: `STDOUT`, `STDERR`, `TIMINGS` (moments as JSON), `EXIT` (an `i32`). From the client: `STDIN`, `CLOSE_STDIN`, `RESIZE`
-/// (rows and columns as `u16`), `SIGNAL` (an `i32`). All little-endian.
+/// Frame kinds. From the shim: `STDOUT`, `STDERR`, `TIMINGS` (moments as JSON), `EXIT` (an `i32`). From the client:
+/// `STDIN`, `CLOSE_STDIN`, `RESIZE` (rows and columns as `u16`), `SIGNAL` (an `i32`). All little-endian.
 pub mod kind {
     /// Input for the container.
     pub const STDIN: u8 = 0;

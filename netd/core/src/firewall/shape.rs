@@ -4,8 +4,9 @@ use super::Set;
 use super::table::{Chain, Match, Rule, Verdict, host_table};
 use std::collections::BTreeSet;
 
-/// The chains that these sets need, which are those that have elements. What is left out could match no packet, or would
-/// change nothing for one that it matches. `states`: somebody may look at connections' states, so all are tracked.
+/// The chains that these sets need, which are those that have elements. What is left out could match no packet, or
+/// would change nothing for one that it matches. `states`: somebody may look at connections' states, so all are
+/// tracked.
 pub fn needed(used: &BTreeSet<Set>, states: bool) -> Vec<Chain> {
     let mut chains = host_table().chains;
     for chain in &mut chains {

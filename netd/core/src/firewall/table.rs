@@ -200,8 +200,8 @@ pub fn host_table() -> Table {
 const AWAY: [Match; 2] =
     [Match::In(&[Load::Iif], Set::Neighbours), Match::NotIn(&[Load::Iif, Load::EtherDestination], Set::OwnMacs)];
 
-/// What was not tracked, as if it were for a neighbour, and ends up elsewhere. A bridge takes what is for its ports' MACs,
-/// too.
+/// What was not tracked, as if it were for a neighbour, and ends up elsewhere. A bridge takes what is for its ports'
+/// MACs, too.
 fn astray() -> Rule {
     let why = "sent past the bridge's own MAC, and not to a neighbour: nothing would translate it";
     rule(&[&[Match::Untracked], &AWAY[..]].concat(), Verdict::Drop, why)

@@ -1,7 +1,8 @@
 //! Device rules. On cgroup v2 they become a small BPF program, which the kernel asks at each open(2) and mknod(2).
 //!
-//! cgroup v1 has `devices.allow` and `devices.deny`, and rules are lines; v2 has no file for it (Documentation/admin-guide/cgroup-v2.rst,
-//! "Device controller"). Compiling is pure and tested here; `sys::bpf` loads the program and binds it to the cgroup.
+//! cgroup v1 has `devices.allow` and `devices.deny`, and rules are lines; v2 has no file for it
+//! (Documentation/admin-guide/cgroup-v2.rst, "Device controller"). Compiling is pure and tested here; `sys::bpf` loads
+//! the program and binds it to the cgroup.
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
@@ -77,8 +78,8 @@ fn rule(device: &LinuxDeviceCgroup) -> Rule {
     Rule { allow: device.allow(), kind, major: number(device.major()), minor: number(device.minor()), access }
 }
 
-/// A rule as lines of v1 (Documentation/admin-guide/cgroup-v1/devices.rst). The kernel reads nothing behind an `a`, which
-/// opens or closes everything: a narrower rule for both kinds of device is two lines.
+/// A rule as lines of v1 (Documentation/admin-guide/cgroup-v1/devices.rst). The kernel reads nothing behind an `a`,
+/// which opens or closes everything: a narrower rule for both kinds of device is two lines.
 pub fn lines(rule: &Rule) -> Vec<String> {
     if tests(rule).is_empty() {
         return vec!["a *:* rwm".into()];

@@ -1,6 +1,6 @@
 //! How a run of the container ends, and with the last one the shim: restart policy, clean-up, telling the clients.
 
-use super::super::cleanup;
+use super::super::cleanup::{self, Aside};
 use super::super::client::{Client, Role};
 use super::super::config::{CgroupPaths, RestartPolicy};
 use super::super::log::Stream;
@@ -140,35 +140,35 @@ impl Shim {
         self.state.exit_code = Some(code);
         self.state.shim = None;
         self.note_end();
-        let mut aside = None;
-        match &self.config.remove {
-            // Who removes the container by hand finds them, waits longer, and says what is in the way.
-            Some(_) if !left.is_empty() => {
-                self.state.error = Some("a process in its cgroup does not end".into());
-                self.save();
-            }
-            Some(paths) => match cleanup::set_aside(paths) {
-                Ok(folders) => {
-                    aside = Some(folders);
-                    self.note_removal();
-                }
-                Err(error) => {
-                    self.state.error = Some(format!("remove the container: {error}"));
-                    self.save();
-                }
-            },
-            None => {
-                // The state first: a client that finds no socket must find the end in it.
-                self.save();
-                let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
-            }
-        }
+        let aside = self.leave(left.is_empty());
         timings::mark("has set aside or saved the container");
         self.say_goodbye(code);
         // Nobody waits for this.
         if let Some(aside) = aside {
             aside.empty();
         }
+    }
+
+    /// Removes the container, as far as one rename does, or saves its state. `emptied`: no process of it is left.
+    fn leave(&mut self, emptied: bool) -> Option<Aside> {
+        let Some(paths) = &self.config.remove else {
+            // The state first: a client that finds no socket must find the end in it.
+            self.save();
+            let _ = std::fs::remove_file(self.config.run_dir.join(SOCKET_NAME));
+            return None;
+        };
+        let why = match emptied.then(|| cleanup::set_aside(paths)) {
+            Some(Ok(aside)) => {
+                self.note_removal();
+                return Some(aside);
+            }
+            Some(Err(error)) => format!("remove the container: {error}"),
+            // Who removes the container by hand finds it, waits longer, and says what is in the way.
+            None => "a process in its cgroup does not end".into(),
+        };
+        self.state.error = Some(why);
+        self.save();
+        None
     }
 
     /// Tells every client of the end, and stays until each living one has read everything: a slow reader loses no byte

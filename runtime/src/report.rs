@@ -106,6 +106,10 @@ pub fn watch_stdout() {
 /// Text without control characters that would steer a terminal: names, histories and error messages come from images
 /// and registries, too.
 pub fn printable(text: &str) -> String {
+    let plain = |byte: u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~');
+    if text.bytes().all(plain) {
+        return text.to_owned();
+    }
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

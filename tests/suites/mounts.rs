@@ -107,9 +107,18 @@ fn volumes_have_labels_options_and_parts() {
     assert!(shown.contains("size=1024k") && shown.contains("mode=700") && shown.contains("nosuid"), "{shown}");
     // It stays what it was made as.
     assert!(options(&host, &["-v", "mem:/d"], "/d").contains("size=1024k"));
-    let said =
-        host.refused(&["volume", "create", "-o", "type=nfs", "-o", "o=addr=10.0.0.1", "-o", "device=:/x", "far"]);
-    assert!(said.contains("can't be of type `nfs`") && said.contains("hint: mount it on the host"), "{said}");
+    // Any file system that the kernel has is mounted for the container alone (the lab has NFS and a disk).
+    host.ok(&["volume", "create", "-o", "type=nonesuch", "-o", "device=server:/x", "far"]);
+    let said = host.refused(&["run", "--name", "none", "--network", "none", "-v", "far:/d", "alpine", "true"]);
+    assert!(said.contains("mount nonesuch `server:/x` on `/d`") && said.contains("ENODEV"), "{said}");
+    assert!(said.contains("hint: the kernel has no such file system"), "{said}");
+    let part = "type=volume,source=far,target=/d,volume-subpath=a";
+    let said = host.refused(&["run", "--network", "none", "--mount", part, "alpine", "true"]);
+    assert!(said.contains("mounted anew for each container"), "{said}");
+    let said = host.refused(&["volume", "create", "-o", "type=nfs", "-o", "o=addr=10.0.0.1", "deviceless"]);
+    assert!(said.contains("a volume of type `nfs` needs `device=`"), "{said}");
+    host.ok(&["rm", "none"]);
+    host.ok(&["volume", "rm", "far"]);
     let said = host.refused(&["run", "--volume-driver", "rexray", "alpine", "true"]);
     assert!(said.contains("no volume driver `rexray`"), "{said}");
     assert_eq!(sh(&host, &["--volume-driver", "local", "-v", "w:/d"], "test -d /d && echo yes"), "yes");

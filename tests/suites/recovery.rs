@@ -1,6 +1,9 @@
 //! What goes wrong on a host, and what is right again after it.
 #![allow(clippy::unwrap_used)]
 
+use nix::fcntl::{FcntlArg, fcntl};
+use std::fs::File;
+use std::path::Path;
 use tests::host::{HOST_V4, pings};
 use tests::ruleset::sort_chains;
 use tests::{Host, eventually};
@@ -114,6 +117,54 @@ fn a_power_cut_leaves_records_that_read_as_ended() {
         ("exited".into(), 137.into())
     );
     host.ok(&["start", "a"]);
+}
+
+fn whole_file(kind: i32) -> libc::flock {
+    libc::flock { l_type: kind as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+/// The process that has a lock on a file; 0: none has.
+fn lock_holder(path: &Path) -> i32 {
+    let mut lock = whole_file(libc::F_RDLCK);
+    fcntl(File::open(path).unwrap(), FcntlArg::F_GETLK(&mut lock)).unwrap();
+    if i32::from(lock.l_type) == libc::F_UNLCK { 0 } else { lock.l_pid }
+}
+
+/// Locks a file as a shim does, until the file is closed.
+fn lock(path: &Path) -> File {
+    let file = File::options().write(true).open(path).unwrap();
+    fcntl(&file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))).unwrap();
+    file
+}
+
+#[test]
+fn a_living_shim_is_known_by_its_lock_and_one_of_an_older_rcr_by_its_start() {
+    let host = Host::new();
+    host.ok(&["run", "-d", "--name", "a", "--network", "none", "alpine", "sleep", "1000"]);
+    let status = || host.inspect("a", "/State/Status");
+    let id = host.inspect("a", "/Id").as_str().unwrap().to_owned();
+    let path = host.run_dir().join("containers").join(&id).join("state.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut state: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(Some(i64::from(lock_holder(&path))), state["shim"]["pid"].as_i64());
+    // What runs under a lock of its own runs, whatever else is said of it.
+    state["shim"]["start"] = 1.into();
+    std::fs::write(&path, state.to_string()).unwrap();
+    assert_eq!(status(), "running");
+    // Another file in its place has no lock: the start of the process counts.
+    let replace = |text: &str| {
+        std::fs::write(path.with_extension("new"), text).unwrap();
+        std::fs::rename(path.with_extension("new"), &path).unwrap();
+        assert_eq!(lock_holder(&path), 0);
+    };
+    replace(&text);
+    assert_eq!(status(), "running");
+    replace(&state.to_string());
+    assert_eq!(status(), "exited");
+    // The lock of any other process means nothing.
+    let _file = lock(&path);
+    assert_eq!(status(), "exited");
+    replace(&text);
 }
 
 #[test]

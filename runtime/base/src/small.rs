@@ -1,9 +1,11 @@
-//! Small files, read many at a time: all into one buffer, and nobody asks for a file's size before it is read.
+//! Small files, read many at a time: all into one buffer, below a folder that is open already, and nobody asks for a
+//! file's size before it is read.
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::read;
+use rustix::path::Arg;
 use std::io;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// What a small file usually fits in, in bytes.
 const USUAL: usize = 16 * 1024;
@@ -15,16 +17,16 @@ pub struct SmallFiles {
 }
 
 impl SmallFiles {
-    /// The whole file.
-    pub fn read(&mut self, path: &Path) -> io::Result<&[u8]> {
-        let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    /// The file `path` below `folder`: open, and all its bytes.
+    pub fn read(&mut self, folder: impl AsFd, path: impl Arg) -> io::Result<(OwnedFd, &[u8])> {
+        let file = openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let mut length = 0;
         loop {
             if length == self.bytes.len() {
                 self.bytes.resize((2 * length).max(USUAL), 0);
             }
             match read(&file, &mut self.bytes[length..]) {
-                Ok(0) => return Ok(&self.bytes[..length]),
+                Ok(0) => return Ok((file, &self.bytes[..length])),
                 Ok(more) => length += more,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -40,13 +42,13 @@ mod tests {
     #[test]
     fn files_of_any_size_come_whole_one_after_the_other() {
         let folder = tempfile::tempdir().unwrap();
+        let open = std::fs::File::open(folder.path()).unwrap();
         let mut files = SmallFiles::default();
         for size in [0, 1, USUAL - 1, USUAL, USUAL + 1, 5 * USUAL, 3] {
-            let path = folder.path().join(size.to_string());
             let bytes: Vec<u8> = (0..size).map(|i| i as u8).collect();
-            std::fs::write(&path, &bytes).unwrap();
-            assert!(files.read(&path).unwrap() == bytes, "{size}");
+            std::fs::write(folder.path().join(size.to_string()), &bytes).unwrap();
+            assert!(files.read(&open, size.to_string()).unwrap().1 == bytes, "{size}");
         }
-        assert_eq!(files.read(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(files.read(&open, "none").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

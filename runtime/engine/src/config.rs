@@ -9,7 +9,7 @@ mod resources;
 
 pub use devices::{DeviceRule, DeviceUse};
 pub use logging::Logging;
-pub use mounts::{Mount, MountKind, Propagation};
+pub use mounts::{FileSystem, Mount, MountKind, Propagation};
 pub use namespaces::{IpcMode, Namespaces, PidMode};
 use netd_api::{AttachmentRequest, ContainerId, Proto, PublishRequest};
 pub use rcr_shim::config::RestartPolicy;

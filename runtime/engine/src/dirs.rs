@@ -57,7 +57,12 @@ impl Dirs {
 
     /// What need not.
     pub fn container_run(&self, id: &ContainerId) -> PathBuf {
-        self.run.join("containers").join(id.as_str())
+        self.containers_run().join(id.as_str())
+    }
+
+    /// The folders of what need not.
+    pub fn containers_run(&self) -> PathBuf {
+        self.run.join("containers")
     }
 
     /// The layer that lies below every image (`mountpoints.rs`).

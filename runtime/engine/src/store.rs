@@ -6,9 +6,13 @@ use netd_api::ContainerId;
 use rcr_base::{Doing, Error, Kind, Outcome, SmallFiles, command};
 use rcr_shim::cleanup::remove_folder;
 use rcr_shim::process::ProcessId;
+use rcr_shim::state::STATE_NAME;
 pub use rcr_shim::state::{State, Status};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -22,6 +26,24 @@ pub struct Container {
     pub config: Config,
     /// How it is.
     pub state: State,
+}
+
+/// The two folders that hold those of containers, open.
+struct Folders {
+    kept: OwnedFd,
+    /// Absent after a reboot.
+    run: Option<OwnedFd>,
+}
+
+impl Folders {
+    fn open(dirs: &Dirs) -> Outcome<Self> {
+        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let run = match open(&dirs.containers_run()) {
+            Err(Errno::NOENT) => None,
+            other => Some(other.doing(|| "cannot look for running containers")?),
+        };
+        Ok(Self { kept: open(&dirs.containers()).doing(|| "cannot look for containers")?, run })
+    }
 }
 
 /// Reads and writes containers.
@@ -123,9 +145,10 @@ impl Containers<'_> {
         };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let ids: Vec<ContainerId> = names.filter_map(|name| name.parse().ok()).collect();
+        let folders = Folders::open(self.dirs)?;
         let load_into = |all: &mut Vec<Container>, ids: &[ContainerId]| {
             let mut files = SmallFiles::default();
-            all.extend(ids.iter().filter_map(|id| self.load_by(&mut files, id).ok()));
+            all.extend(ids.iter().filter_map(|id| self.load_by(&mut files, &folders, id).ok()));
         };
         let mut all = Vec::with_capacity(ids.len());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -152,16 +175,15 @@ impl Containers<'_> {
 
     /// Reads one container.
     pub fn load(&self, id: &ContainerId) -> Outcome<Container> {
-        self.load_by(&mut SmallFiles::default(), id)
+        self.load_by(&mut SmallFiles::default(), &Folders::open(self.dirs)?, id)
     }
 
-    fn load_by(&self, files: &mut SmallFiles, id: &ContainerId) -> Outcome<Container> {
-        let path = self.dirs.container(id).join(CONFIG_NAME);
+    fn load_by(&self, files: &mut SmallFiles, folders: &Folders, id: &ContainerId) -> Outcome<Container> {
         let doing = || format!("cannot read the container `{}`", id.short());
-        let bytes = files.read(&path).doing(doing)?;
+        let (_, bytes) = files.read(&folders.kept, format!("{id}/{CONFIG_NAME}")).doing(doing)?;
         let config: Config = serde_json::from_slice(bytes).map_err(|error| {
             Error::new(Kind::System, doing())
-                .caused_by(format!("`{}`: {error}", path.display()))
+                .caused_by(format!("`{}`: {error}", self.dirs.container(id).join(CONFIG_NAME).display()))
                 .hint(format!("remove it with `rm -r {}`", self.dirs.container(id).display()))
         })?;
         if config.version > CONFIG_VERSION {
@@ -170,10 +192,12 @@ impl Containers<'_> {
                 .hint("upgrade rcr"));
         }
         // After a reboot only the copy exists; after a power cut it may be cut short, and is ignored.
-        let state = match State::read_by(files, &self.dirs.container_run(id)).doing(doing)? {
-            None => State::read_by(files, &self.dirs.container(id)).ok().flatten(),
-            found => found,
+        let path = format!("{id}/{STATE_NAME}");
+        let state = match &folders.run {
+            Some(run) => State::read_by(files, run, &path).doing(doing)?,
+            None => None,
         };
+        let state = state.or_else(|| State::read_by(files, &folders.kept, &path).ok().flatten());
         Ok(Container { config, state: state.unwrap_or_else(State::created) })
     }
 

@@ -54,10 +54,10 @@ fn start_time(pid: i32) -> Option<u64> {
 }
 
 /// This boot's id, a UUID (`/proc/sys/kernel/random/boot_id`).
-pub fn boot_id() -> String {
+pub fn boot_id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-    ID.get_or_init(read).clone()
+    ID.get_or_init(read)
 }
 
 #[cfg(test)]

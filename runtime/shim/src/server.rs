@@ -25,6 +25,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rcr_base::{errno, timings};
 use rustix::process::DumpableBehavior;
 use rustix::termios::Winsize;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -50,6 +51,8 @@ struct Shim {
     running: Option<Running>,
     log: Log,
     state: State,
+    /// The state's file as it was written last. As long as it is open, readers know that this process lives.
+    state_file: Option<File>,
     /// Bytes for the container's stdin.
     input: Vec<u8>,
     close_input: bool,
@@ -138,6 +141,7 @@ impl Shim {
         let checks = config.health.clone().map(Checks::new);
         let mut shim = Self {
             state: State { shim: ProcessId::of(std::process::id() as i32), ..State::created() },
+            state_file: None,
             config,
             netns,
             listener,
@@ -187,9 +191,11 @@ impl Shim {
         Ok(())
     }
 
-    fn save(&self) {
+    fn save(&mut self) {
         // A full disk must not end the container; the state on disk is then behind, and the next write catches up.
-        let _ = self.state.write(&self.config.run_dir);
+        if let Ok(file) = self.state.write_held(&self.config.run_dir) {
+            self.state_file = Some(file);
+        }
         if let Some(folder) = &self.config.keep_dir {
             let _ = self.state.write(folder);
         }

@@ -1,12 +1,20 @@
 //! A container's run-time state: `<run>/containers/<id>/state.json`, and a copy in `<root>/containers/<id>` that
 //! outlives a reboot. Its writer is `rcr` until the shim runs, then the shim; it is always replaced whole (written
 //! beside, then renamed).
+//!
+//! A shim holds a lock on the file that it wrote last (fcntl(2), F_SETLK). The kernel names the process that has it, so
+//! that who lists a thousand containers knows by one call which shims live.
 
 use super::health::HealthStatus;
 use super::process::{self, ProcessId};
+use nix::fcntl::{FcntlArg, fcntl};
 use rcr_base::SmallFiles;
+use rustix::fs::CWD;
+use rustix::path::Arg;
 use serde::{Deserialize, Serialize};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// The file's name.
@@ -86,7 +94,7 @@ impl State {
             status: Status::Created,
             shim: None,
             init: None,
-            boot_id: process::boot_id(),
+            boot_id: process::boot_id().to_owned(),
             exit_code: None,
             started_at: None,
             finished_at: None,
@@ -101,18 +109,19 @@ impl State {
     /// Reads the state in `run_dir`; a missing file (a reboot cleared it) is a container that does not run.
     /// A record that says `running` without a living shim is corrected: the container died with its monitor.
     pub fn read(run_dir: &Path) -> io::Result<Option<State>> {
-        Self::read_by(&mut SmallFiles::default(), run_dir)
+        Self::read_by(&mut SmallFiles::default(), CWD, run_dir.join(STATE_NAME))
     }
 
-    /// The same for one of many.
-    pub fn read_by(files: &mut SmallFiles, run_dir: &Path) -> io::Result<Option<State>> {
-        let bytes = match files.read(&run_dir.join(STATE_NAME)) {
+    /// The same for one of many: the file `path` below `folder`.
+    pub fn read_by(files: &mut SmallFiles, folder: impl AsFd, path: impl Arg) -> io::Result<Option<State>> {
+        let (file, bytes) = match files.read(folder, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
         let mut state: State = serde_json::from_slice(bytes).map_err(io::Error::other)?;
         let rebooted = state.boot_id != process::boot_id();
-        let gone = || rebooted || !state.shim.as_ref().is_some_and(ProcessId::is_alive);
+        let lives = |shim: &ProcessId| holder(&file) == Some(shim.pid) || shim.is_alive();
+        let gone = || rebooted || !state.shim.as_ref().is_some_and(lives);
         if state.status.is_alive() && gone() {
             state.status = Status::Exited;
             state.exit_code = Some(128 + libc::SIGKILL);
@@ -127,8 +136,33 @@ impl State {
 
     /// Writes it, whole or not at all.
     pub fn write(&self, run_dir: &Path) -> io::Result<()> {
-        let temporary = run_dir.join(format!(".{STATE_NAME}.{}", std::process::id()));
-        std::fs::write(&temporary, serde_json::to_vec(self)?)?;
-        std::fs::rename(temporary, run_dir.join(STATE_NAME))
+        self.replace(run_dir, |_| Ok(())).map(drop)
     }
+
+    /// The same by the shim that the state names: it lives as long as it holds what this returns.
+    pub fn write_held(&self, run_dir: &Path) -> io::Result<File> {
+        self.replace(run_dir, |file| {
+            fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))).map(drop).map_err(io::Error::from)
+        })
+    }
+
+    fn replace(&self, run_dir: &Path, prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+        let temporary = run_dir.join(format!(".{STATE_NAME}.{}", std::process::id()));
+        let mut file = File::create(&temporary)?;
+        prepare(&file)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        std::fs::rename(temporary, run_dir.join(STATE_NAME))?;
+        Ok(file)
+    }
+}
+
+/// The process that holds a lock on a file. Only root can write the file, so only root can lock it like this.
+fn holder(file: impl AsFd) -> Option<i32> {
+    let mut lock = whole_file(libc::F_RDLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    (i32::from(lock.l_type) == libc::F_WRLCK).then_some(lock.l_pid)
+}
+
+fn whole_file(kind: i32) -> libc::flock {
+    libc::flock { l_type: kind as _, l_whence: libc::SEEK_SET as _, l_start: 0, l_len: 0, l_pid: 0 }
 }

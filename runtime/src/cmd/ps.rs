@@ -10,36 +10,24 @@ use rcr_base::{Error, Kind, Outcome};
 use rcr_engine::config::{Config, MountKind};
 use rcr_engine::instance::Instance;
 use rcr_engine::list::{self, Selection};
-use rcr_engine::status::status;
+use rcr_engine::status::{age, status};
 use rcr_engine::store::Container;
 use rcr_engine::top;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::collections::{BTreeMap, HashMap};
 
-/// One container, with Docker's keys.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Line {
-    command: String,
-    created_at: String,
-    #[serde(rename = "ID")]
-    id: String,
-    image: String,
-    labels: String,
-    local_volumes: String,
-    mounts: String,
-    names: String,
-    networks: String,
-    ports: String,
-    running_for: String,
+/// One container. Each field is made when it is asked for: a table of a thousand containers has eight of fourteen.
+struct Line<'a> {
+    container: &'a Container,
+    /// What netd knows of it, if it runs.
+    sandbox: Option<&'a SandboxInfo>,
+    /// Nothing is cut off.
+    whole: bool,
     size: String,
-    state: &'static str,
-    status: String,
-    #[serde(skip)]
-    all_labels: BTreeMap<String, String>,
+    now: Timestamp,
 }
 
-impl Row for Line {
+impl Row for Line<'_> {
     const HEADINGS: &'static [(&'static str, &'static str)] = &[
         ("ID", "CONTAINER ID"),
         ("Image", "IMAGE"),
@@ -58,7 +46,55 @@ impl Row for Line {
     ];
 
     fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        Some(&self.all_labels)
+        Some(&self.container.config.labels)
+    }
+
+    fn field(&self, name: &str) -> Option<String> {
+        let Container { config, state } = self.container;
+        Some(match name {
+            "Command" => format!("\"{}\"", self.cut(config.process.args.join(" "), 20)),
+            "CreatedAt" => local_time(&config.created),
+            "ID" => id(&config.id, self.whole).to_owned(),
+            "Image" => config.image.reference.clone(),
+            "Labels" => table::labels(&config.labels),
+            "LocalVolumes" => volumes(config).count().to_string(),
+            "Mounts" => mounts(config).into_iter().map(|name| self.cut(name, 15)).collect::<Vec<_>>().join(","),
+            "Names" => config.name.clone(),
+            "Networks" => self.networks().join(","),
+            "Ports" if state.status.is_alive() => ports(config, self.sandbox),
+            "Ports" => String::new(),
+            "RunningFor" => format!("{} ago", age(&config.created, self.now)),
+            "Size" => self.size.clone(),
+            "State" => state.status.name().to_owned(),
+            "Status" => status(state, self.now),
+            _ => return None,
+        })
+    }
+}
+
+/// With Docker's names, in the order of the alphabet.
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut names: Vec<&'static str> = Self::HEADINGS.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable_by_key(|name| name.to_ascii_lowercase());
+        let mut fields = serializer.serialize_struct("Line", names.len())?;
+        for name in names {
+            fields.serialize_field(name, &self.field(name))?;
+        }
+        fields.end()
+    }
+}
+
+impl Line<'_> {
+    fn cut(&self, text: String, most: usize) -> String {
+        if self.whole { text } else { shortened(&text, most) }
+    }
+
+    fn networks(&self) -> Vec<String> {
+        match self.sandbox {
+            Some(sandbox) => sandbox.attachments.iter().map(|a| a.network.to_string()).collect(),
+            None => list::networks(&self.container.config),
+        }
     }
 }
 
@@ -84,12 +120,13 @@ pub fn ps(instance: &Instance, args: &PsArgs) -> Outcome<i32> {
         true => HashMap::new(),
         false => list::sandboxes(instance),
     };
-    let line = |c: &Container| {
-        let mut line = line(c, sandboxes.get(&c.config.id), args.no_trunc);
-        if sized {
-            line.size = size(instance, c);
-        }
-        line
+    let now = Timestamp::now();
+    let line = |container| Line {
+        container,
+        sandbox: sandboxes.get(&container.config.id).filter(|_| container.state.status.is_alive()),
+        whole: args.no_trunc,
+        size: if sized { size(instance, container) } else { "0B".into() },
+        now,
     };
     let lines: Vec<Line> = shown.iter().rev().map(line).collect();
     let columns = if args.size { &COLUMNS[..] } else { &COLUMNS[..7] };
@@ -113,33 +150,6 @@ fn id(id: &ContainerId, whole: bool) -> &str {
 fn size(instance: &Instance, container: &Container) -> String {
     let size = list::size(instance, container);
     format!("{} (virtual {})", table::size(size.own), table::size(size.whole))
-}
-
-fn line(container: &Container, sandbox: Option<&SandboxInfo>, whole: bool) -> Line {
-    let Container { config, state } = container;
-    let sandbox = sandbox.filter(|_| state.status.is_alive());
-    let cut = |text: String, most| if whole { text } else { shortened(&text, most) };
-    let networks = match sandbox {
-        Some(sandbox) => sandbox.attachments.iter().map(|a| a.network.to_string()).collect(),
-        None => list::networks(config),
-    };
-    Line {
-        command: format!("\"{}\"", cut(config.process.args.join(" "), 20)),
-        created_at: local_time(&config.created),
-        id: id(&config.id, whole).to_owned(),
-        image: config.image.reference.clone(),
-        labels: table::labels(&config.labels),
-        local_volumes: volumes(config).count().to_string(),
-        mounts: mounts(config).into_iter().map(|name| cut(name, 15)).collect::<Vec<_>>().join(","),
-        names: config.name.clone(),
-        networks: networks.join(","),
-        ports: if state.status.is_alive() { ports(config, sandbox) } else { String::new() },
-        running_for: format!("{} ago", table::age(&config.created)),
-        size: "0B".into(),
-        state: state.status.name(),
-        status: status(state, Timestamp::now()),
-        all_labels: config.labels.clone(),
-    }
 }
 
 fn volumes(config: &Config) -> impl Iterator<Item = &str> {

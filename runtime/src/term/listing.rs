@@ -6,6 +6,7 @@ use crate::template::Format;
 use rcr_base::Outcome;
 use serde::Serialize;
 use serde_json::Value;
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 
@@ -16,6 +17,11 @@ pub trait Row: Serialize {
 
     /// What `.Label "key"` of a template looks in.
     fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
+
+    /// A field as text, for a listing whose fields are not all made where a table shows some.
+    fn field(&self, _name: &str) -> Option<String> {
         None
     }
 }
@@ -54,10 +60,13 @@ pub fn lines<R: Row>(format: Option<&Format>, columns: &[&str], rows: &[R]) -> O
 
 /// The fields of a row, each on one line whatever is in it.
 fn cells<R: Row>(row: &R, columns: &[&str]) -> String {
-    let fields = serde_json::to_value(row).unwrap_or_default();
-    let text = |field: &&str| match &fields[*field] {
-        Value::String(text) => cell(text),
-        other => other.to_string(),
+    let whole = LazyCell::new(|| serde_json::to_value(row).unwrap_or_default());
+    let text = |name: &&str| match row.field(name) {
+        Some(text) => cell(&text),
+        None => match &whole[*name] {
+            Value::String(text) => cell(text),
+            other => other.to_string(),
+        },
     };
     columns.iter().map(text).collect::<Vec<_>>().join("\t")
 }

@@ -14,7 +14,8 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) {
 
 /// One line and one column, whatever is in a text.
 pub fn cell(text: &str) -> String {
-    report::printable(text).replace(['\n', '\t'], " ")
+    let text = report::printable(text);
+    if text.contains(['\n', '\t']) { text.replace(['\n', '\t'], " ") } else { text }
 }
 
 /// Lines with tabs as columns: each ten characters wide or more, with three spaces behind its widest cell.
@@ -32,8 +33,13 @@ pub fn aligned(lines: &[String]) -> Vec<String> {
         }
     }
     let line = |line: &String| {
-        let padded = line.split('\t').zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        padded.collect::<String>().trim_end().to_owned()
+        let mut padded = String::with_capacity(widths.iter().sum());
+        for (cell, width) in line.split('\t').zip(&widths) {
+            padded.push_str(cell);
+            padded.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
+        }
+        padded.truncate(padded.trim_end().len());
+        padded
     };
     lines.iter().map(line).collect()
 }

@@ -1,7 +1,7 @@
 //! An OCI runtime spec as an init plan: what can't be understood is refused here, before anything is touched.
 
 use super::powers::powers;
-use super::spec::{SHM, SUBPATH};
+use super::spec::{OF_HOST, SHM, SUBPATH};
 use super::{BundleError, Facts};
 use crate::config::{Config, IpcMode, MountKind, Namespaces, PidMode};
 use oci_spec::runtime::{LinuxDeviceType, Mount, Spec};
@@ -158,13 +158,17 @@ fn options(mount: &Mount) -> Options {
             "rbind" => all.recursive = true,
             "slave" | "rslave" => all.propagation = MS_SLAVE,
             "shared" | "rshared" => all.propagation = MS_SHARED,
-            data => all.data.push(match data.split_once('=') {
-                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                None => (data.to_owned(), None),
-            }),
+            data => all.data.push(key_value(data)),
         }
     }
     all
+}
+
+fn key_value(option: &str) -> (String, Option<String>) {
+    match option.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (option.to_owned(), None),
+    }
 }
 
 fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
@@ -175,6 +179,13 @@ fn mount_op(mount: &Mount, facts: &Facts) -> Result<InitOp, BundleError> {
     }
     let Options { attrs, propagation, recursive, top_only, mut data } = options(mount);
     let fstype = mount.typ().clone().unwrap_or_default();
+    if mount.options().iter().flatten().any(|option| option == OF_HOST) {
+        let source = mount.source().clone().unwrap_or_default();
+        let told = data.into_iter().filter(|(key, _)| key == OF_HOST).filter_map(|(_, option)| option);
+        let options =
+            std::iter::once(format!("source={}", source.display())).chain(told).map(|o| key_value(&o)).collect();
+        return Ok(InitOp::FileSystem { fstype, target: relative(target), options, attrs });
+    }
     if fstype != "bind" {
         let system = ["/proc", "/sys", "/dev"].iter().any(|root| target.starts_with(root));
         return Ok(InitOp::Mount { fstype, target: relative(target), options: data, attrs, system });

@@ -38,6 +38,8 @@ const MASKED: [&str; 20] = [
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// An option of our own: marks a file system that the host reaches, and the options that are the file system's.
+pub(super) const OF_HOST: &str = "of-host";
 /// An option of our own: what of a bind's source is mounted.
 pub(super) const SUBPATH: &str = "subpath";
 /// Where shared memory has its files.
@@ -192,6 +194,13 @@ fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
             let mut all = vec!["nosuid", "nodev", access];
             all.extend(options.iter().map(String::as_str));
             mount(&m.target, "tmpfs", &all)
+        }
+        MountKind::Volume { file_system: Some(it), .. } => {
+            let mut all = ["nosuid", "nodev", access, OF_HOST].map(str::to_owned).to_vec();
+            all.extend(it.flags.iter().cloned());
+            all.extend(it.options.iter().map(|option| format!("{OF_HOST}={option}")));
+            let built = MountBuilder::default().destination(&m.target).typ(&it.fstype).source(&it.device).options(all);
+            Ok(built.build()?)
         }
         MountKind::Volume { source, subpath, .. } => {
             let access = if m.read_only { "rro" } else { access };

@@ -50,6 +50,9 @@ pub enum MountKind {
         /// It is in memory: options of tmpfs(5).
         #[serde(default)]
         memory: Option<Vec<String>>,
+        /// It is a file system of its own, of a device or a server.
+        #[serde(default)]
+        file_system: Option<FileSystem>,
     },
     /// The files of an image, read-only.
     Image {
@@ -67,6 +70,19 @@ pub enum MountKind {
         /// As mount(8) takes them.
         options: Vec<String>,
     },
+}
+
+/// A file system that is mounted for a container, as the host reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSystem {
+    /// As the kernel calls it: `nfs`, `ext4`.
+    pub fstype: String,
+    /// A device, or what a server exports.
+    pub device: String,
+    /// What the file system itself is told.
+    pub options: Vec<String>,
+    /// What the mount is told: `noexec`, `noatime`.
+    pub flags: Vec<String>,
 }
 
 /// Mount propagation of a bind (mount_namespaces(7)).

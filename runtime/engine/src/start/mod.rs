@@ -20,6 +20,7 @@ use crate::remove::removal;
 use crate::snapshot;
 use crate::spawn;
 use crate::undo::Undo;
+use crate::volumes;
 use crate::{cgroup, files};
 use joins::joins;
 use netd_api::{Call, SandboxInfo};
@@ -135,7 +136,8 @@ fn start_steps<'a>(
         Ok(())
     });
     let mut facts = facts::facts(dirs, config, &ground)?;
-    let (equipped, nodes) = cdi::applied(&instance.config.devices.specs, config)?;
+    let (mut equipped, nodes) = cdi::applied(&instance.config.devices.specs, config)?;
+    volumes::find_servers(&mut equipped)?;
     facts.devices.extend(nodes);
     let spec = bundle::spec::spec(&equipped, &facts).map_err(refused)?;
     let mut plan = bundle::plan::init_plan(&spec, &equipped, &facts).map_err(refused)?;
@@ -291,7 +293,12 @@ pub fn start_failure(failure: StartFailure) -> Error {
         return error.kind(Kind::Invalid).hint("name a user and a group that the image has, or use numbers");
     }
     if !execute {
-        return error;
+        return match errno {
+            libc::ENODEV => {
+                error.hint("the kernel has no such file system: load its module, or install a kernel that has it")
+            }
+            _ => error,
+        };
     }
     match errno {
         libc::ENOENT => error

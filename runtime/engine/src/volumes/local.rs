@@ -1,8 +1,16 @@
 //! Options of the driver `local`, which are mount(8)'s: `type`, `o` and `device`.
 
-use rcr_base::{Error, Kind, Outcome};
+use crate::config::FileSystem;
+use rcr_base::{Doing, Error, Kind, Outcome};
 use std::collections::BTreeMap;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+
+/// Options that the mount has, not the file system.
+const FLAGS: [&str; 10] =
+    ["suid", "nosuid", "dev", "nodev", "exec", "noexec", "noatime", "nodiratime", "relatime", "strictatime"];
+/// Options that only mount(8) and systemd read.
+const FOR_OTHERS: [&str; 9] = ["defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "rw"];
 
 /// Where a volume's content is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +26,12 @@ pub enum Content {
     },
     /// In memory, for each container apart (`type=tmpfs`).
     Memory(Vec<String>),
+    /// In a file system that is mounted for each container (`type=nfs`, or any other that the kernel has).
+    FileSystem(FileSystem),
 }
 
 impl Content {
-    /// Reads the options. Errors: a type that would have to be mounted on the host.
+    /// Reads the options.
     pub fn of(options: &BTreeMap<String, String>) -> Outcome<Self> {
         let refuse = |why: String| Err(Error::new(Kind::Invalid, why));
         if let Some(unknown) = options.keys().find(|key| !["type", "o", "device"].contains(&key.as_str())) {
@@ -43,14 +53,33 @@ impl Content {
                     None => Ok(Self::Memory(flags.into_iter().map(str::to_owned).collect())),
                 }
             }
-            other => Err(Error::new(Kind::Invalid, format!("a volume can't be of type `{other}`"))
-                .caused_by("rcr keeps no mounts on the host, which somebody would have to undo")
-                .hint(
-                    "mount it on the host, by /etc/fstab for example, and give the folder: `--opt type=none --opt o=bind \
-                     --opt device=/mnt/FOLDER`",
-                )),
+            "" | "none" | "bind" => refuse("`device=` needs a `type=`, or `o=bind` for a folder of the host".into()),
+            fstype if of("device").is_empty() => refuse(format!("a volume of type `{fstype}` needs `device=`")),
+            fstype => Ok(Self::FileSystem(file_system(fstype, of("device"), flags))),
         }
     }
+}
+
+fn file_system(fstype: &str, device: &str, given: Vec<&str>) -> FileSystem {
+    let for_others = |option: &&str| FOR_OTHERS.contains(option) || option.starts_with("x-");
+    let (flags, options): (Vec<&str>, Vec<&str>) =
+        given.into_iter().filter(|option| !for_others(option)).partition(|option| FLAGS.contains(option));
+    let texts = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
+    FileSystem { fstype: fstype.into(), device: device.into(), options: texts(options), flags: texts(flags) }
+}
+
+/// The options with the server's name (`addr=`) as an address: the kernel looks up no names.
+pub fn with_addresses(file_system: &FileSystem) -> Outcome<Vec<String>> {
+    let address = |option: &String| match option.strip_prefix("addr=") {
+        None => Ok(option.clone()),
+        Some(server) => {
+            let doing = || format!("cannot find the server `{server}` of a volume");
+            let found = (server, 0).to_socket_addrs().doing(doing)?.next();
+            let found = found.ok_or_else(|| Error::new(Kind::NotFound, doing()).caused_by("it has no address"))?;
+            Ok(format!("addr={}", found.ip()))
+        }
+    };
+    file_system.options.iter().map(address).collect()
 }
 
 #[cfg(test)]
@@ -68,8 +97,16 @@ mod tests {
         assert_eq!(folder, Content::Folder { device: "/srv".into(), read_only: true });
         let memory = of(&[("type", "tmpfs"), ("o", "size=1m,uid=1000"), ("device", "tmpfs")]).unwrap();
         assert_eq!(memory, Content::Memory(vec!["size=1m".into(), "uid=1000".into()]));
+        let nfs = of(&[("type", "nfs"), ("o", "addr=127.0.0.1,rw,noexec,_netdev,vers=4"), ("device", ":/x")]).unwrap();
+        let Content::FileSystem(nfs) = nfs else { panic!("{nfs:?}") };
+        assert_eq!((nfs.fstype.as_str(), nfs.device.as_str()), ("nfs", ":/x"));
+        assert_eq!((nfs.options.join(","), nfs.flags.join(",")), ("addr=127.0.0.1,vers=4".into(), "noexec".into()));
+        assert_eq!(with_addresses(&nfs).unwrap(), nfs.options);
+        let named = FileSystem { options: vec!["addr=localhost".into()], ..nfs };
+        assert!(["addr=127.0.0.1", "addr=::1"].contains(&with_addresses(&named).unwrap()[0].as_str()));
         for bad in [
-            &[("type", "nfs"), ("o", "addr=10.0.0.1"), ("device", ":/x")][..],
+            &[("type", "nfs"), ("o", "addr=10.0.0.1")][..],
+            &[("device", "/dev/sdb1")],
             &[("type", "none"), ("o", "bind")],
             &[("type", "none"), ("o", "bind"), ("device", "x")],
             &[("type", "tmpfs"), ("o", "suid")],

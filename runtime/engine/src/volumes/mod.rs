@@ -109,6 +109,16 @@ fn read(instance: &Instance, name: String) -> Volume {
     Volume { mountpoint, created, labels, options, anonymous, name }
 }
 
+/// Writes the addresses of servers into what mounts their file systems: a start asks for them anew.
+pub(crate) fn find_servers(config: &mut Config) -> Outcome<()> {
+    config.mounts.iter_mut().try_for_each(|mount| {
+        if let MountKind::Volume { file_system: Some(mounted), .. } = &mut mount.kind {
+            mounted.options = local::with_addresses(mounted)?;
+        }
+        Ok(())
+    })
+}
+
 /// A volume by name.
 pub fn find(instance: &Instance, name: &str) -> Outcome<Volume> {
     check(name)?;

@@ -93,21 +93,32 @@ fn volume(instance: &Instance, name: &str, wanted: &VolumeUse) -> Outcome<(Mount
     }
     let own = make_volume(instance, name)?;
     let anonymous = wanted.source == Source::Anonymous;
-    let of = |source, memory| MountKind::Volume {
+    let of = |source, memory, file_system| MountKind::Volume {
         name: name.to_owned(),
         source,
         anonymous,
         subpath: wanted.subpath.clone(),
         memory,
+        file_system,
     };
-    match Content::of(&read(instance, name.to_owned()).options)? {
-        Content::Own => Ok((of(own, None), false)),
-        Content::Memory(options) => Ok((of(own, Some(options)), false)),
+    let content = Content::of(&read(instance, name.to_owned()).options)?;
+    if wanted.subpath.is_some() && matches!(content, Content::Memory(_) | Content::FileSystem(_)) {
+        return Err(Error::new(Kind::Invalid, format!("cannot mount a folder of the volume `{name}`"))
+            .caused_by("the volume is mounted anew for each container")
+            .hint("leave out `volume-subpath`"));
+    }
+    match content {
+        Content::Own => Ok((of(own, None, None), false)),
+        Content::Memory(options) => Ok((of(own, Some(options), None), false)),
+        Content::FileSystem(mounted) => {
+            let read_only = mounted.options.iter().any(|option| option == "ro");
+            Ok((of(own, None, Some(mounted)), read_only))
+        }
         Content::Folder { device, read_only } => {
             let doing = || format!("cannot mount the volume `{name}`");
             let device =
                 device.canonicalize().doing(|| format!("find its folder `{}`", device.display())).doing(doing)?;
-            Ok((of(device, None), read_only))
+            Ok((of(device, None, None), read_only))
         }
     }
 }
@@ -129,7 +140,7 @@ fn image(instance: &Instance, name: &str, wanted: &VolumeUse, reporter: &dyn Rep
 
 /// Fills a new volume from the image.
 fn seed(config: &Config, mount: &Mount, copy: bool) -> Outcome<()> {
-    let MountKind::Volume { source, memory: None, subpath, .. } = &mount.kind else { return Ok(()) };
+    let MountKind::Volume { source, memory: None, file_system: None, subpath, .. } = &mount.kind else { return Ok(()) };
     // What the image has at the target is not what belongs at the volume's root.
     let copy = copy && subpath.is_none();
     match source.file_name().is_some_and(|name| name == seed::DATA) {
@@ -177,5 +188,5 @@ fn bind(source: PathBuf, flag: &VolumeUse, config: &Config) -> Outcome<MountKind
 fn anonymous(instance: &Instance) -> Outcome<MountKind> {
     let name = names::new_id().doing(|| "cannot make a volume name")?.to_string();
     let source = make_volume(instance, &name)?;
-    Ok(MountKind::Volume { source, name, anonymous: true, subpath: None, memory: None })
+    Ok(MountKind::Volume { source, name, anonymous: true, subpath: None, memory: None, file_system: None })
 }

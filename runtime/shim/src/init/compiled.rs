@@ -101,6 +101,19 @@ pub enum CompiledOp {
         /// The target may not be reached through a symlink.
         system: bool,
     },
+    /// Mounts a file system of a device or a server.
+    FileSystem {
+        /// The file system's type.
+        fstype: CString,
+        /// Where it is mounted.
+        target: Target,
+        /// `source`, and its own options.
+        options: Vec<(CString, Option<CString>)>,
+        /// `ATTR_*`.
+        attrs: u64,
+        /// The mount, made beforehand.
+        early: Option<OwnedFd>,
+    },
     /// Binds a path of the host.
     Bind {
         /// The path on the host.
@@ -249,6 +262,12 @@ fn compile_root(root: &RootPlan) -> Result<CompiledRoot, CompileError> {
     })
 }
 
+type Compiled = Vec<(CString, Option<CString>)>;
+
+fn compile_options(options: &[(String, Option<String>)]) -> Result<Compiled, CompileError> {
+    options.iter().map(|(key, value)| Ok((c_string(key)?, value.as_deref().map(c_string).transpose()?))).collect()
+}
+
 fn compile_image(
     layers: &[PathBuf],
     below: Option<&String>,
@@ -275,12 +294,16 @@ fn compile_op(op: &InitOp, root: &RootPlan) -> Result<CompiledOp, CompileError> 
         InitOp::Mount { fstype, target, options, attrs, system } => CompiledOp::Mount {
             fstype: c_string(fstype)?,
             target: compile_target(target)?,
-            options: options
-                .iter()
-                .map(|(key, value)| Ok((c_string(key)?, value.as_deref().map(c_string).transpose()?)))
-                .collect::<Result<_, CompileError>>()?,
+            options: compile_options(options)?,
             attrs: *attrs,
             system: *system,
+        },
+        InitOp::FileSystem { fstype, target, options, attrs } => CompiledOp::FileSystem {
+            fstype: c_string(fstype)?,
+            target: compile_target(target)?,
+            options: compile_options(options)?,
+            attrs: *attrs,
+            early: None,
         },
         InitOp::Image { layers, below, target } => compile_image(layers, below.as_ref(), target, root)?,
         InitOp::Bind { source, below, target, recursive, writable_below, attrs, propagation, on } => CompiledOp::Bind {

@@ -44,6 +44,10 @@ pub fn run(root: BorrowedFd, op: &CompiledOp, memory: Option<BorrowedFd>) -> Res
             };
             attach(tree.as_fd(), on.as_fd())
         }
+        CompiledOp::FileSystem { target, early, .. } => {
+            let on = resolve::make(root, target.full(), Last::Folder)?;
+            attach(early.as_ref().ok_or(Errno::EBADF)?.as_fd(), on.as_fd())
+        }
         CompiledOp::Image(image) => mount_image(root, image),
         CompiledOp::Node { path, block, device, mode, uid, gid } => {
             let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
@@ -77,6 +81,14 @@ pub fn run(root: BorrowedFd, op: &CompiledOp, memory: Option<BorrowedFd>) -> Res
 pub fn clone_shared(op: &mut CompiledOp) -> Result<(), Errno> {
     if let CompiledOp::Bind { source, below, recursive, propagation: libc::MS_SHARED, early, .. } = op {
         *early = Some(clone_source(source, below.as_deref(), *recursive)?);
+    }
+    Ok(())
+}
+
+/// Mounts, without a place yet, what the host reaches and the container may not.
+pub fn mount_of_host(op: &mut CompiledOp) -> Result<(), Errno> {
+    if let CompiledOp::FileSystem { fstype, options, attrs, early, .. } = op {
+        *early = Some(new_mount(fstype, options, *attrs)?);
     }
     Ok(())
 }

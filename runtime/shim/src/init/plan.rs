@@ -93,6 +93,17 @@ pub enum InitOp {
         /// The target may not be reached through a symlink.
         system: bool,
     },
+    /// Mounts a file system of a device or a server as the host reaches it: before the container's network is joined.
+    FileSystem {
+        /// The file system's type.
+        fstype: String,
+        /// Where it is mounted.
+        target: String,
+        /// `source`, and its own options: key, and value if it has one.
+        options: Vec<(String, Option<String>)>,
+        /// `ATTR_*` of mount_setattr(2).
+        attrs: u64,
+    },
     /// Binds a host path. `propagation`: `MS_PRIVATE`, `MS_SLAVE` or `MS_SHARED`.
     Bind {
         /// The path on the host.
@@ -181,6 +192,10 @@ impl InitOp {
     pub fn describe(&self) -> String {
         match self {
             InitOp::Mount { fstype, target, .. } => format!("mount {fstype} on `/{target}`"),
+            InitOp::FileSystem { fstype, target, options, .. } => {
+                let source = options.iter().find(|(key, _)| key == "source").and_then(|(_, value)| value.as_deref());
+                format!("mount {fstype} `{}` on `/{target}`", source.unwrap_or_default())
+            }
             InitOp::Image { below: Some(below), target, .. } => format!("mount `{below}` of an image on `/{target}`"),
             InitOp::Image { target, .. } => format!("mount an image on `/{target}`"),
             InitOp::Bind { source, below: Some(below), target, .. } => {

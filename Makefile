@@ -11,7 +11,7 @@ export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # The packages of what is installed; those of the tests are not among them.
 PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
 
-.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-overlay bench-packets static install install-files uninstall clean images real-images compatibility
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-overlay bench-packets bench-page static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -76,8 +76,18 @@ deny: ## Licences, bans and sources of all dependencies
 fuzz: ## Fuzz what reads other people's bytes, ten minutes per target (FUZZ_SECONDS)
 	@tests/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
-bench: setup-bench build images ## Measure against the floor and the peers
-	$(CARGO) run --release --locked -p tests --bin bench
+# All tables are kept in one file, of which `make bench-page` makes docs/benchmarks.md.
+BENCH := BENCH_JSON=$(CARGO_TARGET_DIR)/bench.json $(CARGO) run --release --locked -p tests --bin bench
+
+bench: setup-bench setup-test build images ## Measure everything against the floor and the peers (half an hour, idle machine)
+	@rm -f $(CARGO_TARGET_DIR)/bench.json
+	$(BENCH)
+	$(BENCH) many
+	$(BENCH) packets
+	$(BENCH) images
+
+bench-page: ## Write docs/benchmarks.md and the README's table from what `make bench` has measured
+	$(BENCH) page $(CARGO_TARGET_DIR)/bench.json
 
 bench-many: build images ## Measure many containers: starts side by side, removal, listing, ports
 	$(CARGO) run --release --locked -p tests --bin bench many

@@ -2,6 +2,7 @@
 //! rounds interleaved.
 
 use crate::peers::{Peers, works};
+use crate::table::{Row, Table};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::libc;
@@ -52,18 +53,16 @@ pub fn main() {
             remove(&host, &state);
         }
     }
-    println!("{:<50} {:>3} {:>8} {:>8} {:>10} {:>8}", "median", "n", "s", "/ tar", "user+sys", "peak MB");
-    let mut floor = None;
-    for (name, _, took) in &mut took {
-        took.sort_by_key(|took| took.wall);
-        let Some(middle) = took.get(took.len() / 2) else {
-            println!("{name:<50} {:>3} {:>8}", 0, "failed");
-            continue;
-        };
-        let seconds = middle.wall.as_secs_f64();
-        let ratio = seconds / *floor.get_or_insert(seconds);
-        let (processor, peak) = (middle.processor.as_secs_f64(), middle.peak / 1024);
-        println!("{name:<50} {:>3} {seconds:>8.1} {ratio:>8.1} {processor:>10.1} {peak:>8}", took.len());
+    let seconds = |took: &[Took]| took.iter().map(|took| took.wall.as_secs_f64()).collect::<Vec<_>>();
+    let floor = seconds(took.first().map(|(.., took)| took.as_slice()).unwrap_or_default());
+    let row = |(name, _, took): &(&str, Make, Vec<Took>)| {
+        let processor = took.iter().map(|took| took.processor.as_secs_f64() * 1e3).sum::<f64>() / took.len() as f64;
+        Row { processor: Some(processor).filter(|_| !took.is_empty()), ..Row::new(name, &seconds(took), &floor) }
+    };
+    let rows = took.iter().map(row).collect();
+    Table::new(&format!("A layer of {} files and folders", FILES + FOLDERS), "s", rows).show();
+    for (name, _, took) in &took {
+        println!("{name}: {} MB at most", took.iter().map(|took| took.peak / 1024).max().unwrap_or_default());
     }
 }
 

@@ -15,10 +15,14 @@ mod many;
 mod netlink;
 mod overlay;
 mod packets;
+mod page;
 mod peers;
+mod table;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use table::{Row, Table, milliseconds, worked};
 use tests::Host;
 
 /// Rounds for each candidate; the peers take half a second each and get fewer.
@@ -31,6 +35,8 @@ struct Candidate {
     rounds: usize,
     run: Box<dyn Fn() -> bool>,
     took: Vec<Duration>,
+    /// What all processors worked meanwhile.
+    worked: Duration,
 }
 
 fn main() {
@@ -43,9 +49,10 @@ fn main() {
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
         Some("many") => many::main(),
+        Some("page") => page::main(Path::new(&std::env::args().nth(2).expect("`bench page FILE`"))),
         Some("packets") => packets::main(PACKET_ROUNDS),
         Some(other) => {
-            panic!("`{other}` is no bench: `images`, `many`, `overlay`, `packets`, `smoke`, or nothing")
+            panic!("`{other}` is no bench: `images`, `many`, `overlay`, `packets`, `page`, `smoke`, or nothing")
         }
     }
 }
@@ -67,16 +74,18 @@ fn run(rounds: usize) {
         rounds: PEER_ROUNDS,
         run: peer.run,
         took: Vec::new(),
+        worked: Duration::ZERO,
     }));
     for round in 0..rounds {
         for candidate in candidates.iter_mut().filter(|c| round < c.rounds) {
-            let begin = Instant::now();
+            let (begin, before) = (Instant::now(), worked());
             if (candidate.run)() {
                 candidate.took.push(begin.elapsed());
+                candidate.worked += worked().saturating_sub(before);
             }
         }
     }
-    report(&candidates);
+    report(&candidates).show();
     memory(&host);
     let ours = |name: &str| name.starts_with("floor") || name.starts_with("rcr");
     let failed: Vec<&str> = candidates.iter().filter(|c| ours(c.name) && c.took.is_empty()).map(|c| c.name).collect();
@@ -85,7 +94,7 @@ fn run(rounds: usize) {
 
 fn floor_candidate(name: &'static str, network: bool) -> Candidate {
     let floor = floor::Floor::new(network);
-    Candidate { name, rounds: ROUNDS, run: Box::new(move || floor.run()), took: Vec::new() }
+    Candidate { name, rounds: ROUNDS, run: Box::new(move || floor.run()), took: Vec::new(), worked: Duration::ZERO }
 }
 
 fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
@@ -100,7 +109,7 @@ fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
         command.args(&args).env("RCR_ROOT", &root).env("RCR_RUN", &run);
         quiet(&mut command)
     };
-    Candidate { name, rounds: ROUNDS, run: Box::new(run), took: Vec::new() }
+    Candidate { name, rounds: ROUNDS, run: Box::new(run), took: Vec::new(), worked: Duration::ZERO }
 }
 
 fn quiet(command: &mut Command) -> bool {
@@ -112,30 +121,13 @@ fn quiet(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The value that so large a part of all does not exceed.
-fn quantile(values: &[f64], part: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    sorted.get((last as f64 * part).round() as usize).copied()
-}
-
-/// Ratios pair by pair: each round against the floor's of the same round, so that a machine that slows down slows both.
-fn report(candidates: &[Candidate]) {
-    let milliseconds = |took: &[Duration]| took.iter().map(|time| time.as_secs_f64() * 1e3).collect::<Vec<_>>();
+fn report(candidates: &[Candidate]) -> Table {
     let floor = milliseconds(candidates.first().map(|c| c.took.as_slice()).unwrap_or_default());
-    println!("load: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
-    println!("{:<58} {:>5} {:>8} {:>8} {:>8} {:>7}", "one interleaved run, ms", "n", "min", "median", "p95", "ratio");
-    for Candidate { name, took, .. } in candidates {
-        let took = milliseconds(took);
-        let [Some(min), Some(median), Some(p95)] = [0.0, 0.5, 0.95].map(|part| quantile(&took, part)) else {
-            println!("{name:<58} {:>5} {:>8} {:>8} {:>8} {:>7}", 0, "-", "failed", "-", "-");
-            continue;
-        };
-        let pairs: Vec<f64> = took.iter().zip(&floor).map(|(own, floor)| own / floor).collect();
-        let ratio = quantile(&pairs, 0.5).unwrap_or_default();
-        println!("{name:<58} {:>5} {min:>8.1} {median:>8.1} {p95:>8.1} {ratio:>7.2}", took.len());
-    }
+    let row = |c: &Candidate| {
+        let processor = (!c.took.is_empty()).then(|| c.worked.as_secs_f64() * 1e3 / c.took.len() as f64);
+        Row { processor, ..Row::new(c.name, &milliseconds(&c.took), &floor) }
+    };
+    Table::new("Starting a container, `alpine true`", "ms", candidates.iter().map(row).collect())
 }
 
 /// PSS of a shim and of netd, from `smaps_rollup`.

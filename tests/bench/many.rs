@@ -1,6 +1,7 @@
 //! Many containers: starting them one after the other and side by side, listing, publishing ports, removing. Figures
 //! are for people: nothing asserts them.
 
+use crate::table::{Row, Table, milliseconds, worked};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::Host;
@@ -13,34 +14,33 @@ const REMOVED: usize = 200;
 const PORTS: u16 = 1000;
 
 pub fn main() {
-    println!("load before: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
-    println!("{:<58} {:>9} {:>9} {:>9}", "work", "min", "median", "p95");
     let host = Host::new();
     host.ok(&["network", "create", "bench"]);
-    program(&host);
-    starts(&host);
-    removal(&host);
-    ports(&host);
-    listing(&host);
+    let rows = [program(&host), starts(&host), removal(&host), ports(&host), listing(&host)].concat();
     host.remove_containers();
+    Table::new("Many containers", "ms", rows).show();
 }
 
 /// A program's start, without anything to do.
-fn program(host: &Host) {
-    row("rcr version", 50, || host.ok(&["version", "--format", "{{.Client.Version}}"]));
+fn program(host: &Host) -> Vec<Row> {
+    let nothing = || assert!(Command::new("/bin/true").status().is_ok_and(|status| status.success()));
+    let version = || host.ok(&["version", "--format", "{{.Client.Version}}"]);
+    vec![row("/bin/true", 50, nothing), row("rcr version", 50, version)]
 }
 
-fn starts(host: &Host) {
+fn starts(host: &Host) -> Vec<Row> {
+    let mut rows = Vec::new();
     for network in ["none", "bench"] {
         let one = || host.ok(&["run", "--rm", "--network", network, "alpine", "true"]);
-        row(&format!("run --rm --network {network}, one after the other"), 40, one);
+        rows.push(row(&format!("rcr run --rm --network {network}, one after the other"), 40, one));
         let eight = || {
             let run = ["run", "--rm", "--network", network, "alpine", "true"];
             let started: Vec<_> = (0..8).map(|_| quiet(&mut host.command(&run)).spawn().unwrap()).collect();
             started.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
         };
-        row(&format!("8 of these at once --network {network}"), 15, eight);
+        rows.push(row(&format!("rcr run --rm --network {network}, 8 at once"), 15, eight));
     }
+    rows
 }
 
 fn quiet(command: &mut Command) -> &mut Command {
@@ -61,7 +61,8 @@ fn sleepers(host: &Host, count: usize, network: &str) -> Vec<String> {
     names
 }
 
-fn removal(host: &Host) {
+fn removal(host: &Host) -> Vec<Row> {
+    let mut rows = Vec::new();
     for network in ["none", "bench"] {
         let mut took = Vec::new();
         for _ in 0..3 {
@@ -71,39 +72,42 @@ fn removal(host: &Host) {
             host.ok(&args);
             took.push(begin.elapsed());
         }
-        print(&format!("rm -f of {REMOVED} running, --network {network}"), took);
+        rows.push(made(&format!("rcr rm -f of {REMOVED} running, --network {network}"), &took));
     }
+    rows
 }
 
-fn ports(host: &Host) {
+fn ports(host: &Host) -> Vec<Row> {
     let publish: Vec<String> = (0..PORTS).map(|n| format!("{}:80", 20_000 + n)).collect();
     let flags: Vec<&str> = publish.iter().flat_map(|port| ["-p", port]).collect();
     let args = [&["run", "--rm", "--network", "bench"], flags.as_slice(), &["alpine", "true"]].concat();
-    row(&format!("run --rm with {PORTS} single ports"), 10, || host.ok(&args));
+    let all = row(&format!("rcr run --rm with {PORTS} single ports"), 10, || host.ok(&args));
     let args = [&["run", "-d", "--network", "bench"], flags.as_slice(), &["alpine", "sleep", "10000"]].concat();
     host.ok(&args);
     let one = ["run", "--rm", "--network", "bench", "-p", "19000:80", "alpine", "true"];
-    row(&format!("run --rm with one port, {PORTS} there"), 20, || host.ok(&one));
+    let more = row(&format!("rcr run --rm with one port, {PORTS} there"), 20, || host.ok(&one));
     host.remove_containers();
+    vec![all, more]
 }
 
-fn listing(host: &Host) {
+fn listing(host: &Host) -> Vec<Row> {
     sleepers(host, MANY, "none");
-    row(&format!("ps, {MANY} running"), 20, || host.ok(&["ps"]));
-    row(&format!("ps -q, {MANY} running"), 20, || host.ok(&["ps", "-q"]));
+    let all = row(&format!("rcr ps, {MANY} running"), 20, || host.ok(&["ps"]));
+    vec![all, row(&format!("rcr ps -q, {MANY} running"), 20, || host.ok(&["ps", "-q"]))]
 }
 
-fn row<T>(name: &str, rounds: usize, work: impl Fn() -> T) {
+fn row<T>(name: &str, rounds: usize, work: impl Fn() -> T) -> Row {
+    let before = worked();
     let timed = |_| {
         let begin = Instant::now();
         work();
         begin.elapsed()
     };
-    print(name, (0..rounds).map(timed).collect());
+    let took: Vec<Duration> = (0..rounds).map(timed).collect();
+    let worked = worked().saturating_sub(before).as_secs_f64() * 1e3 / rounds as f64;
+    Row { processor: Some(worked), ..made(name, &took) }
 }
 
-fn print(name: &str, mut took: Vec<Duration>) {
-    took.sort_unstable();
-    let at = |part: f64| took[((took.len() - 1) as f64 * part).round() as usize].as_secs_f64() * 1e3;
-    println!("{name:<58} {:>6.1} ms {:>6.1} ms {:>6.1} ms", at(0.0), at(0.5), at(0.95));
+fn made(name: &str, took: &[Duration]) -> Row {
+    Row::new(name, &milliseconds(took), &[])
 }

@@ -3,6 +3,7 @@
 //! Each contender has a host, which is a network namespace, of its own, so that nobody crosses another's rules. They
 //! take turns, and a ratio is that of one turn: what else the machine does meanwhile concerns all of them.
 
+use crate::table::{Row, Table};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -44,8 +45,7 @@ impl Work {
 /// `rounds`: turns of each contender in each row.
 pub fn main(rounds: usize) {
     let contenders = [bare("bare veth and bridge", false), bare("the same, with a nat table", true), rcr()];
-    println!("{:<34} {:<28} {:>12} {:>8} {:>7}", "row", "contender", "median", "", "ratio");
-    let rows = [("connections", Work::Connections), ("keep-alive requests", Work::Requests), ("TCP", Work::Stream)];
+    let rows = [("Connections", Work::Connections), ("Keep-alive requests", Work::Requests), ("TCP", Work::Stream)];
     for (name, work) in rows {
         row(&format!("{name}, between containers"), work, rounds, &contenders, &|c| Some((&c.near, c.at)));
         row(&format!("{name}, published"), work, rounds, &contenders, &|c| Some((&c.outside, c.published?)));
@@ -124,16 +124,8 @@ fn row(name: &str, work: Work, rounds: usize, contenders: &[Contender], way: Way
             figures[at].push(measure(work, &contender.far, from, contender.at.port(), to));
         }
     }
-    for ((contender, ..), mine) in taking.iter().zip(&figures) {
-        let ratios = mine.iter().zip(&figures[0]).map(|(mine, floor)| mine / floor).collect();
-        let (middle, ratio) = (middle(mine.clone()), middle(ratios));
-        println!("{name:<34} {:<28} {middle:>12.2} {:>8} {ratio:>7.3}", contender.name, work.unit());
-    }
-}
-
-fn middle(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or_default()
+    let rows = taking.iter().zip(&figures).map(|((contender, ..), mine)| Row::new(contender.name, mine, &figures[0]));
+    Table::new(name, work.unit(), rows.collect()).show();
 }
 
 /// What was done in a turn, per second.

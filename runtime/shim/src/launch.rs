@@ -5,6 +5,7 @@ use super::log::Stream;
 use crate::init::child::{self, Inherited};
 use crate::init::compiled::{CompiledPlan, Target};
 use crate::init::handshake::{self, Message, Stage};
+use crate::init::mounts;
 use crate::init::plan::InitPlan;
 use crate::others::Others;
 use crate::sys::clone::{Cloned, clone3, namespaces};
@@ -115,12 +116,15 @@ fn failure(doing: impl Into<String>) -> impl FnOnce(Errno) -> StartFailure {
 /// Clones the child, moves it into its cgroup, lets it go on, and waits until it has become the container's program.
 pub fn launch(
     plan: &InitPlan,
-    compiled: CompiledPlan,
+    mut compiled: CompiledPlan,
     netns: Option<&OwnedFd>,
     mut others: Others,
     stdin: bool,
     cgroup: &CgroupPaths,
 ) -> Result<Running, StartFailure> {
+    for (op, compiled) in plan.ops.iter().zip(&mut compiled.ops) {
+        mounts::mount_of_host(compiled).map_err(failure(op.describe()))?;
+    }
     let terminal = plan.process.terminal;
     let pipes = if terminal { Pipes::none() } else { Pipes::new(stdin).map_err(failure("create pipes"))? };
     let netns = netns.map(|fd| fd.try_clone()).transpose();

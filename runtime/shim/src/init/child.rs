@@ -72,7 +72,6 @@ fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
 /// Everything up to pivot_root(2). On cgroup v1 the parent moves this process meanwhile, which takes as long as most of
 /// this: only what needs the cgroup waits for it.
 fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
-    beforehand(&mut plan.ops, mounts::mount_of_host)?;
     if let Some(netns) = &from.netns {
         let network = Some(LinkNameSpaceType::Network);
         move_into_link_name_space(netns.as_fd(), network).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
@@ -91,7 +90,10 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
         rustix::system::setdomainname(domainname).map_err(name)?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    beforehand(&mut plan.ops, mounts::clone_shared)?;
+    for (index, op) in plan.ops.iter_mut().enumerate() {
+        let failed = |errno| Failure { stage: Stage::Op, detail: index as u32, errno };
+        mounts::clone_shared(op).map_err(failed)?;
+    }
     let root = mount_root(plan)?;
     run_ops(root.as_fd(), &plan.ops, 0, memory)?;
     let cwd = resolve::make(root.as_fd(), plan.process.cwd.full(), Last::Folder);
@@ -115,12 +117,6 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     }
     pivot(root.as_fd()).map_err(Failure::at(Stage::PivotRoot))?;
     Ok(terminal)
-}
-
-fn beforehand(ops: &mut [CompiledOp], act: fn(&mut CompiledOp) -> Result<(), Errno>) -> Result<(), Failure> {
-    ops.iter_mut()
-        .enumerate()
-        .try_for_each(|(index, op)| act(op).map_err(|errno| Failure { stage: Stage::Op, detail: index as u32, errno }))
 }
 
 fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize, memory: Option<BorrowedFd>) -> Result<(), Failure> {

@@ -85,7 +85,8 @@ pub fn clone_shared(op: &mut CompiledOp) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Mounts, without a place yet, what the host reaches and the container may not.
+/// Mounts, without a place yet, what the host reaches and the container may not: by the shim, which is in the host's
+/// network, and which no device rule of the container concerns.
 pub fn mount_of_host(op: &mut CompiledOp) -> Result<(), Errno> {
     if let CompiledOp::FileSystem { fstype, options, attrs, early, .. } = op {
         *early = Some(new_mount(fstype, options, *attrs)?);

@@ -93,7 +93,7 @@ pub enum InitOp {
         /// The target may not be reached through a symlink.
         system: bool,
     },
-    /// Mounts a file system of a device or a server as the host reaches it: before the container's network is joined.
+    /// Mounts a file system of a device or a server as the host reaches it.
     FileSystem {
         /// The file system's type.
         fstype: String,

@@ -46,13 +46,16 @@ fn main() {
             run(1);
             packets::main(1);
         }
+        Some("flows") => packets::flows(PACKET_ROUNDS),
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
         Some("many") => many::main(),
         Some("page") => page::main(Path::new(&std::env::args().nth(2).expect("`bench page FILE`"))),
         Some("packets") => packets::main(PACKET_ROUNDS),
         Some(other) => {
-            panic!("`{other}` is no bench: `images`, `many`, `overlay`, `packets`, `page`, `smoke`, or nothing")
+            panic!(
+                "`{other}` is no bench: `flows`, `images`, `many`, `overlay`, `packets`, `page`, `smoke`, or nothing"
+            )
         }
     }
 }

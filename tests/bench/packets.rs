@@ -26,7 +26,7 @@ struct Contender {
     at: SocketAddr,
     published: Option<SocketAddr>,
     _keeps: Option<Host>,
-    _host: Netns,
+    host: Netns,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -44,11 +44,23 @@ impl Work {
 
 /// `rounds`: turns of each contender in each row.
 pub fn main(rounds: usize) {
-    let contenders = [bare("bare veth and bridge", false), bare("the same, with a nat table", true), rcr()];
+    compare(rounds, &[bare("bare veth and bridge", false), bare("the same, with a nat table", true), rcr()]);
+}
+
+/// `bench flows`: what a flow table (nf_flow_table) brings to published ports, on a kernel that has it.
+pub fn flows(rounds: usize) {
+    let fast = bare("with a nat and a flow table", true);
+    fast.host.run("nft add flowtable ip bench fast { hook ingress priority 0 ; devices = { pub0 , v3 } ; }");
+    fast.host.run("nft add chain ip bench forward { type filter hook forward priority 0 ; }");
+    fast.host.run("nft add rule ip bench forward ct state established flow add @fast");
+    compare(rounds, &[bare("bare veth and bridge, a nat table", true), fast]);
+}
+
+fn compare(rounds: usize, contenders: &[Contender]) {
     let rows = [("Connections", Work::Connections), ("Keep-alive requests", Work::Requests), ("TCP", Work::Stream)];
     for (name, work) in rows {
-        row(&format!("{name}, between containers"), work, rounds, &contenders, &|c| Some((&c.near, c.at)));
-        row(&format!("{name}, published"), work, rounds, &contenders, &|c| Some((&c.outside, c.published?)));
+        row(&format!("{name}, between containers"), work, rounds, contenders, &|c| Some((&c.near, c.at)));
+        row(&format!("{name}, published"), work, rounds, contenders, &|c| Some((&c.outside, c.published?)));
     }
 }
 
@@ -89,7 +101,7 @@ fn bare(name: &'static str, translates: bool) -> Contender {
     }
     let published = translates.then(|| SocketAddr::from(([192, 0, 2, 1], 8080)));
     let at = SocketAddr::from(([10, 9, 0, 3], 80));
-    Contender { name, near, far, outside, at, published, _keeps: None, _host: host }
+    Contender { name, near, far, outside, at, published, _keeps: None, host }
 }
 
 fn rcr() -> Contender {
@@ -104,7 +116,7 @@ fn rcr() -> Contender {
     let at = SocketAddr::new(host.address("far", "packets").parse().expect("an address"), 80);
     let published = Some(SocketAddr::from(([192, 0, 2, 1], 8080)));
     let netns = host.netns.clone();
-    Contender { name: "rcr", near, far, outside, at, published, _keeps: Some(host), _host: netns }
+    Contender { name: "rcr", near, far, outside, at, published, _keeps: Some(host), host: netns }
 }
 
 type Way<'a> = &'a dyn Fn(&Contender) -> Option<(&Netns, SocketAddr)>;

@@ -144,20 +144,21 @@ fn mount_image(root: BorrowedFd, image: &CompiledImage) -> Result<(), Errno> {
 
 /// The folder to mount a kernel file system on, made with its parents if missing. No symlink may lead there.
 fn ensure_folder(root: BorrowedFd, target: &Target) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::NO_SYMLINKS;
-    match open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve) {
-        Err(Errno::ENOENT) => {}
-        other => return other,
-    }
-    for prefix in &target.prefixes {
-        match open_in(root, prefix, OFlags::PATH | OFlags::DIRECTORY, resolve) {
-            Ok(_) => continue,
-            Err(Errno::ENOENT) => {}
+    let open = |path: &CStr| open_in(root, path, OFlags::PATH | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS);
+    // From the end: mostly it is there, or only its last part is missing.
+    let mut there = target.prefixes.len();
+    while let Some(prefix) = there.checked_sub(1).and_then(|last| target.prefixes.get(last)) {
+        match open(prefix) {
+            Err(Errno::ENOENT) => there -= 1,
+            Ok(folder) if there == target.prefixes.len() => return Ok(folder),
+            Ok(_) => break,
             Err(other) => return Err(other),
         }
+    }
+    for prefix in &target.prefixes[there..] {
         in_parent(root, prefix, |dir, name| rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o755)))?;
     }
-    open_in(root, target.full(), OFlags::PATH | OFlags::DIRECTORY, resolve)
+    open(target.full())
 }
 
 /// The file to mount one of our files on, made empty if missing. A symlink in its place (an image may ship

@@ -196,7 +196,9 @@ fn user_mount(m: &UserMount) -> Result<Mount, BundleError> {
             mount(&m.target, "tmpfs", &all)
         }
         MountKind::Volume { file_system: Some(it), .. } => {
-            let mut all = ["nosuid", "nodev", access, OF_HOST].map(str::to_owned).to_vec();
+            let closed = [("nosuid", "suid"), ("nodev", "dev")].into_iter();
+            let closed = closed.filter(|(_, open)| !it.flags.iter().any(|flag| flag == open)).map(|(closed, _)| closed);
+            let mut all: Vec<String> = closed.chain([access, OF_HOST]).map(str::to_owned).collect();
             all.extend(it.flags.iter().cloned());
             all.extend(it.options.iter().map(|option| format!("{OF_HOST}={option}")));
             let built = MountBuilder::default().destination(&m.target).typ(&it.fstype).source(&it.device).options(all);

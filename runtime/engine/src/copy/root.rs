@@ -72,7 +72,8 @@ fn stopped(instance: &Instance, config: &Config, writable: bool) -> Outcome<Owne
 }
 
 /// What the user mounted there, as far as it outlives the container's processes: what is in memory does not, and a
-/// file system of a server is mounted only for them. Images are left out: they are read-only, and lie in the store. None: it is gone.
+/// server's file system is mounted only for them. Images are left out: they are read-only, and lie in the store. None:
+/// it is gone.
 fn content(mount: &Mount) -> Result<Option<OwnedFd>, Errno> {
     let (source, below) = match &mount.kind {
         MountKind::Volume { source, subpath, memory: None, file_system: None, .. } => (source, subpath.as_deref()),

@@ -262,7 +262,7 @@ fn mask(root: BorrowedFd, path: &CStr) -> Result<(), Errno> {
     let null = open_in(root, c"dev/null", OFlags::PATH, ResolveFlags::NO_SYMLINKS)?;
     let stat = rustix::fs::fstat(&null).map_err(errno)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || stat.st_rdev != rustix::fs::makedev(1, 3) {
-        return Err(Errno::ENODEV);
+        return Err(Errno::ENXIO);
     }
     attach(clone_tree(null.as_fd(), c"", false)?.as_fd(), on.as_fd())
 }

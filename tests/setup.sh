@@ -9,7 +9,7 @@ demo=(make:make gcc:gcc protoc:protobuf-compiler curl:curl ip:iproute2 busybox:b
 test=("${demo[@]}" nft:nftables conntrack:conntrack script:bsdutils strace:strace
   docker-registry:docker-registry skopeo:skopeo podman:podman buildah:buildah setpriv:util-linux umoci:umoci htpasswd:apache2-utils openssl:openssl zstd:zstd
   qemu-system-x86_64:qemu-system-x86 mkfs.erofs:erofs-utils cpio:cpio modprobe:kmod
-  dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client vagrant:vagrant)
+  dnsmasq:dnsmasq-base etcd:etcd-server etcdctl:etcd-client vagrant:vagrant tshark:tshark dot:graphviz)
 # The peers that rcr is measured against.
 bench=("${test[@]}" crun:crun /usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns dockerd:docker.io iptables:iptables)
 case $want in

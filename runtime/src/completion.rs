@@ -43,6 +43,9 @@ fn named(arg: Arg) -> Arg {
     let name = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
     match name.as_deref().unwrap_or(arg.get_id().as_str()) {
         "CONTAINER" | "container" | "FROM" | "TO[:PORT][/udp|/sctp]" => arg.add(ArgValueCandidates::new(containers)),
+        "CONTAINER|NETWORK" | "NETWORK|CONTAINER" => {
+            arg.add(ArgValueCandidates::new(|| containers().into_iter().chain(all_networks()).collect::<Vec<_>>()))
+        }
         "NETWORK" | "network" => arg.add(ArgValueCandidates::new(all_networks)),
         "IMAGE" | "image" => arg.add(ArgValueCandidates::new(all_images)),
         "VOLUME" => arg.add(ArgValueCandidates::new(all_volumes)),
@@ -102,6 +105,8 @@ mod tests {
             (&["stats"], "names"),
             (&["run"], "image"),
             (&["run"], "network"),
+            (&["network", "capture"], "at"),
+            (&["network", "plan"], "of"),
             (&["network", "connect"], "network"),
             (&["network", "connect"], "container"),
             (&["image", "rm"], "images"),

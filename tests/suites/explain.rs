@@ -160,3 +160,66 @@ fn the_topology_is_drawn() {
     }
     host.refused(&["network", "graph", "no-such"]);
 }
+
+#[test]
+fn a_picture_is_drawn_into_a_file_and_again_when_something_changes() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--subnet", "10.9.0.0/24", "blue"]);
+    sleeper(&host, "c1", &["--network", "blue", "-p", "8080:80"]);
+    let file = |name: &str| host.scratch().join(name);
+    let draw = |name: &str| {
+        let path = file(name);
+        assert_eq!(host.ok(&["network", "graph", "-o", path.to_str().unwrap()]), "");
+        std::fs::read_to_string(path).unwrap()
+    };
+    let svg = draw("a.svg");
+    assert!(svg.contains("<svg") && svg.contains(">c1</text>") && svg.contains("0.0.0.0:8080"), "{svg}");
+    assert_eq!(draw("a.mmd").trim(), host.ok(&["network", "graph", "--as", "mermaid"]));
+    assert_eq!(draw("a.dot").trim(), host.ok(&["network", "graph", "--as", "dot"]));
+    assert!(host.refused(&["network", "graph", "-o", "a.png"]).contains("end it in .svg"));
+    assert!(host.refused(&["network", "graph", "-o", "/no/such/folder/a.mmd"]).contains("(ENOENT)"));
+    // Without graphviz nothing is written.
+    let mut without = host.command(&["network", "graph", "-o", file("b.svg").to_str().unwrap()]);
+    let ran = without.env("PATH", "/nonexistent").output().unwrap();
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("install graphviz"), "{ran:?}");
+    assert!(ran.status.code() == Some(1) && !file("b.svg").exists());
+    let watched = file("w.json");
+    let mut watching = host.spawn(&["network", "graph", "--watch", "-o", watched.to_str().unwrap()]);
+    let drawn = |part: &str| std::fs::read_to_string(&watched).is_ok_and(|text| text.contains(part));
+    eventually("it is drawn at once", || drawn("\"c1\""));
+    sleeper(&host, "c2", &["--network", "blue"]);
+    eventually("it is drawn with c2", || drawn("\"c2\""));
+    host.ok(&["rm", "-f", "c2"]);
+    eventually("it is drawn without c2", || !drawn("\"c2\""));
+    // What nobody reads ends, without a change.
+    drop(watching.stdout.take());
+    assert_eq!(watching.wait().unwrap().code(), Some(141));
+}
+
+#[test]
+fn what_passes_the_links_is_counted() {
+    let host = Host::new();
+    host.ok(&["network", "create", "blue"]);
+    host.ok(&["network", "create", "green"]);
+    sleeper(&host, "c1", &["--network", "blue"]);
+    sleeper(&host, "c2", &["--network", "blue"]);
+    sleeper(&host, "c3", &["--network", "green"]);
+    let format = "{{.Network}} {{.Container}} {{.Link}} {{.ReceivedPackets}} {{.SentPackets}}";
+    let counted = |networks: &[&str]| {
+        let text = host.ok(&[&["network", "stats", "--no-stream", "--format", format], networks].concat());
+        text.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let before = counted(&["blue"]);
+    let who: Vec<_> = before.iter().map(|one| one[..3].join(" ")).collect();
+    assert_eq!(who, ["blue c1 eth0", "blue c2 eth0"]);
+    assert!(pings(&host, "c1", "c2"));
+    let after = counted(&["blue"]);
+    for (one, other) in before.iter().zip(&after) {
+        let more = |at: usize| other[at].parse::<u64>().unwrap() > one[at].parse::<u64>().unwrap();
+        assert!(more(3) && more(4), "{before:?} {after:?}");
+    }
+    assert_eq!(counted(&[]).len(), 3);
+    let table = host.ok(&["network", "stats", "--no-stream"]);
+    assert!(table.starts_with("NETWORK") && table.contains("RECEIVED/S") && table.contains("green"), "{table}");
+    host.refused(&["network", "stats", "--no-stream", "no-such"]);
+}

@@ -58,6 +58,35 @@ fn containers_on_two_hosts_find_and_reach_each_other() {
 }
 
 #[test]
+fn frames_are_heard_inside_and_outside_of_their_tunnel() {
+    let cluster = Cluster::new(2, false);
+    cluster.mesh();
+    cluster.sleeper(0, "c1", &["--network", "mesh"]);
+    cluster.sleeper(1, "c2", &["--network", "mesh"]);
+    eventually("c1 reaches c2", || cluster.pings(0, "c1", "c2"));
+    let listen = |flags: &[&str]| {
+        let base = ["network", "capture", "--duration", "20s", "-c", "1", "mesh", "icmp and src host c1"];
+        let mut child = cluster.hosts[0].spawn(&[&base[..6], flags, &base[6..]].concat());
+        let mut said = String::new();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+        assert!(said.starts_with("listening at "), "{said}");
+        assert!(cluster.pings(0, "c1", "c2"));
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let inside = listen(&[]);
+    assert!(inside.contains("  c1 → c2  ICMP"), "{inside}");
+    let outside = listen(&["--tunnel"]);
+    let (ends, payload) = outside.split_once("  VXLAN ").unwrap();
+    assert!(ends.contains("  host:") && ends.ends_with(" → node2:4789"), "{outside}");
+    assert!(payload.contains(": c1 → c2  ICMP"), "{outside}");
+    cluster.hosts[0].ok(&["network", "create", "blue"]);
+    let said = cluster.hosts[0].refused(&["network", "capture", "--tunnel", "blue"]);
+    assert!(said.contains("it has no tunnel to other hosts"), "{said}");
+    assert!(cluster.hosts[0].refused(&["network", "capture", "--tunnel", "c1"]).contains("name the network"));
+}
+
+#[test]
 fn the_way_out_is_each_hosts_own() {
     let cluster = Cluster::new(2, false);
     cluster.mesh();

@@ -10,6 +10,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bridge;
+mod capture;
 mod check;
 mod graph;
 mod key;
@@ -27,6 +28,7 @@ mod update;
 mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
+pub use capture::{CaptureAt, CaptureView, NamedAddress, TapView, TunnelView};
 pub use check::{AroundView, CheckView, DifferenceView};
 pub use graph::{GraphEdge, GraphKind, GraphNode, GraphView};
 pub use key::PublicKey;

@@ -1,6 +1,8 @@
 //! Replies.
 
-use crate::{ApiError, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer};
+use crate::{
+    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer,
+};
 use serde::{Deserialize, Serialize};
 
 /// One reply frame.
@@ -29,6 +31,8 @@ pub enum Reply {
     Graph(GraphView),
     /// To `NetworkCheck`.
     Checked(Box<CheckView>),
+    /// To `NetworkCapture`.
+    Capture(Box<CaptureView>),
     /// To `NetworkWhy`.
     Why(Box<WhyAnswer>),
     /// Done, with nothing to say.

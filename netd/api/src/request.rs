@@ -1,6 +1,6 @@
 //! Requests.
 
-use crate::{AttachmentRequest, ContainerId, NetworkChange, NetworkCreate, SandboxRequest, WhyRequest};
+use crate::{AttachmentRequest, CaptureAt, ContainerId, NetworkChange, NetworkCreate, SandboxRequest, WhyRequest};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -77,4 +77,10 @@ pub enum Call {
     NetworkGraph { networks: Vec<String>, container: Option<ContainerId> },
     /// What differs from what was made. → `Checked`. With `repair` it is made again.
     NetworkCheck { repair: bool },
+    /// What was made for a container that runs, and what of it is there. → `Plan`.
+    SandboxPlan { id: ContainerId },
+    /// What `Connect` would do. → `Plan`, nothing is changed.
+    ConnectPlan { id: ContainerId, attachment: AttachmentRequest },
+    /// Listens at links. → `Capture`, with a packet socket for each.
+    NetworkCapture { at: CaptureAt },
 }

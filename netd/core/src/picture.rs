@@ -4,9 +4,14 @@
 use crate::drivers;
 use crate::firewall::Set;
 use crate::model::{Attachment, Facts, Network, Remote, Vtep};
-use netd_api::{ContainerId, DnsRequest, IfName, MtuOrigin, NetnsSource, NetworkId, NodeId, PublishedPort};
+use netd_api::{
+    ContainerId, DnsRequest, IfName, MtuOrigin, NamedAddress, NetnsSource, NetworkId, NodeId, PublishedPort,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+/// Where containers find their resolver.
+const RESOLVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 11));
 
 /// All networks of this host, and who is on them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -91,6 +96,45 @@ impl Picture {
     /// A network by its name.
     pub fn network_named(&self, name: &str) -> Option<&NetworkPicture> {
         self.networks.values().find(|one| one.network.name.as_str() == name)
+    }
+
+    /// Whose addresses are whose. Where networks have the same addresses, those in `first` come before the others.
+    pub fn named_addresses(&self, first: &[NetworkId]) -> Vec<NamedAddress> {
+        let mut all: BTreeMap<IpAddr, String> = BTreeMap::new();
+        let (chosen, others): (Vec<_>, Vec<_>) = self.networks.values().partition(|n| first.contains(&n.network.id));
+        for one in chosen.into_iter().chain(others) {
+            let network = &one.network;
+            for (id, container) in &self.containers {
+                let on = container.attachments.iter().filter(|a| a.network == network.id);
+                for address in on.flat_map(|a| &a.addresses) {
+                    let name =
+                        || if container.name.is_empty() { id.short().to_owned() } else { container.name.clone() };
+                    all.entry(address.addr()).or_insert_with(name);
+                }
+            }
+            for remote in &one.remotes {
+                for address in &remote.addresses {
+                    all.entry(*address).or_insert_with(|| remote.name.clone());
+                }
+            }
+            for subnet in &network.subnets {
+                let name = if network.parent.is_none() && network.is_gateway(subnet) { "host" } else { "gateway" };
+                if let Some(address) = subnet.gateway {
+                    all.entry(address).or_insert_with(|| name.to_owned());
+                }
+            }
+            for address in network.own_link.iter().flat_map(|own| own.addresses.iter().chain(&own.of_host)) {
+                all.entry(*address).or_insert_with(|| "host".to_owned());
+            }
+        }
+        for node in self.nodes.values() {
+            all.entry(node.address).or_insert_with(|| node.name.clone());
+        }
+        if let Some(address) = self.facts.underlay {
+            all.entry(address).or_insert_with(|| "host".to_owned());
+        }
+        all.entry(RESOLVER).or_insert_with(|| "resolver".to_owned());
+        all.into_iter().map(|(address, name)| NamedAddress { address, name }).collect()
     }
 
     /// How a host of the cluster is called.

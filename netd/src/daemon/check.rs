@@ -38,7 +38,7 @@ pub fn check(writer: &Writer, repair: bool) -> Result<Reply, ApiError> {
 fn look(writer: &Writer, picture: &Picture, view: &mut CheckView) -> Result<Vec<Standing>, ApiError> {
     let standing = writer.standing()?;
     let host = host_seen(picture, &standing, view);
-    let mut inside = Inside { writer, seen: BTreeMap::new() };
+    let mut inside = Inside::new(writer);
     let mut again = Vec::new();
     for one in &standing {
         view.looked += one.plan.steps.len() as u64;
@@ -81,7 +81,7 @@ fn compare(
     }
 }
 
-fn host_seen(picture: &Picture, standing: &[Standing], view: &mut CheckView) -> Option<CheckSeen> {
+pub(super) fn host_seen(picture: &Picture, standing: &[Standing], view: &mut CheckView) -> Option<CheckSeen> {
     let tunnels: Vec<IfName> = picture.networks.values().filter_map(|n| overlay::link_name(&n.network)).collect();
     let sysctls = standing.iter().flat_map(|one| settings(&one.plan, Scope::Host)).collect();
     match check_place(None, &CheckWants { sysctls, tunnels, table: true }) {
@@ -94,13 +94,19 @@ fn host_seen(picture: &Picture, standing: &[Standing], view: &mut CheckView) -> 
 }
 
 /// Containers that were looked into already: one may be on several networks.
-struct Inside<'a> {
+pub(super) struct Inside<'a> {
     writer: &'a Writer,
     seen: BTreeMap<ContainerId, OwnedFd>,
 }
 
-impl Inside<'_> {
-    fn of(&mut self, id: &ContainerId, plan: &Plan) -> Result<Option<CheckSeen>, String> {
+impl<'a> Inside<'a> {
+    /// None so far.
+    pub(super) fn new(writer: &'a Writer) -> Self {
+        Self { writer, seen: BTreeMap::new() }
+    }
+
+    /// What a container has of this plan's; nothing: it has ended, or has the host's namespace.
+    pub(super) fn of(&mut self, id: &ContainerId, plan: &Plan) -> Result<Option<CheckSeen>, String> {
         if !self.seen.contains_key(id) {
             let netns = self.writer.netns_of(vec![id.clone()]).map_err(|error| error.to_string())?;
             let Some(netns) = netns.into_iter().next().flatten() else { return Ok(None) };

@@ -1,19 +1,23 @@
 //! Calls that show and explain: the connection's own thread looks at the kernel, so that the writer goes on serving
 //! everybody else.
 
+use super::input::Answer;
 use super::writer::Writer;
 use netd_api::{ApiError, Call, ContainerId, NetworkId, Reply};
 use netd_core::graph::graph;
 
 /// The answer to a call of this kind; nothing for all others.
-pub fn answer(writer: &Writer, call: &Call) -> Option<Result<Reply, ApiError>> {
-    match call {
-        Call::NetworkShow { network } => Some(super::show::show(writer, network)),
-        Call::NetworkGraph { networks, container } => Some(draw(writer, networks, container.as_ref())),
-        Call::NetworkCheck { repair } => Some(super::check::check(writer, *repair)),
-        Call::NetworkWhy { question } => Some(super::why::why(writer, question)),
-        _ => None,
-    }
+pub fn answer(writer: &Writer, call: &Call) -> Option<Result<Answer, ApiError>> {
+    let reply = match call {
+        Call::NetworkCapture { at } => return Some(super::capture::capture(writer, at)),
+        Call::SandboxPlan { id } => super::planned::made(writer, id),
+        Call::NetworkShow { network } => super::show::show(writer, network),
+        Call::NetworkGraph { networks, container } => draw(writer, networks, container.as_ref()),
+        Call::NetworkCheck { repair } => super::check::check(writer, *repair),
+        Call::NetworkWhy { question } => super::why::why(writer, question),
+        _ => return None,
+    };
+    Some(reply.map(|reply| (reply, Vec::new())))
 }
 
 /// The topology, of these networks or of all.

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod answer;
+mod capture;
 mod check;
 mod cluster;
 mod dhcp;
@@ -24,6 +25,7 @@ mod networks;
 mod notes;
 mod parts;
 mod picture;
+mod planned;
 mod publish;
 mod records;
 mod redo;

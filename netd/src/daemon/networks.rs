@@ -59,7 +59,8 @@ impl Daemon {
         let network = self.host.design(spec)?;
         if dry_run {
             self.host.facts = self.host.look().map_err(|error| kernel_failed(&what, &error))?;
-            return Ok(Reply::Plan(PlanText { text: self.host.network_plan_text(&network)? }));
+            let title = format!("create {} ({})", network.name, network.driver.name());
+            return Ok(Reply::Plan(PlanText { text: self.host.network_plan_text(&title, &network)? }));
         }
         let overlay = network.tunnel().is_some();
         let id = self.remember(network)?;
@@ -135,7 +136,7 @@ impl Daemon {
 }
 
 impl Host {
-    fn network_plan_text(&mut self, network: &Network) -> Result<String, ApiError> {
+    pub(super) fn network_plan_text(&mut self, title: &str, network: &Network) -> Result<String, ApiError> {
         let table = self.ledger.table_wanted();
         let seen = self.ledger.observe(table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
         let mut plan = Plan::default();
@@ -143,8 +144,7 @@ impl Host {
             plan.steps.extend(drivers::base(&self.facts).steps);
         }
         plan.steps.extend(drivers::fresh(network, &self.facts).steps);
-        let title = format!("create {} ({})", network.name, network.driver.name());
-        Ok(show(&title, &plan, Some(&seen)))
+        Ok(show(title, &plan, Some(&seen)))
     }
 
     /// Checks what is asked for and chooses the rest. Nothing is changed.

@@ -17,7 +17,7 @@ use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, PlanText, Reply, SandboxRequest};
 use netd_core::drivers;
 use netd_core::model::Attachment;
-use netd_core::plan::{HostOp, LinkOp, Op, Plan, show};
+use netd_core::plan::{HostOp, LinkOp, Op, Plan};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -172,20 +172,11 @@ impl Daemon {
         if let Some(carrier) = carrier {
             attachments[carrier].ports = ports;
         }
-        let mut text = String::new();
-        for attachment in &attachments {
-            let Some(state) = self.host.networks.get(&attachment.network) else {
-                continue;
-            };
-            let name = &state.network.name;
-            let title = format!("attach {} to {name} ({})", spec.name, state.network.driver.name());
-            text.push_str(&show(&title, &self.host.attach_plan(attachment), None));
-        }
-        Ok(text)
+        attachments.iter().map(|attachment| self.host.attachment_text(&spec.name, attachment)).collect()
     }
 
     /// Frees the addresses of attachments that were not made.
-    fn give_back(&mut self, design: &[Attachment]) {
+    pub(in crate::daemon) fn give_back(&mut self, design: &[Attachment]) {
         for attachment in design {
             self.host.networks.free_addresses(attachment);
             self.network_idle(&attachment.network);

@@ -117,8 +117,8 @@ impl Connection {
 
     /// Settles the cluster's part of a call first, where there is a cluster; the writer does the rest.
     fn ask(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
-        if let Some(reply) = explain::answer(&self.calls.writer, &call) {
-            return (reply.unwrap_or_else(Reply::Error), Vec::new());
+        if let Some(answer) = explain::answer(&self.calls.writer, &call) {
+            return answer.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
         }
         match self.calls.settle(&mut call) {
             Ok(Verdict::Answer(reply)) => (reply, Vec::new()),

@@ -101,13 +101,17 @@ impl Daemon {
             Call::SandboxList => Ok(told(Reply::Sandboxes(self.sandbox_list()))),
             Call::SandboxRename { id, name } => self.sandbox_rename(&id, name).map(|()| told(Reply::Done)),
             Call::Connect { id, attachment } => {
-                let (info, waits) = self.connect(&id, attachment)?;
-                Ok(((Reply::Sandbox(info), Vec::new()), waits))
+                self.connect(&id, attachment).map(|(info, waits)| ((Reply::Sandbox(info), Vec::new()), waits))
             }
+            Call::ConnectPlan { id, attachment } => self.connect_plan(&id, &attachment).map(told),
             Call::Disconnect { id, network } => self.disconnect(&id, &network).map(|info| told(Reply::Sandbox(info))),
             Call::NodeRekey => self.host.rekey().map(|key| told(Reply::Key(key))),
             // A connection's thread looks into that itself (see `explain`).
-            Call::NetworkWhy { .. } | Call::NetworkCheck { .. } | Call::NetworkGraph { .. } => Ok(told(Reply::Done)),
+            Call::NetworkWhy { .. }
+            | Call::NetworkCheck { .. }
+            | Call::NetworkGraph { .. }
+            | Call::NetworkCapture { .. }
+            | Call::SandboxPlan { .. } => Ok(told(Reply::Done)),
             // Of the connection's own (see `shared_calls`), where there is a cluster.
             Call::NodeList | Call::NodeRemove { .. } => Err(no_cluster()),
             Call::NetworkUpdate { network, change, dry_run } => {

@@ -45,6 +45,11 @@ pub fn run_shell(image: &str) -> String {
     line(&format!("run {image} sh"))
 }
 
+/// Runs a container on a network.
+pub fn run_on(network: &str) -> String {
+    line(&format!("run --network {network} IMAGE"))
+}
+
 /// Lists all containers.
 pub fn list_containers() -> String {
     line("ps -a")

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 pub const MAX_FRAME: usize = 4 << 20;
 
 /// Descriptors that one frame may carry.
-const MAX_FDS: usize = 4;
+pub const MAX_FDS: usize = 4;
 
 /// Why a frame could not be sent or received.
 #[derive(Debug, thiserror::Error)]

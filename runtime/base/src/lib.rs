@@ -37,7 +37,7 @@ pub use config::{
 };
 pub use errno::{errno, errno_text, io_text};
 pub use error::{Doing, Error, Kind, Outcome};
-pub use frame::{FrameError, MAX_FRAME, recv_frame, send_frame};
+pub use frame::{FrameError, MAX_FDS, MAX_FRAME, recv_frame, send_frame};
 pub use program::sibling;
 pub use readers::{READERS, open_to_readers, readers};
 pub use small::SmallFiles;

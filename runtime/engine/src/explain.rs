@@ -7,6 +7,7 @@ use crate::net::unexpected;
 use crate::store::Container;
 use netd_api::{Asleep, Call, CheckView, GraphView, NetworkView, Proto, Reply, WhyAnswer, WhyRequest};
 use rcr_base::{Error, Kind, Outcome};
+use std::path::Path;
 
 /// A network with all its links, names and rules as they are now.
 pub fn show(instance: &Instance, network: &str) -> Outcome<NetworkView> {
@@ -58,13 +59,16 @@ fn end(instance: &Instance, asked: &str, asleep: &mut Vec<Asleep>) -> Outcome<St
     match &container.config.network.mode {
         NetworkMode::Container(id) => instance.containers().find(id.as_str()).map(|owner| owner.config.name),
         NetworkMode::Path(path) => {
-            let name = &container.config.name;
-            Err(Error::new(Kind::Unsupported, format!("cannot look at the network of container `{name}`"))
-                .caused_by(format!("it runs in the network namespace `{}`, which is yours", path.display()))
-                .hint("ask about an address that it reaches, from the host"))
+            Err(not_ours(&container.config.name, path).hint("ask about an address that it reaches, from the host"))
         }
         _ => Ok(container.config.name),
     }
+}
+
+/// Of a container whose network namespace somebody else made, nothing is known.
+pub(crate) fn not_ours(name: &str, path: &Path) -> Error {
+    Error::new(Kind::Unsupported, format!("cannot look at the network of container `{name}`"))
+        .caused_by(format!("it runs in the network namespace `{}`, which is yours", path.display()))
 }
 
 fn not_running(asked: &str, container: &Container) -> Asleep {

@@ -12,6 +12,7 @@
 //! | [`build`] | images out of Dockerfiles, by `buildah` |
 //! | [`images`], [`volumes`], [`networks`], [`nodes`], [`system`], [`info`] | the other objects, and the host |
 //! | [`bundle`] | config → OCI runtime spec → init plan (pure) |
+//! | [`explain`], [`capture`], [`draw`] | networks shown, explained, listened to; pictures |
 //! | [`cdi`] | devices by their vendors' names |
 //! | [`cgroup`], [`files`], [`net`], [`program`], [`spawn`] | cgroups; `/etc/hosts`, `hostname` and `resolv.conf`; netd's client; a further program's plan; starting the shim |
 //! | [`parse`] | options' texts → values (pure) |
@@ -30,6 +31,7 @@ mod apart;
 pub mod boot;
 pub mod build;
 pub mod bundle;
+pub mod capture;
 pub mod cdi;
 pub mod cgroup;
 pub mod commit;
@@ -38,6 +40,7 @@ pub mod copy;
 pub mod create;
 pub mod diff;
 pub mod dirs;
+pub mod draw;
 pub mod events;
 pub mod exec;
 pub mod explain;

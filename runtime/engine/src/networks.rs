@@ -5,6 +5,7 @@ use crate::events::subjects;
 use crate::instance::Instance;
 use crate::net::{Netd, unexpected};
 use crate::parse::filter::{Fits, NetworkFilter, PruneFilter, Test, fits_all};
+use crate::start::network::{Planned, owner, plan as plan_network};
 use netd_api::{
     AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
     NetworkName, PublishRequest, Reply, SandboxRequest, Scope,
@@ -58,10 +59,56 @@ pub fn plan(instance: &Instance, network: &str, publish: Vec<PublishRequest>) ->
         dns: DnsRequest::default(),
         host_gateway: false,
     };
-    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
+    planned(instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })?)
+}
+
+/// What the start of a container would do to the kernel, or what was done for one that runs, as text.
+pub fn plan_of(instance: &Instance, container: &str) -> Outcome<String> {
+    let container = instance.containers().find(container)?;
+    if container.state.status.is_alive() {
+        let container = owner(instance, &container)?;
+        return planned(instance.netd()?.call(Call::SandboxPlan { id: container.config.id })?);
+    }
+    plan_start(instance, &container.config)
+}
+
+fn plan_start(instance: &Instance, config: &Config) -> Outcome<String> {
+    let (network, dns, host_gateway) = (&config.network, &config.dns, config.wants_host_gateway());
+    plan_network(instance, &Planned { id: config.id.clone(), name: &config.name, network, dns, host_gateway })
+}
+
+fn planned(reply: Reply) -> Outcome<String> {
+    match reply {
         Reply::Plan(plan) => Ok(plan.text),
         other => Err(unexpected(&other)),
     }
+}
+
+/// What [`connect`] would do, as text.
+pub fn plan_connect(instance: &Instance, container: &str, attachment: AttachmentRequest) -> Outcome<String> {
+    let mut container = instance.containers().find(container)?;
+    let config = &mut container.config;
+    let NetworkMode::Networks(list) = &mut config.network.mode else {
+        return Err(not_its_own(config).during(format!("cannot connect container `{}` to a network", config.name)));
+    };
+    let mut netd = instance.netd()?;
+    let info = resolve(&mut netd, &attachment.network)?;
+    if list.iter().any(|a| is_network(&a.network, &info)) {
+        return Err(already(config, &info));
+    }
+    if container.state.status.is_alive() {
+        return planned(netd.call(Call::ConnectPlan { id: config.id.clone(), attachment })?);
+    }
+    list.clear();
+    list.push(attachment);
+    // Its ports stay where they are.
+    config.network.publish.clear();
+    config.network.publish_all = false;
+    Ok(format!("{} is attached at its next start\n{}", config.name, plan_start(instance, config)?))
+}
+
+fn already(config: &Config, info: &NetworkInfo) -> Error {
+    Error::new(Kind::Invalid, format!("container `{}` is on network `{}` already", config.name, info.name))
 }
 
 /// The networks that fit, sorted by name.
@@ -149,10 +196,7 @@ pub fn connect(instance: &Instance, container: &str, attachment: AttachmentReque
     let mut netd = instance.netd()?;
     let info = resolve(&mut netd, &attachment.network)?;
     if list.iter().any(|a| is_network(&a.network, &info)) {
-        return Err(Error::new(
-            Kind::Invalid,
-            format!("container `{}` is on network `{}` already", config.name, info.name),
-        ));
+        return Err(already(&config, &info));
     }
     list.push(attachment.clone());
     let alive = container.state.status.is_alive();

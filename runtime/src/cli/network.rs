@@ -8,9 +8,11 @@ use netd_api::{IfName, Mac, PublishRequest};
 use rcr_engine::parse::attachment::{self, DriverOption};
 use rcr_engine::parse::driver;
 use rcr_engine::parse::filter::{NetworkFilter, network_filter};
-use rcr_engine::parse::{ports, words};
+use rcr_engine::parse::{ports, time, words};
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub enum NetworkCommand {
@@ -26,14 +28,22 @@ pub enum NetworkCommand {
     /// Show networks for people: addresses, links on both sides, names, ports, rules with counters
     #[command(after_help = "Example: rcr network show eui_bridge")]
     Show(ShowNetworkArgs),
+    /// Show what passes the containers' links, again every second
+    #[command(after_help = "Example: rcr network stats --no-stream eui_bridge")]
+    Stats(NetworkStatsArgs),
     /// Say whether one end reaches another, and if not, why: hop by hop, with the command that repairs it
     #[command(
         after_help = "Ends: a container, an address, a name, `host`, `outside` (what lies behind the host's router).\nExit code: 0 it does, 1 it does not, or nobody knows.\nExamples: rcr network why c1 c2:80\n          rcr network why c1 example.com:443\n          rcr network why outside web:80"
     )]
     Why(WhyArgs),
     /// Draw networks with their containers, ports and other hosts
-    #[command(after_help = "Example: rcr network graph --as dot | dot -Tsvg > networks.svg")]
+    #[command(after_help = "Examples: rcr network graph\n          rcr network graph -o networks.svg")]
     Graph(GraphArgs),
+    /// Show the packets that cross a container's or a network's link, by names, or write them to a file
+    #[command(
+        after_help = "Filter: tcp, udp, sctp, icmp, arp, ip, ip6, host NAME|ADDRESS, net CIDR, port NUMBER[-NUMBER]; src and dst\nbefore host, net and port; and, or, not, parentheses. Two tests side by side must both fit.\nExamples: rcr network capture c1 tcp port 80 and not host c2\n          rcr network capture -w blue.pcapng --duration 10s blue"
+    )]
+    Capture(CaptureArgs),
     /// Compare everything that was made for networks with what is there, and repair it
     #[command(
         after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs.\nExample: rcr network check --repair"
@@ -48,8 +58,11 @@ pub enum NetworkCommand {
     /// Detach a container, running or not
     #[command(after_help = "Example: rcr network disconnect eui_bridge c1")]
     Disconnect(DisconnectArgs),
-    /// Show what attaching a container would do to the kernel, without doing it
-    #[command(after_help = "Example: rcr network plan -p 8080:80 eui_bridge")]
+    /// Show what attaching a container to a network would do to the kernel, what a container's start would do, or what
+    /// was done for one that runs
+    #[command(
+        after_help = "Marks: + is made, = is there, ~ is changed, - is removed; behind # is the reason.\nExamples: rcr network plan -p 8080:80 eui_bridge\n          rcr network plan c1"
+    )]
     Plan(PlanArgs),
     /// Change a network, in use or not: MTU, labels, DNS servers, more subnets
     #[command(
@@ -188,6 +201,18 @@ pub struct ShowNetworkArgs {
     pub networks: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct NetworkStatsArgs {
+    /// Print it once, after a look of a second
+    #[arg(long)]
+    pub no_stream: bool,
+    #[command(flatten)]
+    pub format: FormatArgs,
+    /// Networks, by name or id (default: all)
+    #[arg(value_name = "NETWORK")]
+    pub networks: Vec<String>,
+}
+
 /// How a picture is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Drawing {
@@ -204,14 +229,48 @@ pub enum Drawing {
 #[derive(Debug, Args)]
 pub struct GraphArgs {
     /// How it is written
-    #[arg(long = "as", value_enum, default_value_t = Drawing::Text)]
+    #[arg(long = "as", value_enum, default_value_t = Drawing::Text, conflicts_with = "output")]
     pub drawing: Drawing,
+    /// Write it to a file: .svg (drawn by graphviz), .dot, .mmd (Mermaid), .json or .txt
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Draw it again whenever something changes
+    #[arg(long)]
+    pub watch: bool,
     /// Only what this container is on
     #[arg(long, value_name = "CONTAINER")]
     pub container: Option<String>,
     /// Networks, by name or id; none: all that are not predefined, or that somebody is on
     #[arg(value_name = "NETWORK")]
     pub networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// Write a pcapng file with names and comments instead of lines; `-`: to the standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// End after so many packets; 0: any number
+    #[arg(short, long, value_name = "COUNT", default_value_t = 1000)]
+    pub count: u64,
+    /// End after this time; 0: never
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time::span)]
+    pub duration: Duration,
+    /// Of a container that is on several networks only the link of this one
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<String>,
+    /// Of an overlay network the frames on their way between hosts, with what is in them
+    #[arg(long, conflicts_with = "network")]
+    pub tunnel: bool,
+    /// Show addresses, not names
+    #[arg(short, long)]
+    pub numeric: bool,
+    /// A container (its links) or a network (its link on the host), by name or id
+    #[arg(value_name = "CONTAINER|NETWORK")]
+    pub at: String,
+    /// Which packets: all without a filter
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -271,6 +330,9 @@ pub struct ConnectArgs {
     /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
     #[arg(long, value_name = "NAME=VALUE", value_parser = attachment::driver_option)]
     pub driver_opt: Vec<DriverOption>,
+    /// Print the plan instead of carrying it out
+    #[arg(long)]
+    pub dry_run: bool,
     /// Network, by name or id
     pub network: String,
     /// Container, by name or id
@@ -290,9 +352,10 @@ pub struct DisconnectArgs {
 
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Network, by name or id
-    pub network: String,
-    /// Publish a port, as with `rcr run`
+    /// A network, or a container; a network comes first
+    #[arg(value_name = "NETWORK|CONTAINER")]
+    pub of: String,
+    /// Publish a port, as with `rcr run` (of a network)
     #[arg(short, long, value_name = "[IP:][HOST:]CONTAINER[/PROTO]", value_parser = ports::publish)]
     pub publish: Vec<PublishRequest>,
 }

@@ -40,6 +40,9 @@ pub struct RunArgs {
 
 #[derive(Debug, Args)]
 pub struct CreateArgs {
+    /// Show what would be made, in order, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Name of the container
     #[arg(long)]
     pub name: Option<String>,

@@ -1,13 +1,14 @@
 //! `network …`.
 
 use super::each::{each, print_found};
-use super::{network_check, network_graph, network_show, network_why, prune};
+use super::{network_capture, network_check, network_graph, network_show, network_stats, network_why, prune};
 use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, PlanArgs, UpdateArgs};
 use crate::flags::network as flags;
+use crate::report::printable;
 use crate::term::listing::{self, Row};
 use crate::term::table;
 use netd_api::{NetworkInfo, Scope};
-use rcr_base::Outcome;
+use rcr_base::{Kind, Outcome};
 use rcr_engine::inspect;
 use rcr_engine::instance::Instance;
 use rcr_engine::networks::{self, Changed};
@@ -29,7 +30,9 @@ pub fn network(instance: &Instance, command: NetworkCommand) -> Outcome<i32> {
         NetworkCommand::Update(args) => update(instance, &args),
         NetworkCommand::Show(args) => network_show::show(instance, &args),
         NetworkCommand::Check(args) => network_check::check(instance, &args),
+        NetworkCommand::Capture(args) => network_capture::capture(instance, &args),
         NetworkCommand::Graph(args) => network_graph::graph(instance, &args),
+        NetworkCommand::Stats(args) => network_stats::stats(instance, &args),
         NetworkCommand::Why(args) => network_why::why(instance, &args),
         NetworkCommand::Prune(args) => prune::networks(instance, &args),
     }
@@ -131,6 +134,10 @@ fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
 }
 
 fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
+    if args.dry_run {
+        print!("{}", printable(&networks::plan_connect(instance, &args.container, flags::attachment(args))?));
+        return Ok(0);
+    }
     networks::connect(instance, &args.container, flags::attachment(args))?;
     Ok(0)
 }
@@ -140,8 +147,18 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
     Ok(0)
 }
 
-/// What attaching one more container would do.
+/// What attaching one more container would do, or what a container's start would.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
-    print!("{}", networks::plan(instance, &args.network, args.publish.clone())?);
+    let text = match networks::plan(instance, &args.of, args.publish.clone()) {
+        Err(error) if error.kind == Kind::NotFound && args.publish.is_empty() => {
+            // Of neither, the network's error says more.
+            match instance.containers().find(&args.of) {
+                Ok(_) => networks::plan_of(instance, &args.of)?,
+                Err(_) => return Err(error),
+            }
+        }
+        other => other?,
+    };
+    print!("{}", printable(&text));
     Ok(0)
 }

@@ -1,24 +1,102 @@
 //! `network graph`: the topology as a tree, or in a language that others draw.
 
 use crate::cli::network::{Drawing, GraphArgs};
-use crate::report::printable;
+use crate::report::{self, printable};
+use crate::term::outlet::say;
 use crate::term::table;
 use netd_api::{GraphEdge, GraphKind, GraphNode, GraphView};
-use rcr_base::Outcome;
+use rcr_base::{Doing, Error, Kind, Outcome};
+use rcr_engine::events::{End, changes};
 use rcr_engine::explain;
 use rcr_engine::instance::Instance;
 use std::fmt::Write;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::Path;
 
 /// `rcr network graph`.
 pub fn graph(instance: &Instance, args: &GraphArgs) -> Outcome<i32> {
-    let view = explain::graph(instance, &args.networks, args.container.as_deref())?;
-    match args.drawing {
-        Drawing::Text => print!("{}", printable(&text(&view))),
-        Drawing::Dot => print!("{}", printable(&dot(&view))),
-        Drawing::Mermaid => print!("{}", printable(&mermaid(&view))),
-        Drawing::Json => println!("{}", table::json(&view)?),
+    let to = args.output.as_deref().map(|path| form(path).map(|form| (path, form))).transpose()?;
+    let mut last = None;
+    let mut draw = || {
+        let view = explain::graph(instance, &args.networks, args.container.as_deref())?;
+        if last.as_ref() == Some(&view) {
+            return Ok(());
+        }
+        match to {
+            Some((path, form)) => written(path, &form.bytes(&view)?)?,
+            None => say(&shown(&said(args.drawing, &view)?, args.watch))?,
+        }
+        last = Some(view);
+        Ok(())
+    };
+    if !args.watch {
+        draw()?;
+        return Ok(0);
     }
-    Ok(0)
+    match changes(instance, io::stdout().as_fd(), &mut draw)? {
+        End::Over => Ok(0),
+        End::Unread => Err(report::broken_pipe()),
+    }
+}
+
+/// What a picture in a file is.
+#[derive(Clone, Copy)]
+enum Form {
+    Svg,
+    Said(Drawing),
+}
+
+/// The end of a file's name says it.
+fn form(path: &Path) -> Outcome<Form> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("svg") => Ok(Form::Svg),
+        Some("dot" | "gv") => Ok(Form::Said(Drawing::Dot)),
+        Some("mmd") => Ok(Form::Said(Drawing::Mermaid)),
+        Some("json") => Ok(Form::Said(Drawing::Json)),
+        Some("txt") => Ok(Form::Said(Drawing::Text)),
+        _ => Err(Error::new(Kind::Invalid, format!("cannot draw into `{}`", path.display()))
+            .caused_by("the end of its name says no picture")
+            .hint("end it in .svg, .dot, .mmd, .json or .txt")),
+    }
+}
+
+impl Form {
+    fn bytes(self, view: &GraphView) -> Outcome<Vec<u8>> {
+        match self {
+            Self::Svg => rcr_engine::draw::svg(&dot(view)),
+            Self::Said(drawing) => said(drawing, view).map(String::into_bytes),
+        }
+    }
+}
+
+/// In one of the languages.
+fn said(drawing: Drawing, view: &GraphView) -> Outcome<String> {
+    Ok(match drawing {
+        Drawing::Text => printable(&text(view)),
+        Drawing::Dot => printable(&dot(view)),
+        Drawing::Mermaid => printable(&mermaid(view)),
+        Drawing::Json => table::json(view)? + "\n",
+    })
+}
+
+/// On a terminal that is watched a picture takes the last one's place.
+fn shown(text: &str, watched: bool) -> String {
+    let clear = if watched && io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+    format!("{clear}{text}")
+}
+
+/// Writes a file at once: who looks at it sees the last picture or this one, whole.
+fn written(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    let doing = || format!("cannot write to `{}`", path.display());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let begun = path.with_file_name(name);
+    let done = std::fs::write(&begun, bytes).and_then(|()| std::fs::rename(&begun, path));
+    if done.is_err() {
+        let _ = std::fs::remove_file(&begun);
+    }
+    done.doing(doing)
 }
 
 /// A tree: networks, and under each its containers and the other hosts.
@@ -79,7 +157,8 @@ fn label(name: &str, details: &[String], line_break: &str) -> String {
 
 /// Graphviz's language.
 fn dot(view: &GraphView) -> String {
-    let mut text = String::from("graph networks {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n");
+    let mut text = String::from("graph networks {\n  rankdir=LR;\n  graph [fontname=\"sans-serif\"];\n");
+    text.push_str("  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n");
     let shape = |node: &GraphNode| match node.kind {
         GraphKind::Network => ", shape=ellipse",
         GraphKind::Outside => ", shape=plaintext",
@@ -97,7 +176,9 @@ fn dot(view: &GraphView) -> String {
             label(&host.name, &host.details, "\\n")
         );
         // A group has no ends: what leads to a host leads to a point in it.
-        let _ = writeln!(text, "    {} [shape=point];", host.id);
+        if view.edges.iter().any(|edge| edge.from == host.id || edge.to == host.id) {
+            let _ = writeln!(text, "    {} [shape=point];", host.id);
+        }
         for node in view.nodes.iter().filter(|node| node.within.as_ref() == Some(&host.id)) {
             let _ = write!(text, "    {}", one(node));
         }

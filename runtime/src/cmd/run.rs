@@ -22,8 +22,19 @@ use std::path::Path;
 
 /// `rcr create`: everything but the start.
 pub fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
+    if args.dry_run {
+        return plan(instance, &args);
+    }
     let config = make(instance, &args, false)?;
     println!("{}", config.id);
+    Ok(0)
+}
+
+/// `--dry-run`: what would be made.
+fn plan(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
+    let request = flags::request(args, false)?;
+    let text = create::plan(instance, request, &Progress::new(args.quiet, "pulled"))?;
+    print!("{}", report::printable(&text));
     Ok(0)
 }
 
@@ -97,6 +108,9 @@ fn run_once(instance: &Instance, args: RunArgs) -> Outcome<i32> {
         return Err(
             Error::new(Kind::Invalid, "`--detach` can't be combined with `--attach`").hint("leave one of them out")
         );
+    }
+    if args.create.dry_run {
+        return plan(instance, &args.create);
     }
     let config = make(instance, &args.create, !args.detach)?;
     let failed = |failure: Error| {

@@ -122,7 +122,7 @@ fn binary(bytes: u64) -> String {
 }
 
 /// Bytes as powers of 1000, as Docker has traffic: `1.05kB`.
-fn decimal(bytes: u64) -> String {
+pub(super) fn decimal(bytes: u64) -> String {
     with_unit(bytes, 1000.0, 3, &["B", "kB", "MB", "GB", "TB", "PB"])
 }
 
@@ -140,19 +140,19 @@ fn with_unit(bytes: u64, base: f64, digits: usize, units: &[&str]) -> String {
 
 /// Where the tables go. On a terminal each one takes the place of the one before it, line by line, so that nothing
 /// flickers; elsewhere they come one after the other.
-struct Screen {
+pub(super) struct Screen {
     in_place: bool,
     /// Rows of the last table.
     drawn: usize,
 }
 
 impl Screen {
-    fn new(format: Option<&Format>) -> Self {
+    pub(super) fn new(format: Option<&Format>) -> Self {
         let table = matches!(format, None | Some(Format::Table | Format::Columns(_)));
         Self { in_place: table && stdout().is_terminal(), drawn: 0 }
     }
 
-    fn show(&mut self, lines: &[String]) -> Outcome<()> {
+    pub(super) fn show(&mut self, lines: &[String]) -> Outcome<()> {
         if !self.in_place {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             return say(&text);

@@ -10,11 +10,15 @@ use std::fmt::Write;
 /// The plan as text. What `observed` has already is marked `=`.
 pub fn show(title: &str, plan: &Plan, observed: Option<&Observed>) -> String {
     let lacking = observed.map(|seen| missing(plan, seen));
+    show_there(title, plan, |step| {
+        step.op.scope() == Scope::Host && lacking.as_ref().is_some_and(|l| !l.steps.contains(step))
+    })
+}
+
+/// The plan as text. The steps whose effect is `there` are marked `=`.
+pub fn show_there(title: &str, plan: &Plan, there: impl Fn(&Step) -> bool) -> String {
     let mut text = format!("{title}\n");
-    for step in &plan.steps {
-        let there = step.op.scope() == Scope::Host && lacking.as_ref().is_some_and(|l| !l.steps.contains(step));
-        lines(&mut text, step, there);
-    }
+    plan.steps.iter().for_each(|step| lines(&mut text, step, there(step)));
     text
 }
 

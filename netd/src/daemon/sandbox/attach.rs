@@ -41,7 +41,7 @@ impl Daemon {
     }
 
     /// One attachment beside those that the container has or gets.
-    pub(super) fn design_attachment(
+    pub(in crate::daemon) fn design_attachment(
         &mut self,
         id: &ContainerId,
         name: &str,

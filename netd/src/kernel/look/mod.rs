@@ -9,6 +9,7 @@ mod place;
 mod probe;
 mod rule_text;
 mod rules;
+mod tap;
 mod trace;
 
 pub use check::{CheckWants, check_place};
@@ -16,6 +17,7 @@ pub use links::{links_here, links_inside};
 pub use place::{Wants, conntrack, forwards, host_addresses, place};
 pub use probe::{Probe, ask_by_udp, full_size, probe};
 pub use rules::rules_of_table;
+pub use tap::tap;
 pub use trace::{Mark, Trace};
 
 use super::KernelError;

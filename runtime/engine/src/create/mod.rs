@@ -7,22 +7,22 @@ pub mod env;
 mod health;
 mod namespaces;
 mod network;
+mod plan;
 pub mod request;
 
+pub use plan::plan;
 pub use request::{
     Create, HealthRequest, IpcRequest, Mode, NamespaceRequest, NetworkRequest, PidRequest, SecurityRequest, Source,
     VolumeUse, VolumesFrom,
 };
 
 use crate::cdi;
-use crate::config::{
-    CONFIG_VERSION, Config, Dns, Exposed, HealthCheck, ImageUse, Namespaces, Network, NetworkMode, Process,
-};
+use crate::config::{CONFIG_VERSION, Config, Dns, HealthCheck, ImageUse, Namespaces, Network, NetworkMode, Process};
 use crate::events::subjects;
 use crate::images;
 use crate::instance::Instance;
 use crate::names;
-use crate::parse::{ports, signal};
+use crate::parse::signal;
 use crate::remove::{forget_anonymous_volumes, remove};
 use crate::rename::check_name;
 use crate::reporter::Reporter;
@@ -108,7 +108,7 @@ fn config(instance: &Instance, wanted: Create, reporter: &dyn Reporter) -> Outco
         None => hostname(wanted.hostname.as_deref(), &id, mode == NetworkMode::Host || namespaces.uts_host)?,
     };
     let image = ImageUse { reference: wanted.image.clone(), id: image.id.to_string(), layers };
-    let network = network::network(mode, &wanted.network, image_ports(&defaults));
+    let network = network::network(mode, &wanted.network, network::image_ports(&defaults));
     let found = Found { id, network, namespaces, links, image, hostname, health, settings: &instance.config };
     let from = wanted.volumes_from.clone();
     let (mut config, volumes) = resolve(wanted, found, &defaults)?;
@@ -297,9 +297,4 @@ fn with_default_limits(mut all: Vec<RlimitPlan>) -> Vec<RlimitPlan> {
         }
     }
     all
-}
-
-fn image_ports(defaults: &ImageConfig) -> Vec<Exposed> {
-    let ports = defaults.exposed_ports().clone().unwrap_or_default();
-    ports.iter().filter_map(|text| ports::exposed(text).ok()).collect()
 }

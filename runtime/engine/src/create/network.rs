@@ -3,7 +3,9 @@
 use super::request::{Create, Mode, NetworkRequest};
 use crate::config::{Exposed, Network, NetworkMode};
 use crate::instance::Instance;
+use crate::parse::ports;
 use crate::start::network::open_netns;
+use oci_spec::image::Config as ImageConfig;
 use rcr_base::{Error, Kind, Outcome};
 
 /// Looks up the network that the request names. Changes nothing.
@@ -75,4 +77,10 @@ pub(super) fn network(mode: NetworkMode, wanted: &NetworkRequest, image: Vec<Exp
         exposed,
         mode,
     }
+}
+
+/// The ports that an image exposes.
+pub(super) fn image_ports(defaults: &ImageConfig) -> Vec<Exposed> {
+    let ports = defaults.exposed_ports().clone().unwrap_or_default();
+    ports.iter().filter_map(|text| ports::exposed(text).ok()).collect()
 }

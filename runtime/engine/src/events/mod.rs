@@ -22,7 +22,7 @@ use rcr_base::{Doing, Error, Kind, Outcome};
 use record::Record;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Which events to read.
 #[derive(Debug, Clone, Default)]
@@ -85,13 +85,38 @@ pub fn events(
         match watch.wait(patience, Some(reader)).doing(doing)? {
             Woken::Changed | Woken::Time => {}
             Woken::Unread => return Ok(End::Unread),
-            Woken::Gone => {
-                return Err(
-                    Error::new(Kind::NotFound, doing()).caused_by("somebody has deleted the folder of their record")
-                );
-            }
+            Woken::Gone => return Err(gone()),
         }
     }
+}
+
+/// From one change to the next look at what became of it: a start is several events.
+const SETTLED: Duration = Duration::from_millis(200);
+/// Where things happen all the time, that long.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// Calls `each` at once, and again whenever something has happened, until it fails or nobody reads any more.
+pub fn changes(instance: &Instance, reader: BorrowedFd, each: &mut dyn FnMut() -> Outcome<()>) -> Outcome<End> {
+    instance.dirs.ensure()?;
+    let watch = watch(&instance.dirs.events())?;
+    let doing = || "cannot wait for events";
+    loop {
+        each()?;
+        let mut happened = watch.wait(None, Some(reader)).doing(doing)?;
+        let since = Instant::now();
+        while happened == Woken::Changed && since.elapsed() < LATEST {
+            happened = watch.wait(Some(SETTLED), Some(reader)).doing(doing)?;
+        }
+        match happened {
+            Woken::Unread => return Ok(End::Unread),
+            Woken::Gone => return Err(gone()),
+            Woken::Changed | Woken::Time => {}
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::NotFound, "cannot wait for events").caused_by("somebody has deleted the folder of their record")
 }
 
 /// Watches the folder of the record.

@@ -9,6 +9,7 @@
 //! | [`attachment`], [`driver`] | a container's place on a network, and a network's options |
 //! | [`logging`] | `json-file`, `max-size=10m` |
 //! | [`namespaces`] | `host`, `container:name` |
+//! | [`packets`] | `tcp port 80 and not host c2` |
 //! | [`hosts`] | `name:address`, `container:name` |
 //! | [`devices`], [`security`] | `/dev/fuse:rw`, `c 189:* rmw`; `seccomp=unconfined` |
 //! | [`signal`], [`time`], [`keys`] | `TERM`, `10m`, `ctrl-p,ctrl-q` |
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod logging;
 pub mod mounts;
 pub mod namespaces;
+pub mod packets;
 pub mod ports;
 pub mod security;
 pub mod signal;

@@ -1,6 +1,6 @@
 //! A container's network while it is being started: netd's, another container's, or a namespace that the user brings.
 
-use crate::config::{Config, NetworkMode};
+use crate::config::{self, Config, Dns, NetworkMode};
 use crate::dirs::{Dirs, shared_folder};
 use crate::instance::Instance;
 use crate::net::{Netd, release, unexpected};
@@ -143,27 +143,15 @@ impl Pending {
             Ground::Given(netns) => return Ok(Self { netd: None, netns: Some(netns), owner: None }),
             Ground::Netd => {}
         }
-        let (attachments, source) = match &config.network.mode {
-            NetworkMode::Host => (vec![AttachmentRequest::to("host")], NetnsSource::Host),
-            NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
-            _ => (vec![AttachmentRequest::to("none")], NetnsSource::New),
-        };
+        let (attachments, source) = wished(&config.network.mode);
         // Containers that joined the network live in the namespace of the last run: it is used again, so that they are
         // on the network again.
         let kept = if source == NetnsSource::New { kept_by_others(instance, &config.id) } else { None };
-        let spec = SandboxRequest {
-            id: config.id.clone(),
-            name: config.name.clone(),
-            netns: if kept.is_some() { NetnsSource::Given } else { source },
-            attachments: attachments.into_iter().map(|a| with_wishes(a, config)).collect(),
-            publish: config.network.to_publish(),
-            dns: DnsRequest {
-                servers: config.dns.servers.clone(),
-                search: config.dns.search.clone(),
-                healthy_only: config.dns.healthy_only,
-            },
-            host_gateway: config.wants_host_gateway(),
-        };
+        let attachments = attachments.into_iter().map(|a| with_wishes(a, config)).collect();
+        let netns = if kept.is_some() { NetnsSource::Given } else { source };
+        let (id, name) = (config.id.clone(), config.name.clone());
+        let gateway = config.wants_host_gateway();
+        let spec = asked(id, name, netns, attachments, &config.network, &config.dns, gateway);
         let fds: Vec<_> = kept.iter().map(|fd| fd.as_fd()).collect();
         let mut netd = instance.netd()?;
         netd.send(Call::SandboxCreate { spec, dry_run: false }, &fds)?;
@@ -219,6 +207,64 @@ fn kept_by_others(instance: &Instance, id: &ContainerId) -> Option<OwnedFd> {
         }
     }
     kept
+}
+
+/// What is asked of netd for a kind of network, and whose namespace it is for.
+fn wished(mode: &NetworkMode) -> (Vec<AttachmentRequest>, NetnsSource) {
+    match mode {
+        NetworkMode::Host => (vec![AttachmentRequest::to("host")], NetnsSource::Host),
+        NetworkMode::Networks(list) => (list.clone(), NetnsSource::New),
+        _ => (vec![AttachmentRequest::to("none")], NetnsSource::New),
+    }
+}
+
+fn asked(
+    id: ContainerId,
+    name: String,
+    netns: NetnsSource,
+    attachments: Vec<AttachmentRequest>,
+    network: &config::Network,
+    dns: &Dns,
+    host_gateway: bool,
+) -> SandboxRequest {
+    let dns = DnsRequest { servers: dns.servers.clone(), search: dns.search.clone(), healthy_only: dns.healthy_only };
+    SandboxRequest { id, name, netns, attachments, publish: network.to_publish(), dns, host_gateway }
+}
+
+/// A container whose network is planned: one that there is, or one that is not made yet.
+pub struct Planned<'a> {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: &'a str,
+    /// Its network.
+    pub network: &'a config::Network,
+    /// Its names.
+    pub dns: &'a Dns,
+    /// Its `/etc/hosts` names the host.
+    pub host_gateway: bool,
+}
+
+/// What netd would do for a container's start, as text. Nothing is changed.
+pub fn plan(instance: &Instance, one: &Planned) -> Outcome<String> {
+    let name = one.name;
+    match &one.network.mode {
+        NetworkMode::Container(id) => {
+            let owner = instance.containers().load(id)?.config.name;
+            return Ok(format!("{name} joins the network of {owner}: nothing is made for it\n"));
+        }
+        NetworkMode::Path(path) => {
+            return Ok(format!("{name} joins the namespace {}: nothing is made for it\n", path.display()));
+        }
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => {}
+    }
+    let (attachments, source) = wished(&one.network.mode);
+    let (id, name) = (one.id.clone(), name.to_owned());
+    let spec = asked(id, name, source, attachments, one.network, one.dns, one.host_gateway);
+    match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
+        Reply::Plan(plan) => Ok(plan.text),
+        other => Err(unexpected(&other)),
+    }
 }
 
 fn with_wishes(mut request: AttachmentRequest, config: &Config) -> AttachmentRequest {

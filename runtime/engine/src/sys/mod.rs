@@ -1,4 +1,5 @@
-//! All `unsafe` code of this crate: bpf(2), and an ioctl(2) of nsfs, which rustix lacks. Each block says why it is
+//! All `unsafe` code of this crate: bpf(2), an ioctl(2) of nsfs, and what the kernel counts of a packet socket, which
+//! rustix lacks. Each block says why it is
 //! sound.
 
 // The only room of this crate that may use `unsafe`.
@@ -6,6 +7,7 @@
 
 pub mod bpf;
 pub mod netns;
+pub mod packet;
 
 use nix::errno::Errno;
 

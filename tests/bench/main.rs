@@ -12,6 +12,7 @@
 mod floor;
 mod images;
 mod many;
+mod names;
 mod netlink;
 mod overlay;
 mod packets;
@@ -25,6 +26,7 @@ use tests::Host;
 const ROUNDS: usize = 25;
 const PEER_ROUNDS: usize = 8;
 const PACKET_ROUNDS: usize = 15;
+const NAME_ROUNDS: usize = 15;
 
 struct Candidate {
     name: &'static str,
@@ -39,13 +41,15 @@ fn main() {
         Some("smoke") => {
             run(1);
             packets::main(1);
+            names::main(1);
         }
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
         Some("many") => many::main(),
+        Some("names") => names::main(NAME_ROUNDS),
         Some("packets") => packets::main(PACKET_ROUNDS),
         Some(other) => {
-            panic!("`{other}` is no bench: `images`, `many`, `overlay`, `packets`, `smoke`, or nothing")
+            panic!("`{other}` is no bench: `images`, `many`, `names`, `overlay`, `packets`, `smoke`, or nothing")
         }
     }
 }

@@ -11,7 +11,7 @@ export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # The packages of what is installed; those of the tests are not among them.
 PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
 
-.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-overlay bench-packets bench-page static install install-files uninstall clean images real-images compatibility
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-names bench-overlay bench-packets bench-page static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -83,6 +83,7 @@ bench: setup-bench setup-test build images ## Measure everything against the flo
 	@rm -f $(CARGO_TARGET_DIR)/bench.json
 	$(BENCH)
 	$(BENCH) many
+	$(BENCH) names
 	$(BENCH) packets
 	$(BENCH) images
 
@@ -94,6 +95,9 @@ bench-many: build images ## Measure many containers: starts side by side, remova
 
 bench-images: setup-bench build images ## Measure unpacking a layer of many files beside tar, podman and skopeo
 	$(CARGO) run --release --locked -p tests --bin bench images
+
+bench-names: build images ## Measure how fast a container's name is answered, beside a bare loop
+	$(CARGO) run --release --locked -p tests --bin bench names
 
 bench-overlay: setup-test build images ## Measure overlay networks: throughput, names, a simulated cluster
 	$(CARGO) run --release --locked -p tests --bin bench overlay

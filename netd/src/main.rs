@@ -3,7 +3,7 @@
 mod options;
 
 use netd::daemon::serve;
-use netd::kernel::{Daemonized, Ready, daemonize};
+use netd::kernel::{Daemonized, Ready, daemonize, share_heap};
 use netd_api::{ApiError, ErrorKind};
 use options::Parsed;
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         }
         Err(error) => return fail(&options::told(&error)),
     };
+    share_heap();
     // Before any thread exists.
     let ready = match options.daemon.then(daemonize) {
         None => Ready::nobody(),

@@ -12,6 +12,7 @@
 mod floor;
 mod images;
 mod many;
+mod names;
 mod netlink;
 mod overlay;
 mod packets;
@@ -29,6 +30,7 @@ use tests::Host;
 const ROUNDS: usize = 25;
 const PEER_ROUNDS: usize = 8;
 const PACKET_ROUNDS: usize = 15;
+const NAME_ROUNDS: usize = 15;
 
 struct Candidate {
     name: &'static str,
@@ -45,18 +47,18 @@ fn main() {
         Some("smoke") => {
             run(1);
             packets::main(1);
+            names::main(1);
         }
         Some("flows") => packets::flows(PACKET_ROUNDS),
         Some("images") => images::main(),
         Some("overlay") => overlay::main(),
         Some("many") => many::main(),
+        Some("names") => names::main(NAME_ROUNDS),
         Some("page") => page::main(Path::new(&std::env::args().nth(2).expect("`bench page FILE`"))),
         Some("packets") => packets::main(PACKET_ROUNDS),
-        Some(other) => {
-            panic!(
-                "`{other}` is no bench: `flows`, `images`, `many`, `overlay`, `packets`, `page`, `smoke`, or nothing"
-            )
-        }
+        Some(other) => panic!(
+            "`{other}` is no bench: `flows`, `images`, `many`, `names`, `overlay`, `packets`, `page`, `smoke`, or nothing"
+        ),
     }
 }
 

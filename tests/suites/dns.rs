@@ -172,6 +172,42 @@ fn own_names_over_udp_and_tcp_with_short_lives() {
     drop(c1);
 }
 
+/// What the files are that netd has open.
+fn descriptors(host: &Host) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", host.netd_pid().unwrap())).unwrap().count()
+}
+
+#[test]
+fn a_container_costs_netd_two_descriptors_and_has_names_over_tcp_whoever_listens() {
+    let host = Host::new();
+    start(&host, "c1", &[]);
+    // What a call has opened is closed a moment later.
+    let settles = |most: usize| eventually("descriptors are closed", || descriptors(&host) <= most);
+    std::thread::sleep(Duration::from_millis(300));
+    let before = descriptors(&host);
+    let others: Vec<Netns> = (2..8).map(|n| start(&host, &format!("c{n}"), &[])).collect();
+    settles(before + 2 * others.len());
+    let c1 = [host.address("c1", "bridge")];
+    others.iter().for_each(|other| assert_eq!(addresses(&ask_tcp(other, "c1.", RecordType::A)), c1));
+    // Without netd a question is refused at once; the next netd lends its sockets anew.
+    host.kill_netd();
+    let refused = others[0].inside(|| TcpStream::connect(RESOLVER).unwrap_err().kind());
+    assert_eq!(refused, std::io::ErrorKind::ConnectionRefused);
+    host.ok(&["network", "ls"]);
+    others.iter().for_each(|other| assert_eq!(addresses(&ask_tcp(other, "c1.", RecordType::A)), c1));
+    settles(before + 2 * others.len());
+    // A namespace that is known by its resolver alone is entered as any other.
+    host.ok(&["network", "create", "later"]);
+    host.ok(&["network", "connect", "later", "c2"]);
+    assert_eq!(
+        others[0].inside(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap().contains("eth1:")),
+        true
+    );
+    host.ok(&["network", "disconnect", "later", "c2"]);
+    host.remove_containers();
+    settles(before);
+}
+
 #[test]
 fn names_follow_what_happens_at_once() {
     let host = Host::new();

@@ -366,7 +366,7 @@ fn a_plan_shows_what_would_be_done() {
     let plan = host.ok(&["network", "plan", "blue"]);
     assert!(plan.contains("veth") && plan.contains("eth0") && plan.contains("default"), "{plan}");
     let published = host.ok(&["network", "plan", "-p", "8080:80", "blue"]);
-    assert!(published.contains("publish4") && published.contains("8080"), "{published}");
+    assert!(published.contains("publish-any4") && published.contains("8080"), "{published}");
     host.ok(&["run", "-d", "--name", "c1", "--network", "blue", "alpine", "sleep", "1000"]);
     let taken = host.ok(&["inspect", "c1"]);
     assert!(!taken.contains("8080"), "a plan publishes nothing");

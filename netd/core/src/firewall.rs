@@ -103,9 +103,13 @@ pub enum Set {
     /// `bridge . address` of single containers that may.
     HostPeers4,
     HostPeers6,
-    /// `host address . protocol . host port : container address . container port`.
+    /// `host address . protocol . host port : container address . container port`. No intervals here: a port more or less
+    /// costs the kernel the same however many there are.
     Publish4,
     Publish6,
+    /// The same for all addresses of the host: `protocol . host port : container address . container port`.
+    PublishAny4,
+    PublishAny6,
     /// The same for ranges whose numbers stay: `host address . protocol . host port : container address`.
     Range4,
     Range6,
@@ -144,7 +148,7 @@ pub enum Set {
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 32] = [
+    pub const ALL: [Set; 34] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
@@ -159,6 +163,8 @@ impl Set {
         Set::HostPeers6,
         Set::Publish4,
         Set::Publish6,
+        Set::PublishAny4,
+        Set::PublishAny6,
         Set::Range4,
         Set::Range6,
         Set::Open4,
@@ -196,6 +202,8 @@ impl Set {
             Set::HostPeers6 => "host-peers6",
             Set::Publish4 => "publish4",
             Set::Publish6 => "publish6",
+            Set::PublishAny4 => "publish-any4",
+            Set::PublishAny6 => "publish-any6",
             Set::Range4 => "range4",
             Set::Range6 => "range6",
             Set::Open4 => "open4",
@@ -235,6 +243,7 @@ impl Set {
             Set::Vteps6 => &[V6],
             Set::Publish4 | Set::Range4 | Set::Open4 | Set::Relayed4 => &[V4, Proto, Port],
             Set::Publish6 | Set::Range6 | Set::Open6 | Set::Relayed6 => &[V6, Proto, Port],
+            Set::PublishAny4 | Set::PublishAny6 => &[Proto, Port],
             Set::Guard => &[Family],
         }
     }
@@ -243,8 +252,8 @@ impl Set {
     pub fn data(self) -> &'static [Field] {
         use Field::{Port, V4, V6};
         match self {
-            Set::Publish4 => &[V4, Port],
-            Set::Publish6 => &[V6, Port],
+            Set::Publish4 | Set::PublishAny4 => &[V4, Port],
+            Set::Publish6 | Set::PublishAny6 => &[V6, Port],
             Set::Range4 => &[V4],
             Set::Range6 => &[V6],
             _ => &[],
@@ -257,8 +266,6 @@ impl Set {
             self,
             Set::Home4
                 | Set::Home6
-                | Set::Publish4
-                | Set::Publish6
                 | Set::Range4
                 | Set::Range6
                 | Set::Open4
@@ -271,6 +278,7 @@ impl Set {
 
 /// One element of a set or map.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Element {
     pub set: Set,
     pub key: Vec<Datum>,
@@ -279,6 +287,32 @@ pub struct Element {
     pub last: Option<Vec<Datum>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data: Vec<Datum>,
+}
+
+/// An element in a journal.
+#[derive(Deserialize)]
+struct Written {
+    set: Set,
+    key: Vec<Datum>,
+    #[serde(default)]
+    last: Option<Vec<Datum>>,
+    #[serde(default)]
+    data: Vec<Datum>,
+}
+
+impl From<Written> for Element {
+    /// Single ports were intervals once: all addresses of the host were the one from the first to the last.
+    fn from(Written { set, key, last, data }: Written) -> Self {
+        let address = match (set, &key[..]) {
+            (Set::Publish4, [Datum::V4(address), ..]) => Some(IpAddr::V4(*address)),
+            (Set::Publish6, [Datum::V6(address), ..]) => Some(IpAddr::V6(*address)),
+            _ => None,
+        };
+        match (address, &key[..]) {
+            (Some(address), [_, Datum::Proto(proto), Datum::Port(port)]) => Self::port(address, *proto, *port, data),
+            _ => Self { set, key, last, data },
+        }
+    }
 }
 
 impl Element {
@@ -310,6 +344,19 @@ impl Element {
         Self { set, key: key(subnet.network()), last: Some(key(subnet.broadcast())), data: Vec::new() }
     }
 
+    /// A published port of an address, and what it leads to: an unspecified one stands for all of its family.
+    pub fn port(address: IpAddr, proto: u8, port: u16, data: Vec<Datum>) -> Self {
+        let set = match (address.is_unspecified(), address) {
+            (false, IpAddr::V4(_)) => Set::Publish4,
+            (false, IpAddr::V6(_)) => Set::Publish6,
+            (true, IpAddr::V4(_)) => Set::PublishAny4,
+            (true, IpAddr::V6(_)) => Set::PublishAny6,
+        };
+        let address = (!address.is_unspecified()).then(|| address.into());
+        let key = address.into_iter().chain([Datum::Proto(proto), Datum::Port(port)]).collect();
+        Self { set, key, last: None, data }
+    }
+
     /// Ports of an address: an unspecified one stands for all of its family.
     pub fn ports(set: Set, address: IpAddr, proto: u8, ports: (u16, u16), data: Vec<Datum>) -> Self {
         let last_address = match address {
@@ -338,5 +385,32 @@ impl fmt::Display for Element {
             write!(f, "{}{datum}", if i > 0 { " . " } else { " -> " })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_ports_of_an_older_journal_are_no_intervals_any_more() {
+        let read = |text: &str| serde_json::from_str::<Element>(text).unwrap();
+        let to = vec![Datum::V4(Ipv4Addr::new(10, 4, 0, 2)), Datum::Port(80)];
+        let of = |first: &str, last: &str| {
+            let key = |address: &str| format!(r#"[{{"v4":"{address}"}},{{"proto":6}},{{"port":8080}}]"#);
+            let data = r#"[{"v4":"10.4.0.2"},{"port":80}]"#;
+            format!(r#"{{"set":"publish4","key":{},"last":{},"data":{data}}}"#, key(first), key(last))
+        };
+        let any = Element::port(Ipv4Addr::UNSPECIFIED.into(), 6, 8080, to.clone());
+        assert_eq!((any.set, any.key.len()), (Set::PublishAny4, 2));
+        assert_eq!(read(&of("0.0.0.0", "255.255.255.255")), any);
+        let one = Element::port(Ipv4Addr::LOCALHOST.into(), 6, 8080, to);
+        assert_eq!((one.set, one.key.len()), (Set::Publish4, 3));
+        assert_eq!(read(&of("127.0.0.1", "127.0.0.1")), one);
+        // Others are as they were, and what is written is read as it is.
+        let range = Element::ports(Set::Range6, Ipv6Addr::UNSPECIFIED.into(), 17, (1, 9), Vec::new());
+        for element in [any, one, range] {
+            assert_eq!(read(&serde_json::to_string(&element).unwrap()), element);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The start: what the last netd left is adopted, finished or undone. The data path has gone on meanwhile.
 
 use super::host::Host;
+use super::namespace::Namespace;
 use super::records::{Attached, Kept, NetworkState, Record, Sandbox, journal_key, network_key};
 use super::shim_link::reach_shim;
 use super::state::Daemon;
@@ -74,11 +75,18 @@ impl Daemon {
         self.sandboxes.generation += 1;
         let generation = self.sandboxes.generation;
         let shim = record.socket.as_ref().map(|socket| reach_shim(&record.id, socket));
-        let mut sandbox =
-            Sandbox { record, attached, netns: None, owner: None, generation, service: None, kept: Kept::default() };
+        let mut sandbox = Sandbox {
+            record,
+            attached,
+            namespace: Namespace::Host,
+            owner: None,
+            generation,
+            service: None,
+            kept: Kept::default(),
+        };
         match shim {
             Some(Ok(mut shim)) => {
-                sandbox.netns = shim.netns.take();
+                sandbox.namespace = Namespace::own(shim.netns.take());
                 sandbox.kept = self.host.keep_again(&sandbox.record());
                 self.host.finish_connects(&mut sandbox);
                 self.host.resume_leases(&mut sandbox);
@@ -86,7 +94,7 @@ impl Daemon {
                 self.host.names.expect(&sandbox.record, shim.healthy);
                 self.host.names.serve(&self.host.networks, &mut sandbox, None);
                 let id = sandbox.record.id.clone();
-                self.host.follow(id.clone(), generation, shim);
+                self.host.follow(&mut sandbox, shim);
                 self.sandboxes.insert(id, sandbox);
             }
             gone => {
@@ -198,6 +206,8 @@ impl Host {
 
     /// A connect that a crash interrupted is undone; the container goes on with its other networks.
     fn finish_connects(&mut self, sandbox: &mut Sandbox) {
+        // Nothing of the container has been let go yet, so that this is a copy of a descriptor.
+        let netns = sandbox.netns().ok().flatten();
         let (up, broken): (Vec<Attached>, Vec<Attached>) = std::mem::take(&mut sandbox.attached)
             .into_iter()
             .partition(|a| a.journal.state == JournalState::Up || a.journal.plan.steps.is_empty());
@@ -205,7 +215,7 @@ impl Host {
         for Attached { attachment, journal, .. } in broken {
             self.log.line(format!("undoing half a connection of container `{}`", sandbox.record.name));
             let key = journal_key(&sandbox.record.id, &attachment.network);
-            self.ledger.undo(&key, journal, sandbox.netns.as_ref().map(AsFd::as_fd));
+            self.ledger.undo(&key, journal, netns.as_ref().map(AsFd::as_fd));
             self.networks.free_addresses(&attachment);
         }
     }

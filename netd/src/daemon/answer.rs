@@ -141,7 +141,7 @@ impl Networks {
             name: sandbox.record.name.clone(),
             attachments,
             ports: sandbox.record.ports.clone(),
-            nameserver: (named && sandbox.netns.is_some()).then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))),
+            nameserver: (named && sandbox.has_netns()).then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11))),
             host_gateway,
             obstacles: Vec::new(),
         }

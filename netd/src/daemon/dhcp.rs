@@ -5,6 +5,7 @@
 use super::failures::{Unattached, kernel_failed, no_sandbox};
 use super::host::Host;
 use super::input::Input;
+use super::namespace::opened;
 use super::records::Networks;
 use super::records::{Sandbox, journal_key};
 use super::routes::choose_default_routes;
@@ -124,13 +125,13 @@ impl Host {
         i: usize,
         known: Option<LanLease>,
     ) -> Result<(DhcpClient, Receiver<LanLease>), KernelError> {
-        let (a, netns) = (&sandbox.attached[i].attachment, sandbox.netns.as_ref().ok_or(KernelError::NoNetns)?);
-        let mac = crate::kernel::mac_inside(netns, a.ifname.as_str())?;
+        let (a, netns) = (&sandbox.attached[i].attachment, opened(sandbox)?.ok_or(KernelError::NoNetns)?);
+        let mac = crate::kernel::mac_inside(&netns, a.ifname.as_str())?;
         let who =
             DhcpIdentity { mac, client_id: format!("rcr-{}", a.container.short()), hostname: a.container_name.clone() };
         let (inbox, id, network) = (self.sender.clone(), a.container.clone(), a.network.clone());
         let tell = move |lease| drop(inbox.send(Input::Leased(id.clone(), network.clone(), lease)));
-        DhcpClient::start(netns, a.ifname.as_str(), who, known, tell)
+        DhcpClient::start(&netns, a.ifname.as_str(), who, known, tell)
     }
 
     /// After a restart: leases are kept up again. A change of address comes in as an input.
@@ -152,7 +153,7 @@ impl Host {
 
     /// Removes an address that the LAN has taken back from its link and from the journal.
     fn drop_lease(&mut self, sandbox: &mut Sandbox, i: usize) {
-        let netns = sandbox.netns.as_ref().map(OwnedFd::as_fd);
+        let netns = sandbox.netns().ok().flatten();
         let attached = &mut sandbox.attached[i];
         if attached.attachment.lease.take().is_none() {
             return;
@@ -160,7 +161,7 @@ impl Host {
         // It has no other addresses, and no other routes.
         let gone = |step: &Step| matches!(step.purpose, Purpose::Addresses | Purpose::Routes);
         let key = journal_key(&attached.attachment.container, &attached.attachment.network);
-        self.ledger.undo_steps(&key, &mut attached.journal, gone, netns);
+        self.ledger.undo_steps(&key, &mut attached.journal, gone, netns.as_ref().map(OwnedFd::as_fd));
     }
 }
 

@@ -20,6 +20,7 @@ mod input;
 mod lan;
 mod mtu;
 mod names;
+mod namespace;
 mod netns_lock;
 mod networks;
 mod notes;

@@ -6,9 +6,10 @@
 //!
 //! A container may ask for its names to be answered only while it is healthy: whoever announces it asks here first.
 
+use super::namespace::opened;
 use super::records::{Attached, Networks, Record, Sandbox};
 use crate::dns::{Dns, Endpoint, View};
-use crate::kernel::{Resolver, replace_dns};
+use crate::kernel::{KernelError, Resolver, replace_dns};
 use crate::log::Log;
 use netd_api::{ContainerId, NetnsSource, NetworkId};
 use netd_core::drivers;
@@ -115,10 +116,10 @@ impl Names {
         self.announce_all(networks, sandbox);
         self.announce_host(networks, &sandbox.record);
         let view = view(networks, sandbox);
-        let Some(netns) = sandbox.netns.as_ref().filter(|_| !view.networks.is_empty()) else {
+        if view.networks.is_empty() || !sandbox.has_netns() {
             return;
-        };
-        let resolver = match resolver.map_or_else(|| replace_dns(netns.as_fd()), Ok) {
+        }
+        let resolver = match resolver.map_or_else(|| replaced(sandbox), Ok) {
             Ok(resolver) => resolver,
             Err(error) => {
                 self.log.line(format!("container `{}` has no names: {error}", sandbox.record.name));
@@ -127,6 +128,7 @@ impl Names {
         };
         let _inside = self.runtime.enter();
         sandbox.service = Some(self.dns.serve(resolver.udp, resolver.tcp, view));
+        sandbox.know_by_resolver();
     }
 
     /// After a change of networks: the container sees other names and has other names.
@@ -144,6 +146,11 @@ impl Names {
     pub fn announce_all(&self, networks: &Networks, sandbox: &Sandbox) {
         sandbox.attached.iter().for_each(|a| self.announce(networks, &sandbox.record, &a.attachment));
     }
+}
+
+/// New sockets in place of those that an earlier netd had there.
+fn replaced(sandbox: &Sandbox) -> Result<Resolver, KernelError> {
+    replace_dns(opened(sandbox)?.ok_or(KernelError::NoNetns)?.as_fd())
 }
 
 /// What a container's resolver answers from.

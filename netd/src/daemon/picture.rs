@@ -67,7 +67,6 @@ impl Daemon {
 
     /// The namespaces of these containers; nothing for those that are gone, or have the host's.
     pub(super) fn netns_of(&self, ids: &[ContainerId]) -> Vec<Option<OwnedFd>> {
-        let of = |id| self.sandboxes.get(id)?.netns.as_ref()?.try_clone().ok();
-        ids.iter().map(of).collect()
+        ids.iter().map(|id| self.sandboxes.netns_of(id)).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Networks and sandboxes as the writer has them, and where they are written down.
 
+use super::namespace::Namespace;
 use crate::dns::Service;
 use crate::kernel::{DhcpClient, Held, Journal};
 use crate::relay::Relay;
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -111,8 +111,8 @@ pub struct Sandbox {
     /// Its `attachments` are written from `attached` (see [`Sandbox::record`]).
     pub record: Record,
     pub attached: Vec<Attached>,
-    /// Absent for containers in the host's own.
-    pub netns: Option<OwnedFd>,
+    /// The container's network namespace.
+    pub namespace: Namespace,
     /// The connection that it belongs to until a shim holds it.
     pub owner: Option<u64>,
     /// Tells this sandbox from an earlier one of the same container.

@@ -56,7 +56,7 @@ impl Daemon {
         };
         let Some(journal) = self.journal(owner, sandbox) else { return Ok(()) };
         plan.steps.retain(|step| still_stands(step, &journal.plan));
-        let netns = sandbox.and_then(|sandbox| sandbox.netns.as_ref()).and_then(|netns| netns.try_clone().ok());
+        let netns = sandbox.and_then(|sandbox| sandbox.netns().ok().flatten());
         let done = self.host.ledger.redo(&plan, netns.as_ref().map(AsFd::as_fd));
         done.map_err(|error| apply_failed("cannot repair", &error))
     }

@@ -6,19 +6,21 @@ mod live;
 use super::dhcp;
 use super::failures::{Unattached, kernel_failed, no_sandbox, store_failed};
 use super::host::Host;
-use super::input::{Input, Told};
+use super::input::Told;
+use super::namespace::{Namespace, opened};
 use super::records::Networks;
 use super::records::{Attached, Record, Sandbox, journal_key};
-use super::shim_link::{ShimLink, health_in};
+use super::shim_link::ShimLink;
 use super::state::Daemon;
 use super::wait::Wait;
 use crate::kernel::{Journal, Netns, Resolver};
+use crate::log::Log;
 use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, PlanText, Reply, SandboxRequest};
 use netd_core::drivers;
 use netd_core::model::Attachment;
 use netd_core::plan::{HostOp, LinkOp, Op, Plan};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 /// How many addresses are tried on a LAN where others take what we choose.
@@ -60,7 +62,7 @@ impl Daemon {
                 _ => return Err(*failed.error),
             }
         };
-        let netns = self.sandboxes.get(&spec.id).and_then(|s| s.netns.as_ref()).map(OwnedFd::try_clone).transpose();
+        let netns = self.sandboxes.get(&spec.id).map_or(Ok(None), Sandbox::netns);
         let netns = netns.map_err(|error| ApiError::new(ErrorKind::System, what).caused_by(error.to_string()))?;
         Ok(((info, netns.into_iter().collect()), waits))
     }
@@ -98,6 +100,7 @@ impl Daemon {
         };
         let netns = netns.transpose().map_err(|error| kernel_failed(what, &error))?;
         let (netns, resolver) = netns.map_or((None, None), |n| (Some(n.fd), n.resolver));
+        let namespace = Namespace::own(netns);
         self.sandboxes.generation += 1;
         let record = Record {
             id: spec.id.clone(),
@@ -113,7 +116,7 @@ impl Daemon {
         let plans: Vec<Plan> = attachments.iter().map(|attachment| self.host.attach_plan(attachment)).collect();
         let attached = attachments.into_iter().map(Attached::planned).collect();
         let owner = Some(connection);
-        let sandbox = Sandbox { record, attached, netns, owner, generation, service: None, kept };
+        let sandbox = Sandbox { record, attached, namespace, owner, generation, service: None, kept };
         self.apply_sandbox(sandbox, plans, resolver, what)
     }
 
@@ -132,8 +135,9 @@ impl Daemon {
         let entries = sandbox.attached.iter().zip(plans).map(fresh).collect();
         let records = self.host.networks.records_of(&sandbox).map_err(|error| store_failed(what, &error))?;
         let intents = self.host.ledger.intend(records, entries).map_err(|error| store_failed(what, &error))?;
+        let netns = opened(&sandbox).map_err(|error| kernel_failed(what, &error))?;
         for (i, intent) in intents.into_iter().enumerate() {
-            match self.host.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
+            match self.host.ledger.carry_out(intent, netns.as_ref().map(AsFd::as_fd)) {
                 Ok(journal) => sandbox.attached[i].journal = journal,
                 Err(unmade) => {
                     // It is undone already; what stood before goes the usual way, with the entries of what never came.
@@ -195,11 +199,13 @@ impl Daemon {
         };
         sandbox.owner = None;
         sandbox.record.socket = Some(socket);
-        self.host.write_sandbox(sandbox, Durability::Durable, &what)?;
-        let generation = sandbox.generation;
+        // Its journals and leases are written, and get onto the disk with this.
+        let record = Change::put(format!("sandbox/{id}"), &sandbox.record());
+        let written = record.and_then(|record| self.host.ledger.record(&[record], Durability::Durable));
+        written.map_err(|error| store_failed(&what, &error))?;
         if let Some(shim) = shim {
             self.host.names.hear(&self.host.networks, sandbox, shim.healthy);
-            self.host.follow(id.clone(), generation, shim);
+            self.host.follow(sandbox, shim);
         }
         Ok(())
     }
@@ -247,8 +253,9 @@ impl Daemon {
     pub(super) fn dismantle(&mut self, sandbox: Sandbox) -> Vec<String> {
         let record = sandbox.record();
         self.sandboxes.remember_addresses(&record);
-        let Sandbox { attached, service, kept, netns, .. } = sandbox;
-        drop((service, kept));
+        let (own, inside) = (sandbox.has_netns(), lan_netns(&sandbox, &self.host.log));
+        let Sandbox { attached, service, kept, namespace, .. } = sandbox;
+        drop((service, kept, namespace));
         self.host.ports.remove(&record.id);
         self.host.names.forget_host(&self.host.networks, &record);
         self.host.names.lose(&record.id);
@@ -258,7 +265,7 @@ impl Daemon {
             dhcp::release(&mut one);
             let Attached { attachment, mut journal, .. } = one;
             self.host.names.forget(&attachment.network, &record.id);
-            if netns.is_some() {
+            if own {
                 self.host.ledger.leave_to_namespace(&record.id, &mut journal);
             }
             self.host.networks.free_addresses(&attachment);
@@ -268,7 +275,7 @@ impl Daemon {
             {
                 changes.push(change);
             }
-            let inside = lan_netns(&journal, netns.as_ref());
+            let inside = inside.as_ref().filter(|_| has_child(&journal)).map(AsFd::as_fd);
             journals.push((journal_key(&record.id, &attachment.network), journal, inside));
         }
         self.host.ledger.release(journals, changes).iter().map(ToString::to_string).collect()
@@ -299,37 +306,6 @@ impl Host {
         let written =
             self.networks.records_of(sandbox).and_then(|records| self.ledger.keep(records, &journals, durability));
         written.map_err(|error| store_failed(what, &error))
-    }
-
-    /// Waits for a shim's end in the background.
-    pub(super) fn follow(&self, id: ContainerId, generation: u64, shim: ShimLink) {
-        let inbox = self.sender.clone();
-        let _inside = self.runtime.enter();
-        let stream = shim.stream.set_nonblocking(true).and_then(|()| tokio::net::UnixStream::from_std(shim.stream));
-        let Ok(stream) = stream else { return };
-        self.runtime.spawn(async move {
-            let mut buffer = [0u8; 512];
-            loop {
-                let end = match stream.readable().await {
-                    Ok(()) => match stream.try_read(&mut buffer) {
-                        Ok(0) => true,
-                        Ok(got) => {
-                            if let Some(healthy) = health_in(&buffer[..got]) {
-                                let _ = inbox.send(Input::Health(id.clone(), generation, healthy));
-                            }
-                            false
-                        }
-                        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-                    },
-                    Err(_) => true,
-                };
-                if end {
-                    // The writer may be gone with netd.
-                    let _ = inbox.send(Input::ShimGone(id, generation));
-                    return;
-                }
-            }
-        });
     }
 }
 
@@ -368,7 +344,16 @@ fn asks_for(spec: &SandboxRequest, address: std::net::IpAddr) -> bool {
 
 /// The namespace, if a link in it must be deleted now. A link on a parent has no end on the host that could be shut: it
 /// would answer for its address until the namespace is gone.
-fn lan_netns<'a>(journal: &Journal, netns: Option<&'a OwnedFd>) -> Option<BorrowedFd<'a>> {
-    let child = journal.plan.steps.iter().any(|step| matches!(step.op, Op::Host(HostOp::Link(LinkOp::Child { .. }))));
-    netns.filter(|_| child).map(AsFd::as_fd)
+fn lan_netns(sandbox: &Sandbox, log: &Log) -> Option<OwnedFd> {
+    if !sandbox.attached.iter().any(|a| has_child(&a.journal)) {
+        return None;
+    }
+    opened(sandbox).unwrap_or_else(|error| {
+        log.line(format!("container `{}`: its link goes with its namespace: {error}", sandbox.record.name));
+        None
+    })
+}
+
+fn has_child(journal: &Journal) -> bool {
+    journal.plan.steps.iter().any(|step| matches!(step.op, Op::Host(HostOp::Link(LinkOp::Child { .. }))))
 }

@@ -161,7 +161,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
     watch(&runtime, move |event| events.send(Input::Kernel(event)).is_ok())?;
     let dns = {
         let _inside = runtime.enter();
-        Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })
+        Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })?
     };
     end_on_signals(&runtime, sender.clone())?;
     let host = Host {

@@ -15,12 +15,14 @@ pub struct Daemon {
     /// Namespaces that are made before anybody asks.
     stock: Receiver<Result<Netns, KernelError>>,
     pub(super) ending: bool,
+    /// Ticks since something came in.
+    pub(super) quiet: u32,
 }
 
 impl Daemon {
     /// A writer that has adopted nothing yet.
     pub fn new(host: Host, stock: Receiver<Result<Netns, KernelError>>) -> Self {
-        Self { host, sandboxes: Sandboxes::default(), stock, ending: false }
+        Self { host, sandboxes: Sandboxes::default(), stock, ending: false, quiet: 0 }
     }
 
     /// A namespace from the stock.

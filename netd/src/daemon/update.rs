@@ -328,7 +328,7 @@ impl Host {
 
 fn netns_of(sandboxes: &BTreeMap<ContainerId, Sandbox>, part: &Part) -> Option<OwnedFd> {
     let sandbox = part.container.as_ref().and_then(|id| sandboxes.get(id));
-    sandbox.and_then(|s| s.netns.as_ref()).and_then(|netns| netns.try_clone().ok())
+    sandbox.and_then(|sandbox| sandbox.netns().ok().flatten())
 }
 
 /// A container gets an address of each family that the network did not have before.

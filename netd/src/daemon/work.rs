@@ -4,11 +4,14 @@ use super::failures::{no_cluster, no_sandbox};
 use super::input::{Input, Told, told};
 use super::shim_link::ShimLink;
 use super::state::Daemon;
-use crate::kernel::Event;
+use crate::kernel::{Event, give_back};
 use netd_api::{ApiError, Call, Reply};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+/// Ticks without any input after which memory is given back, once.
+const QUIET: u32 = 2;
 
 impl Daemon {
     /// Works through the queue until a `Shutdown` or a signal, then flushes lazy writes.
@@ -30,6 +33,7 @@ impl Daemon {
     }
 
     fn take(&mut self, input: Input) {
+        self.quiet = 0;
         match input {
             Input::Call { call, fds, shim, connection, answer } => {
                 let reply = self.call(*call, fds, shim, connection);
@@ -151,11 +155,15 @@ impl Daemon {
 
     fn tick(&mut self) {
         let now = Instant::now();
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet == QUIET {
+            give_back();
+        }
         self.host.ledger.bury_overdue_links(now);
         let sandboxes = &self.sandboxes;
         self.host.ledger.pay_debts(now, |journal| {
             let of = sandboxes.values().find(|s| journal.split('/').any(|part| part == s.record.id.as_str()));
-            of.and_then(|sandbox| sandbox.netns.as_ref()?.try_clone().ok())
+            of.and_then(|sandbox| sandbox.netns().ok().flatten())
         });
         if self.host.ledger.table_wanted() && !self.host.ledger.table_exists().unwrap_or(true) {
             self.kernel_event(Event::TableChanged(0));

@@ -3,25 +3,30 @@
 //! | file | what |
 //! |---|---|
 //! | [`zone`] | who has which name on which network (pure) |
+//! | [`direct`] | the bytes of the question that is asked most → an answer's, without a message in between (pure) |
 //! | [`respond`] | a query's bytes → an answer, or "ask outside" (pure) |
-//! | [`server`] | UDP and TCP loops, one service per container |
+//! | [`datagrams`] | one thread for the questions of all containers |
+//! | [`server`] | one service per container; TCP |
 //! | [`forward`] | asking the host's resolvers, with a cache |
 //!
 //! netd opens the sockets inside the container's network namespace and hands them over; questions for the world outside
 //! are asked from the host's. A container sees the names of the networks it is on, no others.
 
 mod cache;
+mod datagrams;
+pub mod direct;
 pub mod forward;
 pub mod respond;
 pub mod server;
 pub mod zone;
 
 pub use forward::DnsConfig;
-pub use server::Service;
+pub use server::{Door, Service};
 pub use zone::{Endpoint, View};
 
 use netd_api::{ContainerId, NetworkId};
 use std::sync::{Arc, RwLock};
+use tokio::runtime::Handle;
 use zone::Zone;
 
 /// The names of this host's containers. Clones share them.
@@ -34,12 +39,17 @@ pub struct Dns {
 struct Shared {
     zone: RwLock<Zone>,
     forwarder: forward::Forwarder,
+    datagrams: Arc<datagrams::Datagrams>,
+    /// Where TCP is spoken, and where others are asked.
+    runtime: Handle,
 }
 
 impl Dns {
-    /// A resolver without names.
-    pub fn new(config: DnsConfig) -> Self {
-        Self { shared: Arc::new(Shared { zone: RwLock::default(), forwarder: forward::Forwarder::new(config) }) }
+    /// A resolver without names. Must be called within a tokio runtime.
+    pub fn new(config: DnsConfig) -> std::io::Result<Self> {
+        let (zone, forwarder) = (RwLock::default(), forward::Forwarder::new(config));
+        let (datagrams, runtime) = (datagrams::Datagrams::start()?, Handle::current());
+        Ok(Self { shared: Arc::new(Shared { zone, forwarder, datagrams, runtime }) })
     }
 
     /// Sets a container's names and addresses on a network, in place of what it had there.

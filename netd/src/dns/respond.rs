@@ -8,11 +8,11 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use std::net::IpAddr;
 
 /// Seconds that an answer of ours may be kept: a container that restarts may have another address.
-const TTL: u32 = 3;
+pub const TTL: u32 = 3;
 
 /// What fits an unfragmented datagram everywhere (DNS flag day 2020); without EDNS it is 512 (RFC 1035, 4.2.1).
 pub const EDNS_PAYLOAD: u16 = 1232;
-const PLAIN_PAYLOAD: u16 = 512;
+pub const PLAIN_PAYLOAD: u16 = 512;
 
 /// Extended DNS errors (RFC 8914).
 const EXTENDED_ERROR: u16 = 15;

@@ -1,18 +1,25 @@
-//! The loops: one service per container, on sockets inside its network namespace.
+//! One service per container, on sockets inside its network namespace: what it knows, and its TCP connections. Its
+//! datagrams are answered by [`super::datagrams`].
+//!
+//! Who asks by TCP is rare. So a service can lend its listening socket to somebody who waits there for the container
+//! anyway (its shim), and takes connections from there by a [`Door`]: one descriptor less in netd for each container.
 
 use super::forward::Found;
 use super::respond::{Response, Transport, fail, finish, found, respond};
 use super::zone::View;
-use super::{Shared, read, write};
+use super::{Shared, direct, read, write};
+use crate::kernel::{Datagrams, namespace_of};
 use hickory_proto::op::{Message, ResponseCode};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// How many questions of one container may be under way outside. More are refused, so that one container can't starve
@@ -26,16 +33,26 @@ const IDLE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Service {
     context: Arc<Context>,
-    tasks: Vec<JoinHandle<()>>,
+    /// Its number among those whose datagrams are answered.
+    number: Option<u64>,
+    /// Absent while it is lent.
+    listening: Option<(Arc<TcpListener>, AbortHandle)>,
 }
 
+/// Where a service takes connections that came by its listening socket elsewhere.
+#[derive(Debug, Clone)]
+pub struct Door(Weak<Context>);
+
+/// What one container's questions are answered from, and their socket.
 #[derive(Debug)]
-struct Context {
+pub struct Context {
     shared: Arc<Shared>,
+    udp: std::net::UdpSocket,
     view: RwLock<View>,
     turn: AtomicUsize,
     forwarded: Arc<Semaphore>,
-    connections: Mutex<Vec<Slot>>,
+    /// Absent once the service has ended.
+    connections: Mutex<Option<Vec<Slot>>>,
 }
 
 /// A TCP connection, and when it last did something; one that waits for an answer from outside is at [`BUSY`].
@@ -48,44 +65,111 @@ struct Slot {
 const BUSY: u64 = u64::MAX;
 
 impl Service {
+    /// Serves from now on. Sockets that can't be polled: the container gets no answers, as from a dead server.
     pub(super) fn start(shared: Arc<Shared>, udp: std::net::UdpSocket, tcp: std::net::TcpListener, view: View) -> Self {
         let context = Arc::new(Context {
             shared,
+            udp,
             view: RwLock::new(view),
             turn: AtomicUsize::new(0),
             forwarded: Arc::new(Semaphore::new(MAX_FORWARDED)),
-            connections: Mutex::default(),
+            connections: Mutex::new(Some(Vec::new())),
         });
-        let ready = udp.set_nonblocking(true).and_then(|()| tcp.set_nonblocking(true));
-        let sockets = ready.and_then(|()| Ok((UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?)));
-        let tasks = match sockets {
-            Ok((udp, tcp)) => {
-                vec![
-                    tokio::spawn(serve_udp(context.clone(), Arc::new(udp))),
-                    tokio::spawn(serve_tcp(context.clone(), tcp)),
-                ]
-            }
-            // Sockets that can't be polled: the container gets no answers, as from a dead server.
-            Err(_) => Vec::new(),
-        };
-        Self { context, tasks }
+        let number = context.shared.datagrams.add(&context).ok();
+        let listener = tcp.set_nonblocking(true).and_then(|()| TcpListener::from_std(tcp)).ok();
+        let listening = listener.map(|listener| {
+            let listener = Arc::new(listener);
+            let task = context.shared.runtime.spawn(serve_tcp(context.clone(), listener.clone()));
+            (listener, task.abort_handle())
+        });
+        Self { context, number, listening }
     }
 
     /// Changes what the container sees, from the next question on.
     pub fn set_view(&self, view: View) {
         *write(&self.context.view) = view;
     }
+
+    /// Hands the listening socket to somebody who accepts in our stead, until the end of the service, and who passes
+    /// connections on through the door.
+    pub fn lend(&mut self, give: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {
+        if let Some((listener, task)) = &self.listening {
+            give(listener.as_fd())?;
+            task.abort();
+            self.listening = None;
+        }
+        Ok(())
+    }
+
+    /// See [`Door`].
+    pub fn door(&self) -> Door {
+        Door(Arc::downgrade(&self.context))
+    }
+
+    /// The network namespace that the sockets are in.
+    pub fn namespace(&self) -> io::Result<OwnedFd> {
+        namespace_of(self.context.udp.as_fd())
+    }
+}
+
+impl Door {
+    /// Serves a connection; after the service's end it is closed.
+    pub fn let_in(&self, stream: OwnedFd) {
+        let Some(context) = self.0.upgrade() else { return };
+        let _inside = context.shared.runtime.enter();
+        let stream = std::net::TcpStream::from(stream);
+        if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+            serve_stream(&context, stream);
+        }
+    }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-        let connections = self.context.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.iter().for_each(|slot| slot.task.abort());
+        if let Some(number) = self.number {
+            self.context.shared.datagrams.remove(number, &self.context);
+        }
+        if let Some((_, task)) = &self.listening {
+            task.abort();
+        }
+        let mut connections = self.context.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.take().into_iter().flatten().for_each(|slot| slot.task.abort());
+    }
+}
+
+/// The socket of its questions.
+impl AsFd for Context {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.udp.as_fd()
     }
 }
 
 impl Context {
+    /// Answers the datagrams that wait, as many as there is room for. `addresses`: room that is used again.
+    pub(super) fn answer(self: &Arc<Self>, all: &mut Datagrams, addresses: &mut Vec<IpAddr>) -> io::Result<()> {
+        let count = all.receive(self.udp.as_fd())?;
+        let (zone, view) = (read(&self.shared.zone), read(&self.view));
+        for at in 0..count {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let (question, room) = all.question(at);
+            if let Some(long) = direct::answer(question, &zone, &view, turn, addresses, room) {
+                all.answer(at, long);
+                continue;
+            }
+            match respond(question, &zone, &view, Transport::Udp, turn) {
+                Response::Answer(bytes) => all.answer_with(at, &bytes),
+                Response::Drop => {}
+                ask => {
+                    let asking = ask_udp(self.clone(), ask, SocketAddr::V4(all.from(at)));
+                    drop(self.shared.runtime.spawn(asking));
+                }
+            }
+        }
+        drop((zone, view));
+        all.send(self.udp.as_fd());
+        Ok(())
+    }
+
     fn respond(&self, bytes: &[u8], transport: Transport) -> Response {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn)
@@ -99,6 +183,7 @@ impl Context {
     /// Whether there is room for one more connection. If not, the connection that has been silent longest is closed.
     fn make_room(&self) -> bool {
         let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(all) = &mut *all else { return false };
         all.retain(|slot| !slot.task.is_finished());
         if all.len() < MAX_CONNECTIONS {
             return true;
@@ -143,46 +228,36 @@ impl Context {
     }
 }
 
-async fn serve_udp(context: Arc<Context>, socket: Arc<UdpSocket>) {
-    let mut buffer = vec![0u8; 4096];
-    loop {
-        let (got, from) = match socket.recv_from(&mut buffer).await {
-            Ok(received) => received,
-            // An ICMP error about an earlier answer (ECONNREFUSED) does not matter here.
-            Err(_) => {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                continue;
-            }
-        };
-        match context.respond(&buffer[..got], Transport::Udp) {
-            Response::Answer(bytes) => drop(socket.send_to(&bytes, from).await),
-            Response::Drop => {}
-            ask => drop(tokio::spawn(ask_udp(context.clone(), socket.clone(), ask, from))),
-        }
-    }
-}
-
-async fn ask_udp(context: Arc<Context>, socket: Arc<UdpSocket>, ask: Response, from: SocketAddr) {
+async fn ask_udp(context: Arc<Context>, ask: Response, from: SocketAddr) {
     if let Response::Answer(bytes) = context.outside(ask, Transport::Udp).await {
-        let _ = socket.send_to(&bytes, from).await;
+        let _ = context.udp.send_to(&bytes, from);
     }
 }
 
-async fn serve_tcp(context: Arc<Context>, listener: TcpListener) {
+async fn serve_tcp(context: Arc<Context>, listener: Arc<TcpListener>) {
     loop {
         match listener.accept().await {
-            // All at work: closed at once.
-            Ok((stream, _)) if context.make_room() => {
-                let last = Arc::new(AtomicU64::new(context.now()));
-                let (shared, seen) = (context.clone(), last.clone());
-                // A broken connection concerns only its container.
-                let task = tokio::spawn(async move { drop(serve_connection(&shared, stream, &seen).await) });
-                let slot = Slot { task: task.abort_handle(), last };
-                context.connections.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
-            }
-            Ok(_) => {}
+            Ok((stream, _)) => serve_stream(&context, stream),
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
+    }
+}
+
+/// Serves a connection, in a task of its own; if all others are at work, it is closed at once.
+fn serve_stream(context: &Arc<Context>, stream: TcpStream) {
+    if !context.make_room() {
+        return;
+    }
+    let last = Arc::new(AtomicU64::new(context.now()));
+    let (shared, seen) = (context.clone(), last.clone());
+    // A broken connection concerns only its container.
+    let serving = async move { drop(serve_connection(&shared, stream, &seen).await) };
+    let task = context.shared.runtime.spawn(serving).abort_handle();
+    let mut connections = context.connections.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *connections {
+        Some(connections) => connections.push(Slot { task, last }),
+        // The service has ended meanwhile.
+        None => task.abort(),
     }
 }
 
@@ -215,7 +290,7 @@ mod tests {
     use hickory_proto::rr::{Name, RecordType};
 
     fn dns() -> (Dns, View) {
-        let dns = Dns::new(DnsConfig::default());
+        let dns = Dns::new(DnsConfig::default()).unwrap();
         let network = "a".repeat(64).parse().unwrap();
         let endpoint = Endpoint {
             container: "1".repeat(64).parse().unwrap(),
@@ -240,7 +315,7 @@ mod tests {
         let (udp_at, tcp_at) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
         let service = dns.serve(udp, tcp, view);
 
-        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         client.send_to(b"nonsense", udp_at).await.unwrap();
         client.send_to(&question(), udp_at).await.unwrap();
         let mut buffer = [0u8; 512];

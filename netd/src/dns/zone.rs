@@ -71,12 +71,22 @@ impl Zone {
     /// Forgets a container on a network.
     pub fn remove(&mut self, network: &NetworkId, container: &ContainerId) {
         let Some(zone) = self.networks.get_mut(network) else { return };
-        zone.endpoints.remove(container);
-        zone.by_address.retain(|_, holder| holder != container);
-        zone.by_name.retain(|_, holders| {
-            holders.retain(|holder| holder != container);
-            !holders.is_empty()
-        });
+        let Some(gone) = zone.endpoints.remove(container) else { return };
+        for address in &gone.addresses {
+            // It may be another's by now.
+            if zone.by_address.get(address) == Some(container) {
+                zone.by_address.remove(address);
+            }
+        }
+        for name in &gone.names {
+            let name = name.to_ascii_lowercase();
+            if let Some(holders) = zone.by_name.get_mut(&name) {
+                holders.retain(|holder| holder != container);
+                if holders.is_empty() {
+                    zone.by_name.remove(&name);
+                }
+            }
+        }
         if zone.endpoints.is_empty() {
             self.networks.remove(network);
         }
@@ -84,19 +94,24 @@ impl Zone {
 
     /// The addresses of a name (lower case, without the dot at the end), as `view` sees it.
     pub fn lookup(&self, view: &View, name: &str) -> Known {
-        let seen = || view.networks.iter().filter_map(|id| self.networks.get(id));
         let mut addresses: Vec<IpAddr> = Vec::new();
+        self.find(view, name, &mut addresses);
+        if addresses.is_empty() { Known::Foreign } else { Known::Addresses(addresses) }
+    }
+
+    /// The same, into a list of the caller's. One that stays empty: the name is none of ours.
+    pub fn find(&self, view: &View, name: &str, addresses: &mut Vec<IpAddr>) {
+        let seen = || view.networks.iter().filter_map(|id| self.networks.get(id));
         for zone in seen() {
-            zone.collect(name, &mut addresses);
+            zone.collect(name, addresses);
         }
         // `name.network`: a network's name may itself hold dots, and may be that of a domain of the world outside. Only
         // what is found is ours.
         for zone in seen() {
             if let Some(host) = name.strip_suffix(&zone.name).and_then(|rest| rest.strip_suffix('.')) {
-                zone.collect(host, &mut addresses);
+                zone.collect(host, addresses);
             }
         }
-        if addresses.is_empty() { Known::Foreign } else { Known::Addresses(addresses) }
     }
 
     /// The name of the container that has an address, as `name.network`.

@@ -12,6 +12,7 @@ mod addr;
 mod announce;
 mod apply;
 mod conntrack;
+mod datagrams;
 mod dhcp;
 mod dhcp_message;
 mod echo;
@@ -22,6 +23,7 @@ mod journal;
 mod lan;
 mod link;
 mod look;
+mod memory;
 mod netlink;
 mod netns;
 mod nft;
@@ -45,6 +47,7 @@ mod watch;
 mod wireguard;
 
 pub use apply::ApplyError;
+pub use datagrams::Datagrams;
 pub use dhcp::{Client as DhcpClient, Identity as DhcpIdentity};
 pub use echo::answers;
 pub use failpoint::Failpoint;
@@ -57,12 +60,13 @@ pub use look::{
     CheckWants, Mark, Probe, Trace, Wants, ask_by_udp, check_place, conntrack, forwards, full_size, host_addresses,
     last_handshake, links_here, links_inside, place, probe, rules_of_table, stopping, tap,
 };
-pub use netns::{Netns, Resolver, mac_inside, replace_dns};
+pub use memory::{give_back, share_heap};
+pub use netns::{Netns, Resolver, mac_inside, namespace_of, replace_dns};
 pub use nft::Protection;
 pub use observe::{Underlay, facts, host_networks, observe, underlay_mtu};
 pub use peer::{Held, hold_port};
 pub use process::{Daemonized, Ready, daemonize, lock_pid_file};
-pub use rights::receive_fd;
+pub use rights::{receive_fd, send_fd};
 pub use sockdiag::busy_ports;
 pub use watch::{Event, watch};
 

@@ -7,7 +7,7 @@ use netd_core::firewall::{dns_table, dns_table_without_ingress};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Namespaces that wait to be used.
@@ -117,6 +117,20 @@ fn bring_names(nft: &mut Netlink, (udp, tcp): (u16, u16), replaced: &[u8]) -> Re
     // Where the kernel can't do the first, the second says what is wrong.
     write_plain(nft, &dns_table(udp, tcp), replaced)
         .or_else(|_| write_plain(nft, &dns_table_without_ingress(udp, tcp), replaced))
+}
+
+nix::ioctl_none_bad!(
+    /// `SIOCGSKNS` (include/uapi/linux/sockios.h).
+    siocgskns,
+    0x894c
+);
+
+/// The network namespace that a socket was opened in, and keeps: no other one can be taken for it.
+pub fn namespace_of(socket: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
+    // SAFETY: this request takes no argument.
+    let fd = unsafe { siocgskns(socket.as_raw_fd()) }?;
+    // SAFETY: the kernel just opened this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Opens new resolver sockets in a namespace and brings 127.0.0.11:53 to them.

@@ -1,13 +1,20 @@
 //! One connection to `shim.sock`.
 
 use super::protocol::{self, MAX_LINE, Request, Response, push_frame, take_frame};
+use nix::errno::Errno;
 use rcr_base::timings::Moment;
-use std::io::{self, Read, Write};
+use rustix::io::Errno as Unfit;
+use rustix::net::{SocketFlags, accept_with};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// While this many bytes wait for a client that does not read, the container's output is not read either.
 const HIGH_WATER: usize = 1 << 18;
+
+/// A pause after a connection that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +58,15 @@ pub struct Client {
     pub gone: bool,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// A socket of this client's, whose connections are accepted here and passed on to it.
+    lent: Option<OwnedFd>,
 }
 
 impl Client {
     /// Takes over a connection and makes it non-blocking.
     pub fn new(stream: UnixStream, role: Role) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, role, gone: false, input: Vec::new(), output: Vec::new() })
+        Ok(Self { stream, role, gone: false, input: Vec::new(), output: Vec::new(), lent: None })
     }
 
     /// For poll(2).
@@ -84,16 +93,43 @@ impl Client {
     pub fn read(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         let mut buffer = [0u8; 16 * 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => events.push(Event::Closed),
-            Ok(got) => {
+        match crate::passing::recv_fd(self.stream.as_fd(), &mut buffer) {
+            Ok((0, _)) => events.push(Event::Closed),
+            // netd says nothing but this.
+            Ok((got, lent)) if self.role == Role::Netns => {
+                let lent = lent.filter(|_| buffer[..got].contains(&protocol::LISTENS));
+                self.lent = lent.or_else(|| self.lent.take());
+            }
+            Ok((got, _)) => {
                 self.input.extend_from_slice(&buffer[..got]);
                 self.parse(&mut events);
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(_) => events.push(Event::Closed),
         }
         events
+    }
+
+    /// The socket that it has lent.
+    pub fn lent(&self) -> Option<BorrowedFd<'_>> {
+        self.lent.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Accepts what waits at the lent socket and passes it on. What does not get through is closed, as by a program that
+    /// has no room for it.
+    pub fn pass_on(&mut self) {
+        let Some(lent) = &self.lent else { return };
+        match accept_with(lent, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(connection) => {
+                let _ = crate::passing::send_fd(self.stream.as_fd(), &[protocol::LISTENS], connection.as_fd());
+            }
+            // It went again.
+            Err(Unfit::AGAIN | Unfit::INTR | Unfit::CONNABORTED) => {}
+            // Nothing that listens.
+            Err(Unfit::INVAL | Unfit::NOTSOCK | Unfit::OPNOTSUPP) => self.lent = None,
+            // Out of descriptors, say: it is reported again.
+            Err(_) => std::thread::sleep(PAUSE),
+        }
     }
 
     fn parse(&mut self, events: &mut Vec<Event>) {
@@ -164,11 +200,11 @@ impl Client {
     }
 
     /// Sends the network namespace; without a descriptor the container runs in the host's. The byte behind the first
-    /// says whether the container is healthy, and another one follows whenever that changes. The connection stays open
-    /// until the container ends.
+    /// says whether the container is healthy, and another one follows whenever that changes; the third says that a
+    /// socket may be lent. The connection stays open until the container ends.
     pub fn answer_netns(&mut self, netns: Option<&OwnedFd>, healthy: bool) {
         self.role = Role::Netns;
-        let word = [if netns.is_some() { b'n' } else { b'h' }, health_byte(healthy)];
+        let word = [if netns.is_some() { b'n' } else { b'h' }, health_byte(healthy), protocol::LISTENS];
         match netns {
             Some(netns) => self.gone |= crate::passing::send_fd(self.stream.as_fd(), &word, netns.as_fd()).is_err(),
             None => self.output.extend(word),

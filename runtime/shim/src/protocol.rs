@@ -2,6 +2,9 @@
 //!
 //! A client sends one line: the word `netns`, or a [`Request`] as JSON. `netns` is answered by one byte with the netns
 //! descriptor beside it, or alone where that is the host's; the connection then stays open until the container is gone.
+//! Behind that byte follow [`HEALTHY`] or [`NOT_HEALTHY`], which comes again whenever it changes, and [`LISTENS`]: the
+//! client may send that byte back with a listening socket beside it. The shim accepts there, and passes each connection
+//! on beside the same byte: netd has one descriptor less for each container so.
 //! `attach` turns the connection into frames: a kind (one byte), a little-endian `u32` length, the payload.
 
 use crate::config::{RemovePaths, RestartPolicy};
@@ -123,6 +126,8 @@ pub fn take_frame(buffer: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, usize> 
 pub const HEALTHY: u8 = b'+';
 /// It is not, or not yet; one without a check never is.
 pub const NOT_HEALTHY: u8 = b'-';
+/// Beside a socket that is lent, and beside a connection that came by it.
+pub const LISTENS: u8 = b'l';
 
 /// How long a shim may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -216,6 +216,10 @@ impl Shim {
             for index in ready.clients {
                 self.on_client(index);
             }
+            for index in ready.lent {
+                self.clients[index].pass_on();
+                self.tidy_soon();
+            }
             for stream in ready.outputs {
                 self.copy_output(stream);
             }

@@ -265,12 +265,12 @@ fn access_elements(attachment: &Attachment, bridge: &IfName) -> Vec<Element> {
 
 /// What the container publishes.
 fn port_elements(network: &Network, attachment: &Attachment) -> Vec<Element> {
-    let mut elements = Vec::new();
+    let (mut elements, mut relayed) = (Vec::new(), Vec::new());
     for port in &attachment.ports {
         // The first address of the port's family carries it; without one the relay does (see `relay`).
         let same = |n: &&IpNet| n.addr().is_ipv4() == port.host_ip.is_ipv4();
         let Some(target) = attachment.addresses.iter().find(same) else {
-            elements.push(relayed_element(port));
+            relayed.push(port);
             continue;
         };
         let routed = network
@@ -279,14 +279,31 @@ fn port_elements(network: &Network, attachment: &Attachment) -> Vec<Element> {
             .any(|s| s.subnet.contains(&target.addr()) && network.gateway_mode(s) == GatewayMode::Routed);
         publish_elements(port, target.addr(), routed, &mut elements);
     }
+    elements.extend(relayed_elements(relayed));
     elements
 }
 
-/// A published port that netd's relay brings to a container without the port's family.
-pub(super) fn relayed_element(port: &PublishedPort) -> Element {
-    let set = if port.host_ip.is_ipv4() { Set::Relayed4 } else { Set::Relayed6 };
-    let ports = (port.host_port, port.host_port + (port.count - 1));
-    Element::ports(set, port.host_ip, proto_number(port.proto), ports, Vec::new())
+/// Published ports that netd's relay brings to a container without the ports' family. Those that follow each other are
+/// one element: of intervals, the kernel takes the longer for each the more there are.
+pub(super) fn relayed_elements(mut ports: Vec<&PublishedPort>) -> Vec<Element> {
+    ports.sort_by_key(|port| (port.host_ip, proto_number(port.proto), port.host_port));
+    let mut runs: Vec<(IpAddr, Proto, u16, u16)> = Vec::new();
+    for port in ports {
+        let last = port.host_port + (port.count - 1);
+        match runs.last_mut() {
+            Some((address, proto, _, end))
+                if (*address, *proto) == (port.host_ip, port.proto) && end.checked_add(1) == Some(port.host_port) =>
+            {
+                *end = last;
+            }
+            _ => runs.push((port.host_ip, port.proto, port.host_port, last)),
+        }
+    }
+    let element = |(address, proto, first, last): (IpAddr, Proto, u16, u16)| {
+        let set = if address.is_ipv4() { Set::Relayed4 } else { Set::Relayed6 };
+        Element::ports(set, address, proto_number(proto), (first, last), Vec::new())
+    };
+    runs.into_iter().map(element).collect()
 }
 
 /// The elements that bring a published port to `target`; `routed`: also for those who ask it by its own address.
@@ -308,10 +325,9 @@ pub(super) fn publish_elements(port: &PublishedPort, target: IpAddr, routed: boo
         elements.push(Element::ports(set, port.host_ip, proto, ports, vec![target.into()]));
         return;
     }
-    let set = if v4 { Set::Publish4 } else { Set::Publish6 };
     elements.extend((0..port.count).map(|i| {
         let data = vec![target.into(), Datum::Port(port.container_port + i)];
-        Element::ports(set, port.host_ip, proto, (port.host_port + i, port.host_port + i), data)
+        Element::port(port.host_ip, proto, port.host_port + i, data)
     }));
 }
 
@@ -321,5 +337,30 @@ pub fn proto_number(proto: Proto) -> u8 {
         Proto::Tcp => 6,
         Proto::Udp => 17,
         Proto::Sctp => 132,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relayed_ports_that_follow_each_other_are_one_element() {
+        let port = |proto, host_port, count| PublishedPort {
+            host_ip: IpAddr::from([0; 16]),
+            proto,
+            host_port,
+            container_port: 80,
+            count,
+        };
+        let ports = [
+            port(Proto::Tcp, 7, 3),
+            port(Proto::Udp, 10, 1),
+            port(Proto::Tcp, 10, 1),
+            port(Proto::Tcp, 65535, 1),
+            port(Proto::Tcp, 12, 1),
+        ];
+        let told: Vec<String> = relayed_elements(ports.iter().collect()).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["* . tcp . 7-10", "* . tcp . 12", "* . tcp . 65535", "* . udp . 10"]);
     }
 }

@@ -10,7 +10,7 @@
 //! With it ports can be published: to the table this link is one more bridge. All published flows leave by it with its own
 //! address, or the container would answer the client over the LAN and past the translation.
 
-use super::bridge::{forget_port_flows, publish_elements, relayed_element};
+use super::bridge::{forget_port_flows, publish_elements, relayed_elements};
 use crate::firewall::{Element, Set};
 use crate::model::{Attachment, Facts, Network};
 use crate::plan::{AddressOp, Child, FirewallOp, LinkOp, Plan, Purpose, RouteOp, SetOp, SysctlOp};
@@ -94,13 +94,14 @@ pub fn attach(plan: &mut Plan, network: &Network, attachment: &Attachment) {
             "they were another container's",
         );
     }
-    let mut elements = Vec::new();
+    let (mut elements, mut relayed) = (Vec::new(), Vec::new());
     for port in &a.ports {
         match a.addresses.iter().find(|n| n.addr().is_ipv4() == port.host_ip.is_ipv4()) {
             Some(target) => publish_elements(port, target.addr(), false, &mut elements),
-            None => elements.push(relayed_element(port)),
+            None => relayed.push(port),
         }
     }
+    elements.extend(relayed_elements(relayed));
     if !elements.is_empty() {
         plan.host(Purpose::Ports, FirewallOp::Elements { elements }, "published when everything else stands");
     }

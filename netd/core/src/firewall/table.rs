@@ -244,9 +244,11 @@ fn publish(local: bool) -> Vec<Rule> {
     let mut add = |family, loads: &'static [Load], set, why| {
         rules.push(rule(&[family, Match::ToLocal], Verdict::DnatMap(loads, set), why));
     };
-    add(V4, &[Daddr4, Proto, Dport], Set::Publish4, "published ports");
+    add(V4, &[Proto, Dport], Set::PublishAny4, "published ports");
+    add(V4, &[Daddr4, Proto, Dport], Set::Publish4, "published ports of one address");
     add(V4, &[Daddr4, Proto, Dport], Set::Range4, "published ranges whose numbers stay");
-    add(V6, &[Daddr6, Proto, Dport], Set::Publish6, "published ports");
+    add(V6, &[Proto, Dport], Set::PublishAny6, "published ports");
+    add(V6, &[Daddr6, Proto, Dport], Set::Publish6, "published ports of one address");
     add(V6, &[Daddr6, Proto, Dport], Set::Range6, "published ranges whose numbers stay");
     rules
 }

@@ -1,7 +1,8 @@
 //! Changes of running containers: connect, disconnect, rename.
 
-use crate::daemon::failures::{Unattached, no_sandbox, store_failed};
+use crate::daemon::failures::{Unattached, kernel_failed, no_sandbox, store_failed};
 use crate::daemon::host::Host;
+use crate::daemon::namespace::opened;
 use crate::daemon::records::{Attached, Kept, Sandbox, journal_key};
 use crate::daemon::routes::choose_default_routes;
 use crate::daemon::state::Daemon;
@@ -119,11 +120,11 @@ impl Daemon {
             let why = if linked { "it is not on it" } else { "networks `host` and `none` can't be left" };
             return Err(ApiError::new(ErrorKind::Invalid, what).caused_by(why));
         };
+        let netns = opened(sandbox).map_err(|error| kernel_failed(&what, &error))?;
         let mut leaving = sandbox.attached.remove(at);
         crate::daemon::dhcp::release(&mut leaving);
         let Attached { attachment, journal, .. } = leaving;
-        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
-        let left = self.host.ledger.undo(&journal_key(id, &network), journal, netns);
+        let left = self.host.ledger.undo(&journal_key(id, &network), journal, netns.as_ref().map(AsFd::as_fd));
         self.host.names.forget(&network, id);
         self.host.networks.free_addresses(&attachment);
         let rerouted = self.host.reroute(sandbox, &attachment, &what);
@@ -163,9 +164,9 @@ impl Host {
         let Some(mut last) = sandbox.attached.pop() else { return why };
         crate::daemon::dhcp::release(&mut last);
         let Attached { attachment, journal, .. } = last;
-        let netns = sandbox.netns.as_ref().map(AsFd::as_fd);
+        let netns = sandbox.netns().ok().flatten();
         let key = journal_key(&sandbox.record.id, &attachment.network);
-        let left = self.ledger.undo(&key, journal, netns);
+        let left = self.ledger.undo(&key, journal, netns.as_ref().map(AsFd::as_fd));
         why.left_behind.extend(left.iter().map(ToString::to_string));
         self.names.forget(&attachment.network, &sandbox.record.id);
         if let Err(error) = self.reroute(sandbox, &attachment, what) {
@@ -209,11 +210,12 @@ impl Host {
         if plan.steps.is_empty() {
             return Ok(());
         }
+        let netns = opened(sandbox).map_err(|error| kernel_failed(what, &error))?;
         let Attached { attachment, journal, .. } = &sandbox.attached[i];
         let entry = (journal_key(&sandbox.record.id, &attachment.network), journal.clone(), plan);
         let intents = self.networks.records_of(sandbox).and_then(|records| self.ledger.intend(records, vec![entry]));
         for intent in intents.map_err(|error| store_failed(what, &error))? {
-            match self.ledger.carry_out(intent, sandbox.netns.as_ref().map(AsFd::as_fd)) {
+            match self.ledger.carry_out(intent, netns.as_ref().map(AsFd::as_fd)) {
                 Ok(journal) => sandbox.attached[i].journal = journal,
                 Err(unmade) => {
                     sandbox.attached[i].journal = unmade.stands;

@@ -17,6 +17,10 @@ impl Shim {
             flags.set(PollFlags::OUT, client.wants_to_write());
             what.push(Source::Client(index));
             fds.push(PollFd::from_borrowed_fd(client.fd(), flags));
+            if let Some(lent) = client.lent() {
+                what.push(Source::Lent(index));
+                fds.push(PollFd::from_borrowed_fd(lent, PollFlags::IN));
+            }
         }
         if let Some(starter) = &self.starter {
             what.push(Source::Starter);
@@ -73,6 +77,7 @@ enum Source {
     Starter,
     Listener,
     Client(usize),
+    Lent(usize),
     Exit,
     Output(Stream),
     Stdin,
@@ -91,6 +96,7 @@ pub(super) struct Ready {
     pub check: bool,
     pub check_output: bool,
     pub clients: Vec<usize>,
+    pub lent: Vec<usize>,
     pub outputs: Vec<Stream>,
 }
 
@@ -105,6 +111,7 @@ impl Ready {
             Source::Check => self.check = true,
             Source::CheckOutput => self.check_output = true,
             Source::Client(index) => self.clients.push(index),
+            Source::Lent(index) => self.lent.push(index),
             Source::Output(stream) => self.outputs.push(stream),
         }
     }

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use tests::{Host, bin};
+use tests::cluster::Cluster;
+use tests::{Host, bin, eventually};
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -15,7 +16,9 @@ fn script(host: &Host, name: &str, args: &[&str], env: &[(&str, &str)]) -> (bool
     let mut command: Command = host.netns.command(repository().join("tests").join(name));
     let path = format!("{}:{}:/usr/sbin:/sbin", bin().display(), std::env::var("PATH").unwrap());
     command.args(args).current_dir(host.scratch()).env("PATH", path).env_remove("RCR_CONFIG");
-    command.env("RCR_ROOT", host.root()).env("RCR_RUN", host.run_dir()).envs(env.iter().copied());
+    // Its folders, and its configuration if it has one.
+    let of_rcr = host.command(&[]);
+    command.envs(of_rcr.get_envs().filter_map(|(key, value)| Some((key, value?)))).envs(env.iter().copied());
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
@@ -91,7 +94,7 @@ fn the_table_of_drivers_is_what_they_do() {
 
 #[test]
 fn what_troubleshooting_shows_is_what_is_said() {
-    for name in ["why", "check"] {
+    for name in ["why", "check", "capture"] {
         retype_on(&Host::new(), "troubleshooting.md", name);
     }
 }
@@ -107,6 +110,44 @@ fn the_transcripts_of_every_verb() {
 fn the_transcripts_of_a_plan_and_of_events() {
     retype_on(&Host::new(), "lifecycle.md", "plan");
     retype_on(&Host::new(), "events.md", "events");
+}
+
+#[test]
+fn the_tutorial_on_one_host() {
+    let host = readers_host();
+    for step in
+        ["tutorial-start", "tutorial-bridge", "tutorial-capture", "tutorial-port", "tutorial-host", "tutorial-macvlan"]
+    {
+        retype_on(&host, "tutorial.md", step);
+    }
+}
+
+#[test]
+fn the_tutorial_on_two_hosts() {
+    let cluster = Cluster::new(2, false);
+    // A host joins when its netd starts.
+    cluster.hosts.iter().for_each(|host| drop(host.ok(&["network", "ls"])));
+    let knows_both = |host: &Host| ["node1", "node2"].iter().all(|name| host.ok(&["node", "ls"]).contains(name));
+    eventually("both hosts are in the cluster", || cluster.hosts.iter().all(knows_both));
+    retype_on(&cluster.hosts[0], "tutorial.md", "tutorial-overlay-first");
+    eventually("the network is there", || cluster.hosts[1].ok(&["network", "ls"]).contains("eui_overlay"));
+    retype_on(&cluster.hosts[1], "tutorial.md", "tutorial-overlay-second");
+    retype_on(&cluster.hosts[1], "tutorial.md", "tutorial-overlay-end");
+    eventually("c2 is gone", || !cluster.hosts[0].ok(&["network", "graph"]).contains("c2"));
+    retype_on(&cluster.hosts[0], "tutorial.md", "tutorial-overlay-last");
+}
+
+/// Whoever reads it in Korean types the same.
+#[test]
+fn both_tutorials_have_the_same_transcripts() {
+    let blocks = |page: &str| {
+        let text = std::fs::read_to_string(repository().join("docs").join(page)).unwrap();
+        let parts = text.split("<!-- transcript: ").skip(1);
+        parts.map(|part| part.split("\n```\n").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let english = blocks("tutorial.md");
+    assert!(english.len() > 8 && english.iter().all(|block| block.contains("\n```console\n")), "{english:?}");
+    assert_eq!(blocks("ko/tutorial.md"), english);
 }
 
 /// Where commands are typed, a test of this file or of the lab retypes them.

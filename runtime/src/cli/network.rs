@@ -61,7 +61,7 @@ pub enum NetworkCommand {
     /// Show what attaching a container to a network would do to the kernel, what a container's start would do, or what
     /// was done for one that runs
     #[command(
-        after_help = "Marks: + is made, = is there, ~ is changed, - is removed; behind # is the reason.\nExamples: rcr network plan -p 8080:80 eui_bridge\n          rcr network plan c1"
+        after_help = "Marks: + is made, = is there, ~ is changed, - is removed; behind # is the reason.\nExample: rcr network plan -p 8080:80 eui_bridge, rcr network plan c1"
     )]
     Plan(PlanArgs),
     /// Change a network, in use or not: MTU, labels, DNS servers, more subnets

@@ -128,13 +128,13 @@ impl Decoded {
             return None;
         }
         let inner = decode(inner, names);
-        let (from, to) = inner.from_to(names);
+        let (from, to) = inner.who(names);
         self.about = format!("VXLAN {vni}: {from} → {to}  {}", inner.about);
         Some(inner)
     }
 
     /// Who sends, and to whom: names where there are some, with ports where there are some.
-    pub fn from_to(&self, names: &Names) -> (String, String) {
+    pub fn who(&self, names: &Names) -> (String, String) {
         let one = |address: IpAddr, port: Option<u16>| match (names.of(address), port, address) {
             (Some(name), Some(port), _) => format!("{name}:{port}"),
             (Some(name), None, _) => name.to_owned(),
@@ -265,7 +265,7 @@ mod tests {
     fn a_packet_reads_as_names_and_what_it_is() {
         let read = |bytes: &[u8]| {
             let one = decode(bytes, &names());
-            let (from, to) = one.from_to(&names());
+            let (from, to) = one.who(&names());
             format!("{from} → {to} {}", one.about)
         };
         assert_eq!(read(&tcp()), "c1:40000 → c2:80 TCP SYN");

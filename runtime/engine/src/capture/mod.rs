@@ -257,7 +257,7 @@ impl Capture {
             return Ok(None);
         }
         let time = time.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-        let (from, to) = decoded.from_to(&self.names);
+        let (from, to) = decoded.who(&self.names);
         let comment = format!("{from} → {to}  {}", decoded.about);
         let block = pcapng::packet(tap as u32, time, length as u32, frame, &comment);
         Ok(Some(Packet { time, tap, from, to, about: decoded.about, length, block }))

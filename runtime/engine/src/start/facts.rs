@@ -1,6 +1,5 @@
 //! What a plan needs to know of this host.
 
-use super::network::Ground;
 use crate::bundle::{self, Device, Disks, Facts};
 use crate::cgroup;
 use crate::config::{BlockIo, Config};
@@ -13,7 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Looks at the host. Errors: cgroups are not mounted, capabilities can't be read, a device does not exist.
-pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
+pub fn facts(dirs: &Dirs, config: &Config, files_dir: PathBuf, host_network: bool) -> Outcome<Facts> {
     let privileged = config.security.privileged;
     Ok(Facts {
         container_dir: dirs.container(&config.id),
@@ -24,8 +23,8 @@ pub fn facts(dirs: &Dirs, config: &Config, ground: &Ground) -> Outcome<Facts> {
         devices: if privileged { host_devices(Path::new("/dev")) } else { given_devices(config)? },
         disks: disks(&config.resources.block_io)?,
         init_program: spawn::shim_program(),
-        files_dir: ground.files_dir(dirs, config),
-        host_network: ground.is_host(config),
+        files_dir,
+        host_network,
     })
 }
 

@@ -6,7 +6,7 @@ pub mod log;
 pub mod network;
 
 use crate::boot;
-use crate::bundle;
+use crate::bundle::{self, Facts};
 use crate::cdi;
 use crate::config::{Config, HealthCheck};
 use crate::dirs::{Dirs, private_folder, shared_folder};
@@ -25,6 +25,7 @@ use crate::{cgroup, files};
 use joins::joins;
 use netd_api::{Call, SandboxInfo};
 use network::{Ground, Pending, release_own};
+use oci_spec::runtime::LinuxResources;
 use rcr_base::{Doing, Error, Kind, Outcome, command, timings};
 use rcr_base::{recv_frame, send_frame};
 use rcr_shim::cleanup;
@@ -113,6 +114,17 @@ pub fn start_attached(
     Ok((container.config, started))
 }
 
+/// What the child does, and its limits.
+fn planned(instance: &Instance, config: &Config, mut facts: Facts) -> Outcome<(InitPlan, LinuxResources)> {
+    let (mut equipped, nodes) = cdi::applied(&instance.config.devices.specs, config)?;
+    volumes::find_servers(&mut equipped)?;
+    facts.devices.extend(nodes);
+    let spec = bundle::spec::spec(&equipped, &facts).map_err(refused)?;
+    let plan = bundle::plan::init_plan(&spec, &equipped, &facts).map_err(refused)?;
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
+    Ok((plan, resources))
+}
+
 fn start_steps<'a>(
     instance: &'a Instance,
     config: &'a Config,
@@ -124,6 +136,12 @@ fn start_steps<'a>(
     let ground = Ground::find(instance, config)?;
     // Until the state says that it runs: a copy uses its files while it is stopped.
     let _lock = snapshot::lock(dirs, config)?;
+    // netd works on the network while we do all that it need not wait for.
+    let shared = matches!(ground, Ground::Joined { .. });
+    let (files_dir, host_network) = (ground.files_dir(dirs, config), ground.is_host(config));
+    let request = Pending::request(instance, config, ground)?;
+    undo.push(|| release_own(instance, config));
+    timings::mark("has asked netd");
     mountpoints::ensure(dirs)?;
     prepare_folders(dirs, config)?;
     boot::started(dirs, config)?;
@@ -135,21 +153,13 @@ fn start_steps<'a>(
         }
         Ok(())
     });
-    let mut facts = facts::facts(dirs, config, &ground)?;
-    let (mut equipped, nodes) = cdi::applied(&instance.config.devices.specs, config)?;
-    volumes::find_servers(&mut equipped)?;
-    facts.devices.extend(nodes);
-    let spec = bundle::spec::spec(&equipped, &facts).map_err(refused)?;
-    let mut plan = bundle::plan::init_plan(&spec, &equipped, &facts).map_err(refused)?;
+    let facts = facts::facts(dirs, config, files_dir, host_network)?;
+    let cgroups = facts.cgroup.clone();
+    let (mut plan, resources) = planned(instance, config, facts)?;
     plan.process.terminal_size = attach.terminal_size;
-    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default();
     timings::mark("has the plan");
-    // netd works on the network while we make the cgroup and start the shim's program.
-    let shared = matches!(ground, Ground::Joined { .. });
-    let request = Pending::request(instance, config, ground)?;
-    undo.push(|| release_own(instance, config));
-    let paths = cgroup::create(&facts.cgroup, config, &resources)?;
-    timings::mark("has asked netd and made the cgroups");
+    let paths = cgroup::create(&cgroups, config, &resources)?;
+    timings::mark("has made the cgroups");
     let copy = paths.clone();
     undo.push(move || {
         cleanup::remove_cgroups(&copy, cleanup::CGROUP_PATIENCE);

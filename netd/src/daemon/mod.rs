@@ -12,6 +12,7 @@ mod dhcp;
 mod encryption;
 mod explain;
 mod failures;
+mod follow;
 mod foreign;
 mod guests;
 mod host;

@@ -1,8 +1,7 @@
 //! The start: what the last netd left is adopted, finished or undone. The data path has gone on meanwhile.
 
 use super::host::Host;
-use super::namespace::Namespace;
-use super::records::{Attached, Kept, NetworkState, Record, Sandbox, journal_key, network_key};
+use super::records::{Attached, Kept, Namespace, NetworkState, Record, Sandbox, journal_key, network_key};
 use super::shim_link::reach_shim;
 use super::state::Daemon;
 use crate::errors::why;

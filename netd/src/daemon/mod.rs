@@ -13,6 +13,7 @@ mod dhcp;
 mod encryption;
 mod explain;
 mod failures;
+mod follow;
 mod foreign;
 mod guests;
 mod host;

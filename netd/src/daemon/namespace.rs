@@ -1,29 +1,11 @@
 //! How a sandbox knows its container's network namespace: by a descriptor, or by its resolver's socket, which was opened
 //! in that namespace and keeps it. A number (a pid, an inode) is never what it is known by: those are given out again.
 
-use super::records::{Sandbox, Sandboxes};
+use super::records::{Namespace, Sandbox, Sandboxes};
 use crate::kernel::KernelError;
 use netd_api::ContainerId;
 use std::io;
 use std::os::fd::OwnedFd;
-
-/// The namespace of a sandbox.
-#[derive(Debug)]
-pub enum Namespace {
-    /// The host's.
-    Host,
-    /// This one.
-    Kept(OwnedFd),
-    /// The one that its resolver's sockets are in.
-    Resolver,
-}
-
-impl Namespace {
-    /// One of the container's own, if there is one.
-    pub fn own(fd: Option<OwnedFd>) -> Self {
-        fd.map_or(Self::Host, Self::Kept)
-    }
-}
 
 impl Sandbox {
     /// Whether the container has a namespace of its own.

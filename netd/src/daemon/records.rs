@@ -1,6 +1,5 @@
 //! Networks and sandboxes as the writer has them, and where they are written down.
 
-use super::namespace::Namespace;
 use crate::dns::Service;
 use crate::kernel::{DhcpClient, Held, Journal};
 use crate::relay::Relay;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -103,6 +103,24 @@ impl Attached {
     /// An attachment of which nothing is done yet.
     pub fn planned(attachment: Attachment) -> Self {
         Self { attachment, journal: Journal::intend(Plan::default()), client: None }
+    }
+}
+
+/// The namespace of a sandbox.
+#[derive(Debug)]
+pub enum Namespace {
+    /// The host's.
+    Host,
+    /// This one.
+    Kept(OwnedFd),
+    /// The one that its resolver's sockets are in.
+    Resolver,
+}
+
+impl Namespace {
+    /// One of the container's own, if there is one.
+    pub fn own(fd: Option<OwnedFd>) -> Self {
+        fd.map_or(Self::Host, Self::Kept)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Who asks by TCP is rare. So a service can lend its listening socket to somebody who waits there for the container
 //! anyway (its shim), and takes connections from there by a [`Door`]: one descriptor less in netd for each container.
 
+use super::datagrams::Asked;
 use super::forward::Found;
 use super::respond::{Response, Transport, fail, finish, found, respond};
 use super::zone::View;
@@ -45,7 +46,7 @@ pub struct Door(Weak<Context>);
 
 /// What one container's questions are answered from, and their socket.
 #[derive(Debug)]
-pub struct Context {
+struct Context {
     shared: Arc<Shared>,
     udp: std::net::UdpSocket,
     view: RwLock<View>,
@@ -127,7 +128,7 @@ impl Door {
 impl Drop for Service {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.context.shared.datagrams.remove(number, &self.context);
+            self.context.shared.datagrams.remove(number, &*self.context);
         }
         if let Some((_, task)) = &self.listening {
             task.abort();
@@ -144,9 +145,8 @@ impl AsFd for Context {
     }
 }
 
-impl Context {
-    /// Answers the datagrams that wait, as many as there is room for. `addresses`: room that is used again.
-    pub(super) fn answer(self: &Arc<Self>, all: &mut Datagrams, addresses: &mut Vec<IpAddr>) -> io::Result<()> {
+impl Asked for Context {
+    fn answer(self: Arc<Self>, all: &mut Datagrams, addresses: &mut Vec<IpAddr>) -> io::Result<()> {
         let count = all.receive(self.udp.as_fd())?;
         let (zone, view) = (read(&self.shared.zone), read(&self.view));
         for at in 0..count {
@@ -169,7 +169,9 @@ impl Context {
         all.send(self.udp.as_fd());
         Ok(())
     }
+}
 
+impl Context {
     fn respond(&self, bytes: &[u8], transport: Transport) -> Response {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn)

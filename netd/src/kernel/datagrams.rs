@@ -24,15 +24,17 @@ pub struct Datagrams {
     got: usize,
 }
 
-impl Datagrams {
-    /// Room without datagrams.
-    pub fn new() -> Self {
+/// Room without datagrams.
+impl Default for Datagrams {
+    fn default() -> Self {
         let nobody =
             libc::sockaddr_in { sin_family: 0, sin_port: 0, sin_addr: libc::in_addr { s_addr: 0 }, sin_zero: [0; 8] };
         let (questions, answers) = (vec![0; MOST * IN], vec![0; MOST * OUT]);
         Self { questions, answers, from: [nobody; MOST], lengths: [(0, 0); MOST], got: 0 }
     }
+}
 
+impl Datagrams {
     /// Receives what waits at an IPv4 socket, without waiting for it, in place of what was here. How many came. An error
     /// is taken off the socket: the next call goes on.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
@@ -125,9 +127,11 @@ mod tests {
             socket.connect(server.local_addr().unwrap()).unwrap();
             socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         }
-        let mut all = Datagrams::new();
+        let mut all = Datagrams::default();
         assert_eq!(all.receive(server.as_fd()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        (0..MOST as u8 + 8).for_each(|n| drop(client.send(&vec![n; usize::from(n) + 1]).unwrap()));
+        for n in 0..MOST as u8 + 8 {
+            client.send(&vec![n; usize::from(n) + 1]).unwrap();
+        }
         other.send(&[9; IN + 1]).unwrap();
         assert_eq!(all.receive(server.as_fd()).unwrap(), MOST);
         for at in 0..MOST {

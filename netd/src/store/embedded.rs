@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("netd");
 /// Bytes of redb's page cache: the records of thousands of containers are some MB at most, and mostly written.
-const CACHE: usize = 1 << 18;
+const CACHE: usize = 1 << 20;
 
 type Records = BTreeMap<String, Vec<u8>>;
 

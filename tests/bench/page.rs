@@ -26,11 +26,11 @@ fn picture_name(number: usize) -> String {
 
 fn page(tables: &[Table]) -> String {
     let mut text = String::from(
-        "# Figures\n\nMade by `make bench` and `bench page`; [performance.md](performance.md) says where the time goes. \
-         Each table is one run: the\ncontenders take turns, and the ratio is to the floor (the first row) of the same \
-         round, in the median. The floor is bare\nsystem calls, and leaves out everything that a runtime is for. The \
-         processor's time is of all that ran on the machine,\ndaemons and kernel threads, too. Machines differ: compare \
-         within a table, not between machines.\n",
+        "# Figures\n\nMade by `make bench` and `make bench-page`; [performance.md](performance.md) says where the time \
+         goes. Each table is one\nrun: the contenders take turns, and the ratio is to the floor (the first row) of \
+         the same round, in the median. The floor\nis bare system calls, and leaves out everything that a runtime is \
+         for. The processors' time is of all that ran on the\nmachine, daemons and kernel threads, too. Machines \
+         differ: compare within a table, not between machines.\n",
     );
     for (number, table) in tables.iter().enumerate() {
         let Table { title, unit, machine, .. } = table;
@@ -45,16 +45,22 @@ fn rows(table: &Table) -> String {
         "| | rounds | min | median ({}) | p95 | ratio | processors (ms) |\n|---|--:|--:|--:|--:|--:|--:|\n",
         table.unit
     );
-    let part = |figure: Option<f64>| figure.map_or(String::new(), |figure| format!("{figure:.2}"));
+    let part = |value: Option<f64>| value.map(figure).unwrap_or_default();
     for Row { name, rounds, min, median, p95, ratio, processor } in table.rows.iter().filter(|row| row.rounds > 0) {
-        let _ = writeln!(
-            text,
-            "| {name} | {rounds} | {min:.2} | {median:.2} | {p95:.2} | {} | {} |",
-            part(*ratio),
-            part(*processor)
-        );
+        let [min, median, p95] = [min, median, p95].map(|value| figure(*value));
+        let (ratio, processor) = (part(*ratio), part(*processor));
+        let _ = writeln!(text, "| {name} | {rounds} | {min} | {median} | {p95} | {ratio} | {processor} |");
     }
     text
+}
+
+/// Three digits, or all before the point.
+fn figure(value: f64) -> String {
+    match value {
+        ..10.0 => format!("{value:.2}"),
+        ..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
 }
 
 fn with_table(readme: &str, table: &str) -> String {
@@ -82,7 +88,7 @@ fn picture(table: &Table) -> String {
         let _ = writeln!(text, "<text x=\"0\" y=\"{}\">{}</text>", top + 16, xml(&row.name));
         let _ =
             writeln!(text, "<rect x=\"430\" y=\"{}\" width=\"{width:.1}\" height=\"18\" fill=\"{colour}\"/>", top + 2);
-        let _ = writeln!(text, "<text x=\"{:.1}\" y=\"{}\">{:.2}</text>", 436.0 + width, top + 16, row.median);
+        let _ = writeln!(text, "<text x=\"{:.1}\" y=\"{}\">{}</text>", 436.0 + width, top + 16, figure(row.median));
     }
     text + "</svg>\n"
 }

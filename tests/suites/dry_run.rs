@@ -43,7 +43,7 @@ fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
         "attach c2 to blue (bridge)\n",
         "+ addr    eth0            10.9.0.13/24\n",
         "+ route   default         via 10.9.0.1 dev eth0  # the way out\n",
-        "publish4        * . tcp . 8080 -> 10.9.0.13 . 80  # ",
+        "publish-any4    tcp . 8080 -> 10.9.0.13 . 80  # ",
     ] {
         assert!(text.contains(part), "`{part}` is not in {text}");
     }

@@ -117,7 +117,6 @@ fn volumes_have_labels_options_and_parts() {
     assert!(said.contains("mounted anew for each container"), "{said}");
     let said = host.refused(&["volume", "create", "-o", "type=nfs", "-o", "o=addr=10.0.0.1", "deviceless"]);
     assert!(said.contains("a volume of type `nfs` needs `device=`"), "{said}");
-    host.ok(&["rm", "none"]);
     host.ok(&["volume", "rm", "far"]);
     let said = host.refused(&["run", "--volume-driver", "rexray", "alpine", "true"]);
     assert!(said.contains("no volume driver `rexray`"), "{said}");

@@ -75,8 +75,9 @@ pub fn stats(instance: &Instance, args: &NetworkStatsArgs) -> Outcome<i32> {
         if !args.networks.is_empty() && now.views.is_empty() {
             return Ok(0);
         }
-        let lines: Vec<Line> =
+        let mut lines: Vec<Line> =
             now.views.iter().flat_map(|view| view.endpoints.iter().map(|one| line(view, one, &now, &before))).collect();
+        lines.sort_by(|a, b| (&a.network, &a.container).cmp(&(&b.network, &b.container)));
         screen.show(&listing::lines(args.format.format.as_ref(), &COLUMNS, &lines)?)?;
         if args.no_stream {
             return Ok(0);

@@ -28,7 +28,7 @@ fn page(tables: &[Table]) -> String {
     let mut text = String::from(
         "# Figures\n\nMade by `make bench` and `make bench-page`; [performance.md](performance.md) says where the time \
          goes. Each table is one\nrun: the contenders take turns, and the ratio is to the floor (the first row) of \
-         the same round, in the median. The floor\nis bare system calls, and leaves out everything that a runtime is \
+         the same round, in the median. The\nfloor is bare system calls, and leaves out everything that a runtime is \
          for. The processors' time is of all that ran on the\nmachine, daemons and kernel threads, too. Machines \
          differ: compare within a table, not between machines.\n",
     );

@@ -24,34 +24,9 @@ impl Packets {
     /// Opens one in the calling thread's network namespace. It hears all multicasts of the link.
     pub fn open(index: u32, protocol: u16) -> Result<Self, KernelError> {
         let index = index as i32;
-        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: makes a descriptor. Protocol 0: nothing is received before the link is named.
-        let fd = Errno::result(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })
-            .map_err(KernelError::call("open a packet socket"))?;
-        // SAFETY: fresh and ours alone.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let to = address_of(index, protocol, Mac([0; 6]));
-        let len = size_of_val(&to) as libc::socklen_t;
-        // SAFETY: a sockaddr_ll of its own length.
-        Errno::result(unsafe { libc::bind(fd.as_raw_fd(), (&raw const to).cast(), len) })
-            .map_err(KernelError::call("listen on a link"))?;
-        let all = libc::packet_mreq {
-            mr_ifindex: index,
-            mr_type: libc::PACKET_MR_ALLMULTI as libc::c_ushort,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        // SAFETY: a packet_mreq of its own length. It ends with the socket.
-        Errno::result(unsafe {
-            libc::setsockopt(
-                fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
-                (&raw const all).cast(),
-                size_of_val(&all) as libc::socklen_t,
-            )
-        })
-        .map_err(KernelError::call("listen to a link's multicasts"))?;
+        let fd = socket(libc::SOCK_DGRAM | libc::SOCK_NONBLOCK)?;
+        listen(&fd, index, protocol)?;
+        hear(&fd, index, libc::PACKET_MR_ALLMULTI, "listen to a link's multicasts")?;
         Ok(Self { fd, index, protocol })
     }
 
@@ -102,6 +77,41 @@ impl AsRawFd for Packets {
     fn as_raw_fd(&self) -> i32 {
         self.fd.as_raw_fd()
     }
+}
+
+/// A packet socket of a kind (`SOCK_RAW`, `SOCK_DGRAM`, and flags) that hears nothing yet.
+pub fn socket(kind: i32) -> Result<OwnedFd, KernelError> {
+    // SAFETY: makes a descriptor. Protocol 0: nothing is received before the link is named.
+    let fd = Errno::result(unsafe { libc::socket(libc::AF_PACKET, kind | libc::SOCK_CLOEXEC, 0) })
+        .map_err(KernelError::call("open a packet socket"))?;
+    // SAFETY: fresh and ours alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds it to a link and a protocol (`ETH_P_*`).
+pub fn listen(fd: &OwnedFd, index: i32, protocol: u16) -> Result<(), KernelError> {
+    let at = address_of(index, protocol, Mac([0; 6]));
+    let len = size_of_val(&at) as libc::socklen_t;
+    // SAFETY: a sockaddr_ll of its own length.
+    let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const at).cast(), len) };
+    Errno::result(bound).map(drop).map_err(KernelError::call("listen on a link"))
+}
+
+/// As long as the socket is open the link takes frames that are not for it (`PACKET_MR_*`).
+pub fn hear(fd: &OwnedFd, index: i32, frames: i32, doing: &'static str) -> Result<(), KernelError> {
+    let all =
+        libc::packet_mreq { mr_ifindex: index, mr_type: frames as libc::c_ushort, mr_alen: 0, mr_address: [0; 8] };
+    // SAFETY: a packet_mreq of its own length.
+    let set = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            (&raw const all).cast(),
+            size_of_val(&all) as libc::socklen_t,
+        )
+    };
+    Errno::result(set).map(drop).map_err(KernelError::call(doing))
 }
 
 /// Waits until one of two descriptors can be read, or the time is over. Which of them can.

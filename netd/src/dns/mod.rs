@@ -5,7 +5,7 @@
 //! | [`zone`] | who has which name on which network (pure) |
 //! | [`direct`] | the bytes of the question that is asked most → an answer's, without a message in between (pure) |
 //! | [`respond`] | a query's bytes → an answer, or "ask outside" (pure) |
-//! | [`datagrams`] | one thread for the questions of all containers |
+//! | `datagrams` | one thread for the questions of all containers |
 //! | [`server`] | one service per container; TCP |
 //! | [`forward`] | asking the host's resolvers, with a cache |
 //!

@@ -1,5 +1,5 @@
 //! One service per container, on sockets inside its network namespace: what it knows, and its TCP connections. Its
-//! datagrams are answered by [`super::datagrams`].
+//! datagrams are answered by `datagrams.rs`.
 //!
 //! Who asks by TCP is rare. So a service can lend its listening socket to somebody who waits there for the container
 //! anyway (its shim), and takes connections from there by a [`Door`]: one descriptor less in netd for each container.

@@ -11,7 +11,7 @@ export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # The packages of what is installed; those of the tests are not among them.
 PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
 
-.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-names bench-overlay bench-packets bench-page static install install-files uninstall clean images real-images compatibility
+.PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-names bench-overlay bench-packets bench-page bench-scale static install install-files uninstall clean images real-images compatibility
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -83,6 +83,7 @@ bench: setup-bench setup-test build images ## Measure everything against the flo
 	@rm -f $(CARGO_TARGET_DIR)/bench.json
 	$(BENCH)
 	$(BENCH) many
+	$(BENCH) scale
 	$(BENCH) names
 	$(BENCH) packets
 	$(BENCH) images
@@ -104,6 +105,9 @@ bench-overlay: setup-test build images ## Measure overlay networks: throughput, 
 
 bench-packets: setup-test build images ## Measure connections, requests and throughput beside a bare veth pair and bridge
 	$(CARGO) run --release --locked -p tests --bin bench packets
+
+bench-scale: build images ## Measure what one more costs with many containers, networks and ports there
+	$(CARGO) run --release --locked -p tests --bin bench scale
 
 static: build images ## Put static programs and the demo's image into dist, for other machines
 	@rm -rf dist

@@ -18,6 +18,9 @@ mod overlay;
 mod packets;
 mod page;
 mod peers;
+mod picture;
+mod redirect;
+mod scale;
 mod table;
 
 use std::path::Path;
@@ -48,6 +51,7 @@ fn main() {
             run(1);
             packets::main(1);
             names::main(1);
+            scale::main(true);
         }
         Some("flows") => packets::flows(PACKET_ROUNDS),
         Some("images") => images::main(),
@@ -56,8 +60,11 @@ fn main() {
         Some("names") => names::main(NAME_ROUNDS),
         Some("page") => page::main(Path::new(&std::env::args().nth(2).expect("`bench page FILE`"))),
         Some("packets") => packets::main(PACKET_ROUNDS),
+        Some("redirect") => packets::redirect(PACKET_ROUNDS),
+        Some("scale") => scale::main(false),
         Some(other) => panic!(
-            "`{other}` is no bench: `flows`, `images`, `many`, `names`, `overlay`, `packets`, `page`, `smoke`, or nothing"
+            "`{other}` is no bench: `flows`, `images`, `many`, `names`, `overlay`, `packets`, `page`, `redirect`, \
+             `scale`, `smoke`, or nothing"
         ),
     }
 }

@@ -56,6 +56,34 @@ pub fn flows(rounds: usize) {
     compare(rounds, &[bare("bare veth and bridge, a nat table", true), fast]);
 }
 
+/// `bench redirect`: what it brings neighbours to go past the bridge by BPF (see `redirect`).
+pub fn redirect(rounds: usize) {
+    let past = bare("bare veth, by bpf_redirect_peer", false);
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().display();
+    past.host.run(&format!("mount -t bpf bpf {place}"));
+    let receiver = |netns: &Netns, port: &str| {
+        let link = |netns: &Netns, name: &str| -> serde_json::Value {
+            serde_json::from_str(&netns.ip(&format!("-j link show dev {name}"))).expect("a link as JSON")
+        };
+        let (own, host) = (link(netns, "eth0"), link(&past.host, port));
+        let bytes = own[0]["address"].as_str().expect("a MAC").split(':');
+        let mut key = [0; 8];
+        key.iter_mut().zip(bytes).for_each(|(to, from)| *to = u8::from_str_radix(from, 16).expect("a MAC"));
+        (key, host[0]["ifindex"].as_u64().expect("a link's number") as u32)
+    };
+    let receivers = [receiver(&past.near, "v2"), receiver(&past.far, "v3")];
+    let pinned = folder.path().join("past");
+    crate::redirect::pin(&receivers, &pinned).expect("a kernel with bpf_redirect_peer (Linux 5.10)");
+    for port in ["v2", "v3"] {
+        past.host.run(&format!("tc qdisc add dev {port} clsact"));
+        past.host.run(&format!("tc filter add dev {port} ingress bpf da object-pinned {}", pinned.display()));
+    }
+    // The filters keep the program.
+    past.host.run(&format!("umount {place}"));
+    compare(rounds, &[bare("bare veth and bridge", false), past]);
+}
+
 fn compare(rounds: usize, contenders: &[Contender]) {
     let rows = [("Connections", Work::Connections), ("Keep-alive requests", Work::Requests), ("TCP", Work::Stream)];
     for (name, work) in rows {

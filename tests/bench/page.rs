@@ -1,5 +1,6 @@
 //! `bench page FILE`: what the benches have kept in FILE, as docs/benchmarks.md, its pictures, and the README's table.
 
+use crate::picture::{figure, picture};
 use crate::table::{Row, Table};
 use std::fmt::Write;
 use std::path::Path;
@@ -46,7 +47,9 @@ fn rows(table: &Table) -> String {
         table.unit
     );
     let part = |value: Option<f64>| value.map(figure).unwrap_or_default();
-    for Row { name, rounds, min, median, p95, ratio, processor } in table.rows.iter().filter(|row| row.rounds > 0) {
+    for row in table.rows.iter().filter(|row| row.rounds > 0) {
+        let Row { rounds, min, median, p95, ratio, processor, .. } = row;
+        let name = row.label();
         let [min, median, p95] = [min, median, p95].map(|value| figure(*value));
         let (ratio, processor) = (part(*ratio), part(*processor));
         let _ = writeln!(text, "| {name} | {rounds} | {min} | {median} | {p95} | {ratio} | {processor} |");
@@ -54,45 +57,9 @@ fn rows(table: &Table) -> String {
     text
 }
 
-/// Three digits, or all before the point.
-fn figure(value: f64) -> String {
-    match value {
-        ..10.0 => format!("{value:.2}"),
-        ..100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
-}
-
 fn with_table(readme: &str, table: &str) -> String {
     let [begin, end] = MARKS;
     let (before, rest) = readme.split_once(begin).expect("the README has a place for the table");
     let (_, after) = rest.split_once(end).expect("the README's table has an end");
     format!("{before}{begin}\n{table}{end}{after}")
-}
-
-/// The medians as bars.
-fn picture(table: &Table) -> String {
-    const LINE: usize = 26;
-    let shown: Vec<&Row> = table.rows.iter().filter(|row| row.rounds > 0).collect();
-    let most = shown.iter().map(|row| row.median).fold(f64::MIN_POSITIVE, f64::max);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 {}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <style>text{{fill:#333}}@media(prefers-color-scheme:dark){{text{{fill:#ddd}}}}</style>\n",
-        LINE * (shown.len() + 1)
-    );
-    let _ = writeln!(text, "<text x=\"0\" y=\"16\" font-weight=\"bold\">{} ({})</text>", xml(&table.title), table.unit);
-    for (at, row) in shown.iter().enumerate() {
-        let top = LINE * (at + 1);
-        let colour = if row.name.starts_with("rcr") { "#2a7de1" } else { "#9aa5b1" };
-        let width = (row.median / most * 380.0).max(1.0);
-        let _ = writeln!(text, "<text x=\"0\" y=\"{}\">{}</text>", top + 16, xml(&row.name));
-        let _ =
-            writeln!(text, "<rect x=\"430\" y=\"{}\" width=\"{width:.1}\" height=\"18\" fill=\"{colour}\"/>", top + 2);
-        let _ = writeln!(text, "<text x=\"{:.1}\" y=\"{}\">{}</text>", 436.0 + width, top + 16, figure(row.median));
-    }
-    text + "</svg>\n"
-}
-
-fn xml(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

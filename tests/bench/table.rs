@@ -20,6 +20,9 @@ pub struct Table {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
+    /// How many there were of what the table counts: a point of a curve.
+    #[serde(default)]
+    pub there: Option<usize>,
     pub rounds: usize,
     pub min: f64,
     pub median: f64,
@@ -37,6 +40,7 @@ impl Row {
         let pairs: Vec<f64> = figures.iter().zip(floor).map(|(own, floor)| own / floor).collect();
         Self {
             name: name.to_owned(),
+            there: None,
             rounds: figures.len(),
             min: at(0.0),
             median: at(0.5),
@@ -44,6 +48,13 @@ impl Row {
             ratio: quantile(&pairs, 0.5),
             processor: None,
         }
+    }
+}
+
+impl Row {
+    /// Its name, with how many there were.
+    pub fn label(&self) -> String {
+        self.there.map_or_else(|| self.name.clone(), |there| format!("{}, {there} there", self.name))
     }
 }
 
@@ -72,7 +83,8 @@ impl Table {
         for row in &self.rows {
             let part = |figure: Option<f64>, digits| figure.map_or("-".into(), |figure| format!("{figure:.digits$}"));
             let (ratio, processor) = (part(row.ratio, 2), part(row.processor, 1));
-            let Row { name, rounds, min, median, p95, .. } = row;
+            let Row { rounds, min, median, p95, .. } = row;
+            let name = row.label();
             match rounds {
                 0 => println!("{name:<58} {rounds:>4} {:>9}", "failed"),
                 _ => println!("{name:<58} {rounds:>4} {min:>9.2} {median:>9.2} {p95:>9.2} {ratio:>7} {processor:>7}"),

@@ -32,6 +32,9 @@ pub struct BridgeOptions {
     /// `inhibit_ipv4`: the bridge gets no IPv4 address; the gateway is another machine's.
     #[serde(default, skip_serializing_if = "is_off")]
     pub inhibit_ipv4: bool,
+    /// `flowtable`: established flows between this network and the outside pass the rules by.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub flowtable: bool,
     /// `container_iface_prefix`: how interfaces in containers are called, before a number; absent: `eth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface_prefix: Option<String>,
@@ -48,6 +51,7 @@ impl Default for BridgeOptions {
             host_access: false,
             publish_address: None,
             inhibit_ipv4: false,
+            flowtable: false,
             interface_prefix: None,
         }
     }

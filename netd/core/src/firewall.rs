@@ -17,8 +17,10 @@ mod shape;
 mod table;
 
 pub use dns::{DNS_TABLE, dns_table, dns_table_without_ingress};
-pub use shape::{ChainChange, changes, needed};
-pub use table::{ACCEPT_MARK, Chain, Hook, Load, Match, PortAt, Rule, Table, Verdict, host_table, user_table};
+pub use shape::{ChainChange, changes, flow_links, needed};
+pub use table::{
+    ACCEPT_MARK, Chain, FLOW_TABLE, Hook, Load, Match, PortAt, Rule, Table, Verdict, host_table, user_table,
+};
 
 /// One value in a key or in a map's data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -144,11 +146,15 @@ pub enum Set {
     WireGuardPorts,
     /// Families for which we switched forwarding on: what is not ours is not forwarded.
     Guard,
+    /// `bridge . link to the outside`: established flows between the two leave the rules for the flow table.
+    Flows,
+    /// Ports of such bridges: the flow table's, beside the links above. No rule looks here.
+    FlowPorts,
 }
 
 impl Set {
     /// All of them, in the order of creation.
-    pub const ALL: [Set; 34] = [
+    pub const ALL: [Set; 36] = [
         Set::Bridges,
         Set::Outbound,
         Set::Icc,
@@ -183,6 +189,8 @@ impl Set {
         Set::WireGuard,
         Set::WireGuardPorts,
         Set::Guard,
+        Set::Flows,
+        Set::FlowPorts,
     ];
 
     /// The name in the table.
@@ -222,6 +230,8 @@ impl Set {
             Set::WireGuard => "wireguard",
             Set::WireGuardPorts => "wireguard-ports",
             Set::Guard => "guard",
+            Set::Flows => "flows",
+            Set::FlowPorts => "flow-ports",
         }
     }
 
@@ -230,9 +240,9 @@ impl Set {
         use Field::{Family, Link, Mac, Port, Proto, V4, V6, Vni};
         match self {
             Set::Bridges | Set::Outbound | Set::Nat4 | Set::Nat6 | Set::HostAccess | Set::Overlays => &[Link],
-            Set::WireGuard | Set::Internal | Set::Neighbours => &[Link],
+            Set::WireGuard | Set::Internal | Set::Neighbours | Set::FlowPorts => &[Link],
             Set::Encrypted => &[Vni],
-            Set::Icc => &[Link, Link],
+            Set::Icc | Set::Flows => &[Link, Link],
             Set::OwnMacs => &[Link, Mac],
             Set::Home4 => &[V4, Link],
             Set::Home6 => &[V6, Link],
@@ -329,6 +339,12 @@ impl Element {
     /// A bridge beside itself.
     pub fn pair(set: Set, link: &IfName) -> Self {
         Self { set, key: vec![Datum::Link(link.clone()), Datum::Link(link.clone())], last: None, data: Vec::new() }
+    }
+
+    /// A bridge beside a link to the outside.
+    pub fn flow(bridge: &IfName, outside: &IfName) -> Self {
+        let key = vec![Datum::Link(bridge.clone()), Datum::Link(outside.clone())];
+        Self { set: Set::Flows, key, last: None, data: Vec::new() }
     }
 
     /// A bridge beside its own MAC.

@@ -225,6 +225,9 @@ pub struct Peers {
 pub struct Facts {
     /// The MTU of the default route's interface, in bytes.
     pub uplink_mtu: Option<u32>,
+    /// The links of the default routes, of both families.
+    #[serde(default)]
+    pub uplinks: Vec<IfName>,
     /// `net.ipv4.ip_forward` is on.
     pub forward4: bool,
     /// `net.ipv6.conf.all.forwarding` is on.

@@ -156,7 +156,7 @@ impl World {
             }
             match rule.verdict {
                 Verdict::Untrack => packet.state = State::Untracked,
-                Verdict::ClampMss => {}
+                Verdict::ClampMss | Verdict::Offload => {}
                 verdict => return (at + 1, Some(verdict)),
             }
         }

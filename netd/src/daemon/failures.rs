@@ -23,6 +23,9 @@ pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
         _ if matches!(error, KernelError::NoWireGuard) => Some(
             "install or build the kernel's module `wireguard` (Linux 5.6 or newer has it), or leave `-o encrypted` out",
         ),
+        _ if matches!(error, KernelError::NoFlowTables) => Some(
+            "leave `-o flowtable` out, or load or build the kernel's modules `nf_flow_table_inet` and `nft_flow_offload`",
+        ),
         _ if matches!(error, KernelError::TunnelTaken { .. }) => Some(
             "`ip -d link` shows what it is: delete it, or create the network with another `-o vni=` or `-o vxlan_port=`",
         ),
@@ -34,7 +37,7 @@ pub fn kernel_failed(what: impl Into<String>, error: &KernelError) -> ApiError {
     let taken =
         matches!(error, KernelError::NotOurs(_) | KernelError::Duplicate { .. } | KernelError::TunnelTaken { .. });
     let kind = match error {
-        KernelError::NoWireGuard => ErrorKind::Unsupported,
+        KernelError::NoWireGuard | KernelError::NoFlowTables => ErrorKind::Unsupported,
         _ if taken => ErrorKind::InUse,
         _ => ErrorKind::System,
     };

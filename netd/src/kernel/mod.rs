@@ -92,6 +92,8 @@ pub enum KernelError {
     NoLease,
     #[error("the kernel has no WireGuard (CONFIG_WIREGUARD)")]
     NoWireGuard,
+    #[error("the kernel has no flow tables (CONFIG_NF_FLOW_TABLE_INET, CONFIG_NFT_FLOW_OFFLOAD)")]
+    NoFlowTables,
     #[error("this host's WireGuard key {0} is not in its store")]
     NoKey(u32),
     #[error("stopped by a failpoint")]

@@ -9,7 +9,8 @@ use super::KernelError;
 use super::netlink::{Attributes, Netlink, parse_ack};
 use super::nft_encode::{Batch, DELTABLE, GETRULE, GETTABLE, Sealed};
 use super::nft_names::{NFTA_CHAIN_TABLE, NFTA_TABLE_NAME};
-use netd_core::firewall::{Chain, Element, Set, Table, changes, host_table, needed, user_table};
+use netd_api::IfName;
+use netd_core::firewall::{Chain, Element, Set, Table, changes, flow_links, host_table, needed, user_table};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 
@@ -37,6 +38,8 @@ pub struct Nft {
     chains: Vec<Chain>,
     /// Whether the administrator has rules, which may look at connections' states.
     states: bool,
+    /// Whether the kernel has flow tables, once that was asked.
+    flow_tables: Option<bool>,
     /// Never own tables: for kernels that say they can but where it is not wanted, and for tests of the fall-back.
     plain_only: bool,
 }
@@ -46,7 +49,8 @@ impl Nft {
     pub fn open(plain_only: bool) -> Result<Self, KernelError> {
         let socket = Netlink::netfilter()?;
         let (live, sets, chains) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        Ok(Self { socket, protection: None, wanted: false, live, sets, chains, states: false, plain_only })
+        let (states, flow_tables) = (false, None);
+        Ok(Self { socket, protection: None, wanted: false, live, sets, chains, states, flow_tables, plain_only })
     }
 
     /// The port of the writing socket: changes that it makes are not foreign.
@@ -75,6 +79,10 @@ impl Nft {
         self.wanted = true;
         self.states = has_rules(&mut self.socket, &user_table())?;
         self.sets = used(&self.live);
+        if self.sets.contains(&Set::Flows) && !self.has_flow_tables()? {
+            // A network was made on another kernel: it works without, and the elements say that it wants one.
+            self.sets.remove(&Set::Flows);
+        }
         self.chains = needed(&self.sets, self.states);
         let owned = [(OWNED, OWNED, Protection::Owned), (0, OWNED, Protection::Owned)];
         let plain = [(0, 0, Protection::Plain), (OWNED, 0, Protection::Plain)];
@@ -100,7 +108,11 @@ impl Nft {
         batch.new_table(table.family, table.name, there);
         batch.delete_table(table.family, table.name);
         batch.new_table(table.family, table.name, flags);
-        batch.contents(&table);
+        batch.sets(&table);
+        if self.sets.contains(&Set::Flows) {
+            batch.flow_table(&table, &there_of(flow_links(&self.live)));
+        }
+        batch.chains(&table, &table.chains);
         batch.add_elements(self.live.iter());
         commit(&mut self.socket, batch.finish())
     }
@@ -143,7 +155,11 @@ impl Nft {
     pub fn add(&mut self, elements: &[Element]) -> Result<(), KernelError> {
         let mut sets = used(&self.live);
         sets.extend(elements.iter().map(|element| element.set));
-        let done = self.change(sets, |batch| batch.add_elements(elements.iter()));
+        let links = there_of(flow_links(elements));
+        if elements.iter().any(|element| element.set == Set::Flows) && !self.has_flow_tables()? {
+            return Err(KernelError::NoFlowTables);
+        }
+        let done = self.change(sets, &links, |batch| batch.add_elements(elements.iter()));
         let gone = self.wanted && done.as_ref().is_err_and(KernelError::is_gone);
         if gone {
             let mut all = std::mem::take(&mut self.live);
@@ -160,11 +176,11 @@ impl Nft {
         for element in elements {
             self.live.remove(element);
         }
-        match self.change(used(&self.live), |batch| batch.delete_elements(elements.iter())) {
+        match self.change(used(&self.live), &[], |batch| batch.delete_elements(elements.iter())) {
             Err(error) if error.is_gone() => {
                 elements.iter().try_for_each(|one| self.remove_one(one))?;
                 // Where somebody deleted a chain, the whole table is written again when that is heard of.
-                forgive_gone(self.change(used(&self.live), |_| {}))
+                forgive_gone(self.change(used(&self.live), &[], |_| {}))
             }
             done => done,
         }
@@ -185,16 +201,51 @@ impl Nft {
         self.states = states;
         // None of the chains is what it was for.
         let sets = std::mem::take(&mut self.sets);
-        forgive_gone(self.change(sets, |_| {}))
+        forgive_gone(self.change(sets, &[], |_| {}))
     }
 
-    /// One transaction: what `fill` says, and the chains that these sets need.
-    fn change(&mut self, sets: BTreeSet<Set>, fill: impl FnOnce(&mut Batch)) -> Result<(), KernelError> {
+    /// Asks once: makes a flow table in a table of its own and deletes both, in one transaction.
+    fn has_flow_tables(&mut self) -> Result<bool, KernelError> {
+        if let Some(known) = self.flow_tables {
+            return Ok(known);
+        }
+        let probe = Table { name: "rcr-probe", sets: &[], chains: Vec::new(), ..host_table() };
+        let mut batch = Batch::new(self.socket.next_seq());
+        batch.new_table(probe.family, probe.name, 0);
+        batch.flow_table(&probe, &[]);
+        batch.delete_table(probe.family, probe.name);
+        let has = match commit(&mut self.socket, batch.finish()) {
+            Ok(()) => true,
+            Err(error) if error.is_gone() || error.errno() == Some(Errno::EOPNOTSUPP) => false,
+            Err(error) => return Err(error),
+        };
+        self.flow_tables = Some(has);
+        Ok(has)
+    }
+
+    /// One transaction: what `fill` says, these links for the flow table, and the chains that these sets need.
+    fn change(
+        &mut self,
+        mut sets: BTreeSet<Set>,
+        links: &[IfName],
+        fill: impl FnOnce(&mut Batch),
+    ) -> Result<(), KernelError> {
         let mut batch = Batch::new(self.socket.next_seq());
         fill(&mut batch);
+        if self.flow_tables == Some(false) {
+            sets.remove(&Set::Flows);
+        }
+        // It is there before the rules that name it, and goes after them.
+        let [was, is] = [&self.sets, &sets].map(|sets| sets.contains(&Set::Flows));
+        if is && (!was || !links.is_empty()) {
+            batch.flow_table(&host_table(), links);
+        }
         let chains = (sets != self.sets).then(|| needed(&sets, self.states));
         if let Some(chains) = &chains {
             batch.change(&host_table(), &changes(&self.chains, chains));
+        }
+        if was && !is {
+            batch.delete_flow_table(&host_table());
         }
         if batch.is_empty() {
             return Ok(());
@@ -246,6 +297,11 @@ fn delete_table(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> 
 /// What isn't there is deleted.
 fn forgive_gone(done: Result<(), KernelError>) -> Result<(), KernelError> {
     done.or_else(|error| if error.is_gone() { Ok(()) } else { Err(error) })
+}
+
+/// Those of these links that there are: the kernel takes no flow table with another one.
+fn there_of(links: BTreeSet<IfName>) -> Vec<IfName> {
+    links.into_iter().filter(|link| nix::net::if_::if_nametoindex(link.as_str()).is_ok()).collect()
 }
 
 /// Sets that have elements.

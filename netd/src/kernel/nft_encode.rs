@@ -3,7 +3,8 @@
 use super::netlink::{Attributes, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, frame};
 use super::nft_expression::{link_name, rule_expressions, size};
 use super::nft_names::*;
-use netd_core::firewall::{Chain, ChainChange, Datum, Element, Field, Rule, Set, Table};
+use netd_api::IfName;
+use netd_core::firewall::{Chain, ChainChange, Datum, Element, FLOW_TABLE, Field, Rule, Set, Table};
 
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 pub const SUBSYSTEM: u16 = 10 << 8;
@@ -22,6 +23,8 @@ const NEWSETELEM: u16 = SUBSYSTEM | 12;
 pub const GETSETELEM: u16 = SUBSYSTEM | 13;
 pub const DELSETELEM: u16 = SUBSYSTEM | 14;
 pub const NEWGEN: u16 = SUBSYSTEM | 15;
+const NEWFLOWTABLE: u16 = SUBSYSTEM | 22;
+const DELFLOWTABLE: u16 = SUBSYSTEM | 24;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// `NLM_F_APPEND`: rules keep their order.
@@ -29,6 +32,9 @@ const NLM_F_APPEND: u16 = 0x800;
 
 /// Elements in one message: a nested attribute ends at 64 KiB.
 const CHUNK: usize = 400;
+
+/// Links in one message about a flow table (`NFT_NETDEVICE_MAX` is 256).
+const FLOW_LINKS: usize = 200;
 
 /// A transaction: all of it or nothing.
 pub struct Batch {
@@ -89,10 +95,15 @@ impl Batch {
 
     /// A table's sets, chains and rules.
     pub fn contents(&mut self, table: &Table) {
+        self.sets(table);
+        self.chains(table, &table.chains);
+    }
+
+    /// A table's sets.
+    pub fn sets(&mut self, table: &Table) {
         for (id, set) in table.sets.iter().enumerate() {
             self.set(table, *set, id as u32 + 1);
         }
-        self.chains(table, &table.chains);
     }
 
     /// Chains of a table, and their rules.
@@ -134,6 +145,36 @@ impl Batch {
         let mut a = Attributes::default();
         a.text(NFTA_RULE_TABLE, table.name).text(NFTA_RULE_CHAIN, chain.name);
         self.push(DELRULE, 0, table.family, format!("empty chain `{}`", chain.name), &a);
+    }
+
+    /// Makes a flow table, or adds links to one that is there. All of the links must be there.
+    pub fn flow_table(&mut self, table: &Table, links: &[IfName]) {
+        let (some, more) = links.split_at(links.len().min(FLOW_LINKS));
+        self.flow_table_with(table, some);
+        if !more.is_empty() {
+            self.flow_table(table, more);
+        }
+    }
+
+    fn flow_table_with(&mut self, table: &Table, links: &[IfName]) {
+        let mut a = Attributes::default();
+        a.text(NFTA_FLOWTABLE_TABLE, table.name).text(NFTA_FLOWTABLE_NAME, FLOW_TABLE);
+        a.nest(NFTA_FLOWTABLE_HOOK, |hook| {
+            hook.be32(NFTA_FLOWTABLE_HOOK_NUM, NF_NETDEV_INGRESS).be32(NFTA_FLOWTABLE_HOOK_PRIORITY, 0);
+            hook.nest(NFTA_FLOWTABLE_HOOK_DEVS, |devices| {
+                for link in links {
+                    devices.text(NFTA_DEVICE_NAME, link.as_str());
+                }
+            });
+        });
+        self.push(NEWFLOWTABLE, NLM_F_CREATE, table.family, format!("flow table `{FLOW_TABLE}`"), &a);
+    }
+
+    /// Deletes it. No rule names it any more.
+    pub fn delete_flow_table(&mut self, table: &Table) {
+        let mut a = Attributes::default();
+        a.text(NFTA_FLOWTABLE_TABLE, table.name).text(NFTA_FLOWTABLE_NAME, FLOW_TABLE);
+        self.push(DELFLOWTABLE, 0, table.family, format!("delete flow table `{FLOW_TABLE}`"), &a);
     }
 
     fn set(&mut self, table: &Table, set: Set, id: u32) {

@@ -3,7 +3,7 @@
 use super::netlink::Attributes;
 use super::nft_names::*;
 use ipnet::IpNet;
-use netd_core::firewall::{Field, Load, Match, PortAt, Rule, Set, Verdict};
+use netd_core::firewall::{FLOW_TABLE, Field, Load, Match, PortAt, Rule, Set, Verdict};
 use std::net::IpAddr;
 
 /// A look-up's key starts here, and so does what it yields.
@@ -129,6 +129,9 @@ fn verdict_expressions(list: &mut Attributes, rule: &Rule) {
             let port = (data.len() > 1).then(|| REGISTER + size(data[0]).div_ceil(4));
             dnat(list, family, port);
         }
+        Verdict::Offload => expression(list, "flow_offload", |e| {
+            e.text(NFTA_FLOW_TABLE_NAME, FLOW_TABLE);
+        }),
         Verdict::Untrack => expression(list, "notrack", |_| {}),
         Verdict::SetPort(at, port) => {
             set_port(list, at, port);

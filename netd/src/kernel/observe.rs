@@ -22,12 +22,17 @@ pub struct Underlay {
 pub fn facts(socket: &mut Netlink, underlay: &Underlay) -> Result<Facts, KernelError> {
     let on = |key: &str| sysctl::read(key).is_ok_and(|value| value == "1");
     let ipv6 = sysctl::read("net/ipv6/conf/all/forwarding").is_ok();
-    let uplink = route::list(socket)?.into_iter().find(|r| r.to.prefix_len() == 0).and_then(|r| r.link);
+    let defaults: Vec<u32> =
+        route::list(socket)?.into_iter().filter(|r| r.to.prefix_len() == 0).filter_map(|r| r.link).collect();
     let links = link::list(socket)?;
     let takes_ra = |name: &IfName| on(&format!("net/ipv6/conf/{name}/accept_ra"));
     let foreign = links.iter().filter(|(name, seen)| name.as_str() != "lo" && !link::bears_mark(seen.alias.as_deref()));
     Ok(Facts {
-        uplink_mtu: uplink.and_then(|index| links.iter().find(|(_, l)| l.index == index)).map(|(_, l)| l.mtu),
+        uplink_mtu: defaults
+            .first()
+            .and_then(|index| links.iter().find(|(_, l)| l.index == *index))
+            .map(|(_, l)| l.mtu),
+        uplinks: links.iter().filter(|(_, l)| defaults.contains(&l.index)).map(|(name, _)| name.clone()).collect(),
         forward4: on("net/ipv4/ip_forward"),
         forward6: on("net/ipv6/conf/all/forwarding"),
         accept_ra: foreign.map(|(name, _)| name.clone()).filter(takes_ra).collect(),

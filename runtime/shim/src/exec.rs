@@ -4,7 +4,7 @@
 //! terminal of the container's own, whose master goes back with the answer.
 
 use super::config::{Answer, CONTROL_FD, ExecConfig, StartFailure};
-use super::launch::birth;
+use super::launch::{birth, describe_cgroup};
 use crate::init::child::{self, Inherited};
 use crate::init::compiled::{self, Target};
 use crate::init::handshake::Stage;
@@ -59,11 +59,12 @@ fn start(config: &ExecConfig, streams: Vec<OwnedFd>) -> Result<(i32, OwnedFd, Op
     let stdio = config.streams.map(|piped| if piped { streams.next() } else { None });
     rustix::thread::move_into_thread_name_spaces(init.as_fd(), ThreadNameSpaceType::PROCESS_ID)
         .map_err(|e| failed("join the container's pid namespace", errno(e)))?;
-    let born = birth(&config.cgroup, 0, |go, report| {
+    let born = birth(&config.cgroup, 0, |cgroups, report| {
         let console = Target { prefixes: Vec::new() };
-        child::run_exec(process, init.as_fd(), Inherited { go, report, netns: None, ipc: None, stdio, console })
+        child::run_exec(process, init.as_fd(), Inherited { cgroups, report, netns: None, ipc: None, stdio, console })
     })?;
-    let terminal = born.until_exec(|stage, _| match stage {
+    let terminal = born.until_exec(|stage, detail| match stage {
+        Stage::Cgroup => describe_cgroup(&config.cgroup, detail),
         Stage::Execute => format!("execute `{}`", config.process.args.first().map(String::as_str).unwrap_or_default()),
         Stage::WorkingDirectory => format!("change to the working directory `{}`", config.process.cwd),
         _ => stage.describe().to_owned(),

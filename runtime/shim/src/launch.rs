@@ -1,4 +1,4 @@
-//! One start of the container's init: pipes, clone3(2), cgroup, handshake.
+//! One start of the container's init: pipes, cgroups, clone3(2), handshake.
 
 use super::config::{CgroupPaths, StartFailure};
 use super::log::Stream;
@@ -113,7 +113,7 @@ fn failure(doing: impl Into<String>) -> impl FnOnce(Errno) -> StartFailure {
     move |errno| StartFailure { doing, errno: errno as i32, ..StartFailure::default() }
 }
 
-/// Clones the child, moves it into its cgroup, lets it go on, and waits until it has become the container's program.
+/// Clones the child, and waits until it has become the container's program.
 pub fn launch(
     plan: &InitPlan,
     mut compiled: CompiledPlan,
@@ -133,13 +133,14 @@ pub fn launch(
     let console = Target { prefixes: vec![c"dev".to_owned(), c"dev/console".to_owned()] };
     let ipc = others.take_ipc();
     let born = others.around_birth(|| {
-        birth(cgroup, namespaces(plan.spaces), |go, report| {
-            child::run(compiled, Inherited { go, report, netns, ipc, stdio: pipes.child, console })
+        birth(cgroup, namespaces(plan.spaces), |cgroups, report| {
+            child::run(compiled, Inherited { cgroups, report, netns, ipc, stdio: pipes.child, console })
         })
     })?;
-    timings::mark("has cloned the child and moved it into its cgroups");
+    timings::mark("has cloned the child");
     let master = born.until_exec(|stage, detail| match stage {
-        Stage::Op => plan.op(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
+        Stage::Op => plan.ops.get(detail as usize).map_or_else(|| stage.describe().into(), |op| op.describe()),
+        Stage::Cgroup => describe_cgroup(cgroup, detail),
         _ => describe_stage(stage, plan),
     })?;
     timings::mark("sees that the program runs");
@@ -162,23 +163,30 @@ fn describe_stage(stage: Stage, plan: &InitPlan) -> String {
     }
 }
 
-/// A child that waits until it may go on.
+/// Moving the container into this one of its cgroups, for an error message.
+pub fn describe_cgroup(cgroup: &CgroupPaths, number: u32) -> String {
+    match cgroup.legacy.get(number as usize) {
+        Some(folder) => format!("move the container into `{}`", folder.display()),
+        None => Stage::Cgroup.describe().to_owned(),
+    }
+}
+
+/// A child on its way to execve(2).
 pub struct Born {
     /// Its pid on the host.
     pub pid: i32,
     /// A descriptor of the process.
     pub pidfd: OwnedFd,
-    go: OwnedFd,
     report: OwnedFd,
 }
 
-/// Clones a child into new namespaces and into the cgroup; `run` is called in the child and never returns.
+/// Clones a child into new namespaces, and on cgroup v2 into its cgroup. `run` is called in the child and never returns:
+/// it gets the files by which the child enters its cgroups of version 1, and the socket for its report.
 pub fn birth<Never>(
     cgroup: &CgroupPaths,
     namespaces: u64,
-    run: impl FnOnce(OwnedFd, OwnedFd) -> Never,
+    run: impl FnOnce(Vec<OwnedFd>, OwnedFd) -> Never,
 ) -> Result<Born, StartFailure> {
-    let (go_child, go) = pipe().map_err(failure("create pipes"))?;
     let (report, report_child) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|e| failure("create a socket pair")(errno(e)))?;
@@ -186,29 +194,22 @@ pub fn birth<Never>(
         Some(path) => Some(open_folder(path).map_err(failure(format!("open the cgroup `{}`", path.display())))?),
         None => None,
     };
+    let legacy = cgroup.legacy.iter().map(|folder| {
+        let opened = rustix::fs::open(folder.join("tasks"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        opened.map_err(|e| failure(format!("open the cgroup `{}`", folder.display()))(errno(e)))
+    });
+    let legacy = legacy.collect::<Result<Vec<_>, _>>()?;
     match clone3(namespaces, unified.as_ref().map(|fd| fd.as_fd())).map_err(failure("clone the container's process"))? {
         Cloned::Child => {
-            drop((go, report));
-            run(go_child, report_child);
+            drop(report);
+            run(legacy, report_child);
             crate::sys::exec::exit_now(125)
         }
         Cloned::Parent { pid, pidfd } => {
-            drop((go_child, report_child));
-            let born = Born { pid, pidfd, go, report };
-            for folder in &cgroup.legacy {
-                let procs = folder.join("cgroup.procs");
-                std::fs::write(&procs, pid.to_string()).map_err(|e| {
-                    born.give_up();
-                    failure(format!("move the container into `{}`", folder.display()))(os_error(&e))
-                })?;
-            }
-            Ok(born)
+            drop(report_child);
+            Ok(Born { pid, pidfd, report })
         }
     }
-}
-
-fn os_error(error: &std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
@@ -224,14 +225,9 @@ impl Born {
         );
     }
 
-    /// Lets the child go on and waits for its execve(2); returns the terminal's master if it opened one.
+    /// Waits for the child's execve(2); returns the terminal's master if it opened one.
     /// `describe` names what a stage was doing.
     pub fn until_exec(&self, describe: impl Fn(Stage, u32) -> String) -> Result<Option<OwnedFd>, StartFailure> {
-        match rustix::io::write(&self.go, b"g") {
-            // It failed before it read this: its report says how.
-            Ok(_) | Err(rustix::io::Errno::PIPE) => {}
-            Err(e) => return Err(failure("let the container's process go on")(errno(e))),
-        }
         let mut terminal = None;
         loop {
             match handshake::receive(&self.report) {

@@ -45,6 +45,9 @@ impl Driver for Bridge {
         if isolated && !spec.internal {
             return refusal("gateway mode `isolated` needs `--internal`", None);
         }
+        if options.flowtable && spec.internal {
+            return refusal("`flowtable` is for flows to and from the outside, and an internal network has none", None);
+        }
         check_mtu(options.mtu, spec.ipv6 || spec.subnets.iter().any(|s| s.subnet.addr().is_ipv6()))?;
         if spec.subnets.iter().any(|s| s.no_gateway) {
             return refusal("a bridge network always has a gateway; `--internal` leads nowhere", None);
@@ -74,7 +77,7 @@ impl Driver for Bridge {
         plan.host(Purpose::Link, v4("route_localnet", "1"), "for ports published on 127.0.0.1");
         plan.host(
             Purpose::Firewall,
-            FirewallOp::Elements { elements: network_elements(network, options, &name) },
+            FirewallOp::Elements { elements: network_elements(network, options, &name, facts) },
             "closed before it is up",
         );
         for subnet in network.subnets.iter().filter(|s| network.is_gateway(s)) {
@@ -120,7 +123,10 @@ impl Driver for Bridge {
                 "they were another container's",
             );
         }
-        let (of_host, of_ports) = (access_elements(a, &bridge), port_elements(network, a));
+        let (mut of_host, of_ports) = (access_elements(a, &bridge), port_elements(network, a));
+        if options.flowtable {
+            of_host.push(Element::link(Set::FlowPorts, &a.host_link));
+        }
         for (purpose, elements) in [(Purpose::Firewall, of_host), (Purpose::Ports, of_ports)] {
             if !elements.is_empty() {
                 plan.host(purpose, FirewallOp::Elements { elements }, "published when everything else stands");
@@ -227,7 +233,7 @@ fn v6_sysctls(plan: &mut Plan, network: &Network, name: &IfName) {
     }
 }
 
-fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -> Vec<Element> {
+fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName, facts: &Facts) -> Vec<Element> {
     let mut elements = vec![Element::link(Set::Bridges, name)];
     elements.extend(network.subnets.iter().map(|s| Element::home(&s.subnet, name)));
     if options.icc {
@@ -245,6 +251,9 @@ fn network_elements(network: &Network, options: &BridgeOptions, name: &IfName) -
         if !elements.contains(&element) {
             elements.push(element);
         }
+    }
+    if options.flowtable {
+        elements.extend(facts.uplinks.iter().map(|outside| Element::flow(name, outside)));
     }
     elements
 }

@@ -1,7 +1,8 @@
 //! Which chains and rules of the host's table there are: those that can do something with the elements there are.
 
-use super::Set;
 use super::table::{Chain, Match, Rule, Verdict, host_table};
+use super::{Datum, Element, Set};
+use netd_api::IfName;
 use std::collections::BTreeSet;
 
 /// The chains that these sets need, which are those that have elements. What is left out could match no packet, or
@@ -24,6 +25,13 @@ pub fn needed(used: &BTreeSet<Set>, states: bool) -> Vec<Chain> {
     }
     chains.retain(|chain| !chain.rules.is_empty());
     chains
+}
+
+/// The links of the flow table: a flow comes in by one, and leaves by another.
+pub fn flow_links<'a>(elements: impl IntoIterator<Item = &'a Element>) -> BTreeSet<IfName> {
+    let of_flows = elements.into_iter().filter(|one| matches!(one.set, Set::Flows | Set::FlowPorts));
+    let link = |datum: &Datum| if let Datum::Link(name) = datum { Some(name.clone()) } else { None };
+    of_flows.flat_map(|one| one.key.iter().filter_map(link)).collect()
 }
 
 fn ends(verdict: Verdict) -> bool {

@@ -7,6 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Packets that the administrator's `inet rcr-user` chains give this mark are accepted by ours (`rcr` in ASCII).
 pub const ACCEPT_MARK: u32 = 0x0072_6372;
 
+/// The flow table of `inet rcr`, which is there while [`Set::Flows`] has elements.
+pub const FLOW_TABLE: &str = "established";
+
 /// A table as data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -141,6 +144,8 @@ pub enum Verdict {
     Masquerade,
     /// Translate to what the map says; the port stays when the map's data has none.
     DnatMap(&'static [Load], Set),
+    /// Leave the flow to [`FLOW_TABLE`], and go on: what comes after meets no rule any more.
+    Offload,
     /// Let it pass without connection tracking, and go on.
     Untrack,
     /// Write this port into the packet, mend its checksum, and accept it. Nothing remembers it.
@@ -281,10 +286,15 @@ fn clamp() -> Vec<Rule> {
     vec![rule(&[Match::In(&[Load::Iif], Set::Overlays), Match::Proto(6), Match::Syn], Verdict::ClampMss, why)]
 }
 
+const FAST: &str = "-o flowtable=true: both sides have spoken, and were let";
+
 fn forward() -> Vec<Rule> {
     use Load::{Daddr4, Daddr6, Dport, Family, Iif, Oif, Proto};
     let to_bridge = Match::In(&[Oif], Set::Bridges);
+    let offload = |loads| rule(&[Match::Established, Match::In(loads, Set::Flows)], Verdict::Offload, FAST);
     vec![
+        offload(&[Iif, Oif]),
+        offload(&[Oif, Iif]),
         rule(&[Match::Established], Verdict::Accept, "answers"),
         rule(
             &[Match::In(&[Iif, Oif], Set::Icc)],

@@ -33,10 +33,10 @@ const NAMESPACED_SYSCTLS: [&str; 3] = ["kernel/shm", "kernel/msg", "fs/mqueue/"]
 
 /// Compiles the spec. What OCI leaves to the runtime (devices, the user's name, seccomp) comes from the config.
 pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan, BundleError> {
-    let (mut ops, mut late_ops) = (Vec::new(), Vec::new());
+    let (mut ops, mut last) = (Vec::new(), Vec::new());
     for mount in spec.mounts().iter().flatten() {
         if mount.typ().as_deref().is_some_and(|typ| typ.starts_with("cgroup")) {
-            late_ops.push(mount_op(mount, facts)?);
+            last.push(mount_op(mount, facts)?);
             continue;
         }
         ops.push(match special_op(mount, config) {
@@ -47,10 +47,10 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             ops.extend(device_ops(spec));
         }
     }
-    let legacy = late_ops.iter().any(|op| matches!(op, InitOp::Mount { fstype, .. } if fstype == "cgroup"));
+    let legacy = last.iter().any(|op| matches!(op, InitOp::Mount { fstype, .. } if fstype == "cgroup"));
     if legacy && !config.security.privileged && !config.security.writable_cgroups {
         // The hierarchies are mounted read-only already; what holds them is not.
-        late_ops.push(InitOp::ReadOnly { path: "sys/fs/cgroup".into() });
+        last.push(InitOp::ReadOnly { path: "sys/fs/cgroup".into() });
     }
     let linux = spec.linux().as_ref().ok_or_else(|| BundleError::Invalid("the spec has no linux part".into()))?;
     let mut sysctls: Vec<_> = linux.sysctl().iter().flatten().collect();
@@ -59,11 +59,12 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
         ops.push(InitOp::Sysctl { key: sysctl_path(key, &config.namespaces, facts)?, value: value.clone() });
     }
     for path in linux.masked_paths().iter().flatten() {
-        late_ops.push(InitOp::Mask { path: relative(path) });
+        last.push(InitOp::Mask { path: relative(path) });
     }
     for path in linux.readonly_paths().iter().flatten() {
-        late_ops.push(InitOp::ReadOnly { path: relative(path) });
+        last.push(InitOp::ReadOnly { path: relative(path) });
     }
+    ops.append(&mut last);
     let mountpoint = facts.run_dir.join("rootfs");
     Ok(InitPlan {
         spaces: spaces(&config.namespaces),
@@ -78,7 +79,6 @@ pub fn init_plan(spec: &Spec, config: &Config, facts: &Facts) -> Result<InitPlan
             volatile: config.auto_remove,
         },
         ops,
-        late_ops,
         process: process_plan(spec, config, facts)?,
     })
 }

@@ -22,8 +22,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the child gets from its parent.
 pub struct Inherited {
-    /// One byte arrives when the child may go on; end of file without one means give up.
-    pub go: OwnedFd,
+    /// The files `tasks` of its cgroups of version 1, open for writing; none where it was born into its cgroup.
+    pub cgroups: Vec<OwnedFd>,
     /// Where failures and the terminal are reported.
     pub report: OwnedFd,
     /// The container's network namespace; absent: the parent's own.
@@ -57,21 +57,23 @@ pub fn run_exec(process: CompiledProcess, init: BorrowedFd, from: Inherited) -> 
     exec::exit_now(125)
 }
 
-fn wait_for_go(go: &OwnedFd) -> Result<(), Failure> {
-    let mut byte = [0u8; 1];
-    loop {
-        match rustix::io::read(go, &mut byte) {
-            Ok(1) => return Ok(()),
-            Ok(_) => exec::exit_now(125),
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(Failure::at(Stage::Start)(errno(error))),
-        }
-    }
+/// Enters its cgroups of version 1. A thread that moves itself, by `tasks`, is the one move that the kernel makes
+/// without shutting out all forks of the machine (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`), which takes it an
+/// RCU grace period: up to tens of milliseconds.
+fn enter_cgroups(cgroups: &[OwnedFd]) -> Result<(), Failure> {
+    cgroups.iter().zip(0..).try_for_each(|(tasks, detail)| {
+        let written = rustix::io::write(tasks, b"0");
+        written.map(drop).map_err(|error| Failure { stage: Stage::Cgroup, detail, errno: errno(error) })
+    })
 }
 
-/// Everything up to pivot_root(2). On cgroup v1 the parent moves this process meanwhile, which takes as long as most of
-/// this: only what needs the cgroup waits for it.
+/// Everything up to pivot_root(2).
 fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
+    enter_cgroups(&from.cgroups)?;
+    // Not by clone3: the root of what it sees is the cgroup that the process is in by now.
+    if plan.spaces.cgroup {
+        clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
+    }
     if let Some(netns) = &from.netns {
         let network = Some(LinkNameSpaceType::Network);
         move_into_link_name_space(netns.as_fd(), network).map_err(|e| Failure::at(Stage::JoinNamespaces)(errno(e)))?;
@@ -95,15 +97,9 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
         mounts::clone_shared(op).map_err(failed)?;
     }
     let root = mount_root(plan)?;
-    run_ops(root.as_fd(), &plan.ops, 0, memory)?;
+    run_ops(root.as_fd(), &plan.ops, memory)?;
     let cwd = resolve::make(root.as_fd(), plan.process.cwd.full(), Last::Folder);
     cwd.map_err(Failure::at(Stage::WorkingDirectory))?;
-    wait_for_go(&from.go)?;
-    // The cgroup namespace is made here, not by clone3: its root is the cgroup that the process is in by now.
-    if plan.spaces.cgroup {
-        clone::unshare_cgroup().map_err(Failure::at(Stage::JoinNamespaces))?;
-    }
-    run_ops(root.as_fd(), &plan.late_ops, plan.ops.len(), memory)?;
     let terminal = match plan.process.terminal {
         true => {
             let size = plan.process.terminal_size;
@@ -119,9 +115,8 @@ fn prepare(plan: &mut CompiledPlan, from: &Inherited) -> Result<Option<OwnedFd>,
     Ok(terminal)
 }
 
-fn run_ops(root: BorrowedFd, ops: &[CompiledOp], first: usize, memory: Option<BorrowedFd>) -> Result<(), Failure> {
-    ops.iter().enumerate().try_for_each(|(index, op)| {
-        let detail = (first + index) as u32;
+fn run_ops(root: BorrowedFd, ops: &[CompiledOp], memory: Option<BorrowedFd>) -> Result<(), Failure> {
+    ops.iter().zip(0..).try_for_each(|(op, detail)| {
         mounts::run(root, op, memory).map_err(|errno| Failure { stage: Stage::Op, detail, errno })
     })
 }
@@ -179,7 +174,7 @@ fn open_terminal(
 }
 
 fn join(process: &CompiledProcess, init: BorrowedFd, from: &Inherited) -> Result<Option<OwnedFd>, Failure> {
-    wait_for_go(&from.go)?;
+    enter_cgroups(&from.cgroups)?;
     rustix::process::setsid().map_err(|e| Failure::at(Stage::Start)(errno(e)))?;
     let spaces = ThreadNameSpaceType::MOUNT
         | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME

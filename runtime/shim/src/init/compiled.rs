@@ -32,8 +32,6 @@ pub struct CompiledPlan {
     pub root: CompiledRoot,
     /// Steps that need no cgroup.
     pub ops: Vec<CompiledOp>,
-    /// Steps that run in the cgroup.
-    pub late_ops: Vec<CompiledOp>,
     /// The program and its credentials.
     pub process: CompiledProcess,
 }
@@ -238,7 +236,6 @@ pub fn compile(plan: &InitPlan) -> Result<CompiledPlan, CompileError> {
         domainname: plan.domainname.as_ref().map(|name| name.clone().into_bytes()),
         root: compile_root(&plan.root)?,
         ops: plan.ops.iter().map(|op| compile_op(op, &plan.root)).collect::<Result<_, _>>()?,
-        late_ops: plan.late_ops.iter().map(|op| compile_op(op, &plan.root)).collect::<Result<_, _>>()?,
         process: compile_process(&plan.process)?,
     })
 }

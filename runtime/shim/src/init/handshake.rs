@@ -7,8 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
-    /// Reading the go-ahead.
+    /// Becoming a session of its own.
     Start = 1,
+    /// Entering its cgroups; the detail says which of the list.
+    Cgroup,
     /// Joining network, mount and other namespaces.
     JoinNamespaces,
     /// Joining another container's IPC namespace.
@@ -46,8 +48,9 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 18] = [
+    const ALL: [Stage; 19] = [
         Stage::Start,
+        Stage::Cgroup,
         Stage::JoinNamespaces,
         Stage::JoinIpc,
         Stage::Hostname,
@@ -75,6 +78,7 @@ impl Stage {
     pub fn describe(self) -> &'static str {
         match self {
             Stage::Start => "start the container's process",
+            Stage::Cgroup => "move the container's process into its cgroup",
             Stage::JoinNamespaces => "join the container's namespaces",
             Stage::JoinIpc => "join the other container's shared memory",
             Stage::Hostname => "set the host name",
@@ -101,7 +105,7 @@ impl Stage {
 pub struct Failure {
     /// What was being done.
     pub stage: Stage,
-    /// For [`Stage::Op`] the op's index.
+    /// For [`Stage::Op`] the op's index, for [`Stage::Cgroup`] the cgroup's.
     pub detail: u32,
     /// Why it failed.
     pub errno: Errno,

@@ -20,10 +20,8 @@ pub struct InitPlan {
     pub domainname: Option<String>,
     /// The root file system.
     pub root: RootPlan,
-    /// In order; all before pivot_root(2), and while the shim still moves the child into its cgroup.
+    /// In order; all before pivot_root(2).
     pub ops: Vec<InitOp>,
-    /// Those that need the child to be in its cgroup; also before pivot_root(2).
-    pub late_ops: Vec<InitOp>,
     /// The program and its credentials.
     pub process: ProcessPlan,
 }
@@ -40,13 +38,6 @@ pub struct Spaces {
     pub uts: bool,
     /// Its cgroup is the root of what it sees.
     pub cgroup: bool,
-}
-
-impl InitPlan {
-    /// The op that the child counts as `index`.
-    pub fn op(&self, index: usize) -> Option<&InitOp> {
-        self.ops.iter().chain(&self.late_ops).nth(index)
-    }
 }
 
 /// The root file system: an overlay, mounted by the child in its own mount namespace, so that no crash leaves it on the

@@ -4,7 +4,7 @@ use super::option::{LARGEST_MTU, Written};
 use netd_api::{BridgeOptions, GatewayMode, IfName};
 use rcr_base::Outcome;
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "mtu",
     "name",
     "icc",
@@ -14,6 +14,7 @@ const KNOWN: [&str; 10] = [
     "gateway_mode_ipv6",
     "host_binding_ipv4",
     "inhibit_ipv4",
+    "flowtable",
     "container_iface_prefix",
 ];
 
@@ -44,6 +45,7 @@ pub fn bridge(options: &[String]) -> Outcome<BridgeOptions> {
                 all.publish_address = Some(address);
             }
             "inhibit_ipv4" | "com.docker.network.bridge.inhibit_ipv4" => all.inhibit_ipv4 = written.boolean()?,
+            "flowtable" => all.flowtable = written.boolean()?,
             "container_iface_prefix" | "com.docker.network.container_iface_prefix" => {
                 // Two digits must fit behind it.
                 let longest = format!("{}99", written.value);

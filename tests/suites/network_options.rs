@@ -70,6 +70,7 @@ fn what_is_not_done_is_refused_by_name() {
         (&["-o", "com.docker.network.bridge.default_bridge=true"], "there from the start"),
         (&["-o", "com.docker.network.container_iface_prefix=much-too-long-a-name"], "cannot understand"),
         (&["-o", "com.docker.network.bridge.host_binding_ipv4=here"], "it is not an address"),
+        (&["-o", "flowtable=true", "--internal"], "an internal network has none"),
         (&["--config-only"], "`rcr network create` has no `--config-only`"),
         (&["--config-from", "x"], "a network is made of its own options"),
         (&["--ipam-opt", "a=b"], "neither of the IPAM drivers has options"),
@@ -94,4 +95,30 @@ fn what_is_not_done_is_refused_by_name() {
         create(&host, "n", &[option]);
         host.ok(&["network", "rm", "n"]);
     }
+}
+
+/// What it does is the lab's to show (scenario `flowtable`).
+#[test]
+fn a_flow_table_is_there_or_the_kernel_is_said_to_have_none() {
+    let host = Host::new();
+    let before = host.snapshot();
+    let (probe, rules) =
+        (tests::Netns::new(), "add table inet t ; add flowtable inet t f { hook ingress priority 0 ; }");
+    let nft = |netns: &tests::Netns, line: &str| netns.command("nft").arg(line).output().unwrap();
+    if nft(&probe, rules).status.success() {
+        create(&host, "fast", &["flowtable=true"]);
+        sleeper(&host, "c", &["--network", "fast", "-p", "8080:80"]);
+        let listed = String::from_utf8(nft(&host.netns, "list flowtables").stdout).unwrap();
+        assert!(listed.contains("up0"), "{listed}");
+        host.ok(&["rm", "-f", "c"]);
+        host.ok(&["network", "rm", "fast"]);
+    } else {
+        let said = host.refused(&["network", "create", "-o", "flowtable=true", "fast"]);
+        assert!(
+            said.contains("the kernel has no flow tables") && said.contains("hint: leave `-o flowtable` out"),
+            "{said}"
+        );
+        assert!(host.refused(&["network", "inspect", "fast"]).contains("fast"));
+    }
+    before.assert_restored(&host);
 }

@@ -15,6 +15,7 @@ fn facts(on: bool) -> Facts {
     let accept_ra = if on { Vec::new() } else { vec!["enp1s0".parse().unwrap()] };
     Facts {
         uplink_mtu: Some(1450),
+        uplinks: vec![name("enp1s0")],
         forward4: on,
         forward6: on,
         accept_ra,
@@ -129,6 +130,7 @@ fn networks() {
             options.gateway_mode_ipv4 = GatewayMode::Routed;
             options.gateway_mode_ipv6 = GatewayMode::Isolated;
             options.host_access = true;
+            options.flowtable = true;
         })),
     );
 }
@@ -173,6 +175,7 @@ fn attachments() {
         network.subnets.truncate(1);
         options.gateway_mode_ipv4 = GatewayMode::Routed;
         options.icc = false;
+        options.flowtable = true;
     });
     golden(
         "attach-routed.txt",

@@ -28,7 +28,7 @@ pub enum Refused {
 /// Brings the arguments (without the program's name) into the grammar's form. The grammar need not be built yet: all
 /// of it takes clap a millisecond, and parsing builds the part that it needs. So does this.
 pub fn normalize(root: &Command, args: &[OsString]) -> Result<Vec<OsString>, Refused> {
-    let mut walk = Walk { root, command: root, verb: None, path: Vec::new(), done: Vec::new() };
+    let mut walk = Walk { root, verb: None, path: Vec::new(), done: Vec::new() };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let bytes = arg.as_bytes();
@@ -54,15 +54,14 @@ pub fn normalize(root: &Command, args: &[OsString]) -> Result<Vec<OsString>, Ref
 
 struct Walk<'a> {
     root: &'a Command,
-    command: &'a Command,
-    /// The same with its flags, which are deferred until somebody asks, once it has no verbs below it.
+    /// The last verb, with what was deferred until it is used.
     verb: Option<Command>,
     /// The verbs so far.
-    path: Vec<&'a str>,
+    path: Vec<String>,
     done: Vec<OsString>,
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     /// `--name` or `--name=value`. True: the next argument is its value.
     fn long(&mut self, arg: &OsStr) -> Result<bool, Refused> {
         let text = arg.to_string_lossy();
@@ -129,25 +128,22 @@ impl<'a> Walk<'a> {
 
     /// A word that is not a flag. True: what follows does not belong to us.
     fn operand(&mut self, arg: &OsStr) -> bool {
-        let is_leaf = self.command.get_subcommands().next().is_none();
-        let sub = arg.to_str().filter(|_| !is_leaf).and_then(|name| self.command.find_subcommand(name));
-        if let Some(sub) = sub {
-            self.command = sub;
-            self.verb = (!sub.has_subcommands()).then(|| {
-                let mut built = sub.clone();
-                built.build();
-                built
-            });
-            self.path.push(sub.get_name());
+        let before = self.verb.as_ref().unwrap_or(self.root);
+        if let Some(verb) = arg.to_str().and_then(|name| before.find_subcommand(name)) {
+            let mut verb = verb.clone();
+            // This builds the one verb; `build` would build all that are below it, too.
+            let _ = verb.render_usage();
+            self.path.push(verb.get_name().to_owned());
+            self.verb = Some(verb);
             self.done.push(arg.to_owned());
             return false;
         }
         let verb = match self.path.as_slice() {
-            [verb] => Some(*verb),
-            [group, verb] if GROUPS.contains(group) => Some(*verb),
+            [verb] => Some(verb),
+            [group, verb] if GROUPS.contains(&group.as_str()) => Some(verb),
             _ => None,
         };
-        if verb.is_some_and(|verb| HAND_OVER.contains(&verb)) {
+        if verb.is_some_and(|verb| HAND_OVER.contains(&verb.as_str())) {
             self.done.push("--".into());
             self.done.push(arg.to_owned());
             return true;
@@ -158,7 +154,7 @@ impl<'a> Walk<'a> {
 
     fn find(&self, is_it: impl Fn(&clap::Arg) -> bool) -> Option<&clap::Arg> {
         let everywhere = self.root.get_arguments().filter(|arg| arg.is_global_set());
-        self.verb.as_ref().unwrap_or(self.command).get_arguments().chain(everywhere).find(|arg| is_it(arg))
+        self.verb.as_ref().unwrap_or(self.root).get_arguments().chain(everywhere).find(|arg| is_it(arg))
     }
 }
 

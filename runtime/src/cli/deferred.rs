@@ -1,11 +1,11 @@
-//! Flags that are put into the grammar only where their verb is used: making all of them for every start of the program
-//! takes longer than most verbs do.
+//! Flags, and verbs below a verb, that are put into the grammar only where their verb is used: making all of them for
+//! every start of the program takes longer than most verbs do.
 
 use clap::builder::{Resettable, StyledStr};
-use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use std::ops::Deref;
 
-/// The flags of a verb, see [`Command::defer`].
+/// The flags of a verb, or the verbs below it, see [`Command::defer`].
 #[derive(Debug)]
 pub struct Deferred<T>(Box<T>);
 
@@ -48,6 +48,20 @@ impl<T: Args> Args for Deferred<T> {
     }
 }
 
+impl<T: Subcommand> Subcommand for Deferred<T> {
+    fn augment_subcommands(command: Command) -> Command {
+        command.defer(|command| about_the_same(command, T::augment_subcommands))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        command.defer(|command| about_the_same(command, T::augment_subcommands_for_update))
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        T::has_subcommand(name)
+    }
+}
+
 /// What is said about a verb is said where it is named: words about a group of its flags must not take their place.
 fn about_the_same(command: Command, augment: fn(Command) -> Command) -> Command {
     let kept = |text: Option<&StyledStr>| text.cloned().map_or(Resettable::Reset, Resettable::Value);
@@ -71,7 +85,11 @@ mod tests {
     fn a_verb_is_about_the_same_with_its_flags() {
         let (plain, mut built) = (Cli::command(), Cli::command());
         built.build();
-        assert_eq!(said(&plain), said(&built));
+        let said = said(&built);
+        for verb in plain.get_subcommands() {
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(said.contains(&format!("{}: {about}", verb.get_name())), "{}", verb.get_name());
+        }
         let run = built.find_subcommand("run").and_then(|run| run.get_about());
         assert_eq!(run.map(ToString::to_string).as_deref(), Some("Create a container and start it"));
     }

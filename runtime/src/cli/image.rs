@@ -37,28 +37,28 @@ pub enum ImageCommand {
 pub enum TransferCommand {
     /// Pull an image from a registry
     #[command(after_help = "Example: rcr pull alpine:3.23")]
-    Pull(PullArgs),
+    Pull(Deferred<PullArgs>),
     /// Push an image to the registry in its name
     #[command(after_help = "Example: rcr push localhost:5000/web:1")]
-    Push(PushArgs),
+    Push(Deferred<PushArgs>),
     /// Load images from an archive or a folder, in Docker's format or OCI's
     #[command(after_help = "Example: rcr load -i alpine.tar")]
-    Load(LoadArgs),
+    Load(Deferred<LoadArgs>),
     /// Save images to an archive or a folder
     #[command(after_help = "Example: rcr save -o alpine.tar alpine:3.23")]
-    Save(SaveArgs),
+    Save(Deferred<SaveArgs>),
     /// Make an image from a root file system: a tar file, compressed or not, or `-` for stdin
     #[command(after_help = "Example: rcr image import alpine-minirootfs.tar.gz alpine:3.23")]
-    Import(ImportArgs),
+    Import(Deferred<ImportArgs>),
     /// Build an image from a Dockerfile, with buildah
     #[command(after_help = "Example: rcr build -t web:1 .")]
     Build(Deferred<BuildArgs>),
     /// Give an image another name
     #[command(after_help = "Example: rcr tag alpine:3.23 alpine:latest")]
-    Tag(TagArgs),
+    Tag(Deferred<TagArgs>),
     /// Show how an image was made, newest step first
     #[command(after_help = "Example: rcr history --no-trunc nginx")]
-    History(HistoryArgs),
+    History(Deferred<HistoryArgs>),
 }
 
 #[derive(Debug, Args)]

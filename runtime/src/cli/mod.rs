@@ -28,6 +28,7 @@ pub mod volume;
 
 use crate::report::Verb;
 use clap::{Args, Parser, Subcommand};
+use deferred::Deferred;
 pub use format::{FormatArgs, ShowArgs};
 use std::path::PathBuf;
 
@@ -70,72 +71,77 @@ pub enum Command {
     Container(container::ContainerCommand),
     /// Manage containers
     #[command(name = "container", subcommand)]
-    ContainerGroup(container::ContainerGroup),
+    ContainerGroup(Deferred<container::ContainerGroup>),
     /// Check whether a container is well
     #[command(subcommand)]
-    Healthcheck(health::HealthcheckCommand),
+    Healthcheck(Deferred<health::HealthcheckCommand>),
     /// Manage images
     #[command(subcommand)]
-    Image(image::ImageCommand),
+    Image(Deferred<image::ImageCommand>),
     /// List images
     #[command(after_help = "Example: rcr images --format json")]
-    Images(image::ListArgs),
+    Images(Deferred<image::ListArgs>),
     /// Remove images
     #[command(after_help = "Example: rcr rmi alpine")]
-    Rmi(image::RemoveArgs),
+    Rmi(Deferred<image::RemoveArgs>),
     #[command(flatten)]
     Transfer(image::TransferCommand),
     /// Log in to a registry; the credentials are kept where docker keeps them
     #[command(after_help = "Example: rcr login -u me --password-stdin registry.example < password")]
-    Login(image::LoginArgs),
+    Login(Deferred<image::LoginArgs>),
     /// Remove the credentials for a registry
     #[command(after_help = "Example: rcr logout registry.example")]
-    Logout(image::LogoutArgs),
+    Logout(Deferred<image::LogoutArgs>),
     /// Build images, and remove the cache of builds
     #[command(subcommand, visible_alias = "buildx")]
-    Builder(build::BuilderCommand),
+    Builder(Deferred<build::BuilderCommand>),
     /// Manage networks
     #[command(subcommand)]
-    Network(network::NetworkCommand),
+    Network(Deferred<network::NetworkCommand>),
     /// Manage volumes
     #[command(subcommand)]
-    Volume(volume::VolumeCommand),
+    Volume(Deferred<volume::VolumeCommand>),
     /// Manage the hosts of a cluster
     #[command(subcommand)]
-    Node(node::NodeCommand),
+    Node(Deferred<node::NodeCommand>),
     /// Disk usage, pruning; start or stop all containers with the machine
     #[command(subcommand)]
-    System(system::SystemCommand),
+    System(Deferred<system::SystemCommand>),
     /// Print what happens to containers, images, networks and volumes, or has happened
     #[command(after_help = "Example: rcr events --since 1h -f event=die --format '{{.Actor.Attributes.name}}'")]
-    Events(events::EventsArgs),
+    Events(Deferred<events::EventsArgs>),
     /// Show a container, an image, a network or a volume as JSON
     #[command(after_help = "Example: rcr inspect c1")]
-    Inspect(container::InspectArgs),
+    Inspect(Deferred<container::InspectArgs>),
     /// Show the versions of rcr and netd
     #[command(after_help = "Example: rcr version --format json")]
-    Version(ShowArgs),
+    Version(Deferred<ShowArgs>),
     /// Show this host as rcr sees it
     #[command(after_help = "Example: rcr info --format json")]
-    Info(ShowArgs),
+    Info(Deferred<ShowArgs>),
     /// Print a script that completes commands, flags and names in a shell
     #[command(after_help = "Example: rcr completion bash > /etc/bash_completion.d/rcr")]
-    Completion(CompletionArgs),
+    Completion(Deferred<CompletionArgs>),
     /// Write the manual pages into a folder
     #[command(hide = true, after_help = "Example: rcr manual /usr/local/share/man/man1")]
-    Manual(ManualArgs),
+    Manual(Deferred<ManualArgs>),
 }
 
 impl Command {
     /// Whose exit codes it has.
     pub fn verb(&self) -> Verb {
         use container::{ContainerCommand, ContainerGroup};
-        match self {
-            Command::Container(command) | Command::ContainerGroup(ContainerGroup::Verb(command)) => match command {
-                ContainerCommand::Run(_) => Verb::Run,
-                ContainerCommand::Exec(_) => Verb::Exec,
-                _ => Verb::Other,
+        let command = match self {
+            Command::Container(command) => command,
+            Command::ContainerGroup(group) => match &**group {
+                ContainerGroup::Verb(command) => command,
+                _ => return Verb::Other,
             },
+            _ => return Verb::Other,
+        };
+        match command {
+            ContainerCommand::Run(_) => Verb::Run,
+            ContainerCommand::Exec(_) => Verb::Exec,
             _ => Verb::Other,
         }
     }

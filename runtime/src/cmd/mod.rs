@@ -41,22 +41,22 @@ pub fn run(cli: Cli, began: u64) -> Outcome<i32> {
     let instance = Instance::open(root, run, config.as_deref())?;
     match cli.command {
         Command::Container(command) => container(&instance, command, began),
-        Command::ContainerGroup(group) => match group {
+        Command::ContainerGroup(group) => match group.into_inner() {
             ContainerGroup::Verb(command) => container(&instance, command, began),
             ContainerGroup::Ls(args) => ps::ps(&instance, &args),
             ContainerGroup::Inspect(args) => inspect::containers(&instance, &args),
             ContainerGroup::Prune(args) => prune::containers(&instance, &args),
         },
         Command::Healthcheck(command) => exec::healthcheck(&instance, &command),
-        Command::Image(command) => image::image(&instance, command),
+        Command::Image(command) => image::image(&instance, command.into_inner()),
         Command::Images(args) => image::list(&instance, &args),
         Command::Rmi(args) => image::remove(&instance, &args),
         Command::Transfer(command) => image::transfer(&instance, command),
         Command::Login(args) => registry::login(&instance, &args),
         Command::Logout(args) => registry::logout(&instance, &args),
-        Command::Builder(command) => build::builder(&instance, command),
-        Command::Network(command) => network::network(&instance, command),
-        Command::Volume(command) => volume::volume(&instance, command),
+        Command::Builder(command) => build::builder(&instance, command.into_inner()),
+        Command::Network(command) => network::network(&instance, command.into_inner()),
+        Command::Volume(command) => volume::volume(&instance, command.into_inner()),
         Command::Node(command) => node::node(&instance, &command),
         Command::System(command) => system::system(&instance, &command),
         Command::Events(args) => events::events(&instance, &args),

@@ -1,8 +1,8 @@
 //! Verdicts by system call, compiled to one classic BPF program (seccomp(2), Documentation/networking/filter.rst).
 //!
-//! The program looks at the architecture, then walks the numbers upwards: neighbours with one verdict share two
-//! instructions. The kernel keeps a bitmap of numbers that are allowed whatever their arguments (Linux 5.11), so that
-//! most calls never run it.
+//! The program looks at the architecture, then halves the numbers until one verdict is left. The kernel keeps a bitmap of
+//! numbers that are allowed whatever their arguments (Linux 5.11), so that most calls never run it; to make that, it
+//! walks through the program for every number when the filter is installed, at each start of a container.
 
 use std::collections::BTreeMap;
 
@@ -114,25 +114,36 @@ pub fn compile(tables: &[Table], otherwise: Answer) -> Vec<u64> {
 }
 
 fn table_code(table: &Table, otherwise: Answer) -> Vec<u64> {
-    let mut code = vec![instruction(LOAD, 0, 0, NUMBER)];
     let gap = Verdict::By(Vec::new(), otherwise);
-    for (last, verdict) in ranges(&table.verdicts, &gap) {
-        let body = match verdict {
-            Verdict::Allow => vec![answer(Answer::Allow)],
-            Verdict::Errno(errno) => vec![answer(Answer::Errno(*errno))],
-            Verdict::By(rules, otherwise) => rules_code(rules, *otherwise),
-        };
-        match u8::try_from(body.len()) {
-            Ok(length) => code.push(instruction(IF_GREATER, length, 0, last)),
-            // Too far for a conditional jump.
-            Err(_) => {
-                code.extend([instruction(IF_GREATER, 0, 1, last), instruction(JUMP, 0, 0, body.len() as u32)]);
-            }
-        }
-        code.extend(body);
-    }
-    code.push(answer(otherwise));
+    let mut ranges = ranges(&table.verdicts, &gap);
+    // Numbers behind the last that is named.
+    ranges.push((u32::MAX, &gap));
+    let mut code = vec![instruction(LOAD, 0, 0, NUMBER)];
+    code.extend(tree(&ranges));
     code
+}
+
+/// What finds the verdict among those of ranges, each with its last number, in order. All ways end in an answer.
+fn tree(ranges: &[(u32, &Verdict)]) -> Vec<u64> {
+    let (lower, upper) = ranges.split_at(ranges.len() / 2);
+    let Some((last, _)) = lower.last() else { return ranges.first().map_or_else(Vec::new, |(_, one)| verdict(one)) };
+    let (lower, upper) = (tree(lower), tree(upper));
+    let mut code = match u8::try_from(lower.len()) {
+        Ok(length) => vec![instruction(IF_GREATER, length, 0, *last)],
+        // Too far for a conditional jump.
+        Err(_) => vec![instruction(IF_GREATER, 0, 1, *last), instruction(JUMP, 0, 0, lower.len() as u32)],
+    };
+    code.extend(lower);
+    code.extend(upper);
+    code
+}
+
+fn verdict(verdict: &Verdict) -> Vec<u64> {
+    match verdict {
+        Verdict::Allow => vec![answer(Answer::Allow)],
+        Verdict::Errno(errno) => vec![answer(Answer::Errno(*errno))],
+        Verdict::By(rules, otherwise) => rules_code(rules, *otherwise),
+    }
 }
 
 /// The last number of each run of calls with one verdict, in order, gaps included.
@@ -318,6 +329,28 @@ mod tests {
                 }
                 assert_eq!(run(&code, 2, 0), libc::SECCOMP_RET_ERRNO | 2);
             }
+        }
+    }
+
+    #[test]
+    fn each_number_has_its_own_verdict_among_many() {
+        let verdict = |number: u32| match number % 7 {
+            0 => Verdict::Allow,
+            1 => Verdict::By(vec![], Answer::Errno(3)),
+            other => Verdict::Errno(other as i32 + 10),
+        };
+        let named = |number: &u32| number % 5 != 0;
+        let verdicts = (0..500).filter(named).map(|number| (number, verdict(number))).collect();
+        let code = compile(&[Table { arch: 7, verdicts }], Answer::Errno(2));
+        for number in (0..600).chain([u32::MAX]) {
+            let known = Some(number).filter(named).filter(|number| *number < 500).map(verdict);
+            let want = match known {
+                Some(Verdict::Allow) => libc::SECCOMP_RET_ALLOW,
+                Some(Verdict::Errno(errno)) => libc::SECCOMP_RET_ERRNO | errno as u32,
+                Some(Verdict::By(..)) => libc::SECCOMP_RET_ERRNO | 3,
+                None => libc::SECCOMP_RET_ERRNO | 2,
+            };
+            assert_eq!(run(&code, number, 0), want, "{number}");
         }
     }
 

@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod live_networks;
 mod logging;
+mod metrics;
 mod mounts;
 mod namespaces;
 mod netd_hung;

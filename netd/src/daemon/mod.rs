@@ -19,6 +19,7 @@ mod guests;
 mod host;
 mod input;
 mod lan;
+mod metrics;
 mod mtu;
 mod names;
 mod namespace;

@@ -1,13 +1,14 @@
 //! The writer's loop: an input, what it changes, an answer; and what the clock brings.
 
 use super::failures::{no_cluster, no_sandbox};
-use super::input::{Input, Told, told};
+use super::input::{Input, Queue, Told, told};
 use super::shim_link::ShimLink;
 use super::state::Daemon;
 use crate::kernel::{Event, give_back};
+use crate::metrics::counters::Repaired;
 use netd_api::{ApiError, Call, Reply};
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// Ticks without any input after which memory is given back, once.
@@ -15,10 +16,10 @@ const QUIET: u32 = 2;
 
 impl Daemon {
     /// Works through the queue until a `Shutdown` or a signal, then flushes lazy writes.
-    pub fn work(&mut self, inbox: &Receiver<Input>, tick: Duration) {
+    pub fn work(&mut self, queue: &Queue, tick: Duration) {
         let mut next = Instant::now() + tick;
         while !self.ending {
-            match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            match queue.next(next.saturating_duration_since(Instant::now())) {
                 Ok(input) => self.take(input),
                 Err(RecvTimeoutError::Timeout) => {
                     self.tick();
@@ -60,6 +61,7 @@ impl Daemon {
                 drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
             }
             Input::Picture(answer) => drop(answer.send(Box::new(self.picture()))),
+            Input::Measured(answer) => drop(answer.send((Box::new(self.picture()), self.host.ledger.debts()))),
             Input::Standing(answer) => drop(answer.send(self.standing())),
             Input::Redo(wanted, answer) => drop(answer.send(self.redo(wanted))),
             Input::Netns(ids, answer) => drop(answer.send(self.netns_of(&ids))),
@@ -138,7 +140,7 @@ impl Daemon {
                 }
                 self.host.log.line("somebody deleted from table `inet rcr`: writing it again");
                 match self.host.ledger.restore_table() {
-                    Ok(()) => self.host.note_shared_repair("inet rcr"),
+                    Ok(()) => self.host.note_shared_repair("inet rcr", Repaired::Table),
                     Err(error) => self.host.log.line(format!("cannot write table `inet rcr` again: {error}")),
                 }
             }

@@ -20,6 +20,7 @@ mod network;
 mod node;
 mod obstacle;
 mod overlay;
+mod plan;
 mod reply;
 mod request;
 mod sandbox;
@@ -38,9 +39,10 @@ pub use network::{DriverSpec, NetworkCreate, NetworkInfo, Scope, SubnetInfo, Sub
 pub use node::{KeyInfo, NodeInfo, NodeState};
 pub use obstacle::Obstacle;
 pub use overlay::{OverlayOptions, VXLAN_PORT, Vni};
+pub use plan::{PlanPart, PlanRow, PlanStep, PlanView};
 /// An error as it travels.
 pub use rcr_base::{Error as ApiError, Kind as ErrorKind};
-pub use reply::{PlanText, Reply, VersionInfo};
+pub use reply::{Reply, VersionInfo};
 pub use request::{Call, Request};
 pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,

@@ -5,7 +5,7 @@ use super::standing::Standing;
 use super::wait::{Wait, WaitOver};
 use crate::kernel::Event;
 use crate::metrics::Metrics;
-use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
+use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, PlanView, Reply};
 use netd_core::model::{LanLease, Network};
 use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
@@ -112,5 +112,5 @@ pub struct Designed {
     /// The network as it would be.
     pub network: Network,
     /// What would be done on this host.
-    pub plan: String,
+    pub plan: PlanView,
 }

@@ -61,7 +61,7 @@ pub enum NetworkCommand {
     /// Show what attaching a container to a network would do to the kernel, what a container's start would do, or what
     /// was done for one that runs
     #[command(
-        after_help = "Marks: + is made, = is there, ~ is changed, - is removed; behind # is the reason.\nExample: rcr network plan -p 8080:80 eui_bridge, rcr network plan c1"
+        after_help = "Marks: + is made, = is there, ~ is changed, - is removed, ? is asked for on the LAN, ! is announced\nthere; with -v the reason stands behind #.\nExamples: rcr network plan -p 8080:80 eui_bridge\n          rcr network plan -v c1"
     )]
     Plan(PlanArgs),
     /// Change a network, in use or not: MTU, labels, DNS servers, more subnets
@@ -105,11 +105,20 @@ pub struct CreateArgs {
     /// Succeed if the network already exists
     #[arg(long)]
     pub ignore: bool,
+    #[command(flatten)]
+    pub dry: DryRunArgs,
+    /// Name of the network
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DryRunArgs {
     /// Print the plan instead of carrying it out
     #[arg(long)]
     pub dry_run: bool,
-    /// Name of the network
-    pub name: String,
+    /// With --dry-run: each step with its reason
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
 }
 
 /// An address, or that there is to be none.
@@ -158,9 +167,8 @@ pub struct UpdateArgs {
     pub dns: Vec<AddressOrNone>,
     #[command(flatten)]
     pub subnets: SubnetArgs,
-    /// Print the plan instead of carrying it out
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry: DryRunArgs,
     /// Network, by name or id
     pub network: String,
 }
@@ -330,9 +338,8 @@ pub struct ConnectArgs {
     /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
     #[arg(long, value_name = "NAME=VALUE", value_parser = attachment::driver_option)]
     pub driver_opt: Vec<DriverOption>,
-    /// Print the plan instead of carrying it out
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry: DryRunArgs,
     /// Network, by name or id
     pub network: String,
     /// Container, by name or id
@@ -355,6 +362,9 @@ pub struct PlanArgs {
     /// A network, or a container; a network comes first
     #[arg(value_name = "NETWORK|CONTAINER")]
     pub of: String,
+    /// Each step with its reason
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Publish a port, as with `rcr run` (of a network)
     #[arg(short, long, value_name = "[IP:][HOST:]CONTAINER[/PROTO]", value_parser = ports::publish)]
     pub publish: Vec<PublishRequest>,

@@ -5,6 +5,7 @@ mod archives;
 mod broken_registries;
 mod build;
 mod capture;
+mod check_hosts;
 mod cli;
 mod closed_networks;
 mod copies;

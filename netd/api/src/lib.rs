@@ -30,11 +30,11 @@ mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
 pub use capture::{CaptureAt, CaptureView, NamedAddress, TapView, TunnelView};
-pub use check::{AroundView, CheckView, DifferenceView};
+pub use check::{AroundView, CheckView, DifferenceView, HostCheckView, HostFindings};
 pub use graph::{GraphEdge, GraphKind, GraphNode, GraphView};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
-pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
+pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId, QuestionId};
 pub use network::{DriverSpec, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest};
 pub use node::{KeyInfo, NodeInfo, NodeState};
 pub use obstacle::Obstacle;

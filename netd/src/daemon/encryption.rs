@@ -164,7 +164,7 @@ impl Host {
         match done {
             Ok(()) => {
                 self.log.line(format!("somebody deleted link `{name}`: made again with its peers"));
-                self.note_shared_repair(name, Repaired::Network);
+                self.note_shared_repair(name, Repaired::Network, None);
             }
             Err(why) => self.log.line(format!("somebody deleted link `{name}`: {why}")),
         }

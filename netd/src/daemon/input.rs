@@ -3,6 +3,7 @@
 use super::shim_link::ShimLink;
 use super::standing::Standing;
 use super::wait::{Wait, WaitOver};
+use crate::cluster::Asked;
 use crate::kernel::Event;
 use crate::metrics::Metrics;
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, PlanView, Reply};
@@ -91,6 +92,8 @@ pub enum Input {
     DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),
     /// A LAN's DHCP server gave a running container another address.
     Leased(ContainerId, NetworkId, LanLease),
+    /// Another host asks what of ours is not as it was made.
+    Question(Asked),
     /// A host whose lease has ended answers on the data path.
     Answered(netd_api::NodeId),
     /// This host's networks as they are now, for who shows or explains them.

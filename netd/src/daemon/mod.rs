@@ -30,6 +30,7 @@ mod parts;
 mod picture;
 mod planned;
 mod publish;
+mod questions;
 mod records;
 mod redo;
 mod repair;

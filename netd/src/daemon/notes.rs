@@ -44,10 +44,12 @@ impl Host {
         self.note_with(id, "repair", &[("repaired", what.to_owned()), ("steps", steps.to_string())]);
     }
 
-    /// The same for what all networks share.
-    pub(super) fn note_shared_repair(&self, what: &str, kind: Repaired) {
+    /// The same for what all networks share; `by`: the program that took it, where that is known.
+    pub(super) fn note_shared_repair(&self, what: &str, kind: Repaired, by: Option<String>) {
         self.metrics.repaired(kind);
         let subject = Subject::new(&self.root, Object::Network, what).with("name", what);
-        subject.note_with("repair", &[("repaired", what.to_owned())]);
+        let by = by.map(|by| ("by", by));
+        let said: Vec<_> = [("repaired", what.to_owned())].into_iter().chain(by).collect();
+        subject.note_with("repair", &said);
     }
 }

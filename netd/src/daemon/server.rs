@@ -133,7 +133,7 @@ impl Connection {
 
     /// Settles the cluster's part of a call first, where there is a cluster; the writer does the rest.
     fn answer(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
-        if let Some(answer) = explain::answer(&self.calls.writer, &call) {
+        if let Some(answer) = explain::answer(&self.calls.writer, self.calls.cluster.as_ref(), &call) {
             return answer.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
         }
         match self.calls.settle(&mut call) {

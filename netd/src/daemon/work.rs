@@ -53,6 +53,7 @@ impl Daemon {
             Input::Health(id, generation, healthy) => self.health_changed(&id, generation, healthy),
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
+            Input::Question(asked) => self.host.answer_question(asked),
             Input::Answered(id) => self.host.host_answered(&id),
             Input::End => self.ending = true,
             Input::Cluster(snapshot) => self.cluster_changed(snapshot),
@@ -133,14 +134,16 @@ impl Daemon {
 
     fn kernel_event(&mut self, event: Event) {
         match event {
-            Event::TableChanged(port) if port == self.host.ledger.table_port() || !self.host.ledger.table_wanted() => {}
-            Event::TableChanged(port) => {
+            Event::TableChanged(port, _)
+                if port == self.host.ledger.table_port() || !self.host.ledger.table_wanted() => {}
+            Event::TableChanged(port, by) => {
                 if port == 0 && self.host.ledger.table_exists().unwrap_or(false) {
                     return;
                 }
-                self.host.log.line("somebody deleted from table `inet rcr`: writing it again");
+                let who = by.as_deref().unwrap_or("somebody");
+                self.host.log.line(format!("{who} deleted from table `inet rcr`: writing it again"));
                 match self.host.ledger.restore_table() {
-                    Ok(()) => self.host.note_shared_repair("inet rcr", Repaired::Table),
+                    Ok(()) => self.host.note_shared_repair("inet rcr", Repaired::Table, by),
                     Err(error) => self.host.log.line(format!("cannot write table `inet rcr` again: {error}")),
                 }
             }
@@ -168,7 +171,7 @@ impl Daemon {
             of.and_then(|sandbox| sandbox.netns().ok().flatten())
         });
         if self.host.ledger.table_wanted() && !self.host.ledger.table_exists().unwrap_or(true) {
-            self.kernel_event(Event::TableChanged(0));
+            self.kernel_event(Event::TableChanged(0, None));
         }
         if let Ok(true) = self.host.ledger.settle_store() {
             self.host.log.line("the store can be written again");

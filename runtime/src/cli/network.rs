@@ -44,9 +44,9 @@ pub enum NetworkCommand {
         after_help = "Filter: tcp, udp, sctp, icmp, arp, ip, ip6, host NAME|ADDRESS, net CIDR, port NUMBER[-NUMBER]; src and dst\nbefore host, net and port; and, or, not, parentheses. Two tests side by side must both fit.\nExamples: rcr network capture c1 tcp port 80 and not host c2\n          rcr network capture -w blue.pcapng --duration 10s blue"
     )]
     Capture(CaptureArgs),
-    /// Compare everything that was made for networks with what is there, and repair it
+    /// Compare everything that was made for networks with what is there, on all hosts of the cluster, and repair it
     #[command(
-        after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs.\nExample: rcr network check --repair"
+        after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs, or could not be looked at.\nExample: rcr network check --repair"
     )]
     Check(CheckArgs),
     /// Remove networks
@@ -283,9 +283,12 @@ pub struct CaptureArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Make again what differs
+    /// Make again what differs; each host makes its own
     #[arg(long)]
     pub repair: bool,
+    /// Look at this host alone, not at the others of the cluster
+    #[arg(long)]
+    pub local: bool,
     #[command(flatten)]
     pub format: ShowArgs,
 }

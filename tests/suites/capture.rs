@@ -148,6 +148,37 @@ fn a_file_is_read_by_wireshark_with_names_and_comments() {
     assert_eq!(heard.child.wait().unwrap().code(), Some(141));
 }
 
+/// As many links at once as a container can have reason for: one packet of each.
+#[test]
+fn all_links_of_a_container_are_heard_at_once() {
+    const NETWORKS: u8 = 12;
+    let host = Host::new();
+    let mut flags: Vec<String> = Vec::new();
+    for n in 0..NETWORKS {
+        host.ok(&["network", "create", "--subnet", &format!("10.9.{n}.0/24"), &format!("net{n}")]);
+        flags.extend(["--network".to_owned(), format!("net{n}")]);
+    }
+    sleeper(&host, "c1", &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let count = NETWORKS.to_string();
+    let heard =
+        listen(&host, &["-n", "-c", &count, "--duration", "60s", "c1", "icmp", "and", "dst", "net", "10.9.0.0/16"]);
+    // What comes from the host to the container, once by each link; the answers go to 10.9, too, and are not waited for.
+    for n in 0..NETWORKS {
+        let gateway = format!("10.9.{n}.1");
+        let address = host.address("c1", &format!("net{n}"));
+        host.netns.run(&format!("ping -c 1 -W 5 -I {gateway} {address}"));
+    }
+    let (out, said, code) = heard.end();
+    assert_eq!(code, 0, "{said}");
+    let links: std::collections::BTreeSet<&str> =
+        out.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with("10.9."))).collect();
+    assert!(links.len() >= usize::from(NETWORKS) / 2, "{links:?}\n{out}");
+    let heard = listen(&host, &["-c", "1", "--duration", "60s", "c1", "icmp", "and", "host", "10.9.11.1"]);
+    assert!(pings(&host, "c1", "10.9.11.1"));
+    let (out, said, code) = heard.end();
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}{said}");
+}
+
 #[test]
 fn what_can_not_be_heard_is_told_and_leaves_no_file() {
     let host = Host::new();

@@ -39,7 +39,7 @@ pub use config::{
 };
 pub use errno::{errno, errno_text, io_text};
 pub use error::{Doing, Error, Kind, Outcome};
-pub use frame::{FrameError, MAX_FDS, MAX_FRAME, recv_frame, send_frame};
+pub use frame::{FrameError, MAX_FDS, MAX_FRAME, recv_frame, recv_many, send_frame};
 pub use metrics_address::{METRICS_ADDRESSES, MetricsAddress};
 pub use program::sibling;
 pub use readers::{READERS, open_to_readers, readers};

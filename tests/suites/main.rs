@@ -56,4 +56,6 @@ mod storage;
 mod streams;
 mod unpack;
 mod why;
+mod why_cases;
 mod why_closed;
+mod why_rare;

@@ -90,8 +90,8 @@ pub enum Input {
     /// What a change would make of a network of the cluster, and what it would do here, before it is written into the
     /// store.
     DesignChange(NetworkId, Box<NetworkChange>, SyncSender<Result<Box<Designed>, ApiError>>),
-    /// A LAN's DHCP server gave a running container another address.
-    Leased(ContainerId, NetworkId, LanLease),
+    /// A LAN's DHCP server gave a running container another address, or the lease of the one it had has ended.
+    Leased(ContainerId, NetworkId, Option<LanLease>),
     /// Another host asks what of ours is not as it was made.
     Question(Asked),
     /// A host whose lease has ended answers on the data path.

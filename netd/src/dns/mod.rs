@@ -20,7 +20,7 @@ pub mod respond;
 pub mod server;
 pub mod zone;
 
-pub use forward::DnsConfig;
+pub use forward::{DnsConfig, search_of as search_domains};
 pub use server::{Door, Service};
 pub use zone::{Endpoint, View};
 

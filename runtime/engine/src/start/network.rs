@@ -5,7 +5,9 @@ use crate::dirs::{Dirs, shared_folder};
 use crate::instance::Instance;
 use crate::net::{Netd, release, unexpected};
 use crate::store::Container;
-use netd_api::{AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest};
+use netd_api::{
+    AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, PlanView, Reply, SandboxInfo, SandboxRequest,
+};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::protocol::{SOCKET_NAME, ask_netns};
 use rustix::fs::{Mode, OFlags};

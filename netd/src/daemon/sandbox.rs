@@ -186,7 +186,8 @@ impl Daemon {
         };
         sandbox.owner = None;
         sandbox.record.socket = Some(socket);
-        // Its journals and leases are written, and get onto the disk with this.
+        // Its journals and leases are written, and get onto the disk with this. To write them again would cost the file
+        // pages just when it has most of them in use (`netd/tests/store_full.rs`).
         let record = Change::put(format!("sandbox/{id}"), &sandbox.record());
         let written = record.and_then(|record| self.host.ledger.record(&[record], Durability::Durable));
         written.map_err(|error| store_failed(&what, &error))?;

@@ -8,6 +8,7 @@
 //! | [`relay`] | what the kernel can't translate: `[::1]`, and a family that the container doesn't have |
 //! | [`store`] | what outlives netd; `shared`, with its engines `etcd` and `memory`: what hosts share |
 //! | [`cluster`] | several hosts over a shared store: who is where, what is claimed |
+//! | [`metrics`] | numbers for Prometheus: what is counted, and the socket that a scrape comes by |
 //! | [`random`], [`clock`], [`errors`], [`log`] | random bytes; the time of day; errors as text; netd's log |
 //! | [`daemon`] | the single writer, the socket, adoption after a restart |
 
@@ -22,6 +23,7 @@ pub mod errors;
 pub mod kernel;
 pub mod ledger;
 pub mod log;
+pub mod metrics;
 pub mod random;
 pub mod relay;
 pub mod store;

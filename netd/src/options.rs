@@ -2,11 +2,11 @@
 
 use netd::daemon::Options;
 use netd_api::{ApiError, ErrorKind};
-use rcr_base::Config;
+use rcr_base::{Config, METRICS_ADDRESSES};
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "\
-Usage: netd [--daemon] [--root DIR] [--run DIR] [--config FILE]
+Usage: netd [--daemon] [--root DIR] [--run DIR] [--config FILE] [--metrics ADDR]
 
 The network daemon of rcr; rcr starts it when it is needed.
 
@@ -14,6 +14,7 @@ The network daemon of rcr; rcr starts it when it is needed.
   --root DIR     state that outlives a reboot [RCR_ROOT, /var/lib/rcr]
   --run DIR      socket, pid file and log [RCR_RUN, /run/rcr]
   --store URL    etcd://HOST:PORT[,HOST:PORT...]: share overlay networks with other hosts (cluster.store)
+  --metrics ADDR 127.0.0.1:PORT, [::1]:PORT or the path of a unix socket: numbers for Prometheus (metrics.address)
   --config FILE  [RCR_CONFIG, /etc/rcr/config.toml, which may be missing]
   --errors=json  why it could not start, as one JSON object on stderr
   --version      print the version
@@ -33,7 +34,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, ApiError>
     let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
     let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
     let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
-    let (mut daemon, mut store) = (false, None);
+    let (mut daemon, mut store, mut metrics) = (false, None, None);
     while let Some(arg) = args.next() {
         let (name, inline) = match arg.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -46,6 +47,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, ApiError>
             "--run" => run = value()?.into(),
             "--config" => config = Some(value()?.into()),
             "--store" => store = Some(value()?),
+            "--metrics" => metrics = Some(value()?),
             "--daemon" => daemon = true,
             "--errors" if value()? == "json" => {}
             "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
@@ -62,9 +64,18 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, ApiError>
         config.cluster.store = store;
         config.cluster.endpoints().map_err(refused)?;
     }
+    if metrics.is_some() {
+        config.metrics.address = metrics;
+        let wrong = |why| refused("cannot serve metrics there".into()).caused_by(why).hint(expected());
+        config.metrics.address().map_err(wrong)?;
+    }
     let absolute =
         |path: PathBuf| std::path::absolute(&path).map_err(|error| refused(format!("`{}`: {error}", path.display())));
     Ok(Parsed::Run(Box::new(Options { root: absolute(root)?, run: absolute(run)?, config, daemon })))
+}
+
+fn expected() -> String {
+    format!("`--metrics` takes {METRICS_ADDRESSES}")
 }
 
 fn read_config(path: Option<&Path>) -> Result<Config, ApiError> {

@@ -6,6 +6,7 @@ mod dhcp;
 mod journal;
 mod lab;
 mod lan;
+mod metrics;
 mod neighbours;
 mod nftables;
 mod ports;

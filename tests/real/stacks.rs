@@ -123,3 +123,42 @@ fn prometheus_scrapes_by_name() {
     real.row.without(&[Check::Volume], "keeps nothing on a disk");
     real.row.end();
 }
+
+/// The Prometheus takes what netd counts: `promtool` finds nothing to say about it, and a query has its numbers.
+#[test]
+fn prometheus_scrapes_netd() {
+    let mut real = Real::new("Prometheus, of netd", &["prometheus"]);
+    real.host.configure("[metrics]\naddress = \"127.0.0.1:9469\"\n");
+    let config = real.host.scratch().join("prometheus.yml");
+    let scraped = "global: {scrape_interval: 1s}\n\
+                   scrape_configs: [{job_name: netd, static_configs: [{targets: ['127.0.0.1:9469']}]}]\n";
+    std::fs::write(&config, scraped).unwrap();
+    real.ok("network create app");
+    let mount = format!("-v {}:/etc/prometheus/prometheus.yml:ro", config.display());
+    real.ok(&format!("run -d --name prom --network host {mount} prometheus"));
+    real.ok("run -d --name one --network app --entrypoint sleep prometheus 1000");
+    let query = |text: &str, want: &str| {
+        real.until(&format!("exec prom promtool query instant http://127.0.0.1:9090 '{text}'"), want);
+    };
+    query("netd_writer_up", "=> 1");
+    query("netd_network_containers{network=\"app\"}", "=> 1");
+    query("netd_attach_seconds_count > 0", "netd_attach_seconds_count");
+    query("count(netd_store_write_seconds_bucket{durability=\"durable\"}) > bool 5", "=> 1");
+    query("netd_dns_queries_total{source=\"local\",answer=\"NOERROR\"}", "answer=\"NOERROR\"");
+    // It asks for OpenMetrics; promtool reads the older text.
+    let text = real.host.netns.inside(|| {
+        let mut stream = std::net::TcpStream::connect("127.0.0.1:9469").unwrap();
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
+        text.split_once("\r\n\r\n").unwrap().1.to_owned()
+    });
+    let check =
+        ["run", "--rm", "-i", "--network", "none", "--entrypoint", "promtool", "prometheus", "check", "metrics"];
+    let ran = real.host.rcr_with(&check, &text);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""), "{text}");
+    // It finds something to say where there is something.
+    let ran = real.host.rcr_with(&check, &text.replace("netd_dns_queries_total", "netd_dns_queries"));
+    assert_ne!(ran.code, 0, "{ran:?}");
+    real.remove("prom one");
+}

@@ -148,6 +148,29 @@ fn a_file_is_read_by_wireshark_with_names_and_comments() {
     assert_eq!(heard.child.wait().unwrap().code(), Some(141));
 }
 
+/// As many links at once as a container can have reason for: one packet of each.
+#[test]
+fn all_links_of_a_container_are_heard_at_once() {
+    const NETWORKS: u8 = 12;
+    let host = Host::new();
+    let mut flags: Vec<String> = Vec::new();
+    for n in 0..NETWORKS {
+        host.ok(&["network", "create", "--subnet", &format!("10.9.{n}.0/24"), &format!("net{n}")]);
+        flags.extend(["--network".to_owned(), format!("net{n}")]);
+    }
+    sleeper(&host, "c1", &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let count = NETWORKS.to_string();
+    let heard = listen(&host, &["-n", "-c", &count, "--duration", "60s", "c1", "icmp and src host c1"]);
+    for n in (0..NETWORKS).rev() {
+        assert!(pings(&host, "c1", &format!("10.9.{n}.1")));
+    }
+    let (out, said, code) = heard.end();
+    assert_eq!((code, out.lines().count()), (0, usize::from(NETWORKS)), "{out}{said}");
+    for n in 0..NETWORKS {
+        assert_eq!(out.matches(&format!("→ 10.9.{n}.1 ")).count(), 1, "{out}");
+    }
+}
+
 #[test]
 fn what_can_not_be_heard_is_told_and_leaves_no_file() {
     let host = Host::new();

@@ -112,6 +112,43 @@ fn the_transcripts_of_a_plan_and_of_events() {
     retype_on(&Host::new(), "events.md", "events");
 }
 
+/// The words of a picture, without what differs from machine to machine and from start to start: addresses, ids.
+fn words(svg: &str) -> Vec<String> {
+    let texts = svg.split("<text").skip(1).filter_map(|part| part.split_once('>')?.1.split("</text>").next());
+    let plain = |word: &str| match word.bytes().any(|b| b.is_ascii_digit()) {
+        true => word.chars().map(|c| if c.is_ascii_hexdigit() { '#' } else { c }).collect::<String>(),
+        false => word.to_owned(),
+    };
+    let runs = |text: String| {
+        let mut chars: Vec<char> = text.chars().collect();
+        chars.dedup_by(|a, b| *a == '#' && *b == '#');
+        chars.into_iter().collect::<String>()
+    };
+    let mut all: Vec<String> =
+        texts.map(|text| runs(text.split(' ').map(plain).collect::<Vec<_>>().join(" "))).collect();
+    all.sort();
+    all
+}
+
+/// The picture that a step of the tutorial has drawn is the one that the page shows. `UPDATE_GOLDENS=1` takes it over.
+#[track_caller]
+fn drawn(host: &Host, name: &str) {
+    let file = format!("{name}.svg");
+    let svg = std::fs::read_to_string(host.scratch().join(&file)).unwrap();
+    let shown = repository().join("docs/pictures").join(&file);
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        std::fs::create_dir_all(shown.parent().unwrap()).unwrap();
+        std::fs::write(&shown, &svg).unwrap();
+    }
+    let before = std::fs::read_to_string(&shown).unwrap_or_default();
+    assert!(words(&svg).len() > 3, "{svg}");
+    assert_eq!(words(&before), words(&svg), "docs/pictures/{file}: `UPDATE_GOLDENS=1` and this test, if this is meant");
+    for page in ["tutorial.md", "ko/tutorial.md"] {
+        let text = std::fs::read_to_string(repository().join("docs").join(page)).unwrap();
+        assert!(text.contains(&format!("pictures/{file})")), "docs/{page} does not show {file}");
+    }
+}
+
 #[test]
 fn the_tutorial_on_one_host() {
     let host = readers_host();
@@ -119,6 +156,9 @@ fn the_tutorial_on_one_host() {
         ["tutorial-start", "tutorial-bridge", "tutorial-capture", "tutorial-port", "tutorial-host", "tutorial-macvlan"]
     {
         retype_on(&host, "tutorial.md", step);
+    }
+    for picture in ["eui_bridge", "web", "lan"] {
+        drawn(&host, picture);
     }
 }
 
@@ -132,6 +172,7 @@ fn the_tutorial_on_two_hosts() {
     retype_on(&cluster.hosts[0], "tutorial.md", "tutorial-overlay-first");
     eventually("the network is there", || cluster.hosts[1].ok(&["network", "ls"]).contains("eui_overlay"));
     retype_on(&cluster.hosts[1], "tutorial.md", "tutorial-overlay-second");
+    drawn(&cluster.hosts[1], "eui_overlay");
     retype_on(&cluster.hosts[1], "tutorial.md", "tutorial-overlay-end");
     // Ids and MACs may hold these two characters, too.
     let shown = || cluster.hosts[0].ok(&["network", "graph"]).split_whitespace().any(|word| word == "c2");

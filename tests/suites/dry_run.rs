@@ -19,8 +19,7 @@ fn known(host: &Host) -> String {
 
 fn marks(text: &str) -> Vec<char> {
     let of = |line: &str| line.strip_prefix("  ")?.split_whitespace().nth(1)?.chars().next();
-    // An address that was planned for before is taken for one that somebody had.
-    text.lines().filter(|line| !line.contains("flows   conntrack")).filter_map(of).collect()
+    text.lines().filter_map(of).collect()
 }
 
 #[test]
@@ -33,7 +32,8 @@ fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
     host.ok(&["create", "--name", "asleep", "--network", "blue", "--ip", "10.9.0.12", "alpine", "true"]);
     let (before, kernel) = (known(&host), host.snapshot());
     let files = host.netns.run(&format!("find {} -path */netd -prune -o -print", host.root().display()));
-    let run = ["run", "--dry-run", "--name", "c2", "--network", "blue", "--ip", "10.9.0.13", "-p", "8080:80"];
+    let run =
+        ["run", "--dry-run", "--verbose", "--name", "c2", "--network", "blue", "--ip", "10.9.0.13", "-p", "8080:80"];
     let text = host.ok(&[&run[..], &["-v", "old:/a", "-v", "new:/b", "alpine", "true"]].concat());
     for part in [
         "create c2\n",
@@ -47,8 +47,9 @@ fn a_dry_run_says_what_would_be_made_and_makes_nothing() {
     ] {
         assert!(text.contains(part), "`{part}` is not in {text}");
     }
-    let text = host.ok(&["create", "--dry-run", "--network", "none", "no-such-image:1"]);
+    let text = host.ok(&["create", "--dry-run", "--verbose", "--network", "none", "no-such-image:1"]);
     assert!(text.contains("+ image   no-such-image:1  # it is pulled first"), "{text}");
+    assert!(host.refused(&["run", "--verbose", "alpine"]).contains("--dry-run"));
     let text = host.ok(&["run", "--dry-run", "--network", "container:c1", "alpine"]);
     assert!(text.contains("joins the network of c1: nothing is made for it"), "{text}");
     let text = host.ok(&["network", "plan", "asleep"]);
@@ -92,4 +93,64 @@ fn what_was_made_for_a_container_is_shown_as_it_is() {
     let text = host.ok(&["network", "plan", "c1"]);
     assert_eq!(marks(&text).iter().filter(|mark| **mark != '=').count(), 1, "{text}");
     assert!(text.contains("+ route   default"), "{text}");
+}
+
+/// Without `-v` one line a step, with it every row and every reason; the steps are the same.
+#[test]
+fn reasons_are_shown_where_they_are_wanted() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--subnet", "10.9.0.0/24", "blue"]);
+    sleeper(&host, "c1", &["--network", "blue"]);
+    host.ok(&["create", "--name", "asleep", "--network", "blue", "alpine", "true"]);
+    for (args, verbose) in [
+        (&["network", "create", "--dry-run", "--subnet", "10.8.0.0/24", "green"][..], "-v"),
+        (&["network", "update", "--dry-run", "-o", "mtu=1400", "blue"], "-v"),
+        (&["network", "connect", "--dry-run", "bridge", "c1"], "-v"),
+        (&["network", "plan", "blue"], "-v"),
+        (&["network", "plan", "c1"], "-v"),
+        (&["network", "plan", "asleep"], "-v"),
+        (&["run", "--dry-run", "--network", "blue", "alpine"], "--verbose"),
+        (&["create", "--dry-run", "--network", "blue", "alpine"], "--verbose"),
+    ] {
+        let (short, whole) = (host.ok(args), host.ok(&[&args[..2], &[verbose], &args[2..]].concat()));
+        assert!(!short.contains("  # "), "{args:?}: {short}");
+        // Nothing of an update of the MTU needs a word.
+        assert!(whole.contains("  # ") || args.contains(&"update"), "{args:?}: {whole}");
+        assert!(short.lines().count() <= whole.lines().count(), "{args:?}");
+        assert!(short.lines().skip(1).any(|line| line.starts_with("  host       ")), "{args:?}: {short}");
+    }
+    for args in [&["network", "create", "-v", "green"][..], &["network", "update", "-v", "-o", "mtu=1400", "blue"]] {
+        assert!(host.refused(args).contains("--dry-run"), "{args:?}");
+    }
+}
+
+/// What was only planned for was never anybody's: the next plan, and the next start, are as if nobody had asked.
+#[test]
+fn a_dry_run_takes_nothing_from_who_comes_next() {
+    let host = Host::new();
+    host.ok(&["network", "create", "--subnet", "10.9.0.0/24", "--ip-range", "10.9.0.8/30", "blue"]);
+    let dry = || host.ok(&["run", "--dry-run", "--name", "c1", "--network", "blue", "alpine"]);
+    let address = |text: &str| text.lines().find(|line| line.contains("+ addr ")).map(str::to_owned);
+    let first = dry();
+    // More often than there are addresses.
+    for _ in 0..6 {
+        let again = dry();
+        assert_eq!(address(&again), address(&first));
+        assert!(!again.contains("conntrack"), "nobody had the address: {again}");
+    }
+    host.refused(&["run", "--dry-run", "--network", "blue", "--network", "host", "alpine"]);
+    host.refused(&["run", "--dry-run", "--network", "blue", "-p", "8080:80", "-p", "8080:81", "alpine"]);
+    sleeper(&host, "c1", &["--network", "blue"]);
+    let made = host.address("c1", "blue");
+    assert!(address(&first).unwrap().ends_with(&format!("{made}/24")), "{first}: {made}");
+    let text = host.ok(&["network", "plan", "c1"]);
+    assert!(!text.contains("conntrack"), "{text}");
+    for _ in 0..6 {
+        host.ok(&["network", "connect", "--dry-run", "bridge", "c1"]);
+        dry();
+    }
+    // All others are still there to be had.
+    for name in ["c2", "c3", "c4"] {
+        sleeper(&host, name, &["--network", "blue"]);
+    }
 }

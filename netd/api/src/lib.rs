@@ -20,6 +20,7 @@ mod network;
 mod node;
 mod obstacle;
 mod overlay;
+mod plan;
 mod reply;
 mod request;
 mod sandbox;
@@ -29,18 +30,19 @@ mod why;
 
 pub use bridge::{BridgeOptions, GatewayMode};
 pub use capture::{CaptureAt, CaptureView, NamedAddress, TapView, TunnelView};
-pub use check::{AroundView, CheckView, DifferenceView};
+pub use check::{AroundView, CheckView, DifferenceView, HostCheckView, HostFindings};
 pub use graph::{GraphEdge, GraphKind, GraphNode, GraphView};
 pub use key::PublicKey;
 pub use lan::{IpvlanFlag, IpvlanMode, IpvlanOptions, LanOptions, MacvlanMode, MacvlanOptions};
-pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId};
+pub use names::{ContainerId, IfName, Mac, NameError, NetworkId, NetworkName, NodeId, QuestionId};
 pub use network::{DriverSpec, NetworkCreate, NetworkInfo, Scope, SubnetInfo, SubnetRequest};
 pub use node::{KeyInfo, NodeInfo, NodeState};
 pub use obstacle::Obstacle;
 pub use overlay::{OverlayOptions, VXLAN_PORT, Vni};
+pub use plan::{PlanPart, PlanRow, PlanStep, PlanView};
 /// An error as it travels.
 pub use rcr_base::{Error as ApiError, Kind as ErrorKind};
-pub use reply::{PlanText, Reply, VersionInfo};
+pub use reply::{Reply, VersionInfo};
 pub use request::{Call, Request};
 pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,

@@ -80,6 +80,10 @@ name_type!(
     NodeId, "node id", |v| check_hex(v, 32)
 );
 name_type!(
+    /// A question of one host to all others: 32 lower-case hex digits, chosen by chance.
+    QuestionId, "question id", |v| check_hex(v, 32)
+);
+name_type!(
     /// A network interface's name: 1 to 15 bytes, no `/`, no white space, not `.` or `..` (kernel `dev_valid_name`).
     IfName, "interface name", check_ifname
 );

@@ -1,7 +1,8 @@
 //! Replies.
 
 use crate::{
-    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer,
+    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, PlanView, SandboxInfo,
+    WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub enum Reply {
     /// To `SandboxList`.
     Sandboxes(Vec<SandboxInfo>),
     /// To a dry run.
-    Plan(PlanText),
+    Plan(PlanView),
     /// To `NodeList`.
     Nodes(Vec<NodeInfo>),
     /// The key that is in use from now on.
@@ -55,11 +56,4 @@ pub struct VersionInfo {
     /// Firewalls of others that cut networks off.
     #[serde(default)]
     pub obstacles: Vec<crate::Obstacle>,
-}
-
-/// A plan as text, the same that golden files hold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanText {
-    /// The plan as text, one step per line.
-    pub text: String,
 }

@@ -75,8 +75,13 @@ pub enum Call {
     NetworkWhy { question: WhyRequest },
     /// Networks with their containers, for a picture; none named: all; `container`: what that one is on. → `Graph`.
     NetworkGraph { networks: Vec<String>, container: Option<ContainerId> },
-    /// What differs from what was made. → `Checked`. With `repair` it is made again.
-    NetworkCheck { repair: bool },
+    /// What differs from what was made, on all hosts of the cluster or on this one alone (`here`). → `Checked`. With
+    /// `repair` each host makes its own again.
+    NetworkCheck {
+        repair: bool,
+        #[serde(default)]
+        here: bool,
+    },
     /// What was made for a container that runs, and what of it is there. → `Plan`.
     SandboxPlan { id: ContainerId },
     /// What `Connect` would do. → `Plan`, nothing is changed.

@@ -45,6 +45,23 @@ pub fn settings(plan: &Plan, scope: Scope) -> impl Iterator<Item = String> {
     })
 }
 
+/// Whether a file of sysctl.d(5) gives a setting this value. `key`: its path below `/proc/sys`.
+pub fn file_sets(text: &str, key: &str, value: &str) -> bool {
+    let lines = text.lines().map(|line| line.trim().trim_start_matches('-').trim_start());
+    let mut settings = lines.filter(|line| !line.starts_with(['#', ';'])).filter_map(|line| line.split_once('='));
+    settings.any(|(name, set)| is_setting(name.trim(), key) && set.split_whitespace().eq(value.split_whitespace()))
+}
+
+/// Whether a name of sysctl.d(5) means this path: with dots or slashes between its parts, whichever comes first, and
+/// perhaps `*` for a part.
+fn is_setting(name: &str, key: &str) -> bool {
+    let dotted = name.find(['.', '/']).is_none_or(|at| name[at..].starts_with('.'));
+    let part = |part: &str| if dotted { part.replace('/', ".") } else { part.to_owned() };
+    let parts: Vec<String> = name.split(if dotted { '.' } else { '/' }).map(part).collect();
+    let wanted: Vec<&str> = key.split('/').collect();
+    parts.len() == wanted.len() && parts.iter().zip(wanted).all(|(name, wanted)| name == "*" || name == wanted)
+}
+
 /// What of a plan's steps in a scope is not there, in the plan's order.
 pub fn lacking(plan: &Plan, scope: Scope, seen: &CheckSeen) -> Vec<Lacking> {
     let mut look = Look { seen, scope, gone: BTreeSet::new(), found: Vec::new() };
@@ -119,7 +136,9 @@ impl Look<'_> {
         let (Some(port), Some(of)) = (links.get(link), links.get(bridge)) else { return };
         if port.controller != Some(of.index) {
             let join = PortOp::Join { link: link.clone(), bridge: bridge.clone() };
-            let what = format!("link `{link}` is not on bridge `{bridge}`");
+            let other = port.controller.and_then(|index| self.seen.place.link_at(index));
+            let other = other.map(|(name, _)| format!(", but on `{name}`")).unwrap_or_default();
+            let what = format!("link `{link}` is not on bridge `{bridge}`{other}");
             self.tell(what, Step::host(step.purpose, join, step.why));
         }
     }
@@ -220,6 +239,23 @@ mod tests {
 
     fn told(seen: &CheckSeen, scope: Scope) -> Vec<String> {
         lacking(&plan(), scope, seen).into_iter().filter_map(|one| one.what).collect()
+    }
+
+    #[test]
+    fn a_file_that_sets_a_value_is_found_however_it_is_written() {
+        let text = "# net.ipv4.ip_forward = 0\n; x\n\n-net.ipv4.conf.*.rp_filter=1\nnet/ipv4/ip_forward = 0\n\
+                    net.ipv4.conf.up0/7.forwarding = 0\nnet.ipv4.ip_local_port_range = 1\t2\nbroken\n";
+        for (key, value, sets) in [
+            ("net/ipv4/ip_forward", "0", true),
+            ("net/ipv4/ip_forward", "1", false),
+            ("net/ipv4/conf/br-x/rp_filter", "1", true),
+            ("net/ipv4/conf/up0.7/forwarding", "0", true),
+            ("net/ipv4/ip_local_port_range", "1 2", true),
+            ("net/ipv4/conf/rp_filter", "1", false),
+            ("broken", "", false),
+        ] {
+            assert_eq!(file_sets(text, key, value), sets, "{key} {value}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`why`] | why one can't reach another: what is known and seen becomes the way from hop to hop |
 //! | [`graph`] | the topology as nodes and edges |
 //! | [`check`] | what a kernel has not as it was made |
+//! | [`findings`] | what a host tells the others of that |
 //! | [`keys`] | this host's WireGuard keys |
 //! | [`schema`] | the keys of the shared store and what is in them; hostile values end here |
 
@@ -22,6 +23,7 @@
 
 pub mod check;
 pub mod drivers;
+pub mod findings;
 pub mod firewall;
 pub mod graph;
 pub mod ipam;

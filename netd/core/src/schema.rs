@@ -14,10 +14,13 @@
 //! /rcr/v1/at/<network>/<node>                   the node has the network's kernel objects
 //! /rcr/v1/address/<network>/<address>           Claim: node, container
 //! /rcr/v1/endpoint/<network>/<node>/<container> Endpoint: names, addresses, MAC
+//! /rcr/v1/check/<question>                      Question: who asks all hosts to check themselves; under a short lease
+//! /rcr/v1/checked/<question>/<node>             HostFindings: what the node answers; under a short lease, too
 //! ```
 
+use crate::findings;
 use crate::model::Network;
-use netd_api::{ContainerId, KeyInfo, Mac, NetworkId, NodeId};
+use netd_api::{ContainerId, HostFindings, KeyInfo, Mac, NetworkId, NodeId, QuestionId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,7 +30,7 @@ pub const PREFIX: &str = "/rcr/v1/";
 /// The version that this netd writes.
 pub const SCHEMA: u32 = 1;
 /// The longest value, in bytes. rcr writes none that is longer.
-const LONGEST: usize = 256 << 10;
+pub const LONGEST: usize = 256 << 10;
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +71,15 @@ pub struct Endpoint {
     pub withheld: bool,
 }
 
+/// A question to all hosts: what of theirs is not as it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Who asks. It has looked at itself already.
+    pub node: NodeId,
+    /// Each host makes its own again.
+    pub repair: bool,
+}
+
 /// What a key and its value say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
@@ -78,6 +90,8 @@ pub enum Fact {
     At(NetworkId, NodeId),
     Address(NetworkId, IpAddr, Claim),
     Endpoint(NetworkId, NodeId, ContainerId, Endpoint),
+    Check(QuestionId, Question),
+    Checked(QuestionId, NodeId, Box<HostFindings>),
     /// Indexes: their only use is that they are there.
     Index,
 }
@@ -92,6 +106,8 @@ pub enum Key {
     At(NetworkId, NodeId),
     Address(NetworkId, IpAddr),
     Endpoint(NetworkId, NodeId, ContainerId),
+    Check(QuestionId),
+    Checked(QuestionId, NodeId),
     Index,
 }
 
@@ -118,6 +134,8 @@ pub fn parse_key(key: &str) -> Result<Key, String> {
         ["endpoint", network, node, container] => {
             Key::Endpoint(network.parse().map_err(text)?, node.parse().map_err(text)?, container.parse().map_err(text)?)
         }
+        ["check", question] => Key::Check(question.parse().map_err(text)?),
+        ["checked", question, node] => Key::Checked(question.parse().map_err(text)?, node.parse().map_err(text)?),
         _ => return Err("no key of this version".into()),
     })
 }
@@ -146,6 +164,12 @@ pub fn parse(key: &str, value: &[u8]) -> Result<Fact, String> {
         }
         Key::At(network, node) => Fact::At(network, node),
         Key::Address(network, address) => Fact::Address(network, address, json(value)?),
+        Key::Check(question) => Fact::Check(question, json(value)?),
+        Key::Checked(question, node) => {
+            let found: HostFindings = json(value)?;
+            findings::checked(&found)?;
+            Fact::Checked(question, node, Box::new(found))
+        }
         Key::Endpoint(network, node, container) => {
             let endpoint: Endpoint = json(value)?;
             if endpoint.mac.0[0] & 1 == 1 {
@@ -269,6 +293,14 @@ mod tests {
             assert!(of_node(bad.clone()).is_err(), "{bad:.200}");
         }
         assert!(parse(&format!("{PREFIX}network/{net}"), b"{}").is_err());
+        let (asked, told) = (format!("{PREFIX}check/{node}"), format!("{PREFIX}checked/{node}/{node}"));
+        let question = format!(r#"{{"node":"{node}","repair":true}}"#);
+        assert!(matches!(parse(&asked, question.as_bytes()), Ok(Fact::Check(_, Question { repair: true, .. }))));
+        assert!(matches!(parse(&told, br#"{"looked":3}"#), Ok(Fact::Checked(..))));
+        for (key, value) in [(&asked, r#"{"node":"x","repair":true}"#), (&asked, "{}"), (&told, "{}"), (&told, "[]")] {
+            assert!(parse(key, value.as_bytes()).is_err(), "{key} {value}");
+        }
+        assert!(parse(&format!("{PREFIX}check/x"), question.as_bytes()).is_err());
         assert_eq!(parse(&format!("{PREFIX}schema"), b"1"), Ok(Fact::Schema(1)));
     }
 }

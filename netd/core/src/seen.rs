@@ -80,6 +80,8 @@ pub struct NameSeen {
     pub outcome: NameOutcome,
     /// Servers for names outside, and whether they answered when they were asked.
     pub servers: Vec<(IpAddr, bool)>,
+    /// Domains that it was looked for in.
+    pub domains: Vec<String>,
 }
 
 /// How a question for a name ended.

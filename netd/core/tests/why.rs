@@ -17,7 +17,7 @@ use netd_core::why::{Own, Question, Start, ask, explain};
 use serde_json::json;
 
 fn own() -> Own {
-    Own { addresses: vec!["198.51.100.1".parse().unwrap()], sockets: Vec::new() }
+    Own { addresses: vec!["198.51.100.1".parse().unwrap()], ..Own::default() }
 }
 
 fn network(name: &str, id: char, driver: DriverSpec) -> NetworkPicture {
@@ -221,8 +221,12 @@ fn names_that_nobody_answers() {
     let asked = question(&picture, "c1", "example.org", None);
     assert!(asked.name.is_some());
     let seen = |outcome| {
-        let name =
-            NameSeen { name: "example.org".into(), outcome, servers: vec![("192.0.2.53".parse().unwrap(), false)] };
+        let name = NameSeen {
+            name: "example.org".into(),
+            outcome,
+            servers: vec![("192.0.2.53".parse().unwrap(), false)],
+            domains: Vec::new(),
+        };
         Seen { name: Some(name), ..Seen::default() }
     };
     for (outcome, wanted) in [

@@ -2,14 +2,14 @@
 
 use super::snapshot::Snapshot;
 use crate::store::shared::{Condition, Record, Write};
-use netd_api::{ContainerId, KeyInfo, NetworkId, NodeId};
+use netd_api::{ContainerId, HostFindings, KeyInfo, NetworkId, NodeId, QuestionId};
 use netd_core::model::Network;
-use netd_core::schema::Endpoint;
+use netd_core::schema::{Endpoint, Fact};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// This host, as the others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Ask {
 /// What the store is asked.
 pub enum Work {
     Txn(Vec<Condition>, Vec<Write>),
+    /// The same, with all that is put under a lease of its own, which nobody renews.
+    Lent(Duration, Vec<Condition>, Vec<Write>),
     /// All records that begin so.
     Read(String),
 }
@@ -70,6 +72,18 @@ pub struct Shared {
     pub problem: RwLock<Option<String>>,
     /// Claimed, and not yet a container's: the client leaves them alone.
     pub pending: Mutex<BTreeSet<(NetworkId, IpAddr)>>,
+    /// Who hears the questions of other hosts.
+    pub questions: RwLock<Option<Box<dyn Fn(Asked) + Send + Sync>>>,
+    /// Who waits here for the answers to which question.
+    pub waiting: Mutex<BTreeMap<QuestionId, Sender<(NodeId, HostFindings)>>>,
+}
+
+/// A question that came from another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub question: QuestionId,
+    pub by: NodeId,
+    pub repair: bool,
 }
 
 /// A panicking holder leaves these whole: every change is one assignment.
@@ -89,6 +103,23 @@ impl Shared {
     /// Sets a new snapshot of the cluster.
     pub fn set_snapshot(&self, snapshot: Arc<Snapshot>) {
         *unpoisoned!(self.snapshot.write()) = snapshot;
+    }
+
+    /// Passes a question, or an answer, on to whom it concerns.
+    pub fn pass_on(&self, fact: Fact, own: &NodeId) {
+        match fact {
+            Fact::Check(question, asked) if asked.node != *own => {
+                let asked = Asked { question, by: asked.node, repair: asked.repair };
+                unpoisoned!(self.questions.read()).iter().for_each(|hear| hear(asked.clone()));
+            }
+            Fact::Checked(question, node, found) => {
+                if let Some(waits) = unpoisoned!(self.waiting.lock()).get(&question) {
+                    // Whoever asked may have gone.
+                    let _ = waits.send((node, *found));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether an address is claimed, and not yet a container's.

@@ -6,7 +6,7 @@ use super::held::Held;
 use super::snapshot::Snapshot;
 use crate::clock::since_epoch;
 use crate::store::shared::{Condition, Connect, Event, Shared as Store, SharedError, Watching, Write};
-use netd_core::schema::{Key, SCHEMA, key, parse_key};
+use netd_core::schema::{Key, SCHEMA, key, parse, parse_key};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -112,11 +112,14 @@ impl<C: Connect> Client<C> {
             tokio::select! {
                 events = watch.next() => {
                     for event in events? {
+                        if self.is_question(&event) {
+                            continue;
+                        }
                         ours |= self.hear(&event);
+                        news = true;
                     }
                     // A single change is shown at once, many together.
-                    news = true;
-                    if Instant::now() >= due {
+                    if news && Instant::now() >= due {
                         (due, news) = (self.show(), false);
                     }
                     if self.snapshot.schema.is_some_and(|v| v > SCHEMA) {
@@ -147,6 +150,21 @@ impl<C: Connect> Client<C> {
                 _ = beat.tick() => self.beat(store).await?,
             }
         }
+    }
+
+    /// Passes a question or an answer on. They change nothing of what the cluster looks like.
+    fn is_question(&mut self, event: &Event) -> bool {
+        if !matches!(parse_key(&event.key), Ok(Key::Check(_) | Key::Checked(..))) {
+            return false;
+        }
+        match event.value.as_deref().map(|value| parse(&event.key, value)) {
+            Some(Ok(fact)) => self.shared.pass_on(fact, &self.own.node),
+            Some(Err(why)) => {
+                self.say(format!("record `{}` of the cluster's store is not understood: {why}", event.key))
+            }
+            None => {}
+        }
+        true
     }
 
     /// Takes in a change of the store. Returns whether it concerns a record of this host.
@@ -289,6 +307,7 @@ impl<C: Connect> Client<C> {
 async fn answer(store: &mut impl Store, ask: Ask) -> Result<(), SharedError> {
     let said = match ask.work {
         Work::Txn(when, then) => store.txn(when, then).await.map(Said::Done),
+        Work::Lent(ttl, when, then) => lend(store, ttl, when, then).await.map(Said::Done),
         Work::Read(prefix) => store.range(&prefix).await.map(|(records, _)| Said::Records(records)),
     };
     let (told, ended) = match said {
@@ -298,6 +317,22 @@ async fn answer(store: &mut impl Store, ask: Ask) -> Result<(), SharedError> {
     // Whoever asked may have gone.
     let _ = ask.answer.send(told);
     ended
+}
+
+/// Puts something under a lease that nobody renews.
+async fn lend(
+    store: &mut impl Store,
+    ttl: Duration,
+    when: Vec<Condition>,
+    mut then: Vec<Write>,
+) -> Result<bool, SharedError> {
+    let granted = store.grant(ttl).await?;
+    for write in &mut then {
+        if let Write::Put { lease, .. } = write {
+            *lease = Some(granted);
+        }
+    }
+    store.txn(when, then).await
 }
 
 fn newer(found: Option<u32>) -> SharedError {

@@ -8,6 +8,7 @@
 //! | `bring` | brings the store to what this host has |
 //! | [`client`] | the task that keeps the connection and watches |
 //! | `writes` | PURE: what is written for addresses and networks, and under which conditions |
+//! | [`questions`] | what is asked of all hosts, and their answers |
 //! | [`claims`] | what is taken by compare-and-swap before the writer is asked: names, VNIs, subnets, addresses |
 //!
 //! What others have comes in as a [`Snapshot`]; what this host has goes out as an [`Own`], whole, and the client brings
@@ -21,9 +22,10 @@ pub mod claims;
 pub mod client;
 mod handle;
 pub mod held;
+pub mod questions;
 pub mod snapshot;
 mod writes;
 
-pub use between::{Identity, Own};
+pub use between::{Asked, Identity, Own};
 pub use handle::{Cluster, PATIENCE};
 pub use snapshot::Snapshot;

@@ -64,13 +64,14 @@ impl Snapshot {
             Fact::At(network, node) => drop(self.at.insert((network, node))),
             Fact::Address(network, address, claim) => self.addresses.insert_mut((network, address), claim),
             Fact::Endpoint(network, node, id, endpoint) => self.endpoints.insert_mut((network, node, id), endpoint),
-            Fact::Index => {}
+            // They are passed on, and change nothing here.
+            Fact::Index | Fact::Check(..) | Fact::Checked(..) => {}
         }
     }
 
     fn delete(&mut self, key: Key) {
         match key {
-            Key::Schema | Key::Index => {}
+            Key::Schema | Key::Index | Key::Check(_) | Key::Checked(..) => {}
             Key::Node(id) => drop(self.nodes.remove(&id)),
             Key::Alive(id) => drop(self.alive.remove(&id)),
             Key::Network(id) => {

@@ -3,20 +3,37 @@
 
 use super::standing::{Owner, Standing};
 use super::writer::Writer;
-use crate::kernel::{CheckWants, check_place, conntrack};
+use crate::cluster::Cluster;
+use crate::kernel::{CheckWants, check_place, conntrack, sets_value};
 use netd_api::{ApiError, AroundView, Call, CheckView, ContainerId, DifferenceView, IfName, Reply};
 use netd_core::check::{CheckSeen, lacking, settings};
 use netd_core::drivers::overlay;
 use netd_core::picture::Picture;
-use netd_core::plan::{Plan, Scope};
+use netd_core::plan::{HostOp, Op, Plan, Scope, Step, SysctlOp};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// From so many flows on, in percent of the most, it is said.
 const NEARLY_FULL: u64 = 90;
 
-/// Looks, and repairs where that is asked for.
-pub fn check(writer: &Writer, repair: bool) -> Result<Reply, ApiError> {
+/// Looks at this host and, if there is a cluster, has all others look at themselves meanwhile; each repairs its own
+/// where that is asked for.
+pub fn check(writer: &Writer, cluster: Option<&Cluster>, repair: bool) -> Result<Reply, ApiError> {
+    let asked = cluster.map(|cluster| cluster.ask_all(repair));
+    let mut view = check_here(writer, repair)?;
+    match asked {
+        Some(Ok(Some(question))) => view.others = question.answers(),
+        Some(Ok(None)) | None => {}
+        Some(Err(error)) => {
+            let why = error.causes.first().unwrap_or(&error.message);
+            view.unseen.push(format!("the other hosts of the cluster: {why}"));
+        }
+    }
+    Ok(Reply::Checked(Box::new(view)))
+}
+
+/// Looks at this host, and repairs where that is asked for.
+pub fn check_here(writer: &Writer, repair: bool) -> Result<CheckView, ApiError> {
     let picture = writer.picture()?;
     let mut view = CheckView::default();
     let found = look(writer, &picture, &mut view)?;
@@ -31,7 +48,7 @@ pub fn check(writer: &Writer, repair: bool) -> Result<Reply, ApiError> {
             one.repaired = !after.differences.contains(one);
         }
     }
-    Ok(Reply::Checked(Box::new(view)))
+    Ok(view)
 }
 
 /// What differs, told in `view`; the steps that make it again.
@@ -75,10 +92,18 @@ fn compare(
     for one in lacking(plan, scope, seen) {
         if let Some(what) = one.what {
             let (owner, place) = (owner.to_owned(), place.to_owned());
-            view.differences.push(DifferenceView { owner, place, what, repaired: false });
+            let by = who_did(&one.step, seen, scope);
+            view.differences.push(DifferenceView { owner, place, what, by, repaired: false });
         }
         again.steps.push(one.step);
     }
+}
+
+/// Who did it, where that can be known: on the host, the file that sets another value at every boot.
+fn who_did(step: &Step, seen: &CheckSeen, scope: Scope) -> Option<String> {
+    let Op::Host(HostOp::Sysctl(SysctlOp::Set { key, .. })) = &step.op else { return None };
+    let now = seen.place.sysctls.get(key.as_str()).filter(|_| scope == Scope::Host)?;
+    sets_value(key.as_str(), now).map(|file| format!("`{}` sets it", file.display()))
 }
 
 pub(super) fn host_seen(picture: &Picture, standing: &[Standing], view: &mut CheckView) -> Option<CheckSeen> {
@@ -125,6 +150,7 @@ fn named(picture: &Picture, owner: &Owner) -> String {
     };
     match owner {
         Owner::Base => "all networks".to_owned(),
+        Owner::WireGuard => "encrypted networks".to_owned(),
         Owner::Network(id) => network(id),
         Owner::Peers(id) => format!("other hosts' containers on {}", network(id)),
         Owner::Attachment(id, on) => {
@@ -155,10 +181,5 @@ fn around(writer: &Writer, picture: &Picture) -> Vec<AroundView> {
     if let Some(why) = &picture.store_away {
         all.push(AroundView { what: format!("the cluster's store does not answer: {why}"), repair: None });
     }
-    let away = picture.nodes.values().filter(|node| !node.alive);
-    all.extend(away.map(|node| AroundView {
-        what: format!("host `{}` ({}) has not been heard of for a while", node.name, node.address),
-        repair: None,
-    }));
     all
 }

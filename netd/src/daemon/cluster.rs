@@ -58,6 +58,8 @@ impl Daemon {
         let own = self.own_now();
         let cluster =
             Cluster::start(&self.host.runtime, config, identity, (before, own), tell, move |line| log.line(line));
+        let inbox = self.host.sender.clone();
+        cluster.hear_questions(move |asked| drop(inbox.send(super::Input::Question(asked))));
         self.host.membership.cluster = Some(cluster);
     }
 

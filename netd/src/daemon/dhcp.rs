@@ -57,24 +57,15 @@ impl Daemon {
         written.map(|()| Reply::Sandbox(info))
     }
 
-    /// The server gave a running container another address.
-    pub(super) fn leased_anew(&mut self, id: &ContainerId, network: &NetworkId, lease: LanLease) {
+    /// The server gave a running container another address, or takes back the one it had.
+    pub(super) fn leased_anew(&mut self, id: &ContainerId, network: &NetworkId, lease: Option<LanLease>) {
         let Some(sandbox) = self.sandboxes.get_mut(id) else { return };
-        let at = sandbox.attached.iter().position(|a| a.attachment.network == *network);
-        let same = |old: &LanLease| (old.address, old.router) == (lease.address, lease.router);
-        if let Some(i) = at.filter(|i| !sandbox.attached[*i].attachment.lease.as_ref().is_some_and(same)) {
-            let what = format!("cannot give `{}` the address `{}`", sandbox.record.name, lease.address);
-            self.host
-                .log
-                .line(format!("the LAN gives container `{}` the address `{}`", sandbox.record.name, lease.address));
-            self.host.drop_lease(sandbox, i);
-            match self.host.use_lease(sandbox, i, lease, &what) {
-                Ok(()) => {
-                    self.host.names.announce(&self.host.networks, &sandbox.record, &sandbox.attached[i].attachment)
-                }
-                Err(Unattached { error, .. }) => self.host.log.line(format!("{error}: {}", error.causes.join(": "))),
-            }
-            let _ = self.host.write_sandbox(sandbox, Durability::Durable, &what);
+        let Some(i) = sandbox.attached.iter().position(|a| a.attachment.network == *network) else { return };
+        let had = sandbox.attached[i].attachment.lease.clone();
+        match lease {
+            Some(lease) if had.is_some_and(|had| (had.address, had.router) == (lease.address, lease.router)) => {}
+            Some(lease) => self.host.change_lease(sandbox, i, lease),
+            None => self.host.lose_lease(sandbox, i),
         }
     }
 }
@@ -117,6 +108,33 @@ impl Host {
             attached.attachment = now;
         }
         Ok(())
+    }
+
+    fn change_lease(&mut self, sandbox: &mut Sandbox, i: usize, lease: LanLease) {
+        let what = format!("cannot give `{}` the address `{}`", sandbox.record.name, lease.address);
+        self.log.line(format!("the LAN gives container `{}` the address `{}`", sandbox.record.name, lease.address));
+        self.drop_lease(sandbox, i);
+        match self.use_lease(sandbox, i, lease, &what) {
+            Ok(()) => self.names.announce(&self.networks, &sandbox.record, &sandbox.attached[i].attachment),
+            Err(Unattached { error, .. }) => self.log.line(format!("{error}: {}", error.causes.join(": "))),
+        }
+        let _ = self.write_sandbox(sandbox, Durability::Durable, &what);
+    }
+
+    /// The lease has ended: the address is somebody else's to be had. The client goes on asking for another one.
+    fn lose_lease(&mut self, sandbox: &mut Sandbox, i: usize) {
+        let Some(lease) = sandbox.attached[i].attachment.lease.clone() else { return };
+        let name = sandbox.record.name.clone();
+        self.log
+            .line(format!("the lease of container `{name}` has ended: the address `{}` is taken off", lease.address));
+        self.drop_lease(sandbox, i);
+        let attachment = &mut sandbox.attached[i].attachment;
+        attachment.addresses.clear();
+        attachment.gateways.clear();
+        attachment.default_via.clear();
+        self.names.forget(&attachment.network, &attachment.container);
+        let what = format!("cannot write down that the lease of `{name}` has ended");
+        let _ = self.write_sandbox(sandbox, Durability::Durable, &what);
     }
 
     fn dhcp_client(

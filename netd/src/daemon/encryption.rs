@@ -13,6 +13,7 @@ use super::parts::{Encryption, LINKS};
 use super::records::Networks;
 use crate::kernel::KernelError;
 use crate::ledger::Ledger;
+use crate::metrics::counters::Repaired;
 use crate::random::{no_random, random};
 use crate::store::{Change, Durability, StoreError};
 use netd_api::{ApiError, ErrorKind, IfName, KeyInfo, NetworkId};
@@ -163,7 +164,7 @@ impl Host {
         match done {
             Ok(()) => {
                 self.log.line(format!("somebody deleted link `{name}`: made again with its peers"));
-                self.note_shared_repair(name);
+                self.note_shared_repair(name, Repaired::Network, None);
             }
             Err(why) => self.log.line(format!("somebody deleted link `{name}`: {why}")),
         }

@@ -3,17 +3,18 @@
 
 use super::input::Answer;
 use super::writer::Writer;
+use crate::cluster::Cluster;
 use netd_api::{ApiError, Call, ContainerId, NetworkId, Reply};
 use netd_core::graph::graph;
 
 /// The answer to a call of this kind; nothing for all others.
-pub fn answer(writer: &Writer, call: &Call) -> Option<Result<Answer, ApiError>> {
+pub fn answer(writer: &Writer, cluster: Option<&Cluster>, call: &Call) -> Option<Result<Answer, ApiError>> {
     let reply = match call {
         Call::NetworkCapture { at } => return Some(super::capture::capture(writer, at)),
         Call::SandboxPlan { id } => super::planned::made(writer, id),
         Call::NetworkShow { network } => super::show::show(writer, network),
         Call::NetworkGraph { networks, container } => draw(writer, networks, container.as_ref()),
-        Call::NetworkCheck { repair } => super::check::check(writer, *repair),
+        Call::NetworkCheck { repair, here } => super::check::check(writer, cluster.filter(|_| !here), *repair),
         Call::NetworkWhy { question } => super::why::why(writer, question),
         _ => return None,
     };

@@ -1,7 +1,7 @@
 //! The writer's state without the sandboxes: a method of [`Host`] can change a sandbox in place and use everything
 //! else.
 
-use super::input::Input;
+use super::input::Inbox;
 use super::names::Names;
 use super::parts::{Encryption, Membership};
 use super::records::Networks;
@@ -9,11 +9,12 @@ use super::silence::Silence;
 use crate::kernel::Journal;
 use crate::ledger::Ledger;
 use crate::log::Log;
+use crate::metrics::Metrics;
 use netd_core::model::Facts;
 use netd_core::ports::Registry;
 use rcr_base::Config;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
+use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// The networks of this host, and what is needed to change and serve them.
@@ -25,8 +26,10 @@ pub struct Host {
     pub names: Names,
     pub runtime: Runtime,
     /// The writer's own inbox, for threads and tasks that report back.
-    pub sender: Sender<Input>,
+    pub sender: Inbox,
     pub log: Log,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     pub networks: Networks,
     pub ports: Registry,
     /// What all bridges share, while there is one.

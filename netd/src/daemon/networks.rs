@@ -9,11 +9,11 @@ use crate::kernel::{Journal, KernelError};
 use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
-use netd_api::{ApiError, ErrorKind, IfName, NetworkCreate, NetworkId, PlanText, Reply, SubnetRequest};
+use netd_api::{ApiError, ErrorKind, IfName, NetworkCreate, NetworkId, PlanPart, PlanView, Reply, SubnetRequest};
 use netd_core::drivers::{self, Ground};
 use netd_core::ipam::{self, Leases};
 use netd_core::model::{Facts, Network, Subnet};
-use netd_core::plan::{Plan, Purpose, show};
+use netd_core::plan::{Plan, Purpose, show_seen};
 use rcr_base::Pool;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl Daemon {
         if dry_run {
             self.host.facts = self.host.look().map_err(|error| kernel_failed(&what, &error))?;
             let title = format!("create {} ({})", network.name, network.driver.name());
-            return Ok(Reply::Plan(PlanText { text: self.host.network_plan_text(&title, &network)? }));
+            return Ok(Reply::Plan(PlanView { parts: vec![self.host.shown_network(&title, &network)?] }));
         }
         let overlay = network.tunnel().is_some();
         let id = self.remember(network)?;
@@ -136,7 +136,7 @@ impl Daemon {
 }
 
 impl Host {
-    pub(super) fn network_plan_text(&mut self, title: &str, network: &Network) -> Result<String, ApiError> {
+    pub(super) fn shown_network(&mut self, title: &str, network: &Network) -> Result<PlanPart, ApiError> {
         let table = self.ledger.table_wanted();
         let seen = self.ledger.observe(table).map_err(|error| kernel_failed("cannot look at the host", &error))?;
         let mut plan = Plan::default();
@@ -144,7 +144,7 @@ impl Host {
             plan.steps.extend(drivers::base(&self.facts).steps);
         }
         plan.steps.extend(drivers::fresh(network, &self.facts).steps);
-        Ok(show(title, &plan, Some(&seen)))
+        Ok(show_seen(title, &plan, Some(&seen)))
     }
 
     /// Checks what is asked for and chooses the rest. Nothing is changed.

@@ -3,6 +3,7 @@
 
 use super::host::Host;
 use super::records::Sandbox;
+use crate::metrics::counters::Repaired;
 use netd_api::{ContainerId, NetworkId};
 use netd_core::model::Network;
 use rcr_base::events::{Object, Subject};
@@ -39,12 +40,16 @@ impl Host {
 
     /// What somebody took from a network is there again.
     pub(super) fn note_repair(&self, id: &NetworkId, what: &str, steps: usize) {
+        self.metrics.repaired(Repaired::Network);
         self.note_with(id, "repair", &[("repaired", what.to_owned()), ("steps", steps.to_string())]);
     }
 
-    /// The same for what all networks share.
-    pub(super) fn note_shared_repair(&self, what: &str) {
+    /// The same for what all networks share; `by`: the program that took it, where that is known.
+    pub(super) fn note_shared_repair(&self, what: &str, kind: Repaired, by: Option<String>) {
+        self.metrics.repaired(kind);
         let subject = Subject::new(&self.root, Object::Network, what).with("name", what);
-        subject.note_with("repair", &[("repaired", what.to_owned())]);
+        let by = by.map(|by| ("by", by));
+        let said: Vec<_> = [("repaired", what.to_owned())].into_iter().chain(by).collect();
+        subject.note_with("repair", &said);
     }
 }

@@ -7,6 +7,7 @@ use netd_api::{ContainerId, NetworkId, NodeId};
 use netd_core::keys::Keyring;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 /// Where the journal of the WireGuard links is kept.
@@ -24,6 +25,8 @@ pub struct Membership {
     pub names: BTreeMap<(NetworkId, ContainerId), Endpoint>,
     /// Which ports frames come in by, and from whom.
     pub guard: Option<Journal>,
+    /// Questions of other hosts that are being answered.
+    pub answering: Arc<AtomicUsize>,
     /// What was logged about networks that can't be taken over.
     pub strange: BTreeSet<NetworkId>,
 }

@@ -15,6 +15,7 @@ impl Daemon {
     pub(super) fn standing(&self) -> Vec<Standing> {
         let mut all = Vec::new();
         all.extend(self.host.base.iter().map(|journal| stands(Owner::Base, journal)));
+        all.extend(self.host.encryption.links.iter().map(|journal| stands(Owner::WireGuard, journal)));
         for (id, state) in self.host.networks.iter() {
             all.extend(state.journal.iter().map(|journal| stands(Owner::Network(id.clone()), journal)));
             all.extend(state.peers.iter().map(|journal| stands(Owner::Peers(id.clone()), journal)));
@@ -64,6 +65,7 @@ impl Daemon {
     fn journal<'a>(&'a self, owner: &Owner, sandbox: Option<&'a Sandbox>) -> Option<&'a Journal> {
         match owner {
             Owner::Base => self.host.base.as_ref(),
+            Owner::WireGuard => self.host.encryption.links.as_ref(),
             Owner::Network(id) => self.host.networks.get(id)?.journal.as_ref(),
             Owner::Peers(id) => self.host.networks.get(id)?.peers.as_ref(),
             Owner::Attachment(_, network) => {

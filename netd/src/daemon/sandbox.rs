@@ -16,7 +16,7 @@ use super::wait::Wait;
 use crate::kernel::{Journal, Netns, Resolver};
 use crate::log::Log;
 use crate::store::{Change, Durability, StoreError};
-use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, PlanText, Reply, SandboxRequest};
+use netd_api::{ApiError, ContainerId, ErrorKind, NetnsSource, Reply, SandboxRequest};
 use netd_core::drivers;
 use netd_core::model::Attachment;
 use netd_core::plan::{HostOp, LinkOp, Op, Plan};
@@ -36,8 +36,7 @@ impl Daemon {
     ) -> Result<Told, ApiError> {
         let what = format!("cannot attach `{}`", spec.name);
         if dry_run {
-            let text = self.sandbox_plan(&spec, &what)?;
-            return Ok(((Reply::Plan(PlanText { text }), Vec::new()), Vec::new()));
+            return Ok(((Reply::Plan(self.sandbox_plan(&spec, &what)?), Vec::new()), Vec::new()));
         }
         // A container that starts again before the end of its last shim was seen.
         self.sandbox_release(&spec.id)?;
@@ -167,18 +166,6 @@ impl Daemon {
         Ok((Reply::Sandbox(info), waits))
     }
 
-    fn sandbox_plan(&mut self, spec: &SandboxRequest, what: &str) -> Result<String, ApiError> {
-        let design = self.design_attachments(spec, what)?;
-        self.give_back(&design);
-        let mut attachments = design;
-        let carrier = self.host.networks.carrier(&attachments);
-        let (ports, _) = self.host.publish(what, &spec.publish, carrier.map(|i| &attachments[i]))?;
-        if let Some(carrier) = carrier {
-            attachments[carrier].ports = ports;
-        }
-        attachments.iter().map(|attachment| self.host.attachment_text(&spec.name, attachment)).collect()
-    }
-
     /// Frees the addresses of attachments that were not made.
     pub(in crate::daemon) fn give_back(&mut self, design: &[Attachment]) {
         for attachment in design {
@@ -199,7 +186,8 @@ impl Daemon {
         };
         sandbox.owner = None;
         sandbox.record.socket = Some(socket);
-        // Its journals and leases are written, and get onto the disk with this.
+        // Its journals and leases are written, and get onto the disk with this. To write them again would cost the file
+        // pages just when it has most of them in use (`netd/tests/store_full.rs`).
         let record = Change::put(format!("sandbox/{id}"), &sandbox.record());
         let written = record.and_then(|record| self.host.ledger.record(&[record], Durability::Durable));
         written.map_err(|error| store_failed(&what, &error))?;

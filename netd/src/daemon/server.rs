@@ -2,12 +2,13 @@
 
 use super::explain;
 use super::guests::{Guest, Guests};
-use super::input::{Answer, Input};
+use super::input::{Answer, Inbox, Input};
 use super::shared_calls::{SharedCalls, Verdict};
 use super::shim_link::PATIENCE;
 use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::log::Log;
+use crate::metrics::Metrics;
 use netd_api::{API_VERSION, ApiError, Call, ErrorKind, Reply, Request};
 use rcr_base::{FrameError, READERS, open_to_readers, readers, recv_frame, send_frame, with_short_path};
 use std::io;
@@ -16,8 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether a netd answers below `run`. A connection alone proves nothing: the socket of a dying netd still accepts
 /// some.
@@ -55,7 +55,7 @@ pub fn unbind(run: &Path) {
 }
 
 /// Accepts on a thread of its own.
-pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Option<Cluster>, log: Log) {
+pub fn accept_forever(listener: UnixListener, inbox: Inbox, cluster: Option<Cluster>, log: Log, metrics: Arc<Metrics>) {
     let work = move || {
         let guests = Arc::new(Guests::default());
         for stream in listener.incoming() {
@@ -66,7 +66,8 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Opt
             };
             let Some(guest) = guests.admit(stream) else { continue };
             let writer = Writer { inbox: inbox.clone(), connection: guest.number() };
-            let connection = Connection { guest, calls: SharedCalls { writer, cluster: cluster.clone() } };
+            let calls = SharedCalls { writer, cluster: cluster.clone() };
+            let connection = Connection { guest, calls, metrics: metrics.clone() };
             let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(move || connection.serve());
             if let Err(error) = thread {
                 log.line(format!("a connection was turned away: {error}"));
@@ -80,6 +81,7 @@ pub fn accept_forever(listener: UnixListener, inbox: Sender<Input>, cluster: Opt
 struct Connection {
     guest: Guest,
     calls: SharedCalls,
+    metrics: Arc<Metrics>,
 }
 
 impl Connection {
@@ -115,9 +117,23 @@ impl Connection {
         let _ = self.calls.writer.inbox.send(Input::ConnectionClosed(self.guest.number()));
     }
 
+    /// Answers a call. A container's start is measured from here: its waits for the cluster, for the writer and for a
+    /// LAN's DHCP server are in it.
+    fn ask(&self, call: Call, fds: Vec<OwnedFd>) -> Answer {
+        let attaches = matches!(call, Call::SandboxCreate { dry_run: false, .. } | Call::Connect { .. });
+        let began = Instant::now();
+        let answer = self.answer(call, fds);
+        match &answer.0 {
+            _ if !attaches => {}
+            Reply::Error(_) => self.metrics.attach_failed.add(1),
+            _ => self.metrics.attach.add(began.elapsed()),
+        }
+        answer
+    }
+
     /// Settles the cluster's part of a call first, where there is a cluster; the writer does the rest.
-    fn ask(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
-        if let Some(answer) = explain::answer(&self.calls.writer, &call) {
+    fn answer(&self, mut call: Call, fds: Vec<OwnedFd>) -> Answer {
+        if let Some(answer) = explain::answer(&self.calls.writer, self.calls.cluster.as_ref(), &call) {
             return answer.unwrap_or_else(|error| (Reply::Error(error), Vec::new()));
         }
         match self.calls.settle(&mut call) {

@@ -5,7 +5,7 @@ use super::input::{Designed, Input};
 use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::cluster::claims::Claimed;
-use netd_api::{ApiError, Call, ErrorKind, NetworkChange, NetworkCreate, NetworkId, NetworkInfo, PlanText, Reply};
+use netd_api::{ApiError, Call, ErrorKind, NetworkChange, NetworkCreate, NetworkId, NetworkInfo, Reply};
 use netd_core::drivers;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ impl SharedCalls {
             let design = |answer| Input::DesignChange(id.clone(), Box::new(wanted.clone()), answer);
             let Designed { network, plan } = self.designed(design)?;
             if dry_run {
-                return Ok(Reply::Plan(PlanText { text: plan }));
+                return Ok(Reply::Plan(plan));
             }
             if cluster.change_network(&network)? {
                 return self.await_network(id.as_str(), |info| info.is_none_or(|info| info.version >= network.version));

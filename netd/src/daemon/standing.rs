@@ -12,6 +12,8 @@ pub enum Owner {
     /// Entries of a network for other hosts' containers.
     Peers(NetworkId),
     Attachment(ContainerId, NetworkId),
+    /// The links of encrypted networks.
+    WireGuard,
 }
 
 /// What was made for somebody and stands.

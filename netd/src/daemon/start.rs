@@ -1,7 +1,8 @@
 //! From a process to a daemon that serves.
 
 use super::host::Host;
-use super::input::Input;
+use super::input::{Inbox, Input, queue};
+use super::metrics::Scrapes;
 use super::names::Names;
 use super::parts::{Encryption, Membership};
 use super::records::Networks;
@@ -13,7 +14,8 @@ use crate::errors::{chain, why};
 use crate::kernel::{Failpoint, Kernel, Netns, Ready, lock_pid_file, watch};
 use crate::ledger::Ledger;
 use crate::log::Log;
-use crate::store::Embedded;
+use crate::metrics::{Metrics, serve as metrics};
+use crate::store::{Embedded, Timed};
 use netd_api::{ApiError, ErrorKind};
 use netd_core::model::Facts;
 use netd_core::ports::Registry;
@@ -24,7 +26,7 @@ use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the writer looks for what is due.
@@ -105,8 +107,9 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
         Ok(held) => held,
         Err(why) => return Err((Some(ready), why)),
     };
-    let (sender, inbox) = channel();
-    let started = start(options, log, sender.clone());
+    let counted = Arc::new(Metrics::default());
+    let (sender, inbox) = queue(counted.clone());
+    let started = start(options, log, sender.clone(), counted.clone());
     let mut daemon = match started {
         Ok(daemon) => daemon,
         Err(error) => return Err((Some(ready), chain(&*error))),
@@ -121,10 +124,16 @@ fn run(options: &Options, log: &Log, ready: Ready) -> Result<(), Failed> {
     {
         return Err((Some(ready), format!("leave the terminal: {}", why(&error))));
     }
-    server::accept_forever(listener, sender, daemon.host.cluster(), log.clone());
+    let address = options.config.metrics.address().ok().flatten();
+    if let Some(address) = &address {
+        let scrapes = Scrapes::new(sender.clone(), counted.clone(), daemon.host.membership.identity.is_some());
+        metrics::serve(address.clone(), log.clone(), move |form| scrapes.text(form));
+    }
+    server::accept_forever(listener, sender, daemon.host.cluster(), log.clone(), counted);
     ready.say();
     daemon.work(&inbox, TICK);
     server::unbind(&options.run);
+    address.iter().for_each(metrics::unbind);
     drop(daemon);
     drop((lock_of_netns, lock));
     Ok(())
@@ -145,9 +154,9 @@ fn lock_or_find(options: &Options) -> Result<Option<Flock<File>>, String> {
     Err(format!("another netd has locked `{}`, but does not answer", path.display()))
 }
 
-fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -> Result<Daemon, Box<dyn Error>> {
+fn start(options: &Options, log: &Log, sender: Inbox, metrics: Arc<Metrics>) -> Result<Daemon, Box<dyn Error>> {
     let stock = Netns::stock()?;
-    let store = Embedded::open(&options.root.join("netd/netd.redb"))?;
+    let store = Timed::new(Embedded::open(&options.root.join("netd/netd.redb"))?, metrics.clone());
     let plain = std::env::var_os("NETD_PLAIN_TABLES").is_some();
     let kernel = Kernel::open(plain, Failpoint::from_env())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -161,7 +170,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
     watch(&runtime, move |event| events.send(Input::Kernel(event)).is_ok())?;
     let dns = {
         let _inside = runtime.enter();
-        Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() })?
+        Dns::new(crate::dns::DnsConfig { upstreams, resolv_conf: "/etc/resolv.conf".into() }, metrics.clone())?
     };
     end_on_signals(&runtime, sender.clone())?;
     let host = Host {
@@ -172,6 +181,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
         runtime,
         sender,
         log: log.clone(),
+        metrics,
         networks: Networks::default(),
         ports: Registry::default(),
         base: None,
@@ -188,7 +198,7 @@ fn start(options: &Options, log: &Log, sender: std::sync::mpsc::Sender<Input>) -
 }
 
 /// SIGTERM and SIGINT end netd after the input that it works on; a second signal ends it at once.
-fn end_on_signals(runtime: &tokio::runtime::Runtime, sender: std::sync::mpsc::Sender<Input>) -> std::io::Result<()> {
+fn end_on_signals(runtime: &tokio::runtime::Runtime, sender: Inbox) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let _inside = runtime.enter();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

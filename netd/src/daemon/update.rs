@@ -15,11 +15,11 @@ use crate::kernel::Journal;
 use crate::ledger;
 use crate::store::{Change, Durability, StoreError};
 use ipnet::IpNet;
-use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanText, Reply};
+use netd_api::{ApiError, ContainerId, ErrorKind, NetworkChange, NetworkCreate, NetworkId, PlanView, Reply};
 use netd_core::drivers::{self, lan};
 use netd_core::ipam::Leases;
 use netd_core::model::{Attachment, Network};
-use netd_core::plan::{Observed, Outcome, Plan, Purpose, change, is_same_object, show};
+use netd_core::plan::{Observed, Outcome, Plan, Purpose, change, is_same_object, show_seen};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -62,7 +62,7 @@ impl Daemon {
         let what = format!("cannot update network `{asked}`");
         let (next, parts) = self.plan_wanted(&id, wanted, &what)?;
         if dry_run {
-            return Ok(Reply::Plan(PlanText { text: self.update_text(&next.network, &parts) }));
+            return Ok(Reply::Plan(self.shown_update(&next.network, &parts)));
         }
         self.carry_out(&id, &parts, &what).and_then(|outcomes| self.settle(next, parts, outcomes, &what))?;
         self.host.note(&id, "update");
@@ -85,7 +85,7 @@ impl Daemon {
     pub(super) fn design_change(&mut self, id: &NetworkId, wanted: &NetworkChange) -> Result<Designed, ApiError> {
         let name = self.host.networks.get(id).map_or_else(|| id.short().to_owned(), |n| n.network.name.to_string());
         let (next, parts) = self.plan_wanted(id, wanted, &format!("cannot update network `{name}`"))?;
-        let plan = self.update_text(&next.network, &parts);
+        let plan = self.shown_update(&next.network, &parts);
         Ok(Designed { network: next.network, plan })
     }
 
@@ -158,8 +158,8 @@ impl Daemon {
         Ok((next, parts))
     }
 
-    fn update_text(&self, network: &Network, parts: &[Part]) -> String {
-        let mut text = String::new();
+    fn shown_update(&self, network: &Network, parts: &[Part]) -> PlanView {
+        let mut view = PlanView::default();
         for part in parts.iter().filter(|part| !part.plan.steps.is_empty()) {
             let title = match &part.container {
                 None => format!("update {} ({})", network.name, network.driver.name()),
@@ -168,9 +168,12 @@ impl Daemon {
                     format!("update {name} on {}", network.name)
                 }
             };
-            text.push_str(&show(&title, &part.plan, None));
+            view.parts.push(show_seen(&title, &part.plan, None));
         }
-        if text.is_empty() { format!("update {}: no kernel object changes\n", network.name) } else { text }
+        if view.parts.is_empty() {
+            return PlanView::saying(format!("update {}: no kernel object changes", network.name));
+        }
+        view
     }
 
     /// Writes the undertaking down and does it; all or nothing.

@@ -1,7 +1,7 @@
 //! `rcr network why`: what is known comes from the writer, what is seen from here, and what follows from both is pure
 //! (`netd_core::why`). The connection's thread looks, hop by hop; every wait has a limit.
 
-use super::why_names::{ask_for, servers_of};
+use super::why_names::{ask_for, domains_of, servers_of};
 use super::writer::Writer;
 use crate::clock::unix_time;
 use crate::kernel::{
@@ -14,7 +14,7 @@ use netd_core::firewall::foreign;
 use netd_core::marks::WIREGUARD;
 use netd_core::model::{Attachment, Remote};
 use netd_core::picture::{NetworkPicture, Picture};
-use netd_core::seen::{NameOutcome, PlaceSeen, ProbeOutcome, RouteSeen, Seen, SessionSeen, TunnelSeen};
+use netd_core::seen::{NameOutcome, NameSeen, PlaceSeen, ProbeOutcome, RouteSeen, Seen, SessionSeen, TunnelSeen};
 use netd_core::why::{Own, Question, Source, Start, Target, ask, explain, told};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
@@ -50,10 +50,17 @@ pub fn why(writer: &Writer, request: &WhyRequest) -> Result<Reply, ApiError> {
     Ok(Reply::Why(Box::new(answer)))
 }
 
-/// The host's addresses, and its ports where somebody asks for a container that might want one.
-fn own(sockets: bool) -> Result<Own, KernelError> {
-    let sockets = if sockets { busy_ports()? } else { Vec::new() };
-    Ok(Own { addresses: host_addresses()?, sockets })
+/// The host's addresses, and its ports and bridges where somebody asks for a container that does not run.
+fn own(asleep: bool) -> Result<Own, KernelError> {
+    let mut own = Own { addresses: host_addresses()?, ..Own::default() };
+    if asleep {
+        own.sockets = busy_ports()?;
+        let seen = place(None, &Wants::default())?;
+        for bridge in seen.links.values().filter_map(|link| link.controller).filter_map(|index| seen.link_at(index)) {
+            *own.ports.entry(bridge.0.clone()).or_default() += 1;
+        }
+    }
+    Ok(own)
 }
 
 struct Look<'a> {
@@ -135,7 +142,8 @@ impl<'a> Look<'a> {
         let servers = servers_of(self.picture, &self.question.source);
         let (seen, unasked) = ask_for(&name, self.source.as_ref().map(AsFd::as_fd), &servers);
         self.seen.unseen.extend(unasked);
-        self.seen.name = seen;
+        let domains = domains_of(self.picture, &self.question.source, &name);
+        self.seen.name = seen.map(|seen| NameSeen { domains, ..seen });
     }
 
     /// The name is somebody with this address: the same question about that.

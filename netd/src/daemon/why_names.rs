@@ -1,5 +1,6 @@
 //! Names, as a container's resolver has them: asked as a program in it would ask.
 
+use crate::dns::search_domains;
 use crate::kernel::ask_by_udp;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -36,6 +37,20 @@ pub fn servers_of(picture: &Picture, source: &Source) -> Vec<IpAddr> {
     named.take(3).collect()
 }
 
+/// The domains that the resolver of this source looks for a name in, as the daemon chooses them: for one label alone.
+pub fn domains_of(picture: &Picture, source: &Source, name: &str) -> Vec<String> {
+    let Source::Container(id) = source else { return Vec::new() };
+    if name.trim_end_matches('.').contains('.') {
+        return Vec::new();
+    }
+    let own = picture.containers.get(id).map(|container| container.dns.search.clone()).unwrap_or_default();
+    if !own.is_empty() {
+        return own;
+    }
+    let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
+    search_domains(&text).into_iter().take(6).collect()
+}
+
 /// Asks for a name, from a container's network namespace by its resolver, or from the host by its servers. Beside it
 /// what could not be asked.
 pub fn ask_for(name: &str, netns: Option<BorrowedFd<'_>>, servers: &[IpAddr]) -> (Option<NameSeen>, Vec<String>) {
@@ -65,7 +80,7 @@ pub fn ask_for(name: &str, netns: Option<BorrowedFd<'_>>, servers: &[IpAddr]) ->
     }
     let failed = matches!(outcome, NameOutcome::Failed(_) | NameOutcome::Silent);
     let asked = servers.iter().take(3).filter(|_| failed).map(|server| (*server, lives(*server)));
-    (Some(NameSeen { name: name.to_owned(), outcome, servers: asked.collect() }), unasked)
+    (Some(NameSeen { name: name.to_owned(), outcome, servers: asked.collect(), domains: Vec::new() }), unasked)
 }
 
 /// Whether a server says anything at all.

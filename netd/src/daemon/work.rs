@@ -1,13 +1,14 @@
 //! The writer's loop: an input, what it changes, an answer; and what the clock brings.
 
 use super::failures::{no_cluster, no_sandbox};
-use super::input::{Input, Told, told};
+use super::input::{Input, Queue, Told, told};
 use super::shim_link::ShimLink;
 use super::state::Daemon;
 use crate::kernel::{Event, give_back};
+use crate::metrics::counters::Repaired;
 use netd_api::{ApiError, Call, Reply};
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// Ticks without any input after which memory is given back, once.
@@ -15,10 +16,10 @@ const QUIET: u32 = 2;
 
 impl Daemon {
     /// Works through the queue until a `Shutdown` or a signal, then flushes lazy writes.
-    pub fn work(&mut self, inbox: &Receiver<Input>, tick: Duration) {
+    pub fn work(&mut self, queue: &Queue, tick: Duration) {
         let mut next = Instant::now() + tick;
         while !self.ending {
-            match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            match queue.next(next.saturating_duration_since(Instant::now())) {
                 Ok(input) => self.take(input),
                 Err(RecvTimeoutError::Timeout) => {
                     self.tick();
@@ -52,6 +53,7 @@ impl Daemon {
             Input::Health(id, generation, healthy) => self.health_changed(&id, generation, healthy),
             Input::Kernel(event) => self.kernel_event(event),
             Input::Leased(id, network, lease) => self.leased_anew(&id, &network, lease),
+            Input::Question(asked) => self.host.answer_question(asked),
             Input::Answered(id) => self.host.host_answered(&id),
             Input::End => self.ending = true,
             Input::Cluster(snapshot) => self.cluster_changed(snapshot),
@@ -60,6 +62,7 @@ impl Daemon {
                 drop(answer.send(self.design_change(&id, &wanted).map(Box::new)))
             }
             Input::Picture(answer) => drop(answer.send(Box::new(self.picture()))),
+            Input::Measured(answer) => drop(answer.send((Box::new(self.picture()), self.host.ledger.debts()))),
             Input::Standing(answer) => drop(answer.send(self.standing())),
             Input::Redo(wanted, answer) => drop(answer.send(self.redo(wanted))),
             Input::Netns(ids, answer) => drop(answer.send(self.netns_of(&ids))),
@@ -131,14 +134,16 @@ impl Daemon {
 
     fn kernel_event(&mut self, event: Event) {
         match event {
-            Event::TableChanged(port) if port == self.host.ledger.table_port() || !self.host.ledger.table_wanted() => {}
-            Event::TableChanged(port) => {
+            Event::TableChanged(port, _)
+                if port == self.host.ledger.table_port() || !self.host.ledger.table_wanted() => {}
+            Event::TableChanged(port, by) => {
                 if port == 0 && self.host.ledger.table_exists().unwrap_or(false) {
                     return;
                 }
-                self.host.log.line("somebody deleted from table `inet rcr`: writing it again");
+                let who = by.as_deref().unwrap_or("somebody");
+                self.host.log.line(format!("{who} deleted from table `inet rcr`: writing it again"));
                 match self.host.ledger.restore_table() {
-                    Ok(()) => self.host.note_shared_repair("inet rcr"),
+                    Ok(()) => self.host.note_shared_repair("inet rcr", Repaired::Table, by),
                     Err(error) => self.host.log.line(format!("cannot write table `inet rcr` again: {error}")),
                 }
             }
@@ -166,7 +171,7 @@ impl Daemon {
             of.and_then(|sandbox| sandbox.netns().ok().flatten())
         });
         if self.host.ledger.table_wanted() && !self.host.ledger.table_exists().unwrap_or(true) {
-            self.kernel_event(Event::TableChanged(0));
+            self.kernel_event(Event::TableChanged(0, None));
         }
         if let Ok(true) = self.host.ledger.settle_store() {
             self.host.log.line("the store can be written again");

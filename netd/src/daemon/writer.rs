@@ -1,16 +1,17 @@
 //! A connection's way to the writer: it asks, and waits where an answer is true only later.
 
-use super::input::{Answer, Input};
+use super::input::{Answer, Inbox, Input};
 use super::shim_link::reach_shim;
 use super::standing::Standing;
 use netd_api::{ApiError, Call, ContainerId, ErrorKind, Reply};
 use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 /// The writer, as one connection sees it.
 pub struct Writer {
-    pub inbox: Sender<Input>,
+    pub inbox: Inbox,
     pub connection: u64,
 }
 
@@ -53,9 +54,23 @@ impl Writer {
         self.fetch(Input::Picture).map(|picture| *picture)
     }
 
+    /// The same beside the number of debts; nothing, if the writer does not answer within the limit.
+    pub fn measured(&self, limit: Duration) -> Option<(Picture, usize)> {
+        let (answer, fetched) = sync_channel(1);
+        self.inbox.send(Input::Measured(answer)).ok()?;
+        fetched.recv_timeout(limit).ok().map(|(picture, debts)| (*picture, debts))
+    }
+
     /// The namespaces of these containers.
     pub fn netns_of(&self, ids: Vec<ContainerId>) -> Result<Vec<Option<OwnedFd>>, ApiError> {
         self.fetch(|answer| Input::Netns(ids, answer))
+    }
+
+    /// The same; none, if the writer does not answer within the limit.
+    pub fn netns_within(&self, ids: Vec<ContainerId>, limit: Duration) -> Vec<Option<OwnedFd>> {
+        let (answer, fetched) = sync_channel(1);
+        let asked = self.inbox.send(Input::Netns(ids, answer));
+        asked.ok().and_then(|()| fetched.recv_timeout(limit).ok()).unwrap_or_default()
     }
 
     /// Everything that stands in a journal.

@@ -168,7 +168,7 @@ impl Bits {
 }
 
 /// The domains of resolv.conf(5): the last `search` or `domain` line counts.
-fn search_of(text: &str) -> Vec<String> {
+pub fn search_of(text: &str) -> Vec<String> {
     let mut lines = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         matches!(words.next()?, "search" | "domain").then(|| words.map(str::to_owned).collect())

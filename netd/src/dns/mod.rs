@@ -20,10 +20,11 @@ pub mod respond;
 pub mod server;
 pub mod zone;
 
-pub use forward::DnsConfig;
+pub use forward::{DnsConfig, search_of as search_domains};
 pub use server::{Door, Service};
 pub use zone::{Endpoint, View};
 
+use crate::metrics::Metrics;
 use netd_api::{ContainerId, NetworkId};
 use std::sync::{Arc, RwLock};
 use tokio::runtime::Handle;
@@ -42,14 +43,16 @@ struct Shared {
     datagrams: Arc<datagrams::Datagrams>,
     /// Where TCP is spoken, and where others are asked.
     runtime: Handle,
+    /// Answers are counted there.
+    metrics: Arc<Metrics>,
 }
 
 impl Dns {
     /// A resolver without names. Must be called within a tokio runtime.
-    pub fn new(config: DnsConfig) -> std::io::Result<Self> {
+    pub fn new(config: DnsConfig, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (zone, forwarder) = (RwLock::default(), forward::Forwarder::new(config));
         let (datagrams, runtime) = (datagrams::Datagrams::start()?, Handle::current());
-        Ok(Self { shared: Arc::new(Shared { zone, forwarder, datagrams, runtime }) })
+        Ok(Self { shared: Arc::new(Shared { zone, forwarder, datagrams, runtime, metrics }) })
     }
 
     /// Sets a container's names and addresses on a network, in place of what it had there.

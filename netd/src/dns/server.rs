@@ -149,15 +149,20 @@ impl Asked for Context {
     fn answer(self: Arc<Self>, all: &mut Datagrams, addresses: &mut Vec<IpAddr>) -> io::Result<()> {
         let count = all.receive(self.udp.as_fd())?;
         let (zone, view) = (read(&self.shared.zone), read(&self.view));
+        let mut found = 0;
         for at in 0..count {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let (question, room) = all.question(at);
             if let Some(long) = direct::answer(question, &zone, &view, turn, addresses, room) {
                 all.answer(at, long);
+                found += 1;
                 continue;
             }
             match respond(question, &zone, &view, Transport::Udp, turn) {
-                Response::Answer(bytes) => all.answer_with(at, &bytes),
+                Response::Answer(bytes) => {
+                    self.shared.metrics.local.bytes(&bytes);
+                    all.answer_with(at, &bytes);
+                }
                 Response::Drop => {}
                 ask => {
                     let asking = ask_udp(self.clone(), ask, SocketAddr::V4(all.from(at)));
@@ -166,6 +171,8 @@ impl Asked for Context {
             }
         }
         drop((zone, view));
+        // Once for all of them: the counter's cache line is not fetched for each.
+        self.shared.metrics.local.found(found);
         all.send(self.udp.as_fd());
         Ok(())
     }
@@ -174,7 +181,11 @@ impl Asked for Context {
 impl Context {
     fn respond(&self, bytes: &[u8], transport: Transport) -> Response {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn)
+        let response = respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn);
+        if let Response::Answer(bytes) = &response {
+            self.shared.metrics.local.bytes(bytes);
+        }
+        response
     }
 
     /// A number that grows.
@@ -213,11 +224,15 @@ impl Context {
 
     /// Asks outside what has to be asked there.
     async fn outside(&self, response: Response, transport: Transport) -> Response {
-        match response {
+        let answer = match response {
             Response::Forward(request) => self.forward(&request, transport).await,
             Response::Search(request) => self.search(&request, transport).await,
-            done => done,
+            done => return done,
+        };
+        if let Response::Answer(bytes) = &answer {
+            self.shared.metrics.forwarded.bytes(bytes);
         }
+        answer
     }
 
     async fn forward(&self, request: &Message, transport: Transport) -> Response {
@@ -292,7 +307,7 @@ mod tests {
     use hickory_proto::rr::{Name, RecordType};
 
     fn dns() -> (Dns, View) {
-        let dns = Dns::new(DnsConfig::default()).unwrap();
+        let dns = Dns::new(DnsConfig::default(), Arc::default()).unwrap();
         let network = "a".repeat(64).parse().unwrap();
         let endpoint = Endpoint {
             container: "1".repeat(64).parse().unwrap(),

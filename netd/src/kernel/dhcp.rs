@@ -33,13 +33,14 @@ pub struct Client {
 
 impl Client {
     /// Gets a lease for the link `name` and keeps it; the first one comes by the receiver, which is dropped by whoever has waited long
-    /// enough. `known`: the one that was had before. `tell` hears of every other one that comes later.
+    /// enough. `known`: the one that was had before. `tell` hears of every other one that comes later, and that there is none any more:
+    /// who has an address beyond its lease has somebody else's (RFC 2131, 4.4.5).
     pub fn start(
         netns: &OwnedFd,
         name: &str,
         who: Identity,
         known: Option<LanLease>,
-        tell: impl Fn(LanLease) + Send + 'static,
+        tell: impl Fn(Option<LanLease>) + Send + 'static,
     ) -> Result<(Self, Receiver<LanLease>), KernelError> {
         let failed = |error: std::io::Error| KernelError::io("start a DHCP client", &error);
         let (order, orders) = UnixStream::pair().map_err(failed)?;
@@ -50,8 +51,9 @@ impl Client {
             let enter = setns(netns.as_fd(), CloneFlags::CLONE_NEWNET).is_ok();
             // Somebody who only waits must not keep the namespace.
             drop(netns);
-            let report = move |lease: LanLease| {
-                if first.send(lease.clone()).is_err() {
+            let report = move |lease: Option<LanLease>| {
+                let waited_for = lease.clone().is_some_and(|lease| first.send(lease).is_ok());
+                if !waited_for {
                     tell(lease);
                 }
             };
@@ -108,16 +110,17 @@ struct Keeper {
 
 impl Keeper {
     /// Until an order comes: a lease, its renewals, the next one.
-    fn keep(mut self, known: Option<LanLease>, report: impl Fn(LanLease)) {
+    fn keep(mut self, known: Option<LanLease>, report: impl Fn(Option<LanLease>)) {
         let mut lease = match known {
             Some(lease) => self.again(lease),
             None => self.acquire(),
         };
         while let Some(held) = lease {
-            report(held.clone());
+            report(Some(held.clone()));
             if !self.bound(held, &report) {
                 return;
             }
+            report(None);
             lease = self.acquire();
         }
     }
@@ -153,7 +156,7 @@ impl Keeper {
     }
 
     /// Keeps a lease until it is lost (true), or an order comes (false).
-    fn bound(&mut self, mut lease: LanLease, report: &impl Fn(LanLease)) -> bool {
+    fn bound(&mut self, mut lease: LanLease, report: &impl Fn(Option<LanLease>)) -> bool {
         loop {
             let begin = Instant::now();
             let at = |seconds: u32| begin + Duration::from_secs(seconds.into());
@@ -169,7 +172,7 @@ impl Keeper {
             match renewed {
                 Woken::Answer(Answer::Granted(next)) => {
                     if (next.address, next.router) != (lease.address, lease.router) {
-                        report(next.clone());
+                        report(Some(next.clone()));
                     }
                     lease = next;
                 }

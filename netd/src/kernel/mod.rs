@@ -58,7 +58,7 @@ pub use lan::{is_wireless, knows_kind, load_dummy_module};
 pub use link::delete_marked;
 pub use look::{
     CheckWants, Mark, Probe, Trace, Wants, ask_by_udp, check_place, conntrack, forwards, full_size, host_addresses,
-    last_handshake, links_here, links_inside, place, probe, rules_of_table, stopping, tap,
+    last_handshake, links_here, links_inside, place, probe, rules_of_table, sets_value, stopping, tap,
 };
 pub use memory::{give_back, share_heap};
 pub use netns::{Netns, Resolver, mac_inside, namespace_of, replace_dns};

@@ -2,7 +2,7 @@
 
 use super::KernelError;
 use super::link::bears_mark;
-use super::netlink::Netlink;
+use super::netlink::{Netlink, attributes};
 use super::nft::{changes_user_rules, deletes_ours};
 use super::nft_encode::NEWGEN;
 use futures_util::StreamExt;
@@ -25,8 +25,9 @@ const MOMENT: Duration = Duration::from_millis(300);
 /// Something that was changed by somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Something of `inet rcr` was deleted by the socket of this port; 0: events were lost, look for yourself.
-    TableChanged(u32),
+    /// Something of `inet rcr` was deleted by the socket of this port; 0: events were lost, look for yourself. And by
+    /// which program, where the kernel says it.
+    TableChanged(u32, Option<String>),
     /// Rules came into `inet rcr-user`, or went from it.
     UserRulesChanged,
     /// A link of ours was deleted.
@@ -60,7 +61,7 @@ impl TableChanges {
     fn see(&mut self, message: Option<(u16, u32, &[u8])>) -> [Option<Event>; 2] {
         let Some((kind, port, body)) = message else {
             *self = Self::default();
-            return [Some(Event::TableChanged(0)), Some(Event::UserRulesChanged)];
+            return [Some(Event::TableChanged(0, None)), Some(Event::UserRulesChanged)];
         };
         if deletes_ours(kind, body) {
             self.deleted_by = Some(port);
@@ -70,8 +71,19 @@ impl TableChanges {
             return [None, None];
         }
         let Self { deleted_by, user_rules } = std::mem::take(self);
-        [deleted_by.map(Event::TableChanged), user_rules.then_some(Event::UserRulesChanged)]
+        let changed = deleted_by.map(|port| Event::TableChanged(port, program(body)));
+        [changed, user_rules.then_some(Event::UserRulesChanged)]
     }
+}
+
+/// The program that a generation of tables is by, as `nft (pid 7)`: NFTA_GEN_PROC_PID and NFTA_GEN_PROC_NAME
+/// (linux/netfilter/nf_tables.h). Its name is its own choice.
+fn program(body: &[u8]) -> Option<String> {
+    let of = |wanted: u16| attributes(body.get(4..)?).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let pid = u32::from_be_bytes(of(2)?.try_into().ok()?);
+    let name = String::from_utf8_lossy(of(3)?);
+    let name: String = name.trim_end_matches('\0').chars().filter(|c| !c.is_control()).collect();
+    Some(format!("{name} (pid {pid})"))
 }
 
 /// `ip monitor link route`, as a task.

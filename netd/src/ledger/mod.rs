@@ -118,6 +118,11 @@ impl Ledger {
         self.store.flush()
     }
 
+    /// How many journals have something left that could not be undone.
+    pub fn debts(&self) -> usize {
+        self.debts.owed.len()
+    }
+
     /// Where the records are.
     pub fn describe_store(&self) -> String {
         self.store.describe()

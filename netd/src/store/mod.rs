@@ -18,8 +18,10 @@ mod embedded;
 pub mod etcd;
 pub mod memory;
 pub mod shared;
+mod timed;
 
 pub use embedded::Embedded;
+pub use timed::Timed;
 
 /// The version of the records that this netd writes. 2: a network has an `own_link`, which was `shim`, and journals say so, too.
 pub const SCHEMA: u32 = 2;

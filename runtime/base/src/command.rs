@@ -95,6 +95,11 @@ pub fn rekey() -> String {
     line("node rekey")
 }
 
+/// Compares what was made of our networks with what is there.
+pub fn network_check() -> String {
+    line("network check")
+}
+
 /// Makes again what is missing of our networks.
 pub fn network_repair() -> String {
     line("network check --repair")

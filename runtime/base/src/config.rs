@@ -1,6 +1,6 @@
 //! The configuration file, read by `rcr` and by `netd`: one schema, unknown keys refused.
 
-use crate::{Error, Kind};
+use crate::{Error, Kind, METRICS_ADDRESSES, MetricsAddress};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +29,23 @@ pub struct Config {
     pub images: ImagesConfig,
     /// `[cluster]`.
     pub cluster: ClusterConfig,
+    /// `[metrics]`.
+    pub metrics: MetricsConfig,
+}
+
+/// `[metrics]`: netd's numbers for Prometheus.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Where they are: a port of the loopback, or the path of a unix socket; absent: nowhere.
+    pub address: Option<String>,
+}
+
+impl MetricsConfig {
+    /// `address`, read.
+    pub fn address(&self) -> Result<Option<MetricsAddress>, String> {
+        self.address.as_deref().map(str::parse).transpose()
+    }
 }
 
 /// `[cluster]`: hosts that share overlay networks.
@@ -270,6 +287,9 @@ impl Config {
             return Err("a log needs at least one file of 4096 bytes".into());
         }
         config.cluster.endpoints()?;
+        if let Err(why) = config.metrics.address() {
+            return Err(format!("metrics.address: {why}; expected {METRICS_ADDRESSES}"));
+        }
         if config.cluster.cert_file.is_some() != config.cluster.key_file.is_some() {
             return Err("cluster.cert_file and cluster.key_file go together".into());
         }
@@ -310,6 +330,8 @@ mod tests {
             "[cluster]\nstore = \"10.0.0.1:2379\"",
             "[cluster]\nstore = \"etcd://10.0.0.1\"",
             "[cluster]\ncert_file = \"x\"",
+            "[metrics]\naddress = \"0.0.0.0:9469\"",
+            "[metrics]\nport = 9469",
             "[network]\npools = [{ base = \"10.0.0.0/24\", size = 16 }]",
         ] {
             assert!(Config::parse(bad).is_err(), "{bad}");

@@ -15,8 +15,12 @@ use std::os::unix::net::UnixStream;
 /// The largest frame that is accepted, in bytes.
 pub const MAX_FRAME: usize = 4 << 20;
 
-/// Descriptors that one frame may carry.
-pub const MAX_FDS: usize = 4;
+/// Descriptors that one frame may carry, if who receives it takes so many ([`recv_many`]). The kernel takes 253
+/// (`SCM_MAX_FD`, unix(7)).
+pub const MAX_FDS: usize = 128;
+
+/// Descriptors that [`recv_frame`] takes: who sends more, sends them in vain.
+const FEW: usize = 4;
 
 /// Why a frame could not be sent or received.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +71,24 @@ pub fn send_frame<T: Serialize>(socket: &UnixStream, message: &T, fds: &[Borrowe
     Ok(())
 }
 
-/// Receives one frame and the descriptors that came with it (close-on-exec).
+/// Receives one frame and the descriptors that came with it (close-on-exec): a few, as requests have them.
 pub fn recv_frame<T: DeserializeOwned>(socket: &UnixStream) -> Result<(T, Vec<OwnedFd>), FrameError> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FEW))];
+    recv(socket, &mut space)
+}
+
+/// The same with up to [`MAX_FDS`] descriptors, from somebody who is trusted with that many of ours.
+pub fn recv_many<T: DeserializeOwned>(socket: &UnixStream) -> Result<(T, Vec<OwnedFd>), FrameError> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
+    recv(socket, &mut space)
+}
+
+fn recv<T: DeserializeOwned>(
+    socket: &UnixStream,
+    space: &mut [MaybeUninit<u8>],
+) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut head = [0u8; 4];
-    let (got, fds) = recv_head(socket, &mut head)?;
+    let (got, fds) = recv_head(socket, &mut head, space)?;
     let mut reader = socket;
     reader.read_exact(&mut head[got..]).map_err(closed)?;
     let len = u32::from_le_bytes(head) as usize;
@@ -89,9 +107,12 @@ fn closed(error: io::Error) -> FrameError {
     }
 }
 
-fn recv_head(socket: &UnixStream, head: &mut [u8; 4]) -> Result<(usize, Vec<OwnedFd>), FrameError> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
+fn recv_head(
+    socket: &UnixStream,
+    head: &mut [u8; 4],
+    space: &mut [MaybeUninit<u8>],
+) -> Result<(usize, Vec<OwnedFd>), FrameError> {
+    let mut control = RecvAncillaryBuffer::new(space);
     let mut iov = [IoSliceMut::new(head)];
     let message = loop {
         match rustix::net::recvmsg(socket, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC) {
@@ -128,6 +149,19 @@ mod tests {
         assert_eq!(got, sent);
         assert_eq!(fds.len(), 1);
         assert!(matches!(recv_frame::<String>(&b), Err(FrameError::Closed)));
+    }
+
+    #[test]
+    fn who_takes_few_gets_no_more_and_who_takes_many_gets_all() {
+        let (pipe, _keep) = nix::unistd::pipe().unwrap();
+        let all = vec![pipe.as_fd(); MAX_FDS];
+        let (a, b) = UnixStream::pair().unwrap();
+        send_frame(&a, &1u8, &all).unwrap();
+        assert_eq!(recv_many::<u8>(&b).unwrap().1.len(), MAX_FDS);
+        send_frame(&a, &2u8, &all).unwrap();
+        let (got, fds) = recv_frame::<u8>(&b).unwrap();
+        assert_eq!((got, fds.len() <= FEW), (2, true));
+        assert!(send_frame(&a, &3u8, &vec![pipe.as_fd(); MAX_FDS + 1]).is_err());
     }
 
     #[test]

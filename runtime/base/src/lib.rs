@@ -11,6 +11,7 @@
 //! | [`events`] | the record of what happens to an instance's objects: writing |
 //! | [`program`] | where the other programs of rcr are |
 //! | [`timings`] | when what happened, for who asks |
+//! | `metrics_address` | where netd's metrics may be |
 //! | `readers` | the group whose members may look |
 //! | `config` | `/etc/rcr/config.toml` (feature `config`) |
 
@@ -24,6 +25,7 @@ pub mod errno;
 pub mod error;
 pub mod events;
 mod frame;
+mod metrics_address;
 pub mod program;
 mod readers;
 mod small;
@@ -32,12 +34,13 @@ pub mod timings;
 
 #[cfg(feature = "config")]
 pub use config::{
-    ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, NetworkConfig, Pool, SecurityConfig,
-    WIREGUARD_PORT,
+    ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, MetricsConfig, NetworkConfig, Pool,
+    SecurityConfig, WIREGUARD_PORT,
 };
 pub use errno::{errno, errno_text, io_text};
 pub use error::{Doing, Error, Kind, Outcome};
-pub use frame::{FrameError, MAX_FDS, MAX_FRAME, recv_frame, send_frame};
+pub use frame::{FrameError, MAX_FDS, MAX_FRAME, recv_frame, recv_many, send_frame};
+pub use metrics_address::{METRICS_ADDRESSES, MetricsAddress};
 pub use program::sibling;
 pub use readers::{READERS, open_to_readers, readers};
 pub use small::SmallFiles;

@@ -26,9 +26,18 @@ pub fn graph(instance: &Instance, networks: &[String], container: Option<&str>) 
     }
 }
 
-/// What of all networks differs from what was made; with `repair` it is made again.
+/// What of all networks differs from what was made, on all hosts of the cluster; with `repair` each makes its own again.
 pub fn check(instance: &Instance, repair: bool) -> Outcome<CheckView> {
-    match instance.netd()?.call(Call::NetworkCheck { repair })? {
+    checked(instance, repair, false)
+}
+
+/// The same on this host alone.
+pub fn check_here(instance: &Instance, repair: bool) -> Outcome<CheckView> {
+    checked(instance, repair, true)
+}
+
+fn checked(instance: &Instance, repair: bool, here: bool) -> Outcome<CheckView> {
+    match instance.netd()?.call(Call::NetworkCheck { repair, here })? {
         Reply::Checked(view) => Ok(*view),
         other => Err(unexpected(&other)),
     }

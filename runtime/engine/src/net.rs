@@ -6,7 +6,7 @@ use netd_api::{Call, ContainerId, Reply, Request, SandboxInfo};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rcr_base::{Doing, Error, Kind, Outcome, io_text};
-use rcr_base::{FrameError, recv_frame, send_frame, sibling};
+use rcr_base::{FrameError, recv_many, send_frame, sibling};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -76,7 +76,7 @@ impl Netd {
     /// The reply to the last request, with its descriptors.
     pub fn receive(&mut self) -> Outcome<(Reply, Vec<OwnedFd>)> {
         Wait::new()?.readable(&self.stream)?;
-        match recv_frame::<Reply>(&self.stream).map_err(broken)? {
+        match recv_many::<Reply>(&self.stream).map_err(broken)? {
             (Reply::Error(error), _) => Err(error),
             other => Ok(other),
         }

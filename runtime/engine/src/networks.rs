@@ -8,7 +8,7 @@ use crate::parse::filter::{Fits, NetworkFilter, PruneFilter, Test, fits_all};
 use crate::start::network::{Planned, owner, plan as plan_network};
 use netd_api::{
     AttachmentRequest, Call, DnsRequest, NameError, NetnsSource, NetworkChange, NetworkCreate, NetworkInfo,
-    NetworkName, PublishRequest, Reply, SandboxRequest, Scope,
+    NetworkName, PlanView, PublishRequest, Reply, SandboxRequest, Scope,
 };
 use rcr_base::events::Object;
 use rcr_base::{Error, Kind, Outcome, command};
@@ -18,14 +18,14 @@ use rcr_base::{Error, Kind, Outcome, command};
 pub enum Changed {
     /// The network as it is now.
     Network(Box<NetworkInfo>),
-    /// The plan alone, as text: nothing was changed.
-    Plan(String),
+    /// The plan alone: nothing was changed.
+    Plan(PlanView),
 }
 
 fn changed(reply: Reply) -> Outcome<Changed> {
     match reply {
         Reply::Network(info) => Ok(Changed::Network(Box::new(info))),
-        Reply::Plan(plan) => Ok(Changed::Plan(plan.text)),
+        Reply::Plan(plan) => Ok(Changed::Plan(plan)),
         other => Err(unexpected(&other)),
     }
 }
@@ -47,8 +47,8 @@ pub fn update(
     changed(netd.call(Call::NetworkUpdate { network: network.to_owned(), change, dry_run })?)
 }
 
-/// What attaching one more container to a network would do, with these ports published, as text.
-pub fn plan(instance: &Instance, network: &str, publish: Vec<PublishRequest>) -> Outcome<String> {
+/// What attaching one more container to a network would do, with these ports published.
+pub fn plan(instance: &Instance, network: &str, publish: Vec<PublishRequest>) -> Outcome<PlanView> {
     let id = "0".repeat(64).parse().map_err(|e: NameError| Error::new(Kind::System, e.to_string()))?;
     let spec = SandboxRequest {
         id,
@@ -62,8 +62,8 @@ pub fn plan(instance: &Instance, network: &str, publish: Vec<PublishRequest>) ->
     planned(instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })?)
 }
 
-/// What the start of a container would do to the kernel, or what was done for one that runs, as text.
-pub fn plan_of(instance: &Instance, container: &str) -> Outcome<String> {
+/// What the start of a container would do to the kernel, or what was done for one that runs.
+pub fn plan_of(instance: &Instance, container: &str) -> Outcome<PlanView> {
     let container = instance.containers().find(container)?;
     if container.state.status.is_alive() {
         let container = owner(instance, &container)?;
@@ -72,20 +72,20 @@ pub fn plan_of(instance: &Instance, container: &str) -> Outcome<String> {
     plan_start(instance, &container.config)
 }
 
-fn plan_start(instance: &Instance, config: &Config) -> Outcome<String> {
+fn plan_start(instance: &Instance, config: &Config) -> Outcome<PlanView> {
     let (network, dns, host_gateway) = (&config.network, &config.dns, config.wants_host_gateway());
     plan_network(instance, &Planned { id: config.id.clone(), name: &config.name, network, dns, host_gateway })
 }
 
-fn planned(reply: Reply) -> Outcome<String> {
+fn planned(reply: Reply) -> Outcome<PlanView> {
     match reply {
-        Reply::Plan(plan) => Ok(plan.text),
+        Reply::Plan(plan) => Ok(plan),
         other => Err(unexpected(&other)),
     }
 }
 
-/// What [`connect`] would do, as text.
-pub fn plan_connect(instance: &Instance, container: &str, attachment: AttachmentRequest) -> Outcome<String> {
+/// What [`connect`] would do.
+pub fn plan_connect(instance: &Instance, container: &str, attachment: AttachmentRequest) -> Outcome<PlanView> {
     let mut container = instance.containers().find(container)?;
     let config = &mut container.config;
     let NetworkMode::Networks(list) = &mut config.network.mode else {
@@ -104,7 +104,9 @@ pub fn plan_connect(instance: &Instance, container: &str, attachment: Attachment
     // Its ports stay where they are.
     config.network.publish.clear();
     config.network.publish_all = false;
-    Ok(format!("{} is attached at its next start\n{}", config.name, plan_start(instance, config)?))
+    let mut view = PlanView::saying(format!("{} is attached at its next start", config.name));
+    view.parts.extend(plan_start(instance, config)?.parts);
+    Ok(view)
 }
 
 fn already(config: &Config, info: &NetworkInfo) -> Error {

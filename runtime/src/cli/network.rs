@@ -44,9 +44,9 @@ pub enum NetworkCommand {
         after_help = "Filter: tcp, udp, sctp, icmp, arp, ip, ip6, host NAME|ADDRESS, net CIDR, port NUMBER[-NUMBER]; src and dst\nbefore host, net and port; and, or, not, parentheses. Two tests side by side must both fit.\nExamples: rcr network capture c1 tcp port 80 and not host c2\n          rcr network capture -w blue.pcapng --duration 10s blue"
     )]
     Capture(CaptureArgs),
-    /// Compare everything that was made for networks with what is there, and repair it
+    /// Compare everything that was made for networks with what is there, on all hosts of the cluster, and repair it
     #[command(
-        after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs.\nExample: rcr network check --repair"
+        after_help = "Exit code: 0 nothing differs, or all of it is repaired, 1 something differs, or could not be looked at.\nExample: rcr network check --repair"
     )]
     Check(CheckArgs),
     /// Remove networks
@@ -61,7 +61,7 @@ pub enum NetworkCommand {
     /// Show what attaching a container to a network would do to the kernel, what a container's start would do, or what
     /// was done for one that runs
     #[command(
-        after_help = "Marks: + is made, = is there, ~ is changed, - is removed; behind # is the reason.\nExample: rcr network plan -p 8080:80 eui_bridge, rcr network plan c1"
+        after_help = "Marks: + is made, = is there, ~ is changed, - is removed, ? is asked for on the LAN, ! is announced\nthere; with -v the reason stands behind #.\nExamples: rcr network plan -p 8080:80 eui_bridge\n          rcr network plan -v c1"
     )]
     Plan(PlanArgs),
     /// Change a network, in use or not: MTU, labels, DNS servers, more subnets
@@ -105,11 +105,20 @@ pub struct CreateArgs {
     /// Succeed if the network already exists
     #[arg(long)]
     pub ignore: bool,
+    #[command(flatten)]
+    pub dry: DryRunArgs,
+    /// Name of the network
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DryRunArgs {
     /// Print the plan instead of carrying it out
     #[arg(long)]
     pub dry_run: bool,
-    /// Name of the network
-    pub name: String,
+    /// With --dry-run: each step with its reason
+    #[arg(short, long, requires = "dry_run")]
+    pub verbose: bool,
 }
 
 /// An address, or that there is to be none.
@@ -158,9 +167,8 @@ pub struct UpdateArgs {
     pub dns: Vec<AddressOrNone>,
     #[command(flatten)]
     pub subnets: SubnetArgs,
-    /// Print the plan instead of carrying it out
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry: DryRunArgs,
     /// Network, by name or id
     pub network: String,
 }
@@ -275,9 +283,12 @@ pub struct CaptureArgs {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Make again what differs
+    /// Make again what differs; each host makes its own
     #[arg(long)]
     pub repair: bool,
+    /// Look at this host alone, not at the others of the cluster
+    #[arg(long)]
+    pub local: bool,
     #[command(flatten)]
     pub format: ShowArgs,
 }
@@ -330,9 +341,8 @@ pub struct ConnectArgs {
     /// The same two with Docker's names: com.docker.network.endpoint.ifname, ….sysctls
     #[arg(long, value_name = "NAME=VALUE", value_parser = attachment::driver_option)]
     pub driver_opt: Vec<DriverOption>,
-    /// Print the plan instead of carrying it out
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry: DryRunArgs,
     /// Network, by name or id
     pub network: String,
     /// Container, by name or id
@@ -355,6 +365,9 @@ pub struct PlanArgs {
     /// A network, or a container; a network comes first
     #[arg(value_name = "NETWORK|CONTAINER")]
     pub of: String,
+    /// Each step with its reason
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Publish a port, as with `rcr run` (of a network)
     #[arg(short, long, value_name = "[IP:][HOST:]CONTAINER[/PROTO]", value_parser = ports::publish)]
     pub publish: Vec<PublishRequest>,

@@ -43,6 +43,9 @@ pub struct CreateArgs {
     /// Show what would be made, in order, and make nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// With --dry-run: each step with its reason
+    #[arg(long, requires = "dry_run")]
+    pub verbose: bool,
     /// Name of the container
     #[arg(long)]
     pub name: Option<String>,

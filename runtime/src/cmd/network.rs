@@ -43,9 +43,9 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
     if args.ignore && networks::inspect(instance, &args.name).is_ok() {
         return Ok(0);
     }
-    match networks::create(instance, spec, args.dry_run)? {
+    match networks::create(instance, spec, args.dry.dry_run)? {
         Changed::Network(info) => println!("{}", info.id),
-        Changed::Plan(text) => print!("{text}"),
+        Changed::Plan(plan) => print!("{}", printable(&plan.text(args.dry.verbose))),
     }
     Ok(0)
 }
@@ -53,9 +53,9 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
 /// Changes a network, in use or not.
 fn update(instance: &Instance, args: &UpdateArgs) -> Outcome<i32> {
     let change = |info: &NetworkInfo| flags::change(args, &info.driver);
-    match networks::update(instance, &args.network, args.dry_run, change)? {
+    match networks::update(instance, &args.network, args.dry.dry_run, change)? {
         Changed::Network(info) => println!("{}", info.name),
-        Changed::Plan(text) => print!("{text}"),
+        Changed::Plan(plan) => print!("{}", printable(&plan.text(args.dry.verbose))),
     }
     Ok(0)
 }
@@ -134,8 +134,9 @@ fn list(instance: &Instance, args: &ListArgs) -> Outcome<i32> {
 }
 
 fn connect(instance: &Instance, args: &ConnectArgs) -> Outcome<i32> {
-    if args.dry_run {
-        print!("{}", printable(&networks::plan_connect(instance, &args.container, flags::attachment(args))?));
+    if args.dry.dry_run {
+        let plan = networks::plan_connect(instance, &args.container, flags::attachment(args))?;
+        print!("{}", printable(&plan.text(args.dry.verbose)));
         return Ok(0);
     }
     networks::connect(instance, &args.container, flags::attachment(args))?;
@@ -149,7 +150,7 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
 
 /// What attaching one more container would do, or what a container's start would.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
-    let text = match networks::plan(instance, &args.of, args.publish.clone()) {
+    let plan = match networks::plan(instance, &args.of, args.publish.clone()) {
         Err(error) if error.kind == Kind::NotFound && args.publish.is_empty() => {
             // Of neither, the network's error says more.
             match instance.containers().find(&args.of) {
@@ -159,6 +160,6 @@ fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
         }
         other => other?,
     };
-    print!("{}", printable(&text));
+    print!("{}", printable(&plan.text(args.verbose)));
     Ok(0)
 }

@@ -33,8 +33,8 @@ pub fn create(instance: &Instance, args: CreateArgs) -> Outcome<i32> {
 /// `--dry-run`: what would be made.
 fn plan(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
     let request = flags::request(args, false)?;
-    let text = create::plan(instance, request, &Progress::new(args.quiet, "pulled"))?;
-    print!("{}", report::printable(&text));
+    let plan = create::plan(instance, request, &Progress::new(args.quiet, "pulled"))?;
+    print!("{}", report::printable(&plan.text(args.verbose)));
     Ok(0)
 }
 

@@ -41,7 +41,7 @@ pub use port::PortOp;
 pub use purpose::Purpose;
 pub use route::{ReplyOp, RouteOp};
 pub use set::SetOp;
-pub use show::{show, show_there};
+pub use show::{show, show_seen, show_there};
 pub use step::{Outcome, Plan, Step};
 pub use sysctl::{Key, SysctlOp};
 pub use vxlan::VxlanOp;

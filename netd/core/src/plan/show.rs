@@ -1,36 +1,39 @@
-//! How a plan reads: the one text of dry runs and golden files. `=` is there, `+` made, `~` changed, `?` asked for, `!` announced,
+//! How a plan reads: the one form of dry runs and golden files. `=` is there, `+` made, `~` changed, `?` asked for, `!` announced,
 //! `-` forgotten.
 
 use super::diff::{Observed, missing};
 use super::effect::Row;
 use super::op::Scope;
 use super::step::{Plan, Step};
-use std::fmt::Write;
+use netd_api::{PlanPart, PlanRow, PlanStep};
 
-/// The plan as text. What `observed` has already is marked `=`.
+/// The plan as text with its reasons. What `observed` has already is marked `=`.
 pub fn show(title: &str, plan: &Plan, observed: Option<&Observed>) -> String {
+    show_seen(title, plan, observed).text(true)
+}
+
+/// The plan for people. What `observed` has already is marked `=`.
+pub fn show_seen(title: &str, plan: &Plan, observed: Option<&Observed>) -> PlanPart {
     let lacking = observed.map(|seen| missing(plan, seen));
     show_there(title, plan, |step| {
         step.op.scope() == Scope::Host && lacking.as_ref().is_some_and(|l| !l.steps.contains(step))
     })
 }
 
-/// The plan as text. The steps whose effect is `there` are marked `=`.
-pub fn show_there(title: &str, plan: &Plan, there: impl Fn(&Step) -> bool) -> String {
-    let mut text = format!("{title}\n");
-    plan.steps.iter().for_each(|step| lines(&mut text, step, there(step)));
-    text
+/// The plan for people. The steps whose effect is `there` are marked `=`.
+pub fn show_there(title: &str, plan: &Plan, there: impl Fn(&Step) -> bool) -> PlanPart {
+    let shown = plan.steps.iter().filter_map(|step| one(step, there(step)));
+    PlanPart { title: title.to_owned(), steps: shown.collect() }
 }
 
-fn lines(text: &mut String, step: &Step, there: bool) {
+/// A step; nothing, if it has nothing to show.
+fn one(step: &Step, there: bool) -> Option<PlanStep> {
+    let rows = step.op.rows();
+    let mark = if there { '=' } else { rows.first()?.mark };
     let scope = match step.op.scope() {
         Scope::Host => "host",
         Scope::Container => "container",
     };
-    let why = if step.why.is_empty() { String::new() } else { format!("  # {}", step.why) };
-    for Row { mark, kind, name, what } in step.op.rows() {
-        let mark = if there { '=' } else { mark };
-        // Writing to a String can't fail.
-        let _ = writeln!(text, "  {scope:<10} {mark} {kind:<7} {name:<15} {what}{why}");
-    }
+    let rows = rows.into_iter().map(|Row { kind, name, what, .. }| PlanRow { kind: kind.to_owned(), name, what });
+    Some(PlanStep { scope: scope.to_owned(), mark, rows: rows.collect(), why: step.why.to_owned() })
 }

@@ -17,13 +17,13 @@ impl Walk<'_> {
                 let text = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 self.good(&self.question.from, format!("the name `{name}` is {text}"));
             }
-            NameOutcome::NoSuchName => self.no_such_name(name),
+            NameOutcome::NoSuchName => self.no_such_name(asked),
             NameOutcome::Failed(_) | NameOutcome::Silent => self.no_answer(asked),
         }
     }
 
-    fn no_such_name(&mut self, name: &str) {
-        let place = &self.question.from;
+    fn no_such_name(&mut self, asked: &NameSeen) {
+        let (name, place) = (&asked.name, &self.question.from);
         if self.receiver().is_some_and(|receiver| receiver.withheld) {
             let hop = self.bad(Fault::NameWithheld, place, format!("the name `{name}` is not answered"));
             hop.evidence.push(format!("`{name}` is not healthy, and its names are answered only while it is"));
@@ -41,6 +41,10 @@ impl Walk<'_> {
         if !on.is_empty() {
             hop.evidence
                 .push(format!("no container is called so on {}, and no server outside knows it", on.join(", ")));
+        }
+        if !asked.domains.is_empty() {
+            let domains: Vec<String> = asked.domains.iter().map(|domain| format!("`{domain}`")).collect();
+            hop.evidence.push(format!("nor does it exist in the search domains: {}", domains.join(", ")));
         }
         hop.repair.push(bare(command::list_containers()));
     }

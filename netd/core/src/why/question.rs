@@ -6,10 +6,11 @@ use crate::model::{Attachment, Remote};
 use crate::picture::{Inhabitant, Picture};
 use crate::ports::Busy;
 use netd_api::{
-    ApiError, Asleep, ContainerId, ErrorKind, Fault, Hop, HostPort, NetnsSource, NetworkId, Proto, PublishedPort,
-    WhyRequest,
+    ApiError, Asleep, ContainerId, ErrorKind, Fault, Hop, HostPort, IfName, NetnsSource, NetworkId, Proto,
+    PublishedPort, WhyRequest,
 };
 use rcr_base::command;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// The most ports that a bridge has (`BR_MAX_PORTS` less the first).
@@ -85,6 +86,8 @@ pub struct Own {
     pub addresses: Vec<IpAddr>,
     /// Ports that somebody waits on.
     pub sockets: Vec<Busy>,
+    /// How many links are on each bridge, others' among them.
+    pub ports: BTreeMap<IfName, usize>,
 }
 
 /// Reads a request.
@@ -107,23 +110,27 @@ fn not_running(picture: &Picture, asleep: &Asleep, own: &Own) -> Hop {
     let networks = asleep.networks.iter().filter_map(|name| picture.network_named(name));
     for one in networks {
         let on = picture.containers.values().flat_map(|c| &c.attachments).filter(|a| a.network == one.network.id);
-        let (count, name) = (on.count(), &one.network.name);
+        let bridge = one.network.interface.as_ref().filter(|_| one.network.bridge().is_some());
+        let links = bridge.and_then(|bridge| own.ports.get(bridge)).copied().unwrap_or_default();
+        let (count, name) = (links.max(on.count()), &one.network.name);
         let empty = one.pools.iter().zip(&one.network.subnets).find(|((_, free), _)| *free == 0);
         let why = match empty {
             Some(((used, _), subnet)) => {
-                Some(format!("{used} addresses of `{}` are in use, none is free", subnet.subnet))
+                let more = bare(command::network_update(name.as_str(), "--subnet CIDR"));
+                let why = format!("{used} addresses of `{}` are in use, none is free", subnet.subnet);
+                Some((why, format!("{more} (more addresses)")))
             }
-            None if one.network.bridge().is_some() && count >= MOST_ENDPOINTS => {
-                Some(format!("its bridge has {count} ports, the most that the kernel gives one"))
+            None if bridge.is_some() && count >= MOST_ENDPOINTS => {
+                let why = format!("its bridge has {count} ports, the most that the kernel gives one");
+                Some((why, format!("create `{}` on another network", asleep.name)))
             }
             None => None,
         };
-        if let Some(why) = why {
+        if let Some((why, repair)) = why {
             let mut full = hop(&asleep.name, format!("does not run ({}), and network `{name}` is full", asleep.status));
             full.fault = Some(Fault::NetworkFull);
             full.evidence.push(why);
-            full.repair
-                .push(format!("{} (more addresses)", bare(command::network_update(name.as_str(), "--subnet CIDR"))));
+            full.repair.push(repair);
             return full;
         }
     }

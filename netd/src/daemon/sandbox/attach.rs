@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 impl Daemon {
     /// All attachments of a new container.
-    pub(super) fn design_attachments(
+    pub(in crate::daemon) fn design_attachments(
         &mut self,
         spec: &SandboxRequest,
         what: &str,
@@ -112,7 +112,7 @@ impl Networks {
     }
 
     /// Which attachment publishes ports: the one with the default route, else the first that leads out.
-    pub(super) fn carrier(&self, attachments: &[Attachment]) -> Option<usize> {
+    pub(in crate::daemon) fn carrier(&self, attachments: &[Attachment]) -> Option<usize> {
         let open = |id: &NetworkId| self.get(id).is_some_and(|n| n.network.filtered() && !n.network.internal);
         let default = attachments.iter().position(|a| !a.default_via.is_empty() && open(&a.network));
         default.or_else(|| attachments.iter().position(|a| open(&a.network)))

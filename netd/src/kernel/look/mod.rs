@@ -9,6 +9,7 @@ mod place;
 mod probe;
 mod rule_text;
 mod rules;
+mod settings;
 mod tap;
 mod trace;
 
@@ -17,6 +18,7 @@ pub use links::{links_here, links_inside};
 pub use place::{Wants, conntrack, forwards, host_addresses, place};
 pub use probe::{Probe, ask_by_udp, full_size, probe};
 pub use rules::rules_of_table;
+pub use settings::sets_value;
 pub use tap::tap;
 pub use trace::{Mark, Trace};
 

@@ -97,6 +97,8 @@ pub struct Capture {
     until: Option<Instant>,
     lost: u64,
     buffer: Vec<u8>,
+    /// The link that is looked at first: each has its turn, so that a busy one does not keep the others from being read.
+    first: usize,
 }
 
 /// Begins to listen.
@@ -112,7 +114,7 @@ pub fn open(instance: &Instance, wanted: Wanted) -> Outcome<Capture> {
     let mut filter = wanted.filter;
     names.resolve(&mut filter)?;
     let until = wanted.time.and_then(|time| Instant::now().checked_add(time));
-    Ok(Capture { view, sockets, names, filter, left: wanted.count, until, lost: 0, buffer: vec![0; LONGEST] })
+    Ok(Capture { view, sockets, names, filter, left: wanted.count, until, lost: 0, buffer: vec![0; LONGEST], first: 0 })
 }
 
 /// Where netd is to listen.
@@ -194,6 +196,7 @@ impl Capture {
                 Ok(ready) => ready,
                 Err(end) => return Ok(end),
             };
+            self.first = ready + 1;
             match self.receive(ready) {
                 Ok(Some(packet)) => {
                     self.left = self.left.map(|left| left - 1);
@@ -227,7 +230,7 @@ impl Capture {
             (true, _) => Err(Next::Asked),
             (_, true) => Err(Next::Unread),
             // The time is over; the next look says so. An empty socket answers EAGAIN.
-            _ => Ok(taps.iter().position(ready).unwrap_or_default()),
+            _ => Ok(next_ready(taps.len(), self.first, |at| ready(&taps[at]))),
         })
     }
 
@@ -264,6 +267,25 @@ impl Capture {
     }
 }
 
+/// The first of `count` that is ready, from `first` on and around.
+fn next_ready(count: usize, first: usize, ready: impl Fn(usize) -> bool) -> usize {
+    (0..count).map(|at| (first + at) % count).find(|at| ready(*at)).unwrap_or_default()
+}
+
 fn since_epoch(at: TimeSpec) -> Duration {
     Duration::new(u64::try_from(at.tv_sec()).unwrap_or_default(), u32::try_from(at.tv_nsec()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_link_has_its_turn() {
+        assert_eq!(next_ready(3, 0, |_| true), 0);
+        assert_eq!(next_ready(3, 1, |_| true), 1);
+        assert_eq!(next_ready(3, 3, |_| true), 0);
+        assert_eq!(next_ready(3, 2, |at| at == 1), 1);
+        assert_eq!(next_ready(3, 2, |_| false), 0);
+    }
 }

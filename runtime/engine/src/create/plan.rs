@@ -9,12 +9,12 @@ use crate::names;
 use crate::rename::check_name;
 use crate::reporter::Reporter;
 use crate::start::network::{Planned, plan as plan_network};
+use netd_api::{PlanPart, PlanRow, PlanStep, PlanView};
 use rcr_base::{Doing, Error, Kind, Outcome};
-use std::fmt::Write;
 
-/// What making and starting a container would do, in order, as text: `=` is there, `+` is made. Nothing is changed, and
-/// nothing is fetched.
-pub fn plan(instance: &Instance, mut wanted: Create, reporter: &dyn Reporter) -> Outcome<String> {
+/// What making and starting a container would do, in order: `=` is there, `+` is made. Nothing is changed, and nothing is
+/// fetched.
+pub fn plan(instance: &Instance, mut wanted: Create, reporter: &dyn Reporter) -> Outcome<PlanView> {
     checks::check(&wanted)?;
     checks::warn(&wanted, reporter);
     checks::fit(&mut wanted.resources, reporter)?;
@@ -34,7 +34,9 @@ pub fn plan(instance: &Instance, mut wanted: Create, reporter: &dyn Reporter) ->
     let host_gateway = wanted.extra_hosts.iter().any(|(_, target)| *target == HostTarget::HostGateway);
     let id = names::new_id().doing(|| "cannot make a container id")?;
     let one = Planned { id, name: &name, network: &network, dns: &wanted.dns, host_gateway };
-    Ok(own(instance, &wanted, &name, image.is_some()) + &plan_network(instance, &one)?)
+    let mut parts = vec![own(instance, &wanted, &name, image.is_some())];
+    parts.extend(plan_network(instance, &one)?.parts);
+    Ok(PlanView { parts })
 }
 
 fn free(instance: &Instance, name: &str) -> Outcome<()> {
@@ -46,13 +48,12 @@ fn free(instance: &Instance, name: &str) -> Outcome<()> {
 }
 
 /// What is not the network's: the image, volumes, the container itself.
-fn own(instance: &Instance, wanted: &Create, name: &str, has_image: bool) -> String {
-    let mut text = format!("create {name}\n");
-    let mut line = |there: bool, kind: &str, what: &str, why: &str| {
-        let (mark, scope) = (if there { '=' } else { '+' }, "host");
-        let why = if why.is_empty() { String::new() } else { format!("  # {why}") };
-        // Writing to a String can't fail.
-        let _ = writeln!(text, "  {scope:<10} {mark} {kind:<7} {what}{why}");
+fn own(instance: &Instance, wanted: &Create, name: &str, has_image: bool) -> PlanPart {
+    let mut steps = Vec::new();
+    let mut line = |there: bool, kind: &str, name: &str, why: &str| {
+        let row = PlanRow { kind: kind.to_owned(), name: name.to_owned(), what: String::new() };
+        let mark = if there { '=' } else { '+' };
+        steps.push(PlanStep { scope: "host".to_owned(), mark, rows: vec![row], why: why.to_owned() });
     };
     line(has_image, "image", &wanted.image, if has_image { "" } else { "it is pulled first" });
     for volume in &wanted.volumes {
@@ -63,5 +64,5 @@ fn own(instance: &Instance, wanted: &Create, name: &str, has_image: bool) -> Str
         }
     }
     line(false, "folder", &instance.dirs.root.join("containers").join("ID").display().to_string(), "what it writes");
-    text
+    PlanPart { title: format!("create {name}"), steps }
 }

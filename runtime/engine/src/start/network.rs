@@ -5,7 +5,9 @@ use crate::dirs::{Dirs, shared_folder};
 use crate::instance::Instance;
 use crate::net::{Netd, release, unexpected};
 use crate::store::Container;
-use netd_api::{AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, Reply, SandboxInfo, SandboxRequest};
+use netd_api::{
+    AttachmentRequest, Call, ContainerId, DnsRequest, NetnsSource, PlanView, Reply, SandboxInfo, SandboxRequest,
+};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_shim::protocol::{SOCKET_NAME, ask_netns};
 use rustix::fs::{Mode, OFlags};
@@ -245,16 +247,17 @@ pub struct Planned<'a> {
     pub host_gateway: bool,
 }
 
-/// What netd would do for a container's start, as text. Nothing is changed.
-pub fn plan(instance: &Instance, one: &Planned) -> Outcome<String> {
+/// What netd would do for a container's start. Nothing is changed.
+pub fn plan(instance: &Instance, one: &Planned) -> Outcome<PlanView> {
     let name = one.name;
     match &one.network.mode {
         NetworkMode::Container(id) => {
             let owner = instance.containers().load(id)?.config.name;
-            return Ok(format!("{name} joins the network of {owner}: nothing is made for it\n"));
+            return Ok(PlanView::saying(format!("{name} joins the network of {owner}: nothing is made for it")));
         }
         NetworkMode::Path(path) => {
-            return Ok(format!("{name} joins the namespace {}: nothing is made for it\n", path.display()));
+            let path = path.display();
+            return Ok(PlanView::saying(format!("{name} joins the namespace {path}: nothing is made for it")));
         }
         NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => {}
     }
@@ -262,7 +265,7 @@ pub fn plan(instance: &Instance, one: &Planned) -> Outcome<String> {
     let (id, name) = (one.id.clone(), name.to_owned());
     let spec = asked(id, name, source, attachments, one.network, one.dns, one.host_gateway);
     match instance.netd()?.call(Call::SandboxCreate { spec, dry_run: true })? {
-        Reply::Plan(plan) => Ok(plan.text),
+        Reply::Plan(plan) => Ok(plan),
         other => Err(unexpected(&other)),
     }
 }

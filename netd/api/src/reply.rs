@@ -1,7 +1,7 @@
 //! Replies.
 
 use crate::{
-    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, SandboxInfo, WhyAnswer,
+    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, QueryView, SandboxInfo, WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub enum Reply {
     Key(KeyInfo),
     /// To `NetworkShow`.
     Shown(Box<NetworkView>),
+    /// To `NetworkQueries`.
+    Queries(Vec<QueryView>),
     /// To `NetworkGraph`.
     Graph(GraphView),
     /// To `NetworkCheck`.

@@ -3,6 +3,7 @@
 use super::shim_link::ShimLink;
 use super::standing::Standing;
 use super::wait::{Wait, WaitOver};
+use crate::dns::lately::Asked;
 use crate::kernel::Event;
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, Reply};
 use netd_core::model::{LanLease, Network};
@@ -52,6 +53,8 @@ pub enum Input {
     Picture(SyncSender<Box<Picture>>),
     /// The namespaces of these containers, as far as they have one of their own.
     Netns(Vec<ContainerId>, SyncSender<Vec<Option<OwnedFd>>>),
+    /// The last questions for names of these containers.
+    Lately(Vec<ContainerId>, SyncSender<Vec<Vec<Asked>>>),
     /// Everything that stands in a journal.
     Standing(SyncSender<Vec<Standing>>),
     /// Does again what of these is missing; what could not be done comes back.

@@ -3,6 +3,7 @@
 use super::input::{Answer, Input};
 use super::shim_link::reach_shim;
 use super::standing::Standing;
+use crate::dns::lately::Asked;
 use netd_api::{ApiError, Call, ContainerId, ErrorKind, Reply};
 use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
@@ -56,6 +57,11 @@ impl Writer {
     /// The namespaces of these containers.
     pub fn netns_of(&self, ids: Vec<ContainerId>) -> Result<Vec<Option<OwnedFd>>, ApiError> {
         self.fetch(|answer| Input::Netns(ids, answer))
+    }
+
+    /// The last questions for names of these containers, of each oldest first.
+    pub fn lately(&self, ids: Vec<ContainerId>) -> Result<Vec<Vec<Asked>>, ApiError> {
+        self.fetch(|answer| Input::Lately(ids, answer))
     }
 
     /// Everything that stands in a journal.

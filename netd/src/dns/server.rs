@@ -6,6 +6,7 @@
 
 use super::datagrams::Asked;
 use super::forward::Found;
+use super::lately::{Asked as Question, Lately};
 use super::respond::{Response, Transport, fail, finish, found, respond};
 use super::zone::View;
 use super::{Shared, direct, read, write};
@@ -51,6 +52,7 @@ struct Context {
     udp: std::net::UdpSocket,
     view: RwLock<View>,
     turn: AtomicUsize,
+    lately: Lately,
     forwarded: Arc<Semaphore>,
     /// Absent once the service has ended.
     connections: Mutex<Option<Vec<Slot>>>,
@@ -73,6 +75,7 @@ impl Service {
             udp,
             view: RwLock::new(view),
             turn: AtomicUsize::new(0),
+            lately: Lately::default(),
             forwarded: Arc::new(Semaphore::new(MAX_FORWARDED)),
             connections: Mutex::new(Some(Vec::new())),
         });
@@ -105,6 +108,11 @@ impl Service {
     /// See [`Door`].
     pub fn door(&self) -> Door {
         Door(Arc::downgrade(&self.context))
+    }
+
+    /// The container's last questions, oldest first.
+    pub fn lately(&self) -> Vec<Question> {
+        self.context.lately.all()
     }
 
     /// The network namespace that the sockets are in.
@@ -149,15 +157,20 @@ impl Asked for Context {
     fn answer(self: Arc<Self>, all: &mut Datagrams, addresses: &mut Vec<IpAddr>) -> io::Result<()> {
         let count = all.receive(self.udp.as_fd())?;
         let (zone, view) = (read(&self.shared.zone), read(&self.view));
+        let mut pen = self.lately.pen();
         for at in 0..count {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let (question, room) = all.question(at);
             if let Some(long) = direct::answer(question, &zone, &view, turn, addresses, room) {
+                pen.note(&room[..long], false);
                 all.answer(at, long);
                 continue;
             }
             match respond(question, &zone, &view, Transport::Udp, turn) {
-                Response::Answer(bytes) => all.answer_with(at, &bytes),
+                Response::Answer(bytes) => {
+                    pen.note(&bytes, false);
+                    all.answer_with(at, &bytes);
+                }
                 Response::Drop => {}
                 ask => {
                     let asking = ask_udp(self.clone(), ask, SocketAddr::V4(all.from(at)));
@@ -165,7 +178,7 @@ impl Asked for Context {
                 }
             }
         }
-        drop((zone, view));
+        drop((zone, view, pen));
         all.send(self.udp.as_fd());
         Ok(())
     }
@@ -174,7 +187,11 @@ impl Asked for Context {
 impl Context {
     fn respond(&self, bytes: &[u8], transport: Transport) -> Response {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn)
+        let response = respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn);
+        if let Response::Answer(bytes) = &response {
+            self.lately.pen().note(bytes, false);
+        }
+        response
     }
 
     /// A number that grows.
@@ -213,11 +230,15 @@ impl Context {
 
     /// Asks outside what has to be asked there.
     async fn outside(&self, response: Response, transport: Transport) -> Response {
-        match response {
+        let answered = match response {
             Response::Forward(request) => self.forward(&request, transport).await,
             Response::Search(request) => self.search(&request, transport).await,
-            done => done,
+            done => return done,
+        };
+        if let Response::Answer(bytes) = &answered {
+            self.lately.pen().note(bytes, true);
         }
+        answered
     }
 
     async fn forward(&self, request: &Message, transport: Transport) -> Response {

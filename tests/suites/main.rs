@@ -53,5 +53,6 @@ mod stats;
 mod storage;
 mod streams;
 mod unpack;
+mod web;
 mod why;
 mod why_closed;

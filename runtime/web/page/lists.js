@@ -119,7 +119,7 @@ export function networks(root, _, filter) {
     { title: t("addresses"), cell: (row) => row.subnets.map(pool) },
     { title: t("containers"), cell: (row) => number(row.attachments.length), sort: (row) => row.attachments.length, number: true },
     { title: t("interface"), cell: (row) => row.interface, sort: (row) => row.interface },
-    { title: t("notes"), cell: (row) => [row.internal ? h("span", { class: "tag" }, t("internal")) : null, row.obstacles.map((one) => h("span", { class: "tag bad" }, one.text ?? t("obstacle")))] },
+    { title: t("notes"), cell: (row) => [row.internal ? h("span", { class: "tag" }, t("internal")) : null, row.obstacles.map((one) => h("span", { class: "tag bad" }, `${t("obstacle")}: ${one.family} ${one.table} ${one.chain}`))] },
   ];
   const found = h("div", {});
   const check = h("button", { type: "button", onclick: () => look(false) }, t("check"));

@@ -113,6 +113,11 @@ fn the_transcripts_of_a_plan_and_of_events() {
 }
 
 #[test]
+fn the_transcript_of_the_page() {
+    retype_on(&Host::bare(), "web.md", "web");
+}
+
+#[test]
 fn the_tutorial_on_one_host() {
     let host = readers_host();
     for step in

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 use tests::browser::Browser;
 use tests::host::{exec, sleeper};
@@ -205,7 +205,7 @@ fn town() -> Host {
     for network in ["blue", "green"] {
         host.ok(&["network", "create", network]);
     }
-    let serve = "while true; do echo hello | nc -l -p 80; done";
+    let serve = "echo hello > /tmp/index.html; exec httpd -f -h /tmp";
     host.ok(&["run", "-d", "--name", "web", "--network", "blue", "-p", "8080:80", "alpine", "sh", "-c", serve]);
     sleeper(&host, "app", &["--network", "blue", "--label", &format!("x={HOSTILE}")]);
     sleeper(&host, "db", &["--network", "green"]);
@@ -288,7 +288,7 @@ fn a_container_s_page_shows_its_life_and_its_log() {
     browser.click("th button", "Name");
     browser.until("document.querySelector('tbody tr').innerText.startsWith('app')");
     browser.click("td a", "noisy");
-    for text in ["first", HOSTILE, "red", "Life", "Processors", "inspect"].iter().filter(|text| **text != "Processors") {
+    for text in ["first", HOSTILE, "red", "Life", "inspect"] {
         browser.sees(text);
     }
     browser.sees_in(".log .err", "red");
@@ -385,7 +385,7 @@ fn the_page_speaks_korean_and_changes_with_a_click() {
     browser.click(".actions button", "Start");
     host.await_status("db", "running");
     browser.click(".actions button", "Connect");
-    eventually("db is on blue", || !host.address_or_none("db", "blue").is_empty());
+    eventually("db is on blue", || host.inspect("db", "/NetworkSettings/Networks").get("blue").is_some());
     browser.is_content();
 }
 
@@ -418,18 +418,4 @@ fn everything_is_reached_by_keys_and_named_for_a_screen_reader() {
     // Of the topology one place is a stop of Tab.
     assert_eq!(browser.value("document.querySelectorAll('.world [data-node][tabindex=\"0\"]').length"), 1);
     browser.is_content();
-}
-
-#[test]
-fn the_page_s_program_is_told_to_whoever_lacks_it() {
-    let host = Host::bare();
-    let alone = host.scratch().join("rcr");
-    std::fs::copy(tests::bin().join("rcr"), &alone).unwrap();
-    let mut command: Command = host.netns.command(&alone);
-    let output = command.arg("web").env("PATH", "/nonexistent").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    // An installation on this machine may have it.
-    if output.status.code() == Some(1) {
-        assert!(said.contains("cannot start the page") && said.contains("hint: "), "{said}");
-    }
 }

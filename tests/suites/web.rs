@@ -231,7 +231,7 @@ fn the_topology_is_clicked_and_asked() {
     // It is on two networks: a line joins its places.
     browser.until("document.querySelectorAll('.wires .same').length === 1");
     browser.press("Escape");
-    browser.until("document.querySelector('.panel').hidden");
+    browser.until("document.querySelector('.panel.idle')");
     // Two clicks ask.
     browser.click(".tools button", "Ask why");
     browser.click(".chip", "web");
@@ -346,7 +346,7 @@ fn ports_hosts_events_and_why_have_a_page_each() {
     browser.click("td a", "from outside");
     browser.sees_in(".verdict", "outside reaches web, TCP 80");
     browser.click("nav a", "Hosts");
-    browser.sees("This host is in no cluster.");
+    browser.sees("This host is in no cluster");
     browser.click("nav a", "Events");
     browser.sees_in(".events li", "create");
     host.ok(&["volume", "create", "just-now"]);

@@ -81,13 +81,16 @@ export function to(...parts) {
   return "#/" + parts.map(encodeURIComponent).join("/");
 }
 
+/** A text of the program: what it has in backticks is a word of a machine. */
+export const ticks = (text) => String(text).split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
+
 /** A failure as the program tells it: what, why, and the way out. */
 export function failure(error) {
   return h("div", { class: "failure" },
-    h("strong", {}, error.message),
-    (error.causes ?? []).map((cause) => h("div", {}, cause)),
-    error.hint ? h("div", { class: "hint" }, error.hint) : null,
-    (error.left_behind ?? []).map((left) => h("div", {}, left)));
+    h("strong", {}, ticks(error.message)),
+    (error.causes ?? []).map((cause) => h("div", {}, ticks(cause))),
+    error.hint ? h("div", { class: "hint" }, ticks(error.hint)) : null,
+    (error.left_behind ?? []).map((left) => h("div", {}, ticks(left))));
 }
 
 /** A heading with what belongs to it. */

@@ -175,12 +175,12 @@ export function hosts(root) {
   fill(root, h("h1", {}, t("hosts")), trouble, made.el);
   async function draw() {
     try {
-      made.show(await get("nodes"));
-      made.el.hidden = false;
-      fill(trouble);
+      const { cluster, nodes } = await get("nodes");
+      made.show(nodes);
+      made.el.hidden = !cluster;
+      fill(trouble, cluster ? null : h("p", {}, t("hosts.none")));
     } catch (error) {
-      made.el.hidden = true;
-      fill(trouble, error.gone ? null : [h("p", {}, t("hosts.none")), failure(error)]);
+      if (!error.gone) fill(trouble, failure(error));
     }
   }
   const silent = listen((what) => { if (what === "overview") draw(); });

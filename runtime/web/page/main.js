@@ -63,7 +63,11 @@ function show(anew = false) {
   main.append(root);
   view = one && ONE[now] ? ONE[now](root, null, filter, one) : VIEWS[now](root, new URLSearchParams(values), filter);
   for (const link of bar.querySelectorAll("[data-view]")) {
-    if (link.dataset.view === now) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === now) {
+      link.setAttribute("aria-current", "page");
+      // On a narrow screen the views are a row that is longer than the screen.
+      link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.offsetLeft - 40;
+    }
     else link.removeAttribute("aria-current");
   }
   document.title = `${one ?? t("nav." + now)} – rcr${state.about ? ` @ ${state.about.host}` : ""}`;

@@ -1,13 +1,15 @@
 // The topology: a lane for each network, with its containers on its line; the world outside and this host above them.
 
-import { announce, failure, fill, h, s, sync, to } from "./dom.js";
+import { announce, facts, failure, fill, h, s, sync, to } from "./dom.js";
 import { container, listen, state } from "./data.js";
-import { publishedShort, t } from "./format.js";
+import { number, publishedShort, t } from "./format.js";
 import * as lines from "./lines.js";
 import { ask, verdict } from "./why.js";
 
-/** Containers of a lane that are shown before somebody asks for all. */
+/** Containers of a lane that are shown before somebody asks for all: of a host with many, fewer. */
 const SHOWN = 24;
+const SHOWN_OF_MANY = 8;
+const MANY = 120;
 const ZOOMS = [0.7, 0.85, 1, 1.15, 1.3];
 const OTHERS = "+others";
 const IDLE = "+idle";
@@ -17,6 +19,9 @@ const kept = { zoom: 2, whole: new Set(), selected: null, from: null, to: null, 
 
 const hue = (at) => at % 6;
 const dot = (status, health) => h("span", { class: `dot ${status} ${health ?? ""}`, "aria-hidden": "true" });
+
+/** Ports in short; that of IPv6 reads like that of IPv4. */
+const short = (ports) => [...new Set(ports.map(publishedShort))];
 
 /** The lanes: each network with its containers, then those that are on none, and those that do not run. */
 function lanes(overview, filter) {
@@ -54,6 +59,7 @@ function lanes(overview, filter) {
   const alive = (row) => ["running", "paused", "restarting"].includes(row.status);
   made.push({ id: OTHERS, chips: rest.filter(alive).map(chip), details: [], ways: [], hosts: [] });
   made.push({ id: IDLE, chips: rest.filter((row) => !alive(row)).map(chip), details: [], ways: [], hosts: [] });
+  for (const lane of made) lane.chips.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
   return made.map((lane) => narrowed(lane, filter)).filter((lane) => lane.chips.length || lane.hosts.length || (lane.name && !lane.emptied));
 }
 
@@ -75,14 +81,13 @@ export function map(root, _, filter) {
   const tops = h("div", { class: "tops" });
   const all = h("div", { class: "lanes" });
   const trouble = h("div", {});
-  const panel = h("aside", { class: "panel", "aria-label": t("map.panel"), hidden: true });
+  const panel = h("aside", { class: "panel", "aria-label": t("map.panel") });
   const whyButton = h("button", { type: "button", "aria-pressed": "false", onclick: () => asking(!kept.asking) }, t("map.why"));
   const zoomed = h("output", { class: "zoomed" });
   const tools = h("div", { class: "tools" }, whyButton,
     h("span", { class: "group", role: "group", "aria-label": t("map.zoom") },
       h("button", { type: "button", "aria-label": t("map.smaller"), onclick: () => zoom(-1) }, "−"), zoomed,
-      h("button", { type: "button", "aria-label": t("map.larger"), onclick: () => zoom(1) }, "+")),
-    h("p", { class: "keys" }, t("map.keys")));
+      h("button", { type: "button", "aria-label": t("map.larger"), onclick: () => zoom(1) }, "+")));
   world.append(sheet, tops, all);
   fill(root, h("h1", { class: "sr" }, t("nav.map")), trouble, tools, h("div", { class: "split" }, h("div", { class: "canvas" }, world), panel));
 
@@ -145,36 +150,48 @@ export function map(root, _, filter) {
     redraw();
   }
 
-  /** The places that a way leads over: those of its ends, of the hops between them, and of the networks they are on. */
+  /** The places that a way leads over: those of its ends and of the hops between them. */
   function over(answer) {
-    const names = [kept.from, ...answer.hops.map((hop) => hop.place), ...(answer.reach === "yes" ? [kept.to] : [])];
+    const stops = [{ name: kept.from }];
+    answer.hops.forEach((hop, at) => {
+      if (stops.at(-1).name !== hop.place) stops.push({ name: hop.place });
+      const stop = stops.at(-1);
+      stop.hops = [...(stop.hops ?? []), at + 1];
+      stop.broken ||= Boolean(hop.fault);
+    });
+    if (stops.at(-1).name !== kept.to) stops.push({ name: kept.to });
     const way = [];
-    const lane = (el) => el.closest(".lane")?.querySelector(".network");
-    for (const name of names) {
-      const there = place(name);
-      const last = way.at(-1);
-      // Of several places that of the network where the way is.
-      const el = there.find((one) => last && lane(one) && lane(one) === lane(last)) ?? there[0];
-      if (!el || el === last) continue;
-      if (last) {
-        const between = [lane(last), lane(el)].filter((one) => one && one !== last && one !== el);
-        for (const one of new Set(between)) if (way.at(-1) !== one) way.push(one);
-      }
-      way.push(el);
+    const lane = (el) => el?.closest(".lane");
+    const goal = place(kept.to).map(lane);
+    const both = place(kept.from).map(lane).find((one) => one && goal.includes(one));
+    for (const stop of stops) {
+      const there = place(stop.name);
+      // Of several places that of the network where the way is, or where it leads; between two containers of one network
+      // the host is that network's bridge.
+      const bridge = stop.name === "host" && kept.from !== "host" && kept.to !== "host" ? both?.querySelector(".network") : null;
+      const el = bridge ?? there.find((one) => lane(one) && lane(one) === both) ?? there.find((one) => lane(one) && lane(one) === lane(way.at(-1)?.el)) ?? there.find((one) => lane(one) && goal.includes(lane(one))) ?? there[0];
+      if (!el) continue;
+      const text = stop.hops ? (stop.hops.length > 1 ? `${stop.hops[0]}–${stop.hops.at(-1)}` : `${stop.hops[0]}`) : "";
+      if (way.at(-1)?.el === el) Object.assign(way.at(-1), { broken: way.at(-1).broken || stop.broken });
+      else way.push({ el, text, broken: stop.broken });
     }
     return way;
   }
 
   function redraw() {
-    if (kept.answer?.hops) return lines.way(world, sheet, over(kept.answer), kept.answer.reach !== "yes");
+    if (kept.answer?.hops) return lines.way(world, sheet, over(kept.answer));
     if (kept.selected) return lines.join(world, sheet, place(kept.selected));
     return lines.clear(world, sheet);
   }
 
   function side() {
     const { selected, answer } = kept;
-    panel.hidden = !selected && !answer && !kept.asking;
-    if (panel.hidden) return;
+    const idle = !selected && !answer && !kept.asking;
+    panel.classList.toggle("idle", idle);
+    if (idle) {
+      fill(panel, summary());
+      return;
+    }
     const close = h("button", { type: "button", class: "close", "aria-label": t("close"), onclick: () => { kept.selected = null; asking(false); } }, "✕");
     if (kept.answer || kept.asking) {
       fill(panel, close, h("h2", {}, t("why.title")),
@@ -187,13 +204,24 @@ export function map(root, _, filter) {
     fill(panel, close, about(selected));
   }
 
+  /** What there is, and which keys there are, while nothing is selected. */
+  function summary() {
+    const { containers = [], networks = [] } = state.overview ?? {};
+    const running = containers.filter((row) => row.attachments.length || row.status === "running").length;
+    const ports = containers.flatMap((row) => row.ports).length;
+    const keys = ["← → ↑ ↓", "move", "Enter", "open", "Space", "select", "W", "why", "Esc", "clear", "/", "search"];
+    return [h("h2", {}, state.about?.host ?? ""), facts([t("map.running"), `${number(running)} / ${number(containers.length)}`], [t("networks"), number(networks.filter((one) => !one.predefined).length)], [t("ports"), number(ports)]),
+      h("p", { class: "muted" }, t("map.hint")),
+      h("dl", { class: "facts keys" }, keys.map((word, at) => (at % 2 ? h("dd", {}, t("key." + word)) : h("dt", {}, h("kbd", {}, word)))))];
+  }
+
   function about(name) {
     const row = container(name);
     const why = h("button", { type: "button", onclick: () => asking(true) }, t("map.whyFrom"));
     if (!row) return [h("h2", {}, end(name)), h("p", { class: "muted" }, t(place(name).some((el) => el.classList.contains("end")) ? "map.aboutEnd" : "map.aboutRemote")), h("div", { class: "actions" }, why)];
     return [h("h2", {}, dot(row.status, row.health), row.name), h("p", { class: "muted" }, row.image, " · ", t("status." + row.status)),
       h("ul", { class: "plain" }, row.attachments.map((a) => h("li", {}, h("a", { href: to("networks", a.network) }, a.network), " ", h("span", { class: "mono" }, a.addresses.join(", "))))),
-      h("ul", { class: "plain" }, row.ports.map((port) => h("li", { class: "mono" }, publishedShort(port)))),
+      h("ul", { class: "plain" }, short(row.ports).map((port) => h("li", { class: "mono" }, port))),
       h("div", { class: "actions" }, h("a", { class: "button", href: to("containers", row.name) }, t("open")), why)];
   }
 
@@ -205,31 +233,33 @@ export function map(root, _, filter) {
 
   function chip(lane, one) {
     const label = [one.name, t("status." + one.status), one.health !== "none" ? t("health." + one.health) : "", one.addresses.join(", "),
-      one.published ? t("map.publishes", { ports: one.ports.map(publishedShort).join(", ") }) : ""].filter(Boolean).join(", ");
+      one.published ? t("map.publishes", { ports: short(one.ports).join(", ") }) : ""].filter(Boolean).join(", ");
     const el = node(one.name, `chip ${one.status}`, label, dot(one.status, one.health), h("span", { class: "name" }, one.name),
-      h("span", { class: "at" }, one.addresses[0] ?? ""), one.ports.length ? h("span", { class: "ports" }, one.ports.slice(0, 2).map((port) => h("span", {}, publishedShort(port)))) : null);
+      h("span", { class: "at" }, (one.addresses[0] ?? "").split("/")[0]), one.ports.length ? h("span", { class: "ports" }, short(one.ports).slice(0, 2).map((port) => h("span", {}, port))) : null);
     el.title = one.name;
     return h("li", {}, el);
   }
 
   function chips(lane, list) {
-    const whole = kept.whole.has(lane.id) || list.length <= SHOWN + 4 || state.filter;
-    const shown = whole ? list : list.slice(0, SHOWN);
+    const most = (state.overview?.containers.length ?? 0) > MANY ? SHOWN_OF_MANY : SHOWN;
+    const whole = kept.whole.has(lane.id) || list.length <= most + 2 || state.filter;
+    const shown = whole ? list : list.slice(0, most);
     const ul = h("ul", { class: "chips", role: "list" }, shown.map((one) => chip(lane, one)));
     if (!list.length) ul.append(h("li", { class: "muted none" }, t("map.empty")));
     const fold = () => { kept.whole[kept.whole.has(lane.id) ? "delete" : "add"](lane.id); draw(); };
-    if (list.length > SHOWN + 4 && !state.filter) {
+    if (list.length > most + 2 && !state.filter) {
       ul.append(h("li", {}, h("button", { type: "button", class: "more", "aria-expanded": String(whole), onclick: fold },
-        whole ? t("map.fewer") : t("map.more", { count: list.length - SHOWN }))));
+        whole ? t("map.fewer") : t("map.more", { count: list.length - most }))));
     }
     return ul;
   }
 
   function lane(one) {
     const title = one.name ?? t(one.id === IDLE ? "map.idle" : "map.others");
-    const cls = one.name ? `lane h${one.hue}` : "lane plain";
-    const tags = one.details.map((text) => h("span", { class: "tag" }, text));
-    const out = one.ways.map((way) => h("span", { class: "way-out" }, way.kind === "link" ? `${way.name} (${way.label})` : way.label));
+    const cls = one.name ? `lane h${one.hue}` : "lane rest";
+    // Its bridge is on its own page.
+    const tags = one.details.filter((text) => !text.startsWith("bridge br-")).map((text) => h("span", { class: "tag" }, text));
+    const out = one.ways.map((way) => h("span", { class: "way-out", title: `${way.label} → ${way.name}` }, way.kind === "link" ? `${way.name} (${way.label})` : way.label));
     const head = h("div", { class: "network" }, h("h2", {}, one.name ? h("a", { href: to("networks", one.name) }, title) : title, h("span", { class: "count" }, one.chips.length)), h("div", { class: "tags" }, tags));
     const hosts = one.hosts.map((host) => h("div", { class: "away" }, h("h3", {}, host.name, " ", h("span", { class: "muted" }, [host.by, ...host.details].join(" · "))), chips({ id: `${one.id} ${host.name}` }, host.chips)));
     return h("section", { class: cls, "aria-label": title }, h("div", { class: out.length ? "stub" : "stub none" }, out), head, h("div", { class: "bus" }, chips(one, one.chips), hosts));

@@ -9,7 +9,7 @@ const PERIOD = 3000;
 /** What a DNS answer's code means (RFC 1035, 4.1.1). */
 const CODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
 
-const traffic = (one) => [h("div", {}, bytes(one.bytes)), one.dropped ? h("div", { class: "fault" }, t("dropped", { count: number(one.dropped) })) : null];
+const traffic = (one) => [h("div", {}, bytes(one.bytes)), one.dropped ? h("div", { class: "muted" }, t("dropped", { count: number(one.dropped) })) : null];
 const mono = (text) => h("span", { class: "mono" }, text);
 
 function link(one) {

@@ -1,6 +1,6 @@
 // Whether one reaches another, and why not: the way, hop by hop.
 
-import { announce, failure, fill, h } from "./dom.js";
+import { announce, failure, fill, h, ticks } from "./dom.js";
 import { get, listen, state } from "./data.js";
 import { known, number, t } from "./format.js";
 
@@ -16,11 +16,11 @@ export function verdict(answer) {
   const hops = answer.hops.map((hop, at) => h("li", { class: hop.fault ? "broken" : "fine" },
     h("span", { class: "step", "aria-hidden": "true" }, hop.fault ? "✕" : at + 1),
     h("div", {}, h("div", { class: "place" }, hop.place, hop.fault ? h("span", { class: "fault" }, known(`fault.${hop.fault}`) ? t("fault." + hop.fault) : hop.fault) : null),
-      h("div", { lang: "en" }, hop.what),
-      hop.evidence.map((text) => h("div", { class: "muted", lang: "en" }, text)),
+      h("div", { lang: "en" }, ticks(hop.what)),
+      hop.evidence.map((text) => h("div", { class: "muted", lang: "en" }, ticks(text))),
       hop.repair.length ? h("div", { class: "repair" }, t("why.repair"), hop.repair.map((line) => h("code", {}, line))) : null)));
   const unseen = answer.unseen.map((text) => h("p", { class: "muted", lang: "en" }, `${t("unseen")}: ${text}`));
-  const took = h("p", { class: "muted" }, t("why.took", { time: number(Math.round(answer.took / 1000)) }));
+  const took = h("p", { class: "muted" }, t("why.took", { time: number(Math.round(answer.took / 100) / 10) }));
   const el = h("div", { class: "answer" }, h("p", { class: `verdict ${answer.reach}` }, said), h("ol", { class: "hops" }, hops), unseen, took);
   return { said, el };
 }

@@ -1,13 +1,13 @@
 //! What there is: each look is a request to the engine, and its value as JSON.
 
 use crate::figures::figures;
-use crate::records::{About, ContainerRow, LogLine, LogPage, NetworkPage, Overview};
+use crate::records::{About, ContainerRow, LogLine, LogPage, NetworkPage, NodesPage, Overview};
 use rcr_base::{Doing, Error, Outcome};
 use rcr_engine::instance::Instance;
 use rcr_engine::list::{self, Selection};
 use rcr_engine::logs::{Wanted, logs};
 use rcr_engine::parse::time::Tail;
-use rcr_engine::{explain, inspect, networks};
+use rcr_engine::{explain, info, inspect, networks, nodes};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
@@ -56,6 +56,17 @@ pub fn network(instance: &Instance, name: &str) -> Outcome<NetworkPage> {
     // The network may be gone since: it has no questions then.
     let queries = explain::queries(instance, view.network.id.as_str()).unwrap_or_default();
     Ok(NetworkPage { view, queries })
+}
+
+/// What `VersionInfo::store` says of a host that is in no cluster.
+const OWN_STORE: &str = "embedded";
+
+/// The hosts of the cluster; none where there is no cluster.
+pub fn hosts(instance: &Instance) -> Outcome<NodesPage> {
+    match info::netd(instance) {
+        Some(netd) if netd.store != OWN_STORE => Ok(NodesPage { cluster: true, nodes: nodes::list(instance)? }),
+        _ => Ok(NodesPage::default()),
+    }
 }
 
 /// The counters of containers.

@@ -1,6 +1,6 @@
 //! What the page is told of containers, networks and logs: values that become JSON.
 
-use netd_api::{AttachmentInfo, GraphView, NetworkInfo, NetworkView, PublishedPort, QueryView, SandboxInfo};
+use netd_api::{AttachmentInfo, GraphView, NetworkInfo, NetworkView, NodeInfo, PublishedPort, QueryView, SandboxInfo};
 use rcr_base::Error;
 use rcr_engine::config::{Config, Exposed};
 use rcr_engine::list;
@@ -101,6 +101,15 @@ const LONGEST_COMMAND: usize = 200;
 
 fn command(config: &Config) -> String {
     config.process.args.join(" ").chars().take(LONGEST_COMMAND).collect()
+}
+
+/// The hosts of the cluster.
+#[derive(Debug, Default, Serialize)]
+pub struct NodesPage {
+    /// Whether this host is in one.
+    pub cluster: bool,
+    /// Sorted by name.
+    pub nodes: Vec<NodeInfo>,
 }
 
 /// A network, and what its containers have asked for lately.

@@ -15,7 +15,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
 use rcr_engine::instance::Instance;
-use rcr_engine::{explain, nodes};
+use rcr_engine::explain;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -157,7 +157,7 @@ impl App {
             Look::Log { name, tail, seen } => said(look::log(instance, name, *tail, seen.as_deref())),
             Look::Figures(name) => said(look::counters(instance, name.as_deref(), since)),
             Look::Network(name) => said(look::network(instance, name)),
-            Look::Nodes => said(nodes::list(instance)),
+            Look::Nodes => said(look::hosts(instance)),
             Look::Events => answer::json(&self.feed.last()),
             Look::Why { from, to, port } => said(explain::why(instance, from, to, *port)),
             Look::Check => said(explain::check(instance, false)),

@@ -161,7 +161,11 @@ impl Browser {
             if Instant::now() > until {
                 let seen = seen();
                 let text = self.value("document.body.innerText");
-                panic!("never true: {expression} ({seen})\n{}\n{:?}", text.as_str().unwrap_or_default(), self.complaints);
+                panic!(
+                    "never true: {expression} ({seen})\n{}\n{:?}",
+                    text.as_str().unwrap_or_default(),
+                    self.complaints
+                );
             }
             std::thread::sleep(PERIOD);
         }

@@ -56,7 +56,10 @@ impl Page {
     /// A request for a path behind the token, with further header lines.
     fn ask(&self, host: &Host, method: &str, path: &str, more: &str) -> (u16, String) {
         let (token, port) = (self.token(), self.port());
-        self.raw(host, &format!("{method} /{token}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{more}\r\n"))
+        self.raw(
+            host,
+            &format!("{method} /{token}/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{more}\r\n"),
+        )
     }
 
     fn get(&self, host: &Host, path: &str) -> (u16, Value) {
@@ -108,7 +111,12 @@ fn only_who_has_the_whole_address_sees_the_page() {
         assert_eq!(page.ask(&host, "GET", "api/about", &format!("{more}\r\n")).0, code, "{more}");
     }
     let (_, answer) = page.ask(&host, "GET", "", "");
-    for header in ["content-security-policy: default-src 'none';", "x-content-type-options: nosniff", "referrer-policy: no-referrer", "cache-control: no-store"] {
+    for header in [
+        "content-security-policy: default-src 'none';",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "cache-control: no-store",
+    ] {
         assert!(answer.contains(header), "{answer}");
     }
     // Nobody else's address is listened on.
@@ -184,7 +192,8 @@ fn a_container_that_the_page_has_started_outlives_it() {
     host.ok(&["create", "--name", "c1", "alpine", "sleep", "1000"]);
     let mut page = Page::start(&host, &["--allow-changes"]);
     assert_eq!(page.post(&host, "api/containers/c1/start").0, 200);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(page.child.id() as i32), nix::sys::signal::Signal::SIGINT).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(page.child.id() as i32), nix::sys::signal::Signal::SIGINT)
+        .unwrap();
     assert!(page.child.wait().unwrap().success(), "Ctrl-C ends it in order");
     assert_eq!(host.inspect("c1", "/State/Status"), "running");
     assert_eq!(exec(&host, "c1", "echo up"), "up");
@@ -394,7 +403,8 @@ fn everything_is_reached_by_keys_and_named_for_a_screen_reader() {
     let host = town();
     let page = Page::start(&host, &[]);
     let mut browser = Browser::start(&host);
-    for view in ["map", "containers", "containers/web", "networks", "networks/blue", "ports", "hosts", "events", "why"] {
+    for view in ["map", "containers", "containers/web", "networks", "networks/blue", "ports", "hosts", "events", "why"]
+    {
         browser.open(&format!("{}#/{view}", page.address));
         browser.until("document.querySelector('main h1')");
         let nameless = browser.value(

@@ -1,7 +1,8 @@
 //! Replies.
 
 use crate::{
-    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, QueryView, SandboxInfo, WhyAnswer,
+    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, QueryView, SandboxInfo,
+    WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 

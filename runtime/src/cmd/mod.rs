@@ -16,6 +16,7 @@ mod manual;
 mod network;
 mod network_capture;
 mod network_check;
+mod network_dot;
 mod network_graph;
 mod network_show;
 mod network_stats;

@@ -118,7 +118,13 @@ mod tests {
     use rcr_engine::events::Object;
 
     fn event(time: i64) -> Event {
-        Event { time, object: Object::Network, action: "create".into(), id: "x\n\ndata: y".into(), attributes: Default::default() }
+        Event {
+            time,
+            object: Object::Network,
+            action: "create".into(),
+            id: "x\n\ndata: y".into(),
+            attributes: Default::default(),
+        }
     }
 
     #[test]

@@ -144,7 +144,9 @@ mod tests {
         for own in ["127.0.0.1:1", "localhost:65535", "localhost", "[::1]:80", "[::1]"] {
             assert!(enters(own), "{own}");
         }
-        for foreign in ["", "example.org", "127.0.0.1.example.org", "localhost.:80", "localhost:", "localhost:x", "0:80"] {
+        for foreign in
+            ["", "example.org", "127.0.0.1.example.org", "localhost.:80", "localhost:", "localhost:x", "0:80"]
+        {
             assert!(!enters(foreign), "{foreign}");
         }
         assert_eq!(enter(&token, &HeaderMap::new(), &path), Err(Refused::Host));

@@ -198,7 +198,10 @@ mod tests {
         let why = Look::Why { from: "c1".into(), to: "outside".into(), port: Some((53, Proto::Udp)) };
         assert_eq!(get("api/why", "from=c1&to=outside&port=53&proto=udp"), Ok(Asked::Look(why)));
         let log = |tail| Ok(Asked::Look(Look::Log { name: "c1".into(), tail, seen: None }));
-        assert_eq!((get("api/containers/c1/log", ""), get("api/containers/c1/log", "tail=999999")), (log(200), log(1000)));
+        assert_eq!(
+            (get("api/containers/c1/log", ""), get("api/containers/c1/log", "tail=999999")),
+            (log(200), log(1000))
+        );
         for (path, query) in [("api/why", "from=c1"), ("api/why", "from=a&to=b&port=70000"), ("api/networks/%ff", "")] {
             assert_eq!(get(path, query), Err(Kind::Invalid), "{path}?{query}");
         }

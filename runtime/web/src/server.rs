@@ -14,8 +14,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rcr_base::{Doing, Error, Kind, Outcome, command};
-use rcr_engine::instance::Instance;
 use rcr_engine::explain;
+use rcr_engine::instance::Instance;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -99,7 +99,10 @@ impl Server {
                     async move { Ok::<_, Infallible>(app.answer(request).await) }
                 });
                 let mut http = http1::Builder::new();
-                http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).max_headers(HEAD_LINES);
+                http.timer(TokioTimer::new())
+                    .header_read_timeout(HEAD)
+                    .max_buf_size(HEAD_BYTES)
+                    .max_headers(HEAD_LINES);
                 // A connection that breaks concerns nobody else.
                 drop(http.serve_connection(TokioIo::new(stream), answer).await);
                 drop(place);

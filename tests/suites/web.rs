@@ -90,6 +90,7 @@ fn only_who_has_the_whole_address_sees_the_page() {
     let here = format!("Host: 127.0.0.1:{port}");
     assert_eq!(status(&format!("GET /{token}/ HTTP/1.1\r\n{here}")), 200);
     assert_eq!(status(&format!("GET /{token}/ HTTP/1.1\r\nHost: localhost:9999")), 200, "through a tunnel");
+    assert_eq!(status(&format!("GET /{token} HTTP/1.1\r\n{here}")), 308, "its files are below it");
     assert_eq!(status(&format!("GET / HTTP/1.1\r\n{here}")), 401);
     let other: String = token.chars().rev().collect();
     for wrong in ["favicon.ico", &other, &token[..token.len() - 1], &format!("{token}x")] {

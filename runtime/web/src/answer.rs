@@ -3,7 +3,7 @@
 use crate::assets::Asset;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use rcr_base::{Error, Kind};
 use serde::Serialize;
@@ -76,6 +76,15 @@ fn with(status: StatusCode, kind: &'static str, body: Said) -> Response<Said> {
 /// A file of the page.
 pub fn asset(asset: &'static Asset) -> Response<Said> {
     with(StatusCode::OK, asset.kind, Said::Whole(Some(Bytes::from_static(asset.text.as_bytes()))))
+}
+
+/// The page is at another path.
+pub fn moved(path: &str) -> Response<Said> {
+    let mut response = with(StatusCode::PERMANENT_REDIRECT, "text/plain", Said::Whole(None));
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
 }
 
 /// A value as JSON.

@@ -118,6 +118,10 @@ impl App {
             Ok(path) => path,
             Err(refused) => return turned_away(refused),
         };
+        if path.is_empty() && !head.uri.path().ends_with('/') {
+            // The page's own files are named from its folder.
+            return answer::moved(&format!("/{}/", self.token.text()));
+        }
         let has_body = head.headers.contains_key(TRANSFER_ENCODING)
             || head.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
         if has_body {

@@ -9,7 +9,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export RCR_BIN := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
 # The packages of what is installed; those of the tests are not among them.
-PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry
+PROGRAMS := rcr rcr-shim netd rcr-images rcr-registry rcr-web
 
 .PHONY: help build build-test demo-image setup setup-test setup-bench setup-overlay demo demo-overlay test vm-test lint doc deny fuzz bench bench-images bench-many bench-names bench-overlay bench-packets bench-page bench-scale static install install-files uninstall clean images real-images compatibility
 
@@ -119,7 +119,7 @@ install: build install-files ## Install into PREFIX, with units for systemd
 install-files:
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(RCR_BIN)/rcr
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/rcr $(RCR_BIN)/rcr-shim $(RCR_BIN)/netd $(RCR_BIN)/rcr-unpack \
-		$(RCR_BIN)/rcr-registry
+		$(RCR_BIN)/rcr-registry $(RCR_BIN)/rcr-web
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in netd rcr-boot; do sed 's|@PREFIX@|$(PREFIX)|' runtime/systemd/$$unit.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done

@@ -6,6 +6,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`archive`] | tar archives as an attacker would write them |
+//! | [`browser`] | a browser that a test drives |
 //! | [`images`] | `rcr` and layers for suites about images |
 //! | [`host`] | a host: its namespace, its state folders, `rcr` on it, the world outside |
 //! | [`netns`] | network namespaces kept by a descriptor; running programs in them |
@@ -21,6 +22,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod archive;
+pub mod browser;
 pub mod cluster;
 pub mod host;
 pub mod images;

@@ -150,6 +150,11 @@ fn drawn(host: &Host, name: &str) {
 }
 
 #[test]
+fn the_transcript_of_the_page() {
+    retype_on(&Host::bare(), "web.md", "web");
+}
+
+#[test]
 fn the_tutorial_on_one_host() {
     let host = readers_host();
     for step in

@@ -55,6 +55,7 @@ mod stats;
 mod storage;
 mod streams;
 mod unpack;
+mod web;
 mod why;
 mod why_cases;
 mod why_closed;

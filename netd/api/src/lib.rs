@@ -48,7 +48,7 @@ pub use sandbox::{
     AttachmentInfo, AttachmentRequest, DnsRequest, HostPort, NetnsSource, Proto, PublishRequest, PublishedPort,
     SandboxInfo, SandboxRequest,
 };
-pub use show::{EndpointView, LinkState, LinkView, MtuOrigin, NetworkView, RemoteView, RuleView, Traffic};
+pub use show::{EndpointView, LinkState, LinkView, MtuOrigin, NetworkView, QueryView, RemoteView, RuleView, Traffic};
 pub use update::NetworkChange;
 pub use why::{Asleep, Fault, Hop, Reach, WhyAnswer, WhyRequest};
 

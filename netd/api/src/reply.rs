@@ -1,8 +1,8 @@
 //! Replies.
 
 use crate::{
-    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, PlanView, SandboxInfo,
-    WhyAnswer,
+    ApiError, CaptureView, CheckView, GraphView, KeyInfo, NetworkInfo, NetworkView, NodeInfo, PlanView, QueryView,
+    SandboxInfo, WhyAnswer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ pub enum Reply {
     Key(KeyInfo),
     /// To `NetworkShow`.
     Shown(Box<NetworkView>),
+    /// To `NetworkQueries`.
+    Queries(Vec<QueryView>),
     /// To `NetworkGraph`.
     Graph(GraphView),
     /// To `NetworkCheck`.

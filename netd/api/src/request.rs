@@ -71,6 +71,9 @@ pub enum Call {
     NodeRekey,
     /// A network with all its links, names and rules as they are now. → `Shown`.
     NetworkShow { network: String },
+    /// The last questions for names that containers of a network have asked, on whichever of their networks. →
+    /// `Queries`, the newest first.
+    NetworkQueries { network: String },
     /// Whether one reaches another, and why not. → `Why`. Nothing is changed; a packet is sent.
     NetworkWhy { question: WhyRequest },
     /// Networks with their containers, for a picture; none named: all; `container`: what that one is on. → `Graph`.

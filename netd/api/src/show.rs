@@ -1,6 +1,6 @@
 //! `rcr network show`: a network as it is in the kernel, for people.
 
-use crate::{AttachmentInfo, IfName, Mac, NetworkInfo, PublishedPort};
+use crate::{AttachmentInfo, ContainerId, IfName, Mac, NetworkInfo, PublishedPort};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -134,4 +134,25 @@ pub struct RuleView {
     pub packets: u64,
     /// The same in bytes.
     pub bytes: u64,
+}
+
+/// A container's question for a name, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryView {
+    /// Milliseconds since the epoch.
+    pub at: i64,
+    /// Who asked.
+    pub container: ContainerId,
+    /// Its name.
+    pub container_name: String,
+    /// What was asked for, printable; a long one is cut.
+    pub name: String,
+    /// The type of records: `A`, `AAAA`, …; empty: it was cut with the name.
+    pub kind: String,
+    /// The answer's code (RFC 1035, 4.1.1): 0 is an answer, 3 means that there is no such name.
+    pub code: u8,
+    /// How many records the answer had.
+    pub records: u16,
+    /// A resolver outside was asked.
+    pub outside: bool,
 }

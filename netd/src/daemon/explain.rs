@@ -13,6 +13,7 @@ pub fn answer(writer: &Writer, cluster: Option<&Cluster>, call: &Call) -> Option
         Call::NetworkCapture { at } => return Some(super::capture::capture(writer, at)),
         Call::SandboxPlan { id } => super::planned::made(writer, id),
         Call::NetworkShow { network } => super::show::show(writer, network),
+        Call::NetworkQueries { network } => super::show::queries(writer, network),
         Call::NetworkGraph { networks, container } => draw(writer, networks, container.as_ref()),
         Call::NetworkCheck { repair, here } => super::check::check(writer, cluster.filter(|_| !here), *repair),
         Call::NetworkWhy { question } => super::why::why(writer, question),

@@ -4,6 +4,7 @@ use super::shim_link::ShimLink;
 use super::standing::Standing;
 use super::wait::{Wait, WaitOver};
 use crate::cluster::Asked;
+use crate::dns::lately;
 use crate::kernel::Event;
 use crate::metrics::Metrics;
 use netd_api::{ApiError, Call, ContainerId, NetworkChange, NetworkCreate, NetworkId, PlanView, Reply};
@@ -102,6 +103,8 @@ pub enum Input {
     Measured(SyncSender<(Box<Picture>, usize)>),
     /// The namespaces of these containers, as far as they have one of their own.
     Netns(Vec<ContainerId>, SyncSender<Vec<Option<OwnedFd>>>),
+    /// The last questions for names of these containers.
+    Lately(Vec<ContainerId>, SyncSender<Vec<Vec<lately::Asked>>>),
     /// Everything that stands in a journal.
     Standing(SyncSender<Vec<Standing>>),
     /// Does again what of these is missing; what could not be done comes back.

@@ -3,6 +3,8 @@
 
 use super::records::NetworkState;
 use super::state::Daemon;
+use crate::dns::Service;
+use crate::dns::lately::Asked;
 use crate::ledger::elements;
 use netd_api::{ContainerId, NetworkId};
 use netd_core::picture::{Inhabitant, NetworkPicture, NodePicture, Picture};
@@ -63,6 +65,12 @@ impl Daemon {
             sets: sets.into_iter().map(|element| element.set).collect(),
             network,
         }
+    }
+
+    /// The last questions for names of these containers; none of those that have no resolver.
+    pub(super) fn lately(&self, ids: &[ContainerId]) -> Vec<Vec<Asked>> {
+        let of = |id| self.sandboxes.get(id)?.service.as_ref().map(Service::lately);
+        ids.iter().map(|id| of(id).unwrap_or_default()).collect()
     }
 
     /// The namespaces of these containers; nothing for those that are gone, or have the host's.

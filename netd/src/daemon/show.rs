@@ -1,16 +1,20 @@
 //! `rcr network show`: what is known of a network, beside what the kernel says of it now.
 
 use super::writer::Writer;
+use crate::dns::lately::Asked;
 use crate::kernel::{links_here, links_inside, rules_of_table};
 use netd_api::{
     ApiError, AttachmentInfo, Call, ContainerId, EndpointView, IfName, LinkState, LinkView, NetworkInfo, NetworkView,
-    RemoteView, Reply, RuleView, Traffic,
+    QueryView, RemoteView, Reply, RuleView, Traffic,
 };
 use netd_core::firewall::{Set, host_table, user_table};
 use netd_core::picture::{NetworkPicture, Picture};
 use netd_core::seen::{RuleSeen, family_name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
+
+/// The most questions of a network that are told.
+const QUERIES: usize = 200;
 
 type Links = Option<BTreeMap<IfName, LinkView>>;
 
@@ -29,6 +33,28 @@ pub fn show(writer: &Writer, asked: &str) -> Result<Reply, ApiError> {
     let inside: Vec<ContainerId> = inside.collect();
     let netns = inside.iter().cloned().zip(writer.netns_of(inside.clone())?).collect();
     Ok(Reply::Shown(Box::new(looked_at(&picture, network, info, &netns))))
+}
+
+/// What a network's containers have asked for lately, the newest first.
+pub fn queries(writer: &Writer, asked: &str) -> Result<Reply, ApiError> {
+    let info = match writer.ask(Call::NetworkInspect { network: asked.to_owned() }, Vec::new()).0 {
+        Reply::Network(info) => info,
+        other => return Ok(other),
+    };
+    let lately = writer.lately(info.attachments.iter().map(|a| a.container.clone()).collect())?;
+    let mut all: Vec<QueryView> = Vec::new();
+    for (attachment, asked) in info.attachments.iter().zip(lately) {
+        all.extend(asked.into_iter().map(|asked| query(attachment, asked)));
+    }
+    all.sort_by_key(|query| std::cmp::Reverse(query.at));
+    all.truncate(QUERIES);
+    Ok(Reply::Queries(all))
+}
+
+fn query(by: &AttachmentInfo, asked: Asked) -> QueryView {
+    let Asked { at, name, kind, code, records, outside } = asked;
+    let (container, container_name) = (by.container.clone(), by.container_name.clone());
+    QueryView { at, container, container_name, name, kind, code, records, outside }
 }
 
 fn looked_at(

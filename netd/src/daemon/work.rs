@@ -65,6 +65,7 @@ impl Daemon {
             Input::Measured(answer) => drop(answer.send((Box::new(self.picture()), self.host.ledger.debts()))),
             Input::Standing(answer) => drop(answer.send(self.standing())),
             Input::Redo(wanted, answer) => drop(answer.send(self.redo(wanted))),
+            Input::Lately(ids, answer) => drop(answer.send(self.lately(&ids))),
             Input::Netns(ids, answer) => drop(answer.send(self.netns_of(&ids))),
         }
         self.publish_own();
@@ -116,6 +117,7 @@ impl Daemon {
             // A connection's thread looks into that itself (see `explain`).
             Call::NetworkWhy { .. }
             | Call::NetworkCheck { .. }
+            | Call::NetworkQueries { .. }
             | Call::NetworkGraph { .. }
             | Call::NetworkCapture { .. }
             | Call::SandboxPlan { .. } => Ok(told(Reply::Done)),

@@ -3,6 +3,7 @@
 use super::input::{Answer, Inbox, Input};
 use super::shim_link::reach_shim;
 use super::standing::Standing;
+use crate::dns::lately::Asked;
 use netd_api::{ApiError, Call, ContainerId, ErrorKind, Reply};
 use netd_core::picture::Picture;
 use std::os::fd::OwnedFd;
@@ -71,6 +72,11 @@ impl Writer {
         let (answer, fetched) = sync_channel(1);
         let asked = self.inbox.send(Input::Netns(ids, answer));
         asked.ok().and_then(|()| fetched.recv_timeout(limit).ok()).unwrap_or_default()
+    }
+
+    /// The last questions for names of these containers, of each oldest first.
+    pub fn lately(&self, ids: Vec<ContainerId>) -> Result<Vec<Vec<Asked>>, ApiError> {
+        self.fetch(|answer| Input::Lately(ids, answer))
     }
 
     /// Everything that stands in a journal.

@@ -7,6 +7,7 @@
 //! | [`respond`] | a query's bytes → an answer, or "ask outside" (pure) |
 //! | `datagrams` | one thread for the questions of all containers |
 //! | [`server`] | one service per container; TCP |
+//! | [`lately`] | the last questions of a container, for people who look |
 //! | [`forward`] | asking the host's resolvers, with a cache |
 //!
 //! netd opens the sockets inside the container's network namespace and hands them over; questions for the world outside
@@ -16,6 +17,7 @@ mod cache;
 mod datagrams;
 pub mod direct;
 pub mod forward;
+pub mod lately;
 pub mod respond;
 pub mod server;
 pub mod zone;

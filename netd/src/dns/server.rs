@@ -6,6 +6,7 @@
 
 use super::datagrams::Asked;
 use super::forward::Found;
+use super::lately::{Asked as Question, Lately};
 use super::respond::{Response, Transport, fail, finish, found, respond};
 use super::zone::View;
 use super::{Shared, direct, read, write};
@@ -51,6 +52,7 @@ struct Context {
     udp: std::net::UdpSocket,
     view: RwLock<View>,
     turn: AtomicUsize,
+    lately: Lately,
     forwarded: Arc<Semaphore>,
     /// Absent once the service has ended.
     connections: Mutex<Option<Vec<Slot>>>,
@@ -73,6 +75,7 @@ impl Service {
             udp,
             view: RwLock::new(view),
             turn: AtomicUsize::new(0),
+            lately: Lately::default(),
             forwarded: Arc::new(Semaphore::new(MAX_FORWARDED)),
             connections: Mutex::new(Some(Vec::new())),
         });
@@ -105,6 +108,11 @@ impl Service {
     /// See [`Door`].
     pub fn door(&self) -> Door {
         Door(Arc::downgrade(&self.context))
+    }
+
+    /// The container's last questions, oldest first.
+    pub fn lately(&self) -> Vec<Question> {
+        self.context.lately.all()
     }
 
     /// The network namespace that the sockets are in.
@@ -149,11 +157,12 @@ impl Asked for Context {
     fn answer(self: Arc<Self>, all: &mut Datagrams, addresses: &mut Vec<IpAddr>) -> io::Result<()> {
         let count = all.receive(self.udp.as_fd())?;
         let (zone, view) = (read(&self.shared.zone), read(&self.view));
-        let mut found = 0;
+        let (mut found, mut pen) = (0, self.lately.pen());
         for at in 0..count {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let (question, room) = all.question(at);
             if let Some(long) = direct::answer(question, &zone, &view, turn, addresses, room) {
+                pen.note(&room[..long], false);
                 all.answer(at, long);
                 found += 1;
                 continue;
@@ -161,6 +170,7 @@ impl Asked for Context {
             match respond(question, &zone, &view, Transport::Udp, turn) {
                 Response::Answer(bytes) => {
                     self.shared.metrics.local.bytes(&bytes);
+                    pen.note(&bytes, false);
                     all.answer_with(at, &bytes);
                 }
                 Response::Drop => {}
@@ -170,7 +180,7 @@ impl Asked for Context {
                 }
             }
         }
-        drop((zone, view));
+        drop((zone, view, pen));
         // Once for all of them: the counter's cache line is not fetched for each.
         self.shared.metrics.local.found(found);
         all.send(self.udp.as_fd());
@@ -184,6 +194,7 @@ impl Context {
         let response = respond(bytes, &read(&self.shared.zone), &read(&self.view), transport, turn);
         if let Response::Answer(bytes) = &response {
             self.shared.metrics.local.bytes(bytes);
+            self.lately.pen().note(bytes, false);
         }
         response
     }
@@ -231,6 +242,7 @@ impl Context {
         };
         if let Response::Answer(bytes) = &answer {
             self.shared.metrics.forwarded.bytes(bytes);
+            self.lately.pen().note(bytes, true);
         }
         answer
     }

@@ -110,6 +110,11 @@ pub fn in_network_of(container: &str, words: &str) -> String {
     format!("`nsenter -n -t $(rcr inspect -f '{{{{.State.Pid}}}}' {container}) {words}`")
 }
 
+/// Serves the page that may change something.
+pub fn web_with_changes() -> String {
+    line("web --allow-changes")
+}
+
 /// Shows the host.
 pub fn info() -> String {
     line("info")

@@ -5,7 +5,7 @@ use crate::instance::Instance;
 use crate::list::networks;
 use crate::net::unexpected;
 use crate::store::Container;
-use netd_api::{Asleep, Call, CheckView, GraphView, NetworkView, Proto, Reply, WhyAnswer, WhyRequest};
+use netd_api::{Asleep, Call, CheckView, GraphView, NetworkView, Proto, QueryView, Reply, WhyAnswer, WhyRequest};
 use rcr_base::{Error, Kind, Outcome};
 use std::path::Path;
 
@@ -13,6 +13,14 @@ use std::path::Path;
 pub fn show(instance: &Instance, network: &str) -> Outcome<NetworkView> {
     match instance.netd()?.call(Call::NetworkShow { network: network.to_owned() })? {
         Reply::Shown(view) => Ok(*view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// What a network's containers have asked their resolver for lately, the newest first.
+pub fn queries(instance: &Instance, network: &str) -> Outcome<Vec<QueryView>> {
+    match instance.netd()?.call(Call::NetworkQueries { network: network.to_owned() })? {
+        Reply::Queries(queries) => Ok(queries),
         other => Err(unexpected(&other)),
     }
 }

@@ -25,6 +25,7 @@ pub mod stats;
 pub mod system;
 pub mod usage;
 pub mod volume;
+pub mod web;
 
 use crate::report::Verb;
 use clap::{Args, Parser, Subcommand};
@@ -110,6 +111,12 @@ pub enum Command {
     /// Print what happens to containers, images, networks and volumes, or has happened
     #[command(after_help = "Example: rcr events --since 1h -f event=die --format '{{.Actor.Attributes.name}}'")]
     Events(Deferred<events::EventsArgs>),
+    /// Show containers and networks on a page in a browser, on this machine alone
+    ///
+    /// Prints the page's address, with a token that keeps others out, and serves it until Ctrl-C. The page only looks,
+    /// unless --allow-changes.
+    #[command(after_help = "Example: rcr web --port 8080")]
+    Web(Deferred<web::WebArgs>),
     /// Show a container, an image, a network or a volume as JSON
     #[command(after_help = "Example: rcr inspect c1")]
     Inspect(Deferred<container::InspectArgs>),

@@ -16,6 +16,7 @@ mod manual;
 mod network;
 mod network_capture;
 mod network_check;
+mod network_dot;
 mod network_graph;
 mod network_show;
 mod network_stats;
@@ -29,6 +30,7 @@ mod stats;
 mod stop;
 mod system;
 mod volume;
+mod web;
 
 use crate::cli::container::{ContainerCommand, ContainerGroup};
 use crate::cli::{Cli, Command, InstanceArgs};
@@ -60,6 +62,7 @@ pub fn run(cli: Cli, began: u64) -> Outcome<i32> {
         Command::Node(command) => node::node(&instance, &command),
         Command::System(command) => system::system(&instance, &command),
         Command::Events(args) => events::events(&instance, &args),
+        Command::Web(args) => web::web(&instance, &args),
         Command::Inspect(args) => inspect::inspect(&instance, &args),
         Command::Version(args) => info::version(&instance, &args),
         Command::Info(args) => info::info(&instance, &args),

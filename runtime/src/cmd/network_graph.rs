@@ -1,5 +1,6 @@
 //! `network graph`: the topology as a tree, or in a language that others draw.
 
+use super::network_dot::dot;
 use crate::cli::network::{Drawing, GraphArgs};
 use crate::report::{self, printable};
 use crate::term::outlet::say;
@@ -153,51 +154,6 @@ fn branches(text: &mut String, view: &GraphView, network: &GraphNode, before: &s
 fn label(name: &str, details: &[String], line_break: &str) -> String {
     let plain = |text: &str| text.replace('\\', "/").replace('"', "'");
     std::iter::once(name).chain(details.iter().map(String::as_str)).map(plain).collect::<Vec<_>>().join(line_break)
-}
-
-/// Graphviz's language.
-fn dot(view: &GraphView) -> String {
-    let mut text = String::from("graph networks {\n  rankdir=LR;\n  graph [fontname=\"sans-serif\"];\n");
-    text.push_str("  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n");
-    let shape = |node: &GraphNode| match node.kind {
-        GraphKind::Network => ", shape=ellipse",
-        GraphKind::Outside => ", shape=plaintext",
-        GraphKind::Link => ", shape=cds",
-        GraphKind::Host | GraphKind::Container => "",
-    };
-    let one = |node: &GraphNode| {
-        format!("{} [label=\"{}\"{}];\n", node.id, label(&node.name, &node.details, "\\n"), shape(node))
-    };
-    for host in view.nodes.iter().filter(|node| node.kind == GraphKind::Host) {
-        let _ = writeln!(
-            text,
-            "  subgraph cluster_{} {{\n    label=\"{}\";",
-            host.id,
-            label(&host.name, &host.details, "\\n")
-        );
-        // A group has no ends: what leads to a host leads to a point in it.
-        if view.edges.iter().any(|edge| edge.from == host.id || edge.to == host.id) {
-            let _ = writeln!(text, "    {} [shape=point];", host.id);
-        }
-        for node in view.nodes.iter().filter(|node| node.within.as_ref() == Some(&host.id)) {
-            let _ = write!(text, "    {}", one(node));
-        }
-        text.push_str("  }\n");
-    }
-    for node in view.nodes.iter().filter(|node| node.within.is_none() && node.kind != GraphKind::Host) {
-        let _ = write!(text, "  {}", one(node));
-    }
-    for edge in &view.edges {
-        let _ = writeln!(
-            text,
-            "  {} -- {} [label=\"{}\"];",
-            edge.from,
-            edge.to,
-            label("", &edge.labels, "\\n").trim_start_matches("\\n")
-        );
-    }
-    text.push_str("}\n");
-    text
 }
 
 /// Mermaid's language.

@@ -1,5 +1,6 @@
 //! What one more costs with many there: containers, networks, ports. Figures are for people: nothing asserts them.
 
+use crate::floor::Floor;
 use crate::table::{Row, Table, milliseconds, worked};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,12 +27,14 @@ fn containers(counts: &[usize], rounds: usize) {
     let host = host();
     let mut rows = Vec::new();
     let mut there = 0;
+    let floor = Floor::new(true);
     for count in counts {
         let sleeper =
             |n: &str| ["run", "-d", "--name", n, "--network", "bench", "alpine", "sleep", "100000"].map(str::to_owned);
         all(&host, (there..*count).map(|n| sleeper(&format!("many{n}"))));
         there = *count;
         let run = |network| ["run", "--rm", "--network", network, "alpine", "true"];
+        rows.push(point("floor: namespaces, cgroups, overlay, veth on a bridge", there, rounds, || floor.run()));
         rows.push(point("rcr run --rm, bridge", there, rounds, || host.ok(&run("bench"))));
         rows.push(point("rcr run --rm, none", there, rounds, || host.ok(&run("none"))));
         if there > 0 {

@@ -142,7 +142,8 @@ fn a_bridge_that_has_no_port_left() {
     let host = pair(&[]);
     host.ok(&["create", "--name", "late", "--network", "blue", "alpine", "sleep", "1000"]);
     broken(&host, "c1", "late", "not_running", &["created"]);
-    let bridge = host.ok(&["network", "inspect", "-f", "{{.Interface}}", "blue"]);
+    let id = host.ok(&["network", "inspect", "-f", "{{.Id}}", "blue"]);
+    let bridge = format!("br-{}", &id[..12]);
     let batch = host.scratch().join("batch");
     let lines = (0..1021).map(|n| format!("link add p{n} type dummy\nlink set p{n} master {bridge}\n"));
     std::fs::write(&batch, lines.collect::<String>()).unwrap();

@@ -129,7 +129,7 @@ fn reasons_are_shown_where_they_are_wanted() {
 fn a_dry_run_takes_nothing_from_who_comes_next() {
     let host = Host::new();
     host.ok(&["network", "create", "--subnet", "10.9.0.0/24", "--ip-range", "10.9.0.8/30", "blue"]);
-    let dry = || host.ok(&["run", "--dry-run", "--name", "c1", "--network", "blue", "alpine"]);
+    let dry = || host.ok(&["run", "--dry-run", "--name", "next", "--network", "blue", "alpine"]);
     let address = |text: &str| text.lines().find(|line| line.contains("+ addr ")).map(str::to_owned);
     let first = dry();
     // More often than there are addresses.

@@ -120,7 +120,8 @@ fn a_scrape_says_what_happened() {
     assert_ne!(host.rcr(&["exec", "g1", "ping", "-c", "1", "-W", "1", "10.9.0.11"]).code, 0);
     let refused = host.rcr(&["run", "--rm", "--network", "blue", "--ip", "10.9.0.11", "alpine", "true"]);
     assert_ne!(refused.code, 0);
-    host.netns.ip(&format!("link del {}", host.ok(&["network", "inspect", "-f", "{{.Interface}}", "green"])));
+    let id = host.ok(&["network", "inspect", "-f", "{{.Id}}", "green"]);
+    host.netns.ip(&format!("link del br-{}", &id[..12]));
     nft(&host, "delete table inet rcr");
     let mut after = BTreeMap::new();
     eventually("both are repaired", || {

@@ -23,7 +23,7 @@ fn mtu_labels_dns_and_a_subnet_of_a_network_in_use() {
     let first = seen(&host);
     let change = ["-o", "mtu=1400", "--label-add", "tier=back", "--label-rm", "old", "--dns", "198.51.100.2"];
     let subnet = ["--subnet", "fd77::/64", "blue"];
-    let dry: Vec<&str> = ["network", "update", "--dry-run"].into_iter().chain(change).chain(subnet).collect();
+    let dry: Vec<&str> = ["network", "update", "--dry-run", "-v"].into_iter().chain(change).chain(subnet).collect();
     let plan = host.ok(&dry);
     for part in [
         "update blue (bridge)",

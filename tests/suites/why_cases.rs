@@ -39,7 +39,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("an address that somebody took away", "address_missing", WHY, "links_and_neighbours"),
     ("the parent down", "parent_down", WHY, "macvlan_and_its_host"),
     ("macvlan and its host", "parent_keeps_host_apart", WHY, "macvlan_and_its_host"),
-    ("a VLAN that the peer lacks", "neighbour_silent", RARE, "a_vlan_that_the_other_end_lacks"),
+    ("a VLAN that the peer lacks", "neighbour_silent", LAB, ""),
     ("a DHCP lease that is lost", "lease_lost", RARE, "a_lease_that_the_lan_takes_back"),
     ("an MTU hole, in both directions", "mtu_hole", WHY, "packets_of_full_size"),
     ("a resolver outside that does not answer", "resolver_silent", WHY, "a_resolver_outside_that_does_not_answer"),

@@ -1,6 +1,5 @@
 //! What there is: each look is a request to the engine, and its value as JSON.
 
-use crate::figures::figures;
 use crate::records::{About, ContainerRow, LogLine, LogPage, NetworkPage, NodesPage, Overview};
 use rcr_base::{Doing, Error, Outcome};
 use rcr_engine::instance::Instance;
@@ -67,15 +66,6 @@ pub fn hosts(instance: &Instance) -> Outcome<NodesPage> {
         Some(netd) if netd.store != OWN_STORE => Ok(NodesPage { cluster: true, nodes: nodes::list(instance)? }),
         _ => Ok(NodesPage::default()),
     }
-}
-
-/// The counters of containers.
-pub fn counters(
-    instance: &Instance,
-    name: Option<&str>,
-    since: std::time::Instant,
-) -> Outcome<crate::figures::Figures> {
-    figures(instance, name, since)
 }
 
 /// The end of a container's log. `seen`: what the last answer said of the file; if that is still so, there are no lines.

@@ -3,6 +3,7 @@
 use crate::act::have_made;
 use crate::answer::{self, Said};
 use crate::feed::Feed;
+use crate::figures::figures;
 use crate::gate::{self, Refused, TOKEN_BYTES, Token};
 use crate::look;
 use crate::options::Options;
@@ -162,7 +163,7 @@ impl App {
             Look::Overview => said(look::overview(instance)),
             Look::Container(name) => said(look::container(instance, name)),
             Look::Log { name, tail, seen } => said(look::log(instance, name, *tail, seen.as_deref())),
-            Look::Figures(name) => said(look::counters(instance, name.as_deref(), since)),
+            Look::Figures(name) => said(figures(instance, name.as_deref(), since)),
             Look::Network(name) => said(look::network(instance, name)),
             Look::Nodes => said(look::hosts(instance)),
             Look::Events => answer::json(&self.feed.last()),

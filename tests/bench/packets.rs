@@ -149,7 +149,7 @@ fn rcr() -> Contender {
         host.ok(&[&head[..], flags, &["alpine", "sleep", "100000"]].concat());
     }
     let [near, far] = ["near", "far"].map(|name| host.container_netns(name));
-    [&near, &far].map(forgetful);
+    [&near, &far].into_iter().for_each(forgetful);
     let at = SocketAddr::new(host.address("far", "packets").parse().expect("an address"), 80);
     let published = Some(SocketAddr::from(([192, 0, 2, 1], 8080)));
     let netns = host.netns.clone();

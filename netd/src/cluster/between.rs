@@ -64,6 +64,9 @@ pub enum Said {
     Records(Vec<Record>),
 }
 
+/// Who is told of a question that this host is asked.
+pub type Listener = Box<dyn Fn(Asked) + Send + Sync>;
+
 /// What client and connections both see.
 #[derive(Default)]
 pub struct Shared {
@@ -73,7 +76,7 @@ pub struct Shared {
     /// Claimed, and not yet a container's: the client leaves them alone.
     pub pending: Mutex<BTreeSet<(NetworkId, IpAddr)>>,
     /// Who hears the questions of other hosts.
-    pub questions: RwLock<Option<Box<dyn Fn(Asked) + Send + Sync>>>,
+    pub questions: RwLock<Option<Listener>>,
     /// Who waits here for the answers to which question.
     pub waiting: Mutex<BTreeMap<QuestionId, Sender<(NodeId, HostFindings)>>>,
 }

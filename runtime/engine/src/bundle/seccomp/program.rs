@@ -339,7 +339,7 @@ mod tests {
             1 => Verdict::By(vec![], Answer::Errno(3)),
             other => Verdict::Errno(other as i32 + 10),
         };
-        let named = |number: &u32| number % 5 != 0;
+        let named = |number: &u32| !number.is_multiple_of(5);
         let verdicts = (0..500).filter(named).map(|number| (number, verdict(number))).collect();
         let code = compile(&[Table { arch: 7, verdicts }], Answer::Errno(2));
         for number in (0..600).chain([u32::MAX]) {

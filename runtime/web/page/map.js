@@ -208,7 +208,7 @@ export function map(root, _, filter) {
   function summary() {
     const { containers = [], networks = [] } = state.overview ?? {};
     const running = containers.filter((row) => row.attachments.length || row.status === "running").length;
-    const ports = containers.flatMap((row) => row.ports).length;
+    const ports = new Set(containers.flatMap((row) => row.ports.map((port) => `${port.host_port}/${port.proto}`))).size;
     const keys = ["← → ↑ ↓", "move", "Enter", "open", "Space", "select", "W", "why", "Esc", "clear", "/", "search"];
     return [h("h2", {}, state.about?.host ?? ""), facts([t("map.running"), `${number(running)} / ${number(containers.length)}`], [t("networks"), number(networks.filter((one) => !one.predefined).length)], [t("ports"), number(ports)]),
       h("p", { class: "muted" }, t("map.hint")),

@@ -74,21 +74,24 @@ pub fn send_frame<T: Serialize>(socket: &UnixStream, message: &T, fds: &[Borrowe
 /// Receives one frame and the descriptors that came with it (close-on-exec): a few, as requests have them.
 pub fn recv_frame<T: DeserializeOwned>(socket: &UnixStream) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FEW))];
-    recv(socket, &mut space)
+    recv(socket, &mut space, FEW)
 }
 
 /// The same with up to [`MAX_FDS`] descriptors, from somebody who is trusted with that many of ours.
 pub fn recv_many<T: DeserializeOwned>(socket: &UnixStream) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
-    recv(socket, &mut space)
+    recv(socket, &mut space, MAX_FDS)
 }
 
 fn recv<T: DeserializeOwned>(
     socket: &UnixStream,
     space: &mut [MaybeUninit<u8>],
+    most: usize,
 ) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut head = [0u8; 4];
-    let (got, fds) = recv_head(socket, &mut head, space)?;
+    let (got, mut fds) = recv_head(socket, &mut head, space)?;
+    // The room is rounded up to whole words: the kernel may have found place for one more.
+    fds.truncate(most);
     let mut reader = socket;
     reader.read_exact(&mut head[got..]).map_err(closed)?;
     let len = u32::from_le_bytes(head) as usize;

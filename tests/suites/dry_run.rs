@@ -154,3 +154,19 @@ fn a_dry_run_takes_nothing_from_who_comes_next() {
         sleeper(&host, name, &["--network", "blue"]);
     }
 }
+
+#[test]
+fn a_whole_name_goes_before_the_beginning_of_an_id() {
+    let host = Host::new();
+    host.ok(&["network", "create", "blue"]);
+    let id = host.ok(&["network", "inspect", "-f", "{{.Id}}", "blue"]);
+    let called = &id[..6];
+    for name in [called, "both"] {
+        sleeper(&host, name, &["--network", "blue"]);
+    }
+    assert!(host.ok(&["network", "plan", called]).starts_with(&format!("{called} on blue")));
+    // Of two whole names, the network's.
+    host.ok(&["network", "create", "both"]);
+    assert!(host.ok(&["network", "plan", "both"]).starts_with("attach example to both"));
+    assert!(host.ok(&["network", "plan", &id[..12]]).starts_with("attach example to blue"));
+}

@@ -156,6 +156,17 @@ pub fn inspect(instance: &Instance, name: &str) -> Outcome<NetworkInfo> {
     resolve(&mut instance.netd()?, name)
 }
 
+/// Whether a word that may be a container's or a network's is a container's. A whole name goes before the beginning of
+/// an id, which may begin as anybody is called; of two whole names a network's goes first.
+pub fn is_container(instance: &Instance, word: &str) -> bool {
+    let Ok(container) = instance.containers().find(word) else { return false };
+    let whole = |network: NetworkInfo| network.name.as_str() == word;
+    match inspect(instance, word) {
+        Ok(network) => container.config.name == word && !whole(network),
+        Err(_) => true,
+    }
+}
+
 /// Removes a network that no container is on. `force`: one that is not there is fine.
 pub fn remove(instance: &Instance, name: &str, force: bool) -> Outcome<()> {
     match instance.netd()?.call(Call::NetworkRemove { network: name.to_owned() }) {

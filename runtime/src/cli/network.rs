@@ -61,7 +61,7 @@ pub enum NetworkCommand {
     /// Show what attaching a container to a network would do to the kernel, what a container's start would do, or what
     /// was done for one that runs
     #[command(
-        after_help = "Marks: + is made, = is there, ~ is changed, - is removed, ? is asked for on the LAN, ! is announced\nthere; with -v the reason stands behind #.\nExamples: rcr network plan -p 8080:80 eui_bridge\n          rcr network plan -v c1"
+        after_help = "Marks: + is made, = is there, ~ is changed, - is removed, ? is asked for on the LAN, ! is announced\nthere; with -v the reason stands behind #.\nExample: rcr network plan -p 8080:80 eui_bridge\n         rcr network plan -v c1"
     )]
     Plan(PlanArgs),
     /// Change a network, in use or not: MTU, labels, DNS servers, more subnets

@@ -8,7 +8,7 @@ use crate::report::printable;
 use crate::term::listing::{self, Row};
 use crate::term::table;
 use netd_api::{NetworkInfo, Scope};
-use rcr_base::{Kind, Outcome};
+use rcr_base::Outcome;
 use rcr_engine::inspect;
 use rcr_engine::instance::Instance;
 use rcr_engine::networks::{self, Changed};
@@ -150,15 +150,9 @@ fn disconnect(instance: &Instance, args: &DisconnectArgs) -> Outcome<i32> {
 
 /// What attaching one more container would do, or what a container's start would.
 fn plan(instance: &Instance, args: &PlanArgs) -> Outcome<i32> {
-    let plan = match networks::plan(instance, &args.of, args.publish.clone()) {
-        Err(error) if error.kind == Kind::NotFound && args.publish.is_empty() => {
-            // Of neither, the network's error says more.
-            match instance.containers().find(&args.of) {
-                Ok(_) => networks::plan_of(instance, &args.of)?,
-                Err(_) => return Err(error),
-            }
-        }
-        other => other?,
+    let plan = match args.publish.is_empty() && networks::is_container(instance, &args.of) {
+        true => networks::plan_of(instance, &args.of)?,
+        false => networks::plan(instance, &args.of, args.publish.clone())?,
     };
     print!("{}", printable(&plan.text(args.verbose)));
     Ok(0)

@@ -117,19 +117,28 @@ pub fn open(instance: &Instance, wanted: Wanted) -> Outcome<Capture> {
     Ok(Capture { view, sockets, names, filter, left: wanted.count, until, lost: 0, buffer: vec![0; LONGEST], first: 0 })
 }
 
+fn network(instance: &Instance, wanted: &Wanted) -> Outcome<CaptureAt> {
+    let network = crate::networks::inspect(instance, &wanted.at).map_err(|error| match error.kind {
+        Kind::NotFound => Error::new(Kind::NotFound, format!("cannot listen at `{}`", wanted.at))
+            .caused_by("no container and no network is called so"),
+        _ => error,
+    })?;
+    let id = network.id.to_string();
+    Ok(if wanted.tunnel { CaptureAt::Tunnel(id) } else { CaptureAt::Network(id) })
+}
+
 /// Where netd is to listen.
 fn place(instance: &Instance, wanted: &Wanted) -> Outcome<CaptureAt> {
     let container = match instance.containers().find(&wanted.at) {
-        Ok(container) => container,
-        Err(error) if error.kind == Kind::NotFound && wanted.network.is_none() => {
-            let network = crate::networks::inspect(instance, &wanted.at).map_err(|error| match error.kind {
-                Kind::NotFound => Error::new(Kind::NotFound, format!("cannot listen at `{}`", wanted.at))
-                    .caused_by("no container and no network is called so"),
-                _ => error,
-            })?;
-            let id = network.id.to_string();
-            return Ok(if wanted.tunnel { CaptureAt::Tunnel(id) } else { CaptureAt::Network(id) });
+        Ok(container)
+            if wanted.network.is_some()
+                || container.config.name == wanted.at
+                || crate::networks::is_container(instance, &wanted.at) =>
+        {
+            container
         }
+        Ok(_) => return network(instance, wanted),
+        Err(error) if error.kind == Kind::NotFound && wanted.network.is_none() => return network(instance, wanted),
         Err(error) => return Err(error),
     };
     let name = &container.config.name;

@@ -54,7 +54,7 @@ impl Floor {
         // SAFETY: the bench has one thread at this time; the child runs system calls and ends by execv or _exit.
         let child = match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
-                let _ = self.child(&go_read, up_write);
+                let _ = self.child(&cgroups, &go_read, up_write);
                 // SAFETY: _exit never returns.
                 unsafe { libc::_exit(1) }
             }
@@ -63,9 +63,6 @@ impl Floor {
         drop(up_write);
         // The child has its namespaces when it says so.
         let _ = nix::unistd::read(&up_read, &mut [0]);
-        for cgroup in &cgroups {
-            let _ = fs::write(cgroup.join("cgroup.procs"), child.to_string());
-        }
         if self.network {
             netlink::veth(&self.netlink, &format!("v{child}"), self.bridge, child.as_raw()).unwrap();
         }
@@ -85,7 +82,13 @@ impl Floor {
         tops.into_iter().map(|top| top.join(&name)).collect()
     }
 
-    fn child(&self, go: &OwnedFd, up: OwnedFd) -> nix::Result<()> {
+    fn child(&self, cgroups: &[PathBuf], go: &OwnedFd, up: OwnedFd) -> nix::Result<()> {
+        for cgroup in cgroups {
+            // Of version 1, a thread moves itself without waiting for anybody.
+            let tasks = cgroup.join("tasks");
+            let file = if tasks.exists() { tasks } else { cgroup.join("cgroup.procs") };
+            fs::write(file, "0").map_err(|_| nix::Error::EIO)?;
+        }
         let spaces = CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWUTS
             | CloneFlags::CLONE_NEWIPC

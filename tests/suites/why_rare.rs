@@ -127,7 +127,11 @@ fn a_bridge_that_has_no_port_left() {
     let id = host.ok(&["network", "inspect", "-f", "{{.Id}}", "blue"]);
     let bridge = format!("br-{}", &id[..12]);
     let batch = host.scratch().join("batch");
-    let lines = (0..1021).map(|n| format!("link add p{n} type dummy\nlink set p{n} master {bridge}\n"));
+    // Pairs that are down, both ends but one on the bridge: with the two containers, 1023.
+    let made = |n| format!("link add p{n} type veth peer name q{n}\n");
+    let join = |link: String| format!("link set {link} master {bridge}\n");
+    let lines = (0..511)
+        .map(|n| made(n) + &join(format!("p{n}")) + &if n == 0 { String::new() } else { join(format!("q{n}")) });
     std::fs::write(&batch, lines.collect::<String>()).unwrap();
     host.netns.run(&format!("ip -batch {}", batch.display()));
     let said = host.refused(&["start", "late"]);

@@ -177,10 +177,14 @@ fn decoded(part: &str) -> Outcome<String> {
     text.map(Into::into).map_err(|_| invalid("the address is not UTF-8".to_owned()))
 }
 
-/// `a=1&b=2`.
+fn form(part: &str) -> Outcome<String> {
+    decoded(&part.replace('+', " "))
+}
+
+/// `a=1&b=2`, as forms write it: `+` is a space (URL Standard, application/x-www-form-urlencoded).
 fn values(query: &str) -> Outcome<Vec<(String, String)>> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| Ok((decoded(k)?, decoded(v)?))).collect()
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| Ok((form(k)?, form(v)?))).collect()
 }
 
 #[cfg(test)]
@@ -197,6 +201,8 @@ mod tests {
         assert_eq!(get("api/containers/a%2Fb%20c", ""), Ok(Asked::Look(Look::Container("a/b c".into()))));
         let why = Look::Why { from: "c1".into(), to: "outside".into(), port: Some((53, Proto::Udp)) };
         assert_eq!(get("api/why", "from=c1&to=outside&port=53&proto=udp"), Ok(Asked::Look(why)));
+        let spaces = Look::Why { from: "a b".into(), to: "a+b".into(), port: None };
+        assert_eq!(get("api/why", "from=a+b&to=a%2Bb"), Ok(Asked::Look(spaces)));
         let log = |tail| Ok(Asked::Look(Look::Log { name: "c1".into(), tail, seen: None }));
         assert_eq!(
             (get("api/containers/c1/log", ""), get("api/containers/c1/log", "tail=999999")),

@@ -69,6 +69,9 @@ export async function refresh() {
 let soon = 0;
 
 function happened(event) {
+  const known = (one) => one.timeNano === event.timeNano && one.Action === event.Action && one.Actor.ID === event.Actor.ID;
+  // At its start the program tells what has happened before, too.
+  if (state.events.some(known)) return;
   state.events.push(event);
   if (state.events.length > MOST_EVENTS) state.events.shift();
   tell("events");

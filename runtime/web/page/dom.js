@@ -44,7 +44,11 @@ export function fill(el, ...children) {
 
 /** Brings the children of `parent` to `items`. What has not changed stays as it is, with its focus and its scroll. */
 export function sync(parent, items, key, make) {
-  const old = new Map([...parent.children].map((el) => [el.dataset.key, el]));
+  const old = new Map();
+  for (const el of [...parent.children]) {
+    if (old.has(el.dataset.key)) el.remove();
+    else old.set(el.dataset.key, el);
+  }
   let at = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);

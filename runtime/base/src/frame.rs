@@ -48,7 +48,8 @@ pub fn send_frame<T: Serialize>(socket: &UnixStream, message: &T, fds: &[Borrowe
     let head = (body.len() as u32).to_le_bytes();
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+    // The room is rounded up to whole words, and might hold one more.
+    if fds.len() > MAX_FDS || (!fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds))) {
         return Err(FrameError::Io(io::ErrorKind::InvalidInput.into()));
     }
     let iov = [IoSlice::new(&head), IoSlice::new(&body)];

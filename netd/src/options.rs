@@ -2,7 +2,7 @@
 
 use netd::daemon::Options;
 use netd_api::{ApiError, ErrorKind};
-use rcr_base::{Config, METRICS_ADDRESSES};
+use rcr_base::{Arguments, Config, InstanceArguments, METRICS_ADDRESSES};
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "\
@@ -29,27 +29,19 @@ pub enum Parsed {
 }
 
 /// Reads the command line.
-pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, ApiError> {
+pub fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, ApiError> {
     let refused = |why: String| ApiError::new(ErrorKind::Invalid, why);
-    let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
-    let (mut root, mut run) = (env("RCR_ROOT", "/var/lib/rcr"), env("RCR_RUN", "/run/rcr"));
-    let mut config: Option<PathBuf> = std::env::var_os("RCR_CONFIG").map(Into::into);
+    let (mut args, mut instance) = (Arguments::new(args), InstanceArguments::from_env());
     let (mut daemon, mut store, mut metrics) = (false, None, None);
-    while let Some(arg) = args.next() {
-        let (name, inline) = match arg.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (arg, None),
-        };
-        let mut value =
-            || inline.clone().or_else(|| args.next()).ok_or_else(|| refused(format!("`{name}` needs a value")));
+    while let Some(name) = args.name() {
+        if instance.take(&name, &mut args)? {
+            continue;
+        }
         match name.as_str() {
-            "--root" => root = value()?.into(),
-            "--run" => run = value()?.into(),
-            "--config" => config = Some(value()?.into()),
-            "--store" => store = Some(value()?),
-            "--metrics" => metrics = Some(value()?),
+            "--store" => store = Some(args.value()?),
+            "--metrics" => metrics = Some(args.value()?),
             "--daemon" => daemon = true,
-            "--errors" if value()? == "json" => {}
+            "--errors" if args.value()? == "json" => {}
             "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
             "--version" | "-V" => {
                 return Ok(Parsed::Print(format!("netd {}\n", env!("CARGO_PKG_VERSION"))));
@@ -59,6 +51,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, ApiError>
             }
         }
     }
+    let InstanceArguments { root, run, config } = instance;
     let mut config = read_config(config.as_deref())?;
     if store.is_some() {
         config.cluster.store = store;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::lab::*;
+use netd::store::{Change, Durability, Embedded, Store};
 use netd_api::*;
+use netd_core::model::Network;
 
 #[test]
 fn two_containers_ping_each_other_and_the_world_and_nothing_is_left() {
@@ -368,5 +370,27 @@ fn a_caller_may_bring_a_namespace_of_its_own() {
     eventually("the link is gone", || !given.sh("ip link").contains("eth0"));
     lab.end(b);
     let Reply::Done = lab.call(Call::NetworkRemove { network: "blue".into() }) else { panic!() };
+    lab.clean(&before);
+}
+
+/// The default network comes up with its first container, whatever kernel it was made on.
+#[test]
+fn a_network_with_a_flow_table_works_on_a_kernel_that_has_none() {
+    let mut lab = Lab::new();
+    lab.kill();
+    let mut store = Embedded::open(&lab.lib_dir().join("netd/netd.redb")).unwrap();
+    let records = store.range("network/").unwrap();
+    let mut all = records.iter().map(|(key, value)| (key, serde_json::from_slice::<Network>(value).unwrap()));
+    let (key, mut network) = all.find(|(_, network)| network.name.as_str() == "bridge").unwrap();
+    let DriverSpec::Bridge(options) = &mut network.driver else { panic!("{:?}", network.driver) };
+    options.flowtable = true;
+    store.txn(&[Change::put(key.clone(), &network).unwrap()], Durability::Durable).unwrap();
+    drop(store);
+    let before = lab.dump();
+    lab.start();
+    let a = lab.container_with("a", "bridge", |spec| spec.publish = vec![publish(8080, 80)]);
+    assert!(a.netns.ping(OUTSIDE));
+    assert!(lab.ruleset("list set inet rcr flow-ports").contains("elements = "), "it still says that it wants one");
+    lab.end(a);
     lab.clean(&before);
 }

@@ -7,9 +7,9 @@ use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::env::CompleteEnv;
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
+use rcr_base::InstanceArguments;
 use rcr_engine::instance::Instance;
 use rcr_engine::{images, networks, volumes};
-use std::path::PathBuf;
 
 /// The environment variable by which a shell asks; its value is the shell's name.
 pub const VARIABLE: &str = "RCR_COMPLETE";
@@ -55,9 +55,7 @@ fn named(arg: Arg) -> Arg {
 
 /// The instance that the environment names; flags are not read yet.
 fn instance() -> Option<Instance> {
-    let folder = |name: &str, default: &str| std::env::var_os(name).map_or_else(|| default.into(), PathBuf::from);
-    let config = std::env::var_os("RCR_CONFIG").map(PathBuf::from);
-    let (root, run) = (folder("RCR_ROOT", "/var/lib/rcr"), folder("RCR_RUN", "/run/rcr"));
+    let InstanceArguments { root, run, config } = InstanceArguments::from_env();
     Instance::open(&root, &run, config.as_deref()).ok()
 }
 

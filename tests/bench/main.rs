@@ -12,6 +12,7 @@
 mod floor;
 mod images;
 mod many;
+mod measure;
 mod names;
 mod netlink;
 mod overlay;
@@ -24,7 +25,6 @@ mod scale;
 mod table;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use table::{Row, Table, milliseconds, worked};
 use tests::Host;
@@ -119,18 +119,9 @@ fn rcr(host: &Host, name: &'static str, flags: &[&str]) -> Candidate {
     let run = move || {
         let mut command = netns.command(tests::bin().join("rcr"));
         command.args(&args).env("RCR_ROOT", &root).env("RCR_RUN", &run);
-        quiet(&mut command)
+        measure::quiet(&mut command).status().is_ok_and(|status| status.success())
     };
     Candidate { name, rounds: ROUNDS, run: Box::new(run), took: Vec::new(), worked: Duration::ZERO }
-}
-
-fn quiet(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 fn report(candidates: &[Candidate]) -> Table {

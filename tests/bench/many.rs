@@ -1,8 +1,9 @@
 //! Many containers: starting them one after the other and side by side, listing, publishing ports, removing. Figures
 //! are for people: nothing asserts them.
 
-use crate::table::{Row, Table, milliseconds, worked};
-use std::process::{Command, Stdio};
+use crate::measure::{side_by_side, timed};
+use crate::table::{Row, Table, milliseconds};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::Host;
 
@@ -25,39 +26,27 @@ pub fn main() {
 fn program(host: &Host) -> Vec<Row> {
     let nothing = || assert!(Command::new("/bin/true").status().is_ok_and(|status| status.success()));
     let version = || host.ok(&["version", "--format", "{{.Client.Version}}"]);
-    vec![row("/bin/true", 50, nothing), row("rcr version", 50, version)]
+    vec![timed("/bin/true", 50, nothing), timed("rcr version", 50, version)]
 }
 
 fn starts(host: &Host) -> Vec<Row> {
     let mut rows = Vec::new();
     for network in ["none", "bench"] {
         let one = || host.ok(&["run", "--rm", "--network", network, "alpine", "true"]);
-        rows.push(row(&format!("rcr run --rm --network {network}, one after the other"), 40, one));
-        let eight = || {
-            let run = ["run", "--rm", "--network", network, "alpine", "true"];
-            let started: Vec<_> = (0..8).map(|_| quiet(&mut host.command(&run)).spawn().unwrap()).collect();
-            started.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
-        };
-        rows.push(row(&format!("rcr run --rm --network {network}, 8 at once"), 15, eight));
+        rows.push(timed(&format!("rcr run --rm --network {network}, one after the other"), 40, one));
+        let eight = || side_by_side(host, &[["run", "--rm", "--network", network, "alpine", "true"]; 8]);
+        rows.push(timed(&format!("rcr run --rm --network {network}, 8 at once"), 15, eight));
     }
     rows
-}
-
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
 /// Names of sleeping containers, started eight at a time.
 fn sleepers(host: &Host, count: usize, network: &str) -> Vec<String> {
     let names: Vec<String> = (0..count).map(|n| format!("many{n}")).collect();
-    for some in names.chunks(8) {
-        let run = |name: &String| {
-            let run = ["run", "-d", "--name", name, "--network", network, "alpine", "sleep", "10000"];
-            quiet(&mut host.command(&run)).spawn().unwrap()
-        };
-        let started: Vec<_> = some.iter().map(run).collect();
-        started.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
-    }
+    let run = |name: &String| {
+        ["run", "-d", "--name", name, "--network", network, "alpine", "sleep", "10000"].map(str::to_owned)
+    };
+    side_by_side(host, &names.iter().map(run).collect::<Vec<_>>());
     names
 }
 
@@ -81,31 +70,19 @@ fn ports(host: &Host) -> Vec<Row> {
     let publish: Vec<String> = (0..PORTS).map(|n| format!("{}:80", 20_000 + n)).collect();
     let flags: Vec<&str> = publish.iter().flat_map(|port| ["-p", port]).collect();
     let args = [&["run", "--rm", "--network", "bench"], flags.as_slice(), &["alpine", "true"]].concat();
-    let all = row(&format!("rcr run --rm with {PORTS} single ports"), 10, || host.ok(&args));
+    let all = timed(&format!("rcr run --rm with {PORTS} single ports"), 10, || host.ok(&args));
     let args = [&["run", "-d", "--network", "bench"], flags.as_slice(), &["alpine", "sleep", "10000"]].concat();
     host.ok(&args);
     let one = ["run", "--rm", "--network", "bench", "-p", "19000:80", "alpine", "true"];
-    let more = row(&format!("rcr run --rm with one port, {PORTS} there"), 20, || host.ok(&one));
+    let more = timed(&format!("rcr run --rm with one port, {PORTS} there"), 20, || host.ok(&one));
     host.remove_containers();
     vec![all, more]
 }
 
 fn listing(host: &Host) -> Vec<Row> {
     sleepers(host, MANY, "none");
-    let all = row(&format!("rcr ps, {MANY} running"), 20, || host.ok(&["ps"]));
-    vec![all, row(&format!("rcr ps -q, {MANY} running"), 20, || host.ok(&["ps", "-q"]))]
-}
-
-fn row<T>(name: &str, rounds: usize, work: impl Fn() -> T) -> Row {
-    let before = worked();
-    let timed = |_| {
-        let begin = Instant::now();
-        work();
-        begin.elapsed()
-    };
-    let took: Vec<Duration> = (0..rounds).map(timed).collect();
-    let worked = worked().saturating_sub(before).as_secs_f64() * 1e3 / rounds as f64;
-    Row { processor: Some(worked), ..made(name, &took) }
+    let all = timed(&format!("rcr ps, {MANY} running"), 20, || host.ok(&["ps"]));
+    vec![all, timed(&format!("rcr ps -q, {MANY} running"), 20, || host.ok(&["ps", "-q"]))]
 }
 
 fn made(name: &str, took: &[Duration]) -> Row {

@@ -1,9 +1,8 @@
 //! What one more costs with many there: containers, networks, ports. Figures are for people: nothing asserts them.
 
 use crate::floor::Floor;
-use crate::table::{Row, Table, milliseconds, worked};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use crate::measure::{side_by_side, timed};
+use crate::table::{Row, Table};
 use tests::Host;
 
 /// How often one more is made at each point.
@@ -31,7 +30,7 @@ fn containers(counts: &[usize], rounds: usize) {
     for count in counts {
         let sleeper =
             |n: &str| ["run", "-d", "--name", n, "--network", "bench", "alpine", "sleep", "100000"].map(str::to_owned);
-        all(&host, (there..*count).map(|n| sleeper(&format!("many{n}"))));
+        side_by_side(&host, &(there..*count).map(|n| sleeper(&format!("many{n}"))).collect::<Vec<_>>());
         there = *count;
         let run = |network| ["run", "--rm", "--network", network, "alpine", "true"];
         rows.push(point("floor: namespaces, cgroups, overlay, veth on a bridge", there, rounds, || floor.run()));
@@ -57,7 +56,7 @@ fn networks(counts: &[usize], rounds: usize) {
             let (subnet, name) = (subnet(n), format!("many{n}"));
             ["network", "create", "--subnet", subnet.as_str(), name.as_str()].map(str::to_owned)
         };
-        all(&host, (there..*count).map(create));
+        side_by_side(&host, &(there..*count).map(create).collect::<Vec<_>>());
         there = *count;
         rows.push(point("rcr network create and rm", there, rounds, || {
             host.ok(&["network", "create", "--subnet", "10.200.0.0/24", "more"]);
@@ -98,31 +97,6 @@ fn host() -> Host {
     host
 }
 
-/// Runs all, eight at a time.
-fn all<const N: usize>(host: &Host, commands: impl Iterator<Item = [String; N]>) {
-    let commands: Vec<[String; N]> = commands.collect();
-    for some in commands.chunks(8) {
-        let start = |args: &[String; N]| {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            quiet(&mut host.command(&args)).spawn().unwrap()
-        };
-        let started: Vec<_> = some.iter().map(start).collect();
-        started.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
-    }
-}
-
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
-}
-
 fn point<T>(name: &str, there: usize, rounds: usize, work: impl Fn() -> T) -> Row {
-    let before = worked();
-    let timed = |_| {
-        let begin = Instant::now();
-        work();
-        begin.elapsed()
-    };
-    let took: Vec<Duration> = (0..rounds).map(timed).collect();
-    let worked = worked().saturating_sub(before).as_secs_f64() * 1e3 / rounds as f64;
-    Row { there: Some(there), processor: Some(worked), ..Row::new(name, &milliseconds(&took), &[]) }
+    Row { there: Some(there), ..timed(name, rounds, work) }
 }

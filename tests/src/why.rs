@@ -2,8 +2,11 @@
 
 use crate::host::sleeper;
 use crate::{Host, Netns};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{RData, Record, RecordType};
 use serde_json::Value;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 /// The answer, and that its exit code is the right one.
 #[track_caller]
@@ -77,4 +80,26 @@ pub fn pair(flags: &[&str]) -> Host {
     sleeper(&host, "c1", &["--network", "blue", "--ip", "10.9.0.11"]);
     sleeper(&host, "c2", &["--network", "blue", "--ip", "10.9.0.12"]);
     host
+}
+
+/// A resolver outside, 198.51.100.2, which has that address for the names that it knows, as they are asked (`db.example.`),
+/// until the machine outside is gone.
+pub fn resolver(host: &Host, knows: impl Fn(&str) -> bool + Send + 'static) {
+    let address = Ipv4Addr::new(198, 51, 100, 2);
+    let socket = host.outside.inside(move || UdpSocket::bind((address, 53)).expect("port 53 outside"));
+    std::thread::spawn(move || {
+        let mut buffer = [0u8; 4096];
+        while let Ok((got, from)) = socket.recv_from(&mut buffer) {
+            let asked = Message::from_vec(&buffer[..got]).expect("a question");
+            let query = asked.queries[0].clone();
+            let mut answer = Message::response(asked.metadata.id, asked.metadata.op_code);
+            if !knows(&query.name().to_ascii().to_ascii_lowercase()) {
+                answer.metadata.response_code = ResponseCode::NXDomain;
+            } else if query.query_type() == RecordType::A {
+                answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A(address))));
+            }
+            answer.add_query(query);
+            socket.send_to(&answer.to_vec().expect("an answer"), from).expect("send it");
+        }
+    });
 }

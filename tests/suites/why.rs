@@ -3,10 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::Value;
-use std::net::UdpSocket;
 use tests::cluster::Cluster;
 use tests::host::sleeper;
-use tests::why::{ask, broken, listens, pair, reaches, repair, shell};
+use tests::why::{ask, broken, listens, pair, reaches, repair, resolver, shell};
 use tests::{Host, eventually};
 
 /// The host's end of a container's link.
@@ -168,23 +167,7 @@ fn a_resolver_outside_that_does_not_answer() {
     sleeper(&host, "c1", &["--dns", "198.51.100.2"]);
     let hop = broken(&host, "c1", "example.org:80", "resolver_silent", &["198.51.100.2", "does not answer"]);
     assert!(hop["repair"][0].as_str().unwrap().contains("--dns"), "{hop}");
-    let socket = host.outside.inside(|| UdpSocket::bind("198.51.100.2:53").unwrap());
-    std::thread::spawn(move || {
-        use hickory_proto::op::Message;
-        use hickory_proto::rr::rdata::A;
-        use hickory_proto::rr::{RData, Record, RecordType};
-        let mut buffer = [0u8; 4096];
-        while let Ok((got, from)) = socket.recv_from(&mut buffer) {
-            let asked = Message::from_vec(&buffer[..got]).unwrap();
-            let query = asked.queries[0].clone();
-            let mut answer = Message::response(asked.metadata.id, asked.metadata.op_code);
-            if query.query_type() == RecordType::A {
-                answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A([198, 51, 100, 2].into()))));
-            }
-            answer.add_query(query);
-            socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
-        }
-    });
+    resolver(&host, |_| true);
     let web = listens(&host.outside, "198.51.100.2:80");
     eventually("the name is answered", || ask(&host, "c1", "example.org:80")["reach"] == "yes");
     drop(web);

@@ -1,40 +1,15 @@
 //! `network why` where what is broken is a LAN's server, a resolver's or a bridge's. Each case has its working twin.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::A;
-use hickory_proto::rr::{RData, Record, RecordType};
-use std::net::UdpSocket;
 use std::process::{Child, Stdio};
 use tests::host::sleeper;
-use tests::why::{ask, broken, listens, pair, reaches};
+use tests::why::{ask, broken, listens, pair, reaches, resolver};
 use tests::{Host, eventually};
-
-/// A resolver outside that knows one name, until the machine outside is gone.
-fn resolver(host: &Host, name: &'static str) {
-    let socket = host.outside.inside(|| UdpSocket::bind("198.51.100.2:53").unwrap());
-    std::thread::spawn(move || {
-        let mut buffer = [0u8; 4096];
-        while let Ok((got, from)) = socket.recv_from(&mut buffer) {
-            let asked = Message::from_vec(&buffer[..got]).unwrap();
-            let query = asked.queries[0].clone();
-            let mut answer = Message::response(asked.metadata.id, asked.metadata.op_code);
-            let known = query.name().to_ascii().eq_ignore_ascii_case(name);
-            if !known {
-                answer.metadata.response_code = ResponseCode::NXDomain;
-            } else if query.query_type() == RecordType::A {
-                answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::A(A([198, 51, 100, 2].into()))));
-            }
-            answer.add_query(query);
-            socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
-        }
-    });
-}
 
 #[test]
 fn a_name_is_looked_for_in_the_search_domains() {
     let host = Host::new();
-    resolver(&host, "db.two.example.");
+    resolver(&host, |name| name == "db.two.example.");
     let web = listens(&host.outside, "198.51.100.2:80");
     for (name, domain) in [("c1", "two.example"), ("c2", "one.example")] {
         sleeper(&host, name, &["--dns", "198.51.100.2", "--dns-search", domain]);

@@ -166,6 +166,9 @@ impl Host {
                 if self.networks.values().any(|n| n.network.interface.as_ref() == Some(&own)) {
                     return refuse(ErrorKind::InUse, format!("another network has the bridge `{own}`"));
                 }
+                if spec.driver.bridge().is_some_and(|options| options.flowtable) {
+                    self.ledger.can_flow_tables().map_err(|error| kernel_failed(&what, &error))?;
+                }
                 if let Some(tunnel) = driver.tunnel(&spec.driver).filter(|tunnel| tunnel.encrypted) {
                     self.can_encrypt(&what)?;
                     let ports = self.config.cluster.wireguard_port();

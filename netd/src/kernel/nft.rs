@@ -78,11 +78,7 @@ impl Nft {
         self.live = elements;
         self.wanted = true;
         self.states = has_rules(&mut self.socket, &user_table())?;
-        self.sets = used(&self.live);
-        if self.sets.contains(&Set::Flows) && !self.has_flow_tables()? {
-            // A network was made on another kernel: it works without, and the elements say that it wants one.
-            self.sets.remove(&Set::Flows);
-        }
+        self.sets = self.served(used(&self.live))?;
         self.chains = needed(&self.sets, self.states);
         let owned = [(OWNED, OWNED, Protection::Owned), (0, OWNED, Protection::Owned)];
         let plain = [(0, 0, Protection::Plain), (OWNED, 0, Protection::Plain)];
@@ -156,9 +152,6 @@ impl Nft {
         let mut sets = used(&self.live);
         sets.extend(elements.iter().map(|element| element.set));
         let links = there_of(flow_links(elements));
-        if elements.iter().any(|element| element.set == Set::Flows) && !self.has_flow_tables()? {
-            return Err(KernelError::NoFlowTables);
-        }
         let done = self.change(sets, &links, |batch| batch.add_elements(elements.iter()));
         let gone = self.wanted && done.as_ref().is_err_and(KernelError::is_gone);
         if gone {
@@ -204,8 +197,18 @@ impl Nft {
         forgive_gone(self.change(sets, &[], |_| {}))
     }
 
-    /// Asks once: makes a flow table in a table of its own and deletes both, in one transaction.
-    fn has_flow_tables(&mut self) -> Result<bool, KernelError> {
+    /// These sets, but for what this kernel has not: a network that another kernel made works without a flow table, and
+    /// its elements say that it wants one.
+    fn served(&mut self, mut sets: BTreeSet<Set>) -> Result<BTreeSet<Set>, KernelError> {
+        if sets.contains(&Set::Flows) && !self.has_flow_tables()? {
+            sets.remove(&Set::Flows);
+        }
+        Ok(sets)
+    }
+
+    /// Whether the kernel has flow tables. Asked once, when somebody wants one: it makes one in a table of its own and
+    /// deletes both, in one transaction.
+    pub fn has_flow_tables(&mut self) -> Result<bool, KernelError> {
         if let Some(known) = self.flow_tables {
             return Ok(known);
         }
@@ -226,15 +229,13 @@ impl Nft {
     /// One transaction: what `fill` says, these links for the flow table, and the chains that these sets need.
     fn change(
         &mut self,
-        mut sets: BTreeSet<Set>,
+        sets: BTreeSet<Set>,
         links: &[IfName],
         fill: impl FnOnce(&mut Batch),
     ) -> Result<(), KernelError> {
+        let sets = self.served(sets)?;
         let mut batch = Batch::new(self.socket.next_seq());
         fill(&mut batch);
-        if self.flow_tables == Some(false) {
-            sets.remove(&Set::Flows);
-        }
         // It is there before the rules that name it, and goes after them.
         let [was, is] = [&self.sets, &sets].map(|sets| sets.contains(&Set::Flows));
         if is && (!was || !links.is_empty()) {

@@ -38,6 +38,11 @@ impl Ledger {
         self.kernel.wireguard().map(drop)
     }
 
+    /// Fails where the kernel has no flow tables.
+    pub fn can_flow_tables(&mut self) -> Result<(), KernelError> {
+        if self.kernel.nft.has_flow_tables()? { Ok(()) } else { Err(KernelError::NoFlowTables) }
+    }
+
     /// Other tables' chains at the forward hook.
     pub fn forward_chains(&mut self) -> Result<Vec<(ForeignChain, Rules)>, KernelError> {
         kernel::forward_chains(self.kernel.nft.socket())

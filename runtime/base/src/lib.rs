@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`error`] | the one error: kind, message, causes, hint, what was left behind |
 //! | [`mod@errno`] | an errno in words: `no such file or directory (ENOENT)` |
+//! | `arguments` | command lines of the programs beside `rcr` |
 //! | [`command`] | command lines of `rcr` that hints name |
 //! | `frame` | JSON over a unix socket, with descriptors beside it |
 //! | `small` | reading many small files |
@@ -18,6 +19,7 @@
 #![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod arguments;
 pub mod command;
 #[cfg(feature = "config")]
 mod config;
@@ -32,6 +34,7 @@ mod small;
 pub mod socket;
 pub mod timings;
 
+pub use arguments::{Arguments, InstanceArguments};
 #[cfg(feature = "config")]
 pub use config::{
     ClusterConfig, Config, DnsConfig, ImageLimits, ImagesConfig, LogConfig, MetricsConfig, NetworkConfig, Pool,

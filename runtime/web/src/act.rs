@@ -34,8 +34,8 @@ pub fn have_made(options: &Options, act: &Act) -> Outcome<()> {
     let change = serde_json::to_string(act).map_err(|error| Error::new(Kind::System, error.to_string()))?;
     // Its own file, even if another has taken its place since.
     let mut command = Command::new("/proc/self/exe");
-    command.arg("--root").arg(&options.root).arg("--run").arg(&options.run);
-    if let Some(config) = &options.config {
+    command.arg("--root").arg(&options.instance.root).arg("--run").arg(&options.instance.run);
+    if let Some(config) = &options.instance.config {
         command.arg("--config").arg(config);
     }
     command.arg(CHANGE).arg(change).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

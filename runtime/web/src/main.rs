@@ -19,8 +19,9 @@ fn main() -> ExitCode {
         Parsed::Print(text) => say(&text),
         Parsed::Serve(options) => serve(options),
         Parsed::Change(options, change) => {
-            let made = Instance::open(&options.root, &options.run, options.config.as_deref())
-                .and_then(|instance| act::act(&instance, &change));
+            let made =
+                Instance::open(&options.instance.root, &options.instance.run, options.instance.config.as_deref())
+                    .and_then(|instance| act::act(&instance, &change));
             say(&serde_json::to_string(&made).unwrap_or_default())
         }
     });

@@ -1,8 +1,7 @@
 //! The command line of `rcr-web`. People type `rcr web`, which hands over to it.
 
 use crate::route::Act;
-use rcr_base::{Error, Kind, Outcome};
-use std::path::PathBuf;
+use rcr_base::{Arguments, Error, InstanceArguments, Kind, Outcome};
 
 const USAGE: &str = "\
 Usage: rcr-web [--port PORT] [--allow-changes] [--root DIR] [--run DIR] [--config FILE]
@@ -29,12 +28,8 @@ pub struct Options {
     pub port: u16,
     /// Whether the page may change anything.
     pub changes: bool,
-    /// The instance's root folder.
-    pub root: PathBuf,
-    /// The instance's run folder.
-    pub run: PathBuf,
-    /// The configuration's file.
-    pub config: Option<PathBuf>,
+    /// Whose page it is.
+    pub instance: InstanceArguments,
 }
 
 /// What the command line asks for.
@@ -49,33 +44,25 @@ pub enum Parsed {
 }
 
 /// Reads the command line, without the program's name.
-pub fn parse(mut args: impl Iterator<Item = String>) -> Outcome<Parsed> {
-    let env = |name: &str, fallback: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| fallback.into()));
-    let mut options = Options {
-        port: 0,
-        changes: false,
-        root: env("RCR_ROOT", "/var/lib/rcr"),
-        run: env("RCR_RUN", "/run/rcr"),
-        config: std::env::var_os("RCR_CONFIG").map(Into::into),
-    };
-    while let Some(arg) = args.next() {
-        let (name, inline) = match arg.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (arg, None),
-        };
-        let mut value =
-            || inline.clone().or_else(|| args.next()).ok_or_else(|| refused(format!("`{name}` needs a value")));
+pub fn parse(args: impl Iterator<Item = String>) -> Outcome<Parsed> {
+    read(args).map_err(|error| error.hint("`rcr-web --help` lists all options"))
+}
+
+fn read(args: impl Iterator<Item = String>) -> Outcome<Parsed> {
+    let mut args = Arguments::new(args);
+    let mut options = Options { port: 0, changes: false, instance: InstanceArguments::from_env() };
+    while let Some(name) = args.name() {
+        if options.instance.take(&name, &mut args)? {
+            continue;
+        }
         match name.as_str() {
             "--port" => {
-                let text = value()?;
+                let text = args.value()?;
                 options.port = text.parse().map_err(|_| refused(format!("`{text}` is no port")))?;
             }
             "--allow-changes" => options.changes = true,
-            "--root" => options.root = value()?.into(),
-            "--run" => options.run = value()?.into(),
-            "--config" => options.config = Some(value()?.into()),
             CHANGE => {
-                let act = serde_json::from_str(&value()?).map_err(|error| refused(error.to_string()))?;
+                let act = serde_json::from_str(&args.value()?).map_err(|error| refused(error.to_string()))?;
                 return Ok(Parsed::Change(options, act));
             }
             "--help" | "-h" => return Ok(Parsed::Print(USAGE.to_owned())),
@@ -87,7 +74,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Outcome<Parsed> {
 }
 
 fn refused(why: String) -> Error {
-    Error::new(Kind::Invalid, why).hint("`rcr-web --help` lists all options")
+    Error::new(Kind::Invalid, why)
 }
 
 #[cfg(test)]
@@ -103,7 +90,8 @@ mod tests {
         let Ok(Parsed::Serve(options)) = parsed("--port=81 --allow-changes --root /a --run /b --config /c") else {
             panic!("it is refused")
         };
-        let folders = (options.root.to_str(), options.run.to_str(), options.config.as_ref().and_then(|c| c.to_str()));
+        let InstanceArguments { root, run, config } = &options.instance;
+        let folders = (root.to_str(), run.to_str(), config.as_ref().and_then(|c| c.to_str()));
         assert_eq!((options.port, options.changes, folders), (81, true, (Some("/a"), Some("/b"), Some("/c"))));
         let change = parse(["--root", "/a", CHANGE, r#"{"start":"--port"}"#].into_iter().map(str::to_owned));
         assert!(matches!(change, Ok(Parsed::Change(_, Act::Start(name))) if name == "--port"));

@@ -62,7 +62,8 @@ struct App {
 impl Server {
     /// Listens on 127.0.0.1. Must be called within a tokio runtime.
     pub async fn start(options: Options) -> Outcome<Self> {
-        let instance = Instance::open(&options.root, &options.run, options.config.as_deref())?;
+        let instance =
+            Instance::open(&options.instance.root, &options.instance.run, options.instance.config.as_deref())?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(address).await.doing(|| format!("cannot listen on {address}"));
         let listener = listener.map_err(|error| error.hint("another `--port` may be free; 0 is any that is"))?;

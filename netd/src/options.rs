@@ -84,7 +84,5 @@ pub fn told(error: &ApiError) -> String {
     if std::env::args().any(|arg| arg == "--errors=json") {
         return serde_json::to_string(error).unwrap_or_default();
     }
-    let causes: String = error.causes.iter().map(|cause| format!("  caused by: {cause}\n")).collect();
-    let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
-    format!("error: {}\n{causes}{hint}", error.message)
+    error.told()
 }

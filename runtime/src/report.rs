@@ -40,17 +40,7 @@ pub fn code(error: &Error, verb: Verb) -> i32 {
 
 /// The text for the terminal.
 pub fn text(error: &Error) -> String {
-    let mut text = format!("error: {}\n", error.message);
-    for cause in &error.causes {
-        let _ = writeln!(text, "  caused by: {cause}");
-    }
-    for what in &error.left_behind {
-        let _ = writeln!(text, "  left behind: {what}");
-    }
-    if let Some(hint) = &error.hint {
-        let _ = writeln!(text, "hint: {hint}");
-    }
-    printable(&text)
+    printable(&error.told())
 }
 
 /// Prints an error to stderr. One without a message ends the program without a word.

@@ -119,8 +119,10 @@ fn a_file_is_read_by_wireshark_with_names_and_comments() {
     host.ok(&["network", "create", "--subnet", "10.8.0.0/24", "--ipv6", "--subnet", "fd08::/64", "green"]);
     host.ok(&["network", "connect", "green", "c1"]);
     sleeper(&host, "c3", &["--network", "green"]);
+    // A container that has just come tells all of its IPv6 address: that is no talk between two.
     let file = host.scratch().join("c1.pcapng");
-    let heard = listen(&host, &["-w", file.to_str().unwrap(), "-c", "4", "c1", "icmp and (host c2 or host c3)"]);
+    let heard =
+        listen(&host, &["-w", file.to_str().unwrap(), "-c", "4", "c1", "icmp and host c1 and (host c2 or host c3)"]);
     assert!(pings(&host, "c1", "10.9.0.12"));
     let v6 = host.inspect("c3", "/NetworkSettings/Networks/green/GlobalIPv6Address").as_str().unwrap().to_owned();
     assert!(pings(&host, "c1", &v6));

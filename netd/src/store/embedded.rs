@@ -5,13 +5,18 @@
 //! and makes the file say what memory says: no lazy record is lost, and nothing of a failed transaction stays.
 
 use super::{Change, Durability, SCHEMA, Store, StoreError};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("netd");
 /// Bytes of redb's page cache: the records of thousands of containers are some MB at most, and mostly written.
 const CACHE: usize = 1 << 20;
+/// How often a file that another netd has is tried, and the time between: one that was killed has it until the last of
+/// its threads is gone, and its other lock may be free before that.
+const TRIES: usize = 40;
+const BETWEEN_TRIES: Duration = Duration::from_millis(25);
 
 type Records = BTreeMap<String, Vec<u8>>;
 
@@ -87,7 +92,15 @@ impl Embedded {
 
 /// Opens the file and reads all of it.
 fn read(path: &Path) -> Result<(Database, Records), StoreError> {
-    let opened = Database::builder().set_cache_size(CACHE).create(path);
+    let open = || Database::builder().set_cache_size(CACHE).create(path);
+    let mut opened = open();
+    for _ in 0..TRIES {
+        if !matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen)) {
+            break;
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+        opened = open();
+    }
     let db = opened.map_err(|error| StoreError::Open { path: path.display().to_string(), cause: cause(error) })?;
     // A table must exist before it can be read.
     write(&db, &[], Durability::Lazy)?;
@@ -203,6 +216,22 @@ mod tests {
         drop(store);
         let error = Embedded::open(&path).err().unwrap();
         assert!(matches!(error, StoreError::Newer { found: 99 }));
+    }
+
+    #[test]
+    fn a_file_that_is_let_go_a_moment_later_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netd.redb");
+        let first = Embedded::open(&path).unwrap();
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(BETWEEN_TRIES * 3);
+            drop(first);
+        });
+        let second = Embedded::open(&path).unwrap();
+        ends.join().unwrap();
+        let error = Embedded::open(&path).err().unwrap();
+        assert!(matches!(error, StoreError::Open { .. }), "{error}");
+        drop(second);
     }
 
     #[test]

@@ -516,8 +516,10 @@ pub fn difference(before: &str, now: &str) -> String {
     only(before, now, '-') + &only(now, before, '+')
 }
 
+/// Whether nothing runs of it any more: its first thread may be a zombie while others still have its files.
 fn zombie(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|s| s.contains("State:\tZ"))
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|s| s.contains("State:\tZ") && s.contains("Threads:\t1\n"))
 }
 
 impl Drop for Lab {

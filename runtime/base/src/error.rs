@@ -75,6 +75,14 @@ impl Error {
         Self { kind, message: message.into(), causes: Vec::new(), hint: None, left_behind: Vec::new() }
     }
 
+    /// For people: `error:`, then `caused by:`, `left behind:` and `hint:`, each on a line of its own.
+    pub fn told(&self) -> String {
+        let lines = |what: &str, all: &[String]| all.iter().map(|one| format!("{what}: {one}\n")).collect::<String>();
+        let (causes, left) = (lines("  caused by", &self.causes), lines("  left behind", &self.left_behind));
+        let hint = lines("hint", self.hint.as_slice());
+        format!("error: {}\n{causes}{left}{hint}", self.message)
+    }
+
     /// A system call or a file that failed: the kind is the errno's.
     pub fn io(message: impl Into<String>, error: &io::Error) -> Self {
         Self::new(error.raw_os_error().map_or(Kind::System, Kind::of_errno), message).caused_by(io_text(error))

@@ -1,6 +1,6 @@
 //! The page's thin entry: the only place that prints.
 
-use rcr_base::{Doing, Error, Outcome};
+use rcr_base::{Doing, Outcome};
 use rcr_engine::instance::Instance;
 use rcr_web::options::{self, Options, Parsed};
 use rcr_web::{act, server::Server};
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // An error that can't be printed must not become a crash.
-            let _ = std::io::stderr().write_all(text(&error).as_bytes());
+            let _ = std::io::stderr().write_all(error.told().as_bytes());
             ExitCode::FAILURE
         }
     }
@@ -61,10 +61,4 @@ fn serve(options: Options) -> Outcome<()> {
 fn say(text: &str) -> Outcome<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).doing(|| "cannot write to the standard output")
-}
-
-fn text(error: &Error) -> String {
-    let causes: String = error.causes.iter().map(|cause| format!("  caused by: {cause}\n")).collect();
-    let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
-    format!("error: {}\n{causes}{hint}", error.message)
 }

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::lab::*;
+use netd::kernel::{CheckWants, check_place};
 use netd_api::*;
+use netd_core::firewall::{Datum, Element};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 fn page() -> PathBuf {
@@ -109,4 +113,29 @@ fn the_page_shows_what_the_kernel_has() {
     block("the host's table", &plain(&lab.host.sh("nft list table inet rcr")));
     block("the administrator's table", &plain(&lab.host.sh("nft list table inet rcr-user")));
     block("a container's table", &plain(&peer.netns.sh("nft list ruleset")));
+}
+
+/// What `network check` asks: another program changed a table that it may change.
+#[test]
+fn an_element_that_is_gone_or_leads_elsewhere_is_seen() {
+    let mut lab = Lab::with_env(&[("NETD_PLAIN_TABLES", "1")]);
+    let web = lab.container_with("web", "bridge", |spec| spec.publish = vec![publish(8080, 80)]);
+    let leads_to = |port| vec![web.ip(false).into(), Datum::Port(port)];
+    let element = |port, inside| Element::port(Ipv4Addr::UNSPECIFIED.into(), 6, port, leads_to(inside));
+    // Without netd, which would write the table again.
+    lab.kill();
+    let host = std::fs::File::open(lab.host.path()).unwrap();
+    let lost = |wanted: &Element| {
+        let wants = CheckWants { table: true, elements: [wanted.clone()].into(), ..CheckWants::default() };
+        let seen = check_place(Some(host.as_fd()), &wants).unwrap();
+        assert!(seen.table);
+        seen.lost.contains(wanted)
+    };
+    let published = element(8080, 80);
+    assert!(!lost(&published), "{}", lab.ruleset("list table inet rcr"));
+    assert!(lost(&element(8081, 80)) && lost(&element(8080, 81)));
+    lab.host.sh(&format!("nft delete element inet rcr {} '{{ tcp . 8080 }}'", published.set.name()));
+    assert!(lost(&published));
+    lab.start();
+    eventually("netd wrote it again", || !lost(&published));
 }

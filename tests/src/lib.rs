@@ -59,11 +59,15 @@ pub fn rootfs(name: &str) -> PathBuf {
     cached(name, "tar.gz")
 }
 
+/// The folder for what outlives a run of the tests.
+pub fn cache() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| "/root".into());
+    std::env::var_os("RCR_CACHE").map(PathBuf::from).unwrap_or_else(|| home.join(".cache/rcr"))
+}
+
 /// The file that `images/mkNAME` makes, made if it is missing.
 pub fn cached(name: &str, kind: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_else(|| "/root".into());
-    let cache = std::env::var_os("RCR_CACHE").map(PathBuf::from).unwrap_or_else(|| home.join(".cache/rcr"));
-    let file = cache.join(format!("{name}.{kind}"));
+    let file = cache().join(format!("{name}.{kind}"));
     if !file.exists() {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../images/mk{name}"));
         let status = Command::new(&script).arg(&file).stdout(std::process::Stdio::null()).status();

@@ -5,13 +5,16 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`loaded`] | images that are on a host before its test begins |
 //! | [`life`] | the life that every program has, as data |
 //! | [`row`] | the checks of a program, and what was seen beside them |
 
 pub mod life;
+pub mod loaded;
 pub mod row;
 
 pub use life::{Life, SHELL};
+pub use loaded::load;
 pub use row::{Check, Row, results};
 
 use crate::host::HOST_V4;
@@ -21,7 +24,7 @@ use crate::{Host, Netns, Ran};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a program may take for anything; a bound for a loaded machine, not a measurement.
@@ -166,14 +169,6 @@ fn parts(image: &str) -> (Vec<String>, PathBuf) {
     let parts: Vec<String> = text.lines().map(str::to_owned).collect();
     let folder = PathBuf::from(&parts[1]);
     (parts, folder)
-}
-
-/// Loads an image: the output of `docker save` comes through a pipe.
-pub fn load(host: &Host, image: &str) {
-    let mut tar = Command::new("tar").arg("-cf").arg("-").args(parts(image).0).stdout(Stdio::piped()).spawn().unwrap();
-    let output = host.command(&["load"]).stdin(tar.stdout.take().unwrap()).output().unwrap();
-    assert!(output.status.success(), "rcr load: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(tar.wait().unwrap().success(), "tar");
 }
 
 /// Splits words as a shell does: at white space outside quotes.

@@ -280,8 +280,9 @@ fn the_topology_lives() {
     browser.sees_in(".chip", "newcomer");
     host.ok(&["rm", "-f", "newcomer"]);
     browser.until("![...document.querySelectorAll('.chip')].some((el) => el.innerText.includes('newcomer'))");
+    // A word that no hexadecimal number has: names of links are searched, too.
     browser.click("#search", "");
-    browser.types("db");
+    browser.types("web");
     browser.until("document.querySelectorAll('.chip').length === 1");
     // The program goes: the page says so.
     drop(page);

@@ -4,13 +4,14 @@
 //! value: settings, sizes, entries of tunnels, and what is inside containers. Rules by which answers leave,
 //! announcements and flows are not compared.
 
+use crate::firewall::Element;
 use crate::plan::{
     AddressOp, ContainerOp, End, FirewallOp, HostOp, LinkOp, Mtu, Op, Plan, PortOp, RouteOp, Scope, SetOp, Step,
-    SysctlOp, VxlanOp,
+    SysctlOp, VxlanOp, WireGuardOp,
 };
 use crate::seen::{ForwardSeen, PlaceSeen};
 use ipnet::IpNet;
-use netd_api::IfName;
+use netd_api::{IfName, PublicKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is compared with.
@@ -23,6 +24,10 @@ pub struct CheckSeen {
     pub forwards: BTreeMap<IfName, Vec<ForwardSeen>>,
     /// The table `inet rcr` is there.
     pub table: bool,
+    /// Of the elements that were looked for, those that the table has not, or not with the same data.
+    pub lost: BTreeSet<Element>,
+    /// The peers of WireGuard links.
+    pub peers: BTreeMap<IfName, BTreeSet<PublicKey>>,
 }
 
 /// Something that differs.
@@ -41,6 +46,22 @@ pub fn settings(plan: &Plan, scope: Scope) -> impl Iterator<Item = String> {
             let SysctlOp::Set { key, .. } = op;
             Some(key.as_str().to_owned())
         }
+        _ => None,
+    })
+}
+
+/// The elements that a plan puts into the host's table.
+pub fn elements(plan: &Plan) -> impl Iterator<Item = &Element> {
+    plan.steps.iter().flat_map(|step| match &step.op {
+        Op::Host(HostOp::Firewall(FirewallOp::Elements { elements })) => elements.as_slice(),
+        _ => &[],
+    })
+}
+
+/// The WireGuard links that a plan gives peers.
+pub fn encrypted(plan: &Plan) -> impl Iterator<Item = &IfName> {
+    plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Host(HostOp::WireGuard(WireGuardOp::Peer { link, .. })) => Some(link),
         _ => None,
     })
 }
@@ -117,6 +138,8 @@ impl Look<'_> {
             HostOp::Firewall(FirewallOp::Table) if !self.seen.table => {
                 self.tell("nftables table `inet rcr` is gone".to_owned(), step.clone());
             }
+            HostOp::Firewall(FirewallOp::Elements { elements }) if self.seen.table => self.elements(elements, step),
+            HostOp::WireGuard(WireGuardOp::Peer { link, key, .. }) => self.peer(link, key, step),
             _ => {}
         }
     }
@@ -201,6 +224,23 @@ impl Look<'_> {
         }
     }
 
+    fn elements(&mut self, elements: &[Element], step: &Step) {
+        let mut lost = elements.iter().filter(|element| self.seen.lost.contains(element));
+        let Some(first) = lost.next() else { return };
+        let more = match lost.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        self.tell(format!("element `{first}` of nftables set `{}` is gone{more}", first.set.name()), step.clone());
+    }
+
+    fn peer(&mut self, link: &IfName, key: &PublicKey, step: &Step) {
+        // Of a link that is gone that is told alone.
+        if self.seen.peers.get(link).is_some_and(|peers| !peers.contains(key)) {
+            self.tell(format!("WireGuard link `{link}` has no peer {key}"), step.clone());
+        }
+    }
+
     /// The sizes of the links that a step makes, here or in the container.
     fn ends(&mut self, step: &Step) {
         for End { inside, link, mtu } in step.op.ends() {
@@ -223,6 +263,7 @@ impl Look<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::firewall::Datum;
     use crate::plan::{LinkSeen, Purpose};
 
     fn plan() -> Plan {
@@ -280,5 +321,33 @@ mod tests {
         seen.place.sysctls.clear();
         seen.place.addresses.insert((bridge, "10.9.0.1/24".parse().unwrap()));
         assert!(told(&seen, Scope::Host).is_empty());
+    }
+
+    #[test]
+    fn elements_and_peers_are_compared_where_what_they_are_in_is_there() {
+        let element = |last: u8| {
+            let data = vec![Datum::V4([10, 9, 0, last].into()), Datum::Port(80)];
+            Element::port([198, 51, 100, 7].into(), 6, 8000 + u16::from(last), data)
+        };
+        let (link, key): (IfName, _) = ("rcr-wg1".parse().unwrap(), PublicKey([7; 32]));
+        let mut plan = Plan::default();
+        plan.host(Purpose::Ports, FirewallOp::Elements { elements: vec![element(1), element(2), element(3)] }, "");
+        let endpoint = "203.0.113.2:51820".parse().unwrap();
+        let peer = WireGuardOp::Peer { link: link.clone(), key, endpoint, address: "fd00::2".parse().unwrap() };
+        plan.host(Purpose::Link, peer, "");
+        let told = |seen: &CheckSeen| -> Vec<String> {
+            lacking(&plan, Scope::Host, seen).into_iter().filter_map(|one| one.what).collect()
+        };
+        let mut seen = CheckSeen { lost: [element(2), element(3)].into(), ..CheckSeen::default() };
+        assert!(told(&seen).is_empty(), "what they are in is gone, which another step tells");
+        seen.table = true;
+        seen.peers.insert(link.clone(), BTreeSet::new());
+        let lost = format!("element `{}` of nftables set `publish4` is gone, and 1 more", element(2));
+        assert_eq!(told(&seen), [lost, format!("WireGuard link `rcr-wg1` has no peer {key}")]);
+        assert_eq!(elements(&plan).count(), 3);
+        assert!(encrypted(&plan).eq([&link]));
+        seen.lost.clear();
+        seen.peers.insert(link, [key].into());
+        assert!(told(&seen).is_empty());
     }
 }

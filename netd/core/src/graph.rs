@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 const HOST: &str = "host";
 const OUTSIDE: &str = "outside";
 
-/// What is drawn of a picture: these networks (none: all that somebody is on, or that are not predefined), and of them
-/// what this container is on.
+/// What is drawn of a picture: these networks (none: all that somebody is on, or that are not predefined, but `host` and
+/// `none`, which give nobody a link), and of them what this container is on, whatever that is.
 pub fn graph(picture: &Picture, networks: &[NetworkId], container: Option<&ContainerId>) -> GraphView {
     let mut draw = Draw { picture, view: GraphView::default(), drawn: BTreeSet::new() };
     draw.node(HOST, GraphKind::Host, "this host", Vec::new(), None);
@@ -38,7 +38,8 @@ impl Draw<'_> {
             self.picture.containers.get(c).is_some_and(|c| c.attachments.iter().any(|a| a.network == *id))
         };
         let used = || !network.network.predefined || self.picture.containers.keys().any(on);
-        let chosen = if named.is_empty() { network.network.linked() && used() } else { named.contains(id) };
+        let draws = || network.network.linked() || container.is_some();
+        let chosen = if named.is_empty() { draws() && used() } else { named.contains(id) };
         chosen && container.is_none_or(on)
     }
 
@@ -138,6 +139,8 @@ fn way_out(network: &Network) -> Option<&'static str> {
 
 fn joined(network: &Network, attachment: &Attachment) -> Vec<String> {
     let end = match network.bridge() {
+        // It has the host's links, or none.
+        _ if !network.linked() => return Vec::new(),
         Some(_) => format!("{} = {}", attachment.ifname, attachment.host_link),
         None => attachment.ifname.to_string(),
     };

@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::kernel::{CheckWants, check_place, conntrack, sets_value};
 use netd_api::{ApiError, AroundView, Call, CheckView, ContainerId, DifferenceView, IfName, Reply};
-use netd_core::check::{CheckSeen, lacking, settings};
+use netd_core::check::{CheckSeen, elements, encrypted, lacking, settings};
 use netd_core::drivers::overlay;
 use netd_core::picture::Picture;
 use netd_core::plan::{HostOp, Op, Plan, Scope, Step, SysctlOp};
@@ -108,8 +108,15 @@ fn who_did(step: &Step, seen: &CheckSeen, scope: Scope) -> Option<String> {
 
 pub(super) fn host_seen(picture: &Picture, standing: &[Standing], view: &mut CheckView) -> Option<CheckSeen> {
     let tunnels: Vec<IfName> = picture.networks.values().filter_map(|n| overlay::link_name(&n.network)).collect();
-    let sysctls = standing.iter().flat_map(|one| settings(&one.plan, Scope::Host)).collect();
-    match check_place(None, &CheckWants { sysctls, tunnels, table: true }) {
+    let plans = || standing.iter().map(|one| &one.plan);
+    let wants = CheckWants {
+        sysctls: plans().flat_map(|plan| settings(plan, Scope::Host)).collect(),
+        tunnels,
+        table: true,
+        elements: plans().flat_map(elements).cloned().collect(),
+        encrypted: plans().flat_map(encrypted).cloned().collect(),
+    };
+    match check_place(None, &wants) {
         Ok(seen) => Some(seen),
         Err(error) => {
             view.unseen.push(format!("the host: {error}"));

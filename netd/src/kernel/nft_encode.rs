@@ -299,7 +299,7 @@ fn one_element(list: &mut Attributes, element: &Element, with_data: bool) {
 }
 
 /// Values side by side, each in whole 32-bit registers.
-fn encode(data: &[Datum]) -> Vec<u8> {
+pub fn encode(data: &[Datum]) -> Vec<u8> {
     let mut out = Vec::new();
     for datum in data {
         match datum {

@@ -130,7 +130,7 @@ fn branches(text: &mut String, view: &GraphView, network: &GraphNode, before: &s
         let published = |e: &&GraphEdge| e.to == container.id && e.via.as_ref() == Some(&network.id);
         let ports = view.edges.iter().filter(published).flat_map(|e| e.labels.iter().cloned());
         let all: Vec<String> = edge.labels.iter().cloned().chain(ports).collect();
-        lines.push((format!("{}  {}", container.name, all.join("  ")), None));
+        lines.push((format!("{}  {}", container.name, all.join("  ")).trim_end().to_owned(), None));
     }
     for edge in view.edges.iter().filter(|edge| edge.from == network.id) {
         let Some(host) = find(&edge.to).filter(|node| node.kind == GraphKind::Host) else { continue };

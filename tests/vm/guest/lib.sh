@@ -55,9 +55,9 @@ says() {
   output=$("$@") && grep -q -e "$text" <<< "$output"
 }
 
-# eventually COMMAND...: again and again for ten seconds, until it succeeds.
+# eventually COMMAND...: again and again for a minute, until it succeeds.
 eventually() {
-  local until=$((SECONDS + 10))
+  local until=$((SECONDS + 60))
   while [ $SECONDS -lt $until ]; do
     "$@" && return 0
     sleep 0.25

@@ -1,11 +1,15 @@
 //! What `network check` compares with.
 
+use super::elements::lost;
 use super::place::{Wants, forwards, place};
 use super::{host_table_exists, inside};
 use crate::kernel::netlink::Netlink;
+use crate::kernel::wireguard::WireGuard;
 use crate::kernel::{KernelError, route};
 use netd_api::IfName;
 use netd_core::check::CheckSeen;
+use netd_core::firewall::Element;
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 
 /// What is looked at beyond links, addresses and routes.
@@ -17,6 +21,10 @@ pub struct CheckWants {
     pub tunnels: Vec<IfName>,
     /// Whether the host's table is there.
     pub table: bool,
+    /// What its sets and maps should have.
+    pub elements: BTreeSet<Element>,
+    /// WireGuard links whose peers are wanted.
+    pub encrypted: BTreeSet<IfName>,
 }
 
 /// A container's network namespace, or the calling thread's.
@@ -34,6 +42,17 @@ pub fn check_place(netns: Option<BorrowedFd<'_>>, wants: &CheckWants) -> Result<
             }
         }
         seen.table = wants.table && host_table_exists()?;
+        if seen.table {
+            seen.lost = lost(&wants.elements)?;
+        }
+        let encrypted: Vec<&IfName> = wants.encrypted.iter().filter(|link| place.links.contains_key(*link)).collect();
+        if !encrypted.is_empty() {
+            let mut wireguard = WireGuard::open()?;
+            for link in encrypted {
+                let peers = wireguard.handshakes(link)?.into_iter().map(|(key, _)| key);
+                seen.peers.insert(link.clone(), peers.collect());
+            }
+        }
         seen.place = place;
         Ok(seen)
     })

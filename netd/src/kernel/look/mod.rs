@@ -4,6 +4,7 @@
 //! These functions are for the threads of connections: each opens a socket of its own, and none waits for the writer.
 
 mod check;
+mod elements;
 mod links;
 mod place;
 mod probe;

@@ -164,28 +164,13 @@ fn an_internal_network_reaches_no_published_port() {
     };
     let reach = |netns: &Netns, to: &str| reach_port(netns, to, 8080);
     eventually("the relay answers", || reach_port(&host.outside, "2001:db8::1", 8081));
-    for (name, flags) in [
-        ("plain", &["--ipv6"][..]),
-        ("access", &["--ipv6", "-o", "host_access=true"][..]),
-        ("lone", &["--ipv6", "-o", "icc=false"][..]),
-        ("mesh", &["-d", "overlay", "--ipv6"][..]),
-    ] {
+    let closed = |name: &str, flags: &[&str]| {
         let create = [&["network", "create", "--internal"][..], flags, &[name]].concat();
         host.ok(&create);
-        host.ok(&[
-            "run",
-            "-d",
-            "--name",
-            &format!("in-{name}"),
-            "--network",
-            name,
-            "--add-host",
-            "h:host-gateway",
-            "alpine",
-            "sleep",
-            "1000",
-        ]);
-        let inside = host.container_netns(&format!("in-{name}"));
+        let container = format!("in-{name}");
+        let run = ["run", "-d", "--name", &container, "--network", name, "--add-host", "h:host-gateway", "alpine"];
+        host.ok(&[&run[..], &["sleep", "1000"]].concat());
+        let inside = host.container_netns(&container);
         let info: serde_json::Value = serde_json::from_str(&host.ok(&["network", "inspect", name])).unwrap();
         let subnets = info[0]["IPAM"]["Config"].as_array().expect("subnets").clone();
         // Also with routes of its own making, and by the host's other addresses.
@@ -199,9 +184,21 @@ fn an_internal_network_reaches_no_published_port() {
                 assert!(name != "plain" || !reach(&inside, outside), "{name}: by {outside}");
             }
         }
-        host.ok(&["rm", "-f", &format!("in-{name}")]);
+        host.ok(&["rm", "-f", &container]);
         host.ok(&["network", "rm", name]);
-    }
+    };
+    // Side by side: what is not let through is waited for.
+    std::thread::scope(|scope| {
+        for (name, flags) in [
+            ("plain", &["--ipv6"][..]),
+            ("access", &["--ipv6", "-o", "host_access=true"]),
+            ("lone", &["--ipv6", "-o", "icc=false"]),
+            ("mesh", &["-d", "overlay", "--ipv6"]),
+        ] {
+            let closed = &closed;
+            scope.spawn(move || closed(name, flags));
+        }
+    });
     // That they could have failed: from a network that is not internal it is reached.
     host.ok(&["network", "create", "--ipv6", "other"]);
     host.ok(&["run", "-d", "--name", "out", "--network", "other", "alpine", "sleep", "1000"]);

@@ -293,7 +293,8 @@ fn a_crash_at_any_op_of_the_tunnel_leaves_nothing() {
     cluster.mesh();
     cluster.sleeper(0, "c1", &["--network", "mesh"]);
     let host = &cluster.hosts[1];
-    let reach = ["run", "--rm", "--network", "mesh", "alpine", "ping", "-c", "1", "-W", "1", "c1"];
+    // Longer than a neighbour is waited for: its first question may come before its host knows whose the packet is.
+    let reach = ["run", "--rm", "--network", "mesh", "alpine", "ping", "-c", "1", "-W", "3", "c1"];
     eventually("the network is here", || host.rcr(&["network", "inspect", "mesh"]).code == 0);
     let before = host.snapshot();
     let starts = || host.netd_log().matches(" ready, pid ").count();

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 /// How old the stores of another build are when they go: nobody tests that build any more.
-const OLD: Duration = Duration::from_secs(6 * 3600);
+const OLD: Duration = Duration::from_secs(3600);
 
 /// The image is on the host after this.
 pub fn load(host: &Host, image: &str) {

@@ -19,8 +19,9 @@ pub const GRACE: Duration = Duration::from_secs(900);
 const BEAT: Duration = Duration::from_secs(5);
 /// Between two tries to reach the store: doubled from the first to the second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(4)];
-/// Changes that come within this time are shown as one.
-const TOGETHER: Duration = Duration::from_millis(20);
+/// Changes that come within this time are shown as one. A start writes several, and the last is its container's address:
+/// its first packet must not come before the other hosts know that, or their answer takes a second.
+const TOGETHER: Duration = Duration::from_millis(2);
 /// Making a snapshot of a large cluster takes time: at most one part in so many of all time goes into it.
 const SHARE: u32 = 10;
 /// But changes don't wait for longer than this.

@@ -231,11 +231,14 @@ impl Look<'_> {
             0 => String::new(),
             more => format!(", and {more} more"),
         };
-        self.tell(format!("element `{first}` of nftables set `{}` is gone{more}", first.set.name()), step.clone());
+        self.tell(
+            format!("element `{first}` of nftables set `{}` is gone or changed{more}", first.set.name()),
+            step.clone(),
+        );
     }
 
     fn peer(&mut self, link: &IfName, key: &PublicKey, step: &Step) {
-        // Of a link that is gone that is told alone.
+        // Where the link itself is gone, only that is told.
         if self.seen.peers.get(link).is_some_and(|peers| !peers.contains(key)) {
             self.tell(format!("WireGuard link `{link}` has no peer {key}"), step.clone());
         }
@@ -342,7 +345,7 @@ mod tests {
         assert!(told(&seen).is_empty(), "what they are in is gone, which another step tells");
         seen.table = true;
         seen.peers.insert(link.clone(), BTreeSet::new());
-        let lost = format!("element `{}` of nftables set `publish4` is gone, and 1 more", element(2));
+        let lost = format!("element `{}` of nftables set `publish4` is gone or changed, and 1 more", element(2));
         assert_eq!(told(&seen), [lost, format!("WireGuard link `rcr-wg1` has no peer {key}")]);
         assert_eq!(elements(&plan).count(), 3);
         assert!(encrypted(&plan).eq([&link]));

@@ -11,6 +11,7 @@ mod neighbours;
 mod nftables;
 mod ports;
 mod recovery;
+mod redirect;
 mod store_errors;
 mod store_full;
 mod update;

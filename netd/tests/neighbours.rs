@@ -101,8 +101,13 @@ fn a_packet_as_if_for_a_neighbour_does_not_get_out_untranslated() {
 
 #[test]
 fn rules_of_the_administrator_see_connections_between_neighbours() {
+    [false, true].into_iter().for_each(rules_of_the_administrator);
+}
+
+/// `past`: as long as there are no rules, frames pass the bridge by.
+fn rules_of_the_administrator(past: bool) {
     let mut lab = Lab::new();
-    lab.network("blue");
+    lab.network_with("blue", |_, options| options.redirect_peer = past);
     filter_bridges(&lab, true);
     let (a, b) = (lab.container("a", "blue"), lab.container("b", "blue"));
     let _servers = [Server::tcp(&a.netns, "0.0.0.0:80"), Server::tcp(&b.netns, "0.0.0.0:80")];

@@ -20,7 +20,6 @@ mod packets;
 mod page;
 mod peers;
 mod picture;
-mod redirect;
 mod scale;
 mod table;
 
@@ -60,10 +59,9 @@ fn main() {
         Some("names") => names::main(NAME_ROUNDS),
         Some("page") => page::main(Path::new(&std::env::args().nth(2).expect("`bench page FILE`"))),
         Some("packets") => packets::main(PACKET_ROUNDS),
-        Some("redirect") => packets::redirect(PACKET_ROUNDS),
         Some("scale") => scale::main(false),
         Some(other) => panic!(
-            "`{other}` is no bench: `flows`, `images`, `many`, `names`, `overlay`, `packets`, `page`, `redirect`, \
+            "`{other}` is no bench: `flows`, `images`, `many`, `names`, `overlay`, `packets`, `page`, \
              `scale`, `smoke`, or nothing"
         ),
     }

@@ -44,7 +44,9 @@ impl Work {
 
 /// `rounds`: turns of each contender in each row.
 pub fn main(rounds: usize) {
-    compare(rounds, &[bare("bare veth and bridge", false), bare("the same, with a nat table", true), rcr()]);
+    let bare = [bare("bare veth and bridge", false), bare("the same, with a nat table", true)];
+    let ours = [rcr("rcr", &[]), rcr("rcr, redirect_peer=true", &["-o", "redirect_peer=true"])];
+    compare(rounds, &bare.into_iter().chain(ours).collect::<Vec<_>>());
 }
 
 /// `bench flows`: what a flow table (nf_flow_table) brings to published ports, on a kernel that has it.
@@ -54,34 +56,6 @@ pub fn flows(rounds: usize) {
     fast.host.run("nft add chain ip bench forward { type filter hook forward priority 0 ; }");
     fast.host.run("nft add rule ip bench forward ct state established flow add @fast");
     compare(rounds, &[bare("bare veth and bridge, a nat table", true), fast]);
-}
-
-/// `bench redirect`: what it brings neighbours to go past the bridge by BPF (see `redirect`).
-pub fn redirect(rounds: usize) {
-    let past = bare("bare veth, by bpf_redirect_peer", false);
-    let folder = tempfile::tempdir().expect("a folder");
-    let place = folder.path().display();
-    past.host.run(&format!("mount -t bpf bpf {place}"));
-    let receiver = |netns: &Netns, port: &str| {
-        let link = |netns: &Netns, name: &str| -> serde_json::Value {
-            serde_json::from_str(&netns.ip(&format!("-j link show dev {name}"))).expect("a link as JSON")
-        };
-        let (own, host) = (link(netns, "eth0"), link(&past.host, port));
-        let bytes = own[0]["address"].as_str().expect("a MAC").split(':');
-        let mut key = [0; 8];
-        key.iter_mut().zip(bytes).for_each(|(to, from)| *to = u8::from_str_radix(from, 16).expect("a MAC"));
-        (key, host[0]["ifindex"].as_u64().expect("a link's number") as u32)
-    };
-    let receivers = [receiver(&past.near, "v2"), receiver(&past.far, "v3")];
-    let pinned = folder.path().join("past");
-    crate::redirect::pin(&receivers, &pinned).expect("a kernel with bpf_redirect_peer (Linux 5.10)");
-    for port in ["v2", "v3"] {
-        past.host.run(&format!("tc qdisc add dev {port} clsact"));
-        past.host.run(&format!("tc filter add dev {port} ingress bpf da object-pinned {}", pinned.display()));
-    }
-    // The filters keep the program.
-    past.host.run(&format!("umount {place}"));
-    compare(rounds, &[bare("bare veth and bridge", false), past]);
 }
 
 fn compare(rounds: usize, contenders: &[Contender]) {
@@ -140,10 +114,10 @@ fn bare(name: &'static str, translates: bool) -> Contender {
     Contender { name, near, far, outside, at, published, _keeps: None, host }
 }
 
-fn rcr() -> Contender {
+fn rcr(name: &'static str, options: &[&str]) -> Contender {
     let host = Host::new();
     let outside = outside(&host.netns);
-    host.ok(&["network", "create", "packets"]);
+    host.ok(&[&["network", "create"], options, &["packets"]].concat());
     for (name, flags) in [("near", &[][..]), ("far", &["-p", "8080:80"])] {
         let head = ["run", "-d", "--name", name, "--network", "packets"];
         host.ok(&[&head[..], flags, &["alpine", "sleep", "100000"]].concat());
@@ -153,7 +127,7 @@ fn rcr() -> Contender {
     let at = SocketAddr::new(host.address("far", "packets").parse().expect("an address"), 80);
     let published = Some(SocketAddr::from(([192, 0, 2, 1], 8080)));
     let netns = host.netns.clone();
-    Contender { name: "rcr", near, far, outside, at, published, _keeps: Some(host), host: netns }
+    Contender { name, near, far, outside, at, published, _keeps: Some(host), host: netns }
 }
 
 type Way<'a> = &'a dyn Fn(&Contender) -> Option<(&Netns, SocketAddr)>;

@@ -71,6 +71,8 @@ fn what_is_not_done_is_refused_by_name() {
         (&["-o", "com.docker.network.container_iface_prefix=much-too-long-a-name"], "cannot understand"),
         (&["-o", "com.docker.network.bridge.host_binding_ipv4=here"], "it is not an address"),
         (&["-o", "flowtable=true", "--internal"], "an internal network has none"),
+        (&["-o", "redirect_peer=true", "-o", "icc=false"], "`icc=false` allows none"),
+        (&["-o", "redirect_peer=true", "-d", "overlay"], "redirect_peer"),
         (&["--config-only"], "`rcr network create` has no `--config-only`"),
         (&["--config-from", "x"], "a network is made of its own options"),
         (&["--ipam-opt", "a=b"], "neither of the IPAM drivers has options"),

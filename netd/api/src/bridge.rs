@@ -35,6 +35,9 @@ pub struct BridgeOptions {
     /// `flowtable`: established flows between this network and the outside pass the rules by.
     #[serde(default, skip_serializing_if = "is_off")]
     pub flowtable: bool,
+    /// `redirect_peer`: frames between containers of this network pass the bridge by, where the kernel can do that.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub redirect_peer: bool,
     /// `container_iface_prefix`: how interfaces in containers are called, before a number; absent: `eth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface_prefix: Option<String>,
@@ -52,6 +55,7 @@ impl Default for BridgeOptions {
             publish_address: None,
             inhibit_ipv4: false,
             flowtable: false,
+            redirect_peer: false,
             interface_prefix: None,
         }
     }

@@ -182,6 +182,9 @@ pub struct NetworkInfo {
     /// Firewalls of others that cut it off.
     #[serde(default)]
     pub obstacles: Vec<Obstacle>,
+    /// What its options ask for and this host's kernel does not do, as a sentence. A list does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<String>,
 }
 
 /// A subnet of a network, with its counters.

@@ -11,7 +11,7 @@ use crate::plan::{
 };
 use crate::seen::{ForwardSeen, PlaceSeen};
 use ipnet::IpNet;
-use netd_api::{IfName, PublicKey};
+use netd_api::{IfName, Mac, PublicKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is compared with.
@@ -28,6 +28,8 @@ pub struct CheckSeen {
     pub lost: BTreeSet<Element>,
     /// The peers of WireGuard links.
     pub peers: BTreeMap<IfName, BTreeSet<PublicKey>>,
+    /// Ports whose frames pass their bridges by.
+    pub redirected: BTreeSet<IfName>,
 }
 
 /// Something that differs.
@@ -62,6 +64,14 @@ pub fn elements(plan: &Plan) -> impl Iterator<Item = &Element> {
 pub fn encrypted(plan: &Plan) -> impl Iterator<Item = &IfName> {
     plan.steps.iter().filter_map(|step| match &step.op {
         Op::Host(HostOp::WireGuard(WireGuardOp::Peer { link, .. })) => Some(link),
+        _ => None,
+    })
+}
+
+/// The ports whose frames a plan lets pass their bridges by, each with the MAC behind it.
+pub fn redirected(plan: &Plan) -> impl Iterator<Item = (IfName, Mac)> {
+    plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Host(HostOp::Port(PortOp::Redirect { link, mac, .. })) => Some((link.clone(), *mac)),
         _ => None,
     })
 }
@@ -140,6 +150,9 @@ impl Look<'_> {
             }
             HostOp::Firewall(FirewallOp::Elements { elements }) if self.seen.table => self.elements(elements, step),
             HostOp::WireGuard(WireGuardOp::Peer { link, key, .. }) => self.peer(link, key, step),
+            HostOp::Port(PortOp::Redirect { link, bridge, .. }) if !self.seen.redirected.contains(link) => {
+                self.tell(format!("frames of `{link}` do not pass bridge `{bridge}` by any more"), step.clone());
+            }
             _ => {}
         }
     }

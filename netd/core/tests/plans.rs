@@ -171,6 +171,12 @@ fn attachments() {
             }),
         ),
     );
+    let fast = network(|_, options| options.redirect_peer = true);
+    golden(
+        "attach-redirect.txt",
+        "attach web to blue (bridge, redirect_peer)",
+        &plan(&fast, &attachment(&fast, |_| {})),
+    );
     let routed = network(|network, options| {
         network.subnets.truncate(1);
         options.gateway_mode_ipv4 = GatewayMode::Routed;

@@ -58,6 +58,7 @@ impl Daemon {
             version: network.version,
             attachments,
             obstacles: Vec::new(),
+            unmet: None,
         }
     }
 

@@ -4,8 +4,10 @@
 use super::failures::kernel_failed;
 use super::input::Answer;
 use super::writer::Writer;
-use crate::kernel::{Wants, place, tap};
-use netd_api::{ApiError, Call, CaptureAt, CaptureView, ContainerId, ErrorKind, NetworkId, Reply, TapView, TunnelView};
+use crate::kernel::{Wants, can_redirect, place, tap};
+use netd_api::{
+    ApiError, Call, CaptureAt, CaptureView, ContainerId, ErrorKind, IfName, NetworkId, Reply, TapView, TunnelView,
+};
 use netd_core::model::Attachment;
 use netd_core::picture::{Inhabitant, NetworkPicture, Picture};
 use rcr_base::{MAX_FDS, command};
@@ -133,13 +135,19 @@ fn wrapped(picture: &Picture, id: &NetworkId) -> Result<Opened, ApiError> {
     Ok((vec![tap], vec![id.clone()], vec![fd], Vec::new()))
 }
 
-/// The kernel hands packets between links on one parent over without the parent (macvlan, ipvlan).
+/// Who is not heard: the kernel hands packets between links on one parent over without the parent (macvlan, ipvlan), and
+/// between some neighbours without their bridge.
 fn deaf(one: &NetworkPicture) -> Vec<String> {
-    let parent = one.network.parent.as_ref();
-    let told = |name: &str| {
+    let network = &one.network;
+    let redirects = || network.bridge().is_some_and(|options| options.redirect_peer) && can_redirect().is_ok();
+    let passed_by = match &network.parent {
+        Some(parent) => Some(parent.name()),
+        None => network.interface.as_ref().filter(|_| redirects()),
+    };
+    let told = |name: &IfName| {
         format!("packets between containers on this host do not cross `{name}`: listen at one of the containers")
     };
-    parent.map(|parent| told(parent.name().as_str())).into_iter().collect()
+    passed_by.map(told).into_iter().collect()
 }
 
 fn open(netns: Option<BorrowedFd<'_>>, link: &str, place: &str) -> Result<OwnedFd, ApiError> {

@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::cluster::Cluster;
 use crate::kernel::{CheckWants, check_place, conntrack, sets_value};
 use netd_api::{ApiError, AroundView, Call, CheckView, ContainerId, DifferenceView, IfName, Reply};
-use netd_core::check::{CheckSeen, elements, encrypted, lacking, settings};
+use netd_core::check::{CheckSeen, elements, encrypted, lacking, redirected, settings};
 use netd_core::drivers::overlay;
 use netd_core::picture::Picture;
 use netd_core::plan::{HostOp, Op, Plan, Scope, Step, SysctlOp};
@@ -115,6 +115,7 @@ pub(super) fn host_seen(picture: &Picture, standing: &[Standing], view: &mut Che
         table: true,
         elements: plans().flat_map(elements).cloned().collect(),
         encrypted: plans().flat_map(encrypted).cloned().collect(),
+        redirected: plans().flat_map(redirected).collect(),
     };
     match check_place(None, &wants) {
         Ok(seen) => Some(seen),

@@ -5,11 +5,13 @@ use super::host::Host;
 use super::records::{BASE, NetworkState, network_key};
 use super::state::Daemon;
 use crate::clock::unix_time;
-use crate::kernel::{Journal, KernelError};
+use crate::kernel::{Journal, KernelError, can_redirect};
 use crate::random::{hex, no_random, random, random_mac};
 use crate::store::{Change, Durability};
 use ipnet::IpNet;
-use netd_api::{ApiError, ErrorKind, IfName, NetworkCreate, NetworkId, PlanPart, PlanView, Reply, SubnetRequest};
+use netd_api::{
+    ApiError, ErrorKind, IfName, NetworkCreate, NetworkId, NetworkInfo, PlanPart, PlanView, Reply, SubnetRequest,
+};
 use netd_core::drivers::{self, Ground};
 use netd_core::ipam::{self, Leases};
 use netd_core::model::{Facts, Network, Subnet};
@@ -74,7 +76,9 @@ impl Daemon {
             return Err(ApiError { message: what, causes: [vec![error.message], error.causes].concat(), ..error });
         }
         self.host.note(&id, "create");
-        Ok(Reply::Network(self.network_info(&id)?))
+        let mut info = self.network_info(&id)?;
+        info.unmet = unmet(&info);
+        Ok(Reply::Network(info))
     }
 
     pub(super) fn remember(&mut self, network: Network) -> Result<NetworkId, ApiError> {
@@ -133,6 +137,13 @@ impl Daemon {
             state.idle = Some(Instant::now());
         }
     }
+}
+
+/// What a network's options ask for and this host's kernel does not do.
+pub(super) fn unmet(info: &NetworkInfo) -> Option<String> {
+    info.driver.bridge().filter(|options| options.redirect_peer)?;
+    let error = can_redirect().err()?;
+    Some(format!("`-o redirect_peer=true` does nothing here: {error}"))
 }
 
 impl Host {

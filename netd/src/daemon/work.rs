@@ -2,6 +2,7 @@
 
 use super::failures::{no_cluster, no_sandbox};
 use super::input::{Input, Queue, Told, told};
+use super::networks::unmet;
 use super::shim_link::ShimLink;
 use super::state::Daemon;
 use crate::kernel::{Event, give_back};
@@ -91,6 +92,7 @@ impl Daemon {
                 let id = self.host.networks.find_network(&network)?;
                 let mut info = self.network_info(&id)?;
                 info.obstacles = self.host.obstacles_of(|network| network.id == id);
+                info.unmet = unmet(&info);
                 Ok(told(Reply::Network(info)))
             }
             Call::NetworkRemove { network } => self.network_remove(&network).map(|()| told(Reply::Done)),

@@ -6,7 +6,9 @@ use super::failpoint::Failpoint;
 use super::link;
 use super::netlink::Netlink;
 use super::nft::Nft;
+use super::redirect::Redirects;
 use super::wireguard::WireGuard;
+use netd_api::{IfName, Mac};
 use netd_core::keys::Secret;
 use std::collections::BTreeMap;
 
@@ -21,6 +23,7 @@ pub struct Kernel {
     pub secrets: BTreeMap<u32, Secret>,
     /// Runs from the first announcement on.
     announcer: Option<Announcer>,
+    redirects: Redirects,
     pub(super) failpoint: Option<Failpoint>,
 }
 
@@ -28,7 +31,16 @@ impl Kernel {
     /// Opens the sockets in the calling thread's network namespace.
     pub fn open(plain_tables: bool, failpoint: Option<Failpoint>) -> Result<Self, KernelError> {
         let (route, nft, conntrack) = (Netlink::route()?, Nft::open(plain_tables)?, Netlink::netfilter()?);
-        Ok(Self { route, nft, conntrack, wireguard: None, secrets: BTreeMap::new(), announcer: None, failpoint })
+        Ok(Self {
+            route,
+            nft,
+            conntrack,
+            wireguard: None,
+            secrets: BTreeMap::new(),
+            announcer: None,
+            redirects: Redirects::default(),
+            failpoint,
+        })
     }
 
     /// WireGuard, if the kernel has it. Nothing is made.
@@ -47,6 +59,23 @@ impl Kernel {
             None => Announcer::start()?,
         };
         Ok(self.announcer.insert(running))
+    }
+
+    /// Looks whether the administrator has rules of his own: then all frames take their bridges, and are tracked.
+    pub fn follow_user_rules(&mut self) -> Result<(), KernelError> {
+        self.nft.follow_user_rules()?;
+        self.redirects.pause(&mut self.route, self.nft.has_user_rules())
+    }
+
+    /// Frames of a container's, and those for it, pass its bridge by from now on, unless the administrator has rules.
+    pub fn redirect(&mut self, port: &IfName, mac: Mac, bridge: &IfName) -> Result<(), KernelError> {
+        self.redirects.pause(&mut self.route, self.nft.has_user_rules())?;
+        self.redirects.open(&mut self.route, port, mac, bridge)
+    }
+
+    /// No frame of a container's passes its bridge by from now on, and none for it: ahead of its end, as [`Self::close_port`].
+    pub fn stop_redirect(&mut self, port: &IfName, mac: Mac, bridge: &IfName) -> Result<(), KernelError> {
+        self.redirects.close(&mut self.route, port, mac, bridge)
     }
 
     /// Silences a container's port ahead of its end: its address may be another's in a moment, and its namespace, which

@@ -11,12 +11,14 @@
 mod addr;
 mod announce;
 mod apply;
+mod bpf;
 mod conntrack;
 mod datagrams;
 mod dhcp;
 mod dhcp_message;
 mod echo;
 mod failpoint;
+mod fdb;
 mod foreign;
 mod hands;
 mod journal;
@@ -36,6 +38,7 @@ mod packet;
 mod peer;
 mod probe;
 mod process;
+mod redirect;
 mod rights;
 mod route;
 mod rule;
@@ -66,6 +69,7 @@ pub use nft::Protection;
 pub use observe::{Underlay, facts, host_networks, observe, underlay_mtu};
 pub use peer::{Held, hold_port};
 pub use process::{Daemonized, Ready, daemonize, lock_pid_file};
+pub use redirect::possible as can_redirect;
 pub use rights::{receive_fd, send_fd};
 pub use sockdiag::busy_ports;
 pub use watch::{Event, watch};
@@ -94,6 +98,8 @@ pub enum KernelError {
     NoWireGuard,
     #[error("the kernel has no flow tables (CONFIG_NF_FLOW_TABLE_INET, CONFIG_NFT_FLOW_OFFLOAD)")]
     NoFlowTables,
+    #[error("the kernel cannot put frames into a neighbour's link ({0:?}; Linux 6.6 can, with BPF)")]
+    NoRedirect(Errno),
     #[error("this host's WireGuard key {0} is not in its store")]
     NoKey(u32),
     #[error("stopped by a failpoint")]

@@ -197,6 +197,11 @@ impl Nft {
         forgive_gone(self.change(sets, &[], |_| {}))
     }
 
+    /// Whether the administrator had rules when it was last looked at.
+    pub fn has_user_rules(&self) -> bool {
+        self.states
+    }
+
     /// These sets, but for what this kernel has not: a network that another kernel made works without a flow table, and
     /// its elements say that it wants one.
     fn served(&mut self, mut sets: BTreeSet<Set>) -> Result<BTreeSet<Set>, KernelError> {

@@ -50,7 +50,8 @@ impl Kernel {
             HostOp::Vxlan(op) => vxlan::undo(&mut self.route, op),
             HostOp::WireGuard(op) => wireguard::undo(self, op),
             HostOp::Sysctl(op) => lent(op).map_or(Ok(()), |old| sysctl::put_back(op, old)),
-            HostOp::Port(_) | HostOp::Lan(_) => Ok(()),
+            HostOp::Port(op) => port::undo(self, op),
+            HostOp::Lan(_) => Ok(()),
         }
     }
 }

@@ -1,19 +1,17 @@
 //! VXLAN links and the entries that tell them who is where (drivers/net/vxlan, include/uapi/linux/neighbour.h).
 
 use super::KernelError;
+use super::fdb::{RTM_DELNEIGH, RTM_NEWNEIGH, destination, entry, pin};
 use super::link::{RTM_GETLINK, RTM_NEWLINK, find, mark};
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, emit};
 use netd_api::{IfName, Mac, Vni};
-use netlink_packet_core::{DefaultNla, Parseable};
+use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use std::net::IpAddr;
 
-const RTM_NEWNEIGH: u16 = 28;
-const RTM_DELNEIGH: u16 = 29;
 const NLM_F_APPEND: u16 = 0x800;
-const NDA_DST: u16 = 1;
 /// Hops that a frame may take between hosts; the kernel's own default of 0 would copy the inner packet's.
 const TTL: u8 = 64;
 /// The entry for what has no other (`all_zeros_mac`, drivers/net/vxlan/vxlan_core.c).
@@ -110,9 +108,9 @@ pub fn add(socket: &mut Netlink, spec: &VxlanSpec<'_>) -> Result<(), KernelError
 /// Frames to `mac` go to the host `to`: for the VXLAN link, and for its bridge. In place of another host.
 pub fn forward(socket: &mut Netlink, link: &IfName, mac: Mac, to: IpAddr) -> Result<(), KernelError> {
     let index = find(socket, link.as_str())?.index;
-    let flags = NLM_F_CREATE | NLM_F_REPLACE;
-    socket.request(RTM_NEWNEIGH, flags, &emit(&entry(index, mac, Some(to), NeighbourFlags::Own)))?;
-    socket.request(RTM_NEWNEIGH, flags, &emit(&entry(index, mac, None, NeighbourFlags::Controller)))
+    let own = entry(index, mac, Some(to), NeighbourFlags::Own);
+    socket.request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &emit(&own))?;
+    pin(socket, index, mac)
 }
 
 /// Undoes [`forward`], unless the MAC has gone to another host since.
@@ -158,18 +156,6 @@ fn gone_is_fine(done: Result<(), KernelError>) -> Result<(), KernelError> {
     }
 }
 
-fn entry(index: u32, mac: Mac, to: Option<IpAddr>, flags: NeighbourFlags) -> NeighbourMessage {
-    let mut request = NeighbourMessage::default();
-    request.header.family = AddressFamily::Bridge;
-    request.header.ifindex = index;
-    // Neither aged nor moved by frames that claim to come from elsewhere.
-    request.header.state = if to.is_some() { NeighbourState::Permanent } else { NeighbourState::Noarp };
-    request.header.flags = flags;
-    request.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
-    request.attributes.extend(to.map(destination));
-    request
-}
-
 fn known(index: u32, address: IpAddr, mac: Option<Mac>) -> NeighbourMessage {
     let mut request = NeighbourMessage::default();
     request.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -178,12 +164,4 @@ fn known(index: u32, address: IpAddr, mac: Option<Mac>) -> NeighbourMessage {
     request.attributes.push(destination(address));
     request.attributes.extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.0.to_vec())));
     request
-}
-
-fn destination(address: IpAddr) -> NeighbourAttribute {
-    let bytes = match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    NeighbourAttribute::Other(DefaultNla::new(NDA_DST, bytes))
 }

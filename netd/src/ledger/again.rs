@@ -6,7 +6,7 @@ use super::dying::{Dying, GRACE};
 use crate::kernel::{self, ApplyError, Journal, KernelError};
 use netd_api::{ContainerId, IfName};
 use netd_core::firewall::Element;
-use netd_core::plan::{FirewallOp, HostOp, LinkOp, Op, Outcome, Plan, missing};
+use netd_core::plan::{FirewallOp, HostOp, LinkOp, Op, Outcome, Plan, PortOp, missing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
@@ -49,7 +49,8 @@ impl Ledger {
     /// Writes the table `inet rcr` whole, in one transaction, with the elements of all journals that are up.
     pub fn write_table(&mut self, elements: BTreeSet<Element>) -> Result<(), KernelError> {
         self.kernel.nft.write(elements)?;
-        self.kernel.nft.add_user_table().map(drop)
+        self.kernel.nft.add_user_table()?;
+        self.kernel.follow_user_rules()
     }
 
     /// Writes the table again as it was, when somebody deleted from it.
@@ -59,7 +60,7 @@ impl Ledger {
 
     /// Tracks what neighbours say to each other while the administrator has rules, and no longer.
     pub fn follow_user_rules(&mut self) -> Result<(), KernelError> {
-        self.kernel.nft.follow_user_rules()
+        self.kernel.follow_user_rules()
     }
 
     /// Deletes what is left of the table where no journal has it.
@@ -76,6 +77,12 @@ impl Ledger {
     /// are closed at once, since its address may be another's in a moment. The journal leaves the links to the
     /// namespace then.
     pub fn leave_to_namespace(&mut self, of: &ContainerId, journal: &mut Journal) {
+        for step in &journal.plan.steps {
+            let Op::Host(HostOp::Port(PortOp::Redirect { link, mac, bridge })) = &step.op else { continue };
+            if let Err(error) = self.kernel.stop_redirect(link, *mac, bridge) {
+                self.log.line(format!("cannot take `{mac}` from what passes bridge `{bridge}` by: {error}"));
+            }
+        }
         for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {
             let Some((host, alias)) = veth(&step.op) else { continue };
             if let Err(error) = self.kernel.close_port(host.as_str(), alias) {

@@ -4,7 +4,7 @@ use super::each::{each, print_found};
 use super::{network_capture, network_check, network_graph, network_show, network_stats, network_why, prune};
 use crate::cli::network::{ConnectArgs, CreateArgs, DisconnectArgs, ListArgs, NetworkCommand, PlanArgs, UpdateArgs};
 use crate::flags::network as flags;
-use crate::report::printable;
+use crate::report::{self, printable};
 use crate::term::listing::{self, Row};
 use crate::term::table;
 use netd_api::{NetworkInfo, Scope};
@@ -44,7 +44,10 @@ fn create(instance: &Instance, args: &CreateArgs) -> Outcome<i32> {
         return Ok(0);
     }
     match networks::create(instance, spec, args.dry.dry_run)? {
-        Changed::Network(info) => println!("{}", info.id),
+        Changed::Network(info) => {
+            info.unmet.iter().for_each(report::warn);
+            println!("{}", info.id);
+        }
         Changed::Plan(plan) => print!("{}", printable(&plan.text(args.dry.verbose))),
     }
     Ok(0)

@@ -67,6 +67,12 @@ fn facts(view: &NetworkView) -> Vec<String> {
     if network.driver.bridge().is_some_and(|options| !options.icc) {
         lines.push("  Its containers are kept apart (icc=false)".to_owned());
     }
+    if network.driver.bridge().is_some_and(|options| options.redirect_peer) && network.unmet.is_none() {
+        lines.push("  Frames between its containers pass the bridge by (redirect_peer=true)".to_owned());
+    }
+    if let Some(unmet) = &network.unmet {
+        lines.push(format!("  {unmet}"));
+    }
     if !network.dns.is_empty() {
         lines.push(format!("  DNS servers: {}", list(&network.dns)));
     }

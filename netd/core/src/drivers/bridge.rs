@@ -48,6 +48,9 @@ impl Driver for Bridge {
         if options.flowtable && spec.internal {
             return refusal("`flowtable` is for flows to and from the outside, and an internal network has none", None);
         }
+        if options.redirect_peer && !options.icc {
+            return refusal("`redirect_peer` is for frames between containers, and `icc=false` allows none", None);
+        }
         check_mtu(options.mtu, spec.ipv6 || spec.subnets.iter().any(|s| s.subnet.addr().is_ipv6()))?;
         if spec.subnets.iter().any(|s| s.no_gateway) {
             return refusal("a bridge network always has a gateway; `--internal` leads nowhere", None);
@@ -111,6 +114,10 @@ impl Driver for Bridge {
         plan.host(Purpose::Link, veth, "made in place: no rename, no move");
         port(&mut plan, a, options);
         inside(&mut plan, a, facts);
+        if options.redirect_peer {
+            let redirect = PortOp::Redirect { link: a.host_link.clone(), mac: a.mac, bridge: bridge.clone() };
+            plan.host(Purpose::Link, redirect, "frames between neighbours pass the bridge by");
+        }
         if !a.addresses.is_empty() {
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();
             let announce = PortOp::Announce { link: a.ifname.clone(), addresses, port: a.host_link.clone() };

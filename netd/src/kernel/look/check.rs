@@ -5,8 +5,8 @@ use super::place::{Wants, forwards, place};
 use super::{host_table_exists, inside};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::wireguard::WireGuard;
-use crate::kernel::{KernelError, route};
-use netd_api::IfName;
+use crate::kernel::{KernelError, redirect, route};
+use netd_api::{IfName, Mac};
 use netd_core::check::CheckSeen;
 use netd_core::firewall::Element;
 use std::collections::BTreeSet;
@@ -25,6 +25,8 @@ pub struct CheckWants {
     pub elements: BTreeSet<Element>,
     /// WireGuard links whose peers are wanted.
     pub encrypted: BTreeSet<IfName>,
+    /// Ports whose frames should pass their bridges by, each with the MAC behind it.
+    pub redirected: BTreeSet<(IfName, Mac)>,
 }
 
 /// A container's network namespace, or the calling thread's.
@@ -51,6 +53,13 @@ pub fn check_place(netns: Option<BorrowedFd<'_>>, wants: &CheckWants) -> Result<
             for link in encrypted {
                 let peers = wireguard.handshakes(link)?.into_iter().map(|(key, _)| key);
                 seen.peers.insert(link.clone(), peers.collect());
+            }
+        }
+        for (port, mac) in &wants.redirected {
+            if let Some(link) = place.links.get(port)
+                && redirect::stands(link.index, *mac)?
+            {
+                seen.redirected.insert(port.clone());
             }
         }
         seen.place = place;

@@ -1,4 +1,4 @@
-//! Ports of bridges. Nothing is undone: what is set on a port goes with it.
+//! Ports of bridges. What is set on a port goes with it; what a bridge's other ports know of it is undone.
 
 use crate::kernel::announce::Announcement;
 use crate::kernel::hands::Kernel;
@@ -21,6 +21,11 @@ pub fn ensure(kernel: &mut Kernel, op: &PortOp, netns: Option<BorrowedFd<'_>>) -
             let link = index(&mut kernel.route, link)?;
             link::set_port(&mut kernel.route, link, *isolated, *hairpin)
         }
+        PortOp::Redirect { link, mac, bridge } => match kernel.redirect(link, *mac, bridge) {
+            // Its frames take the bridge's way.
+            Err(KernelError::NoRedirect(_)) => return Ok(Outcome::Skipped),
+            other => other,
+        },
         PortOp::Announce { link, addresses, port } => {
             announce(kernel, link, addresses, port, netns.ok_or(KernelError::NoNetns)?)
         }
@@ -43,10 +48,20 @@ fn announce(
     Ok(())
 }
 
+/// Undoes it.
+pub fn undo(kernel: &mut Kernel, op: &PortOp) -> Result<(), KernelError> {
+    match op {
+        PortOp::Redirect { link, mac, bridge } => kernel.stop_redirect(link, *mac, bridge),
+        PortOp::Join { .. } | PortOp::Flags { .. } | PortOp::Announce { .. } => Ok(()),
+    }
+}
+
 /// See the room's head.
 pub fn by_hand(op: &PortOp) -> String {
     match op {
         PortOp::Join { link, .. } | PortOp::Flags { link, .. } => format!("ip link show {link}"),
+        // With the link goes its program; nothing else deletes an entry of a map without a name.
+        PortOp::Redirect { link, .. } => format!("ip link del {link}"),
         PortOp::Announce { port, .. } => format!("ip link show {port}"),
     }
 }

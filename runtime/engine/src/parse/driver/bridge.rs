@@ -4,7 +4,7 @@ use super::option::{LARGEST_MTU, Written};
 use netd_api::{BridgeOptions, GatewayMode, IfName};
 use rcr_base::Outcome;
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "mtu",
     "name",
     "icc",
@@ -15,6 +15,7 @@ const KNOWN: [&str; 11] = [
     "host_binding_ipv4",
     "inhibit_ipv4",
     "flowtable",
+    "redirect_peer",
     "container_iface_prefix",
 ];
 
@@ -46,6 +47,7 @@ pub fn bridge(options: &[String]) -> Outcome<BridgeOptions> {
             }
             "inhibit_ipv4" | "com.docker.network.bridge.inhibit_ipv4" => all.inhibit_ipv4 = written.boolean()?,
             "flowtable" => all.flowtable = written.boolean()?,
+            "redirect_peer" => all.redirect_peer = written.boolean()?,
             "container_iface_prefix" | "com.docker.network.container_iface_prefix" => {
                 // Two digits must fit behind it.
                 let longest = format!("{}99", written.value);

@@ -16,9 +16,13 @@ pub fn version(instance: &Instance, args: &ShowArgs) -> Outcome<i32> {
     }
     let client = &version.client;
     println!("rcr   {} (api {})", client.version, client.api_version);
-    match info::netd(instance) {
-        Some(info) => println!("netd  {} (api {}, pid {}, store {})", info.version, info.api, info.pid, info.store),
-        None => println!("netd  not running (it is started on demand)"),
+    for one in &version.server.components {
+        let about = |key: &str| one.details.get(key).map_or("", String::as_str);
+        let (api, pid, store) = (about("ApiVersion"), about("Pid"), about("Store"));
+        println!("{}  {} (api {api}, pid {pid}, store {store})", one.name, one.version);
+    }
+    if version.server.components.is_empty() {
+        println!("netd  not running (it is started on demand)");
     }
     Ok(0)
 }

@@ -9,11 +9,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// The longest line of a report, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 /// How much other output is kept, in bytes: a few lines.
 const MAX_NOISE: usize = 200;
+/// How often files go to the disk while more are unpacked: less is left to wait for when the layer is synced.
+const WRITE_BACK: Duration = Duration::from_secs(1);
 
 /// An unpacked layer.
 #[derive(Debug, Clone)]
@@ -56,14 +60,39 @@ pub fn pass(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Passed, Stopped> {
     let mut child = start(folder, input, kept, job)?;
-    let told = child.stderr.take().map(|stderr| listen(stderr, progress)).transpose();
+    let stderr = child.stderr.take();
+    let (told, written) = writing_back(folder, || stderr.map(|stderr| listen(stderr, progress)).transpose());
     let status = child.wait().doing(|| "cannot wait for rcr-unpack".into())?;
     let told = told.doing(|| "cannot read the report of rcr-unpack".into())?.unwrap_or_default();
     match told.last {
-        Some(Report::Done(digests)) if status.success() => Ok(passed(digests, told.opaque)?),
+        Some(Report::Done(digests)) if status.success() => {
+            written.doing(|| format!("cannot write what is in `{}` to the disk", folder.display()))?;
+            Ok(passed(digests, told.opaque)?)
+        }
         Some(Report::Failed(trouble)) => Err(stopped(trouble)),
         _ => Err(ended(status, &told.noise, job).into()),
     }
+}
+
+/// Does something while a thread writes to the disk what comes into the folder meanwhile. The kernel tells of a failed
+/// write once: the thread's answer counts as that of the sync at the end does.
+fn writing_back<T>(folder: &Path, work: impl FnOnce() -> T) -> (T, io::Result<()>) {
+    let (working, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let write = move || {
+            let folder = File::open(folder)?;
+            while ended.recv_timeout(WRITE_BACK) == Err(RecvTimeoutError::Timeout) {
+                rustix::fs::syncfs(&folder)?;
+            }
+            Ok(())
+        };
+        // Without it all is written at the end.
+        let writer = std::thread::Builder::new().spawn_scoped(scope, write);
+        let done = work();
+        drop(working);
+        let written = writer.map_or(Ok(()), |writer| writer.join().unwrap_or(Ok(())));
+        (done, written)
+    })
 }
 
 fn start(folder: &Path, input: OwnedFd, kept: Option<File>, job: &Job) -> Result<Child, Error> {

@@ -1,5 +1,6 @@
-//! `make bench-images`: one layer of many files, unpacked by `tar`, by us, and by the peers; fresh state for each,
-//! rounds interleaved.
+//! `make bench-images`: one layer of many files, unpacked by `tar`, by us, and by the peers, rounds interleaved. Each has
+//! a fresh ext4 of its own: on one without a journal the kernel passes over inodes that were deleted lately, and who comes
+//! after somebody else would pay for what was removed.
 
 use crate::peers::{Peers, works};
 use crate::table::{Row, Table};
@@ -42,15 +43,14 @@ pub fn main() {
     host.ok(&["push", "-q", &name]);
     host.ok(&["save", "-o", archive.to_str().unwrap(), &name]);
     host.ok(&["rmi", &name]);
-    let mut took: Vec<(&str, Make, Vec<Took>)> = candidates(&host, &layer, &name, &archive);
-    let state = host.scratch().join("state");
+    let peers = Peers::in_netns(host.netns.clone());
+    let mut took: Vec<(&str, Make, Vec<Took>)> = candidates(&host, &peers, &layer, &name, &archive);
+    let disk = Disk { host: &host, peers: &peers, state: host.scratch().join("state") };
     for _ in 0..ROUNDS {
         for (_, make, took) in &mut took {
-            std::fs::create_dir(&state).expect("a folder");
-            // SAFETY: a system call without arguments.
-            unsafe { libc::sync() };
-            took.extend(measure(make(&state)));
-            remove(&host, &state);
+            disk.insert();
+            took.extend(measure(make(&disk.state)));
+            disk.remove();
         }
     }
     let seconds = |took: &[Took]| took.iter().map(|took| took.wall.as_secs_f64()).collect::<Vec<_>>();
@@ -105,17 +105,25 @@ fn write_layer(path: &Path) -> u64 {
     all
 }
 
-fn candidates(host: &Host, layer: &Path, name: &str, archive: &Path) -> Vec<(&'static str, Make, Vec<Took>)> {
+fn candidates(
+    host: &Host,
+    peers: &Peers,
+    layer: &Path,
+    name: &str,
+    archive: &Path,
+) -> Vec<(&'static str, Make, Vec<Took>)> {
     let (layer, archive, name) = (layer.to_owned(), archive.to_owned(), name.to_owned());
-    let peers = Peers::in_netns(host.netns.clone());
     let mut all: Vec<(&'static str, Make, Vec<Took>)> = Vec::new();
-    let from = layer.clone();
-    let tar = move |state: &Path| {
-        let mut command = Command::new("tar");
-        command.arg("-xzf").arg(&from).arg("-C").arg(state);
-        command
+    let tar = |line: &'static str| -> Make {
+        let from = layer.clone();
+        Box::new(move |state| {
+            let mut command = Command::new("sh");
+            command.args(["-c", line, "sh"]).arg(&from).arg(state);
+            command
+        })
     };
-    all.push(("tar -xz (no sync)", Box::new(tar), Vec::new()));
+    all.push(("tar -xz (no sync)", tar("exec tar -xzf $1 -C $2"), Vec::new()));
+    all.push(("tar -xz, then sync", tar("tar -xzf $1 -C $2 && sync -f $2"), Vec::new()));
     let rcr = |args: Vec<String>| -> Make {
         let netns = host.netns.clone();
         Box::new(move |state| {
@@ -184,7 +192,39 @@ fn measure(mut command: Command) -> Option<Took> {
     (status == 0).then_some(took)
 }
 
-/// podman leaves a mount of its storage behind, in the peers' mount namespace; the files are removed from here.
-fn remove(host: &Host, state: &Path) {
-    host.netns.run(&format!("rm -rf {}", state.display()));
+/// A fresh ext4 in a file, for one candidate. Peers see it in their own mount namespace.
+struct Disk<'a> {
+    host: &'a Host,
+    peers: &'a Peers,
+    /// Where it is mounted.
+    state: PathBuf,
+}
+
+impl Disk<'_> {
+    fn image(&self) -> PathBuf {
+        self.state.with_extension("ext4")
+    }
+
+    fn insert(&self) {
+        std::fs::create_dir(&self.state).expect("a folder");
+        let (image, state) = (self.image().display().to_string(), self.state.display());
+        self.host.netns.run(&format!("truncate -s 8G {image}"));
+        self.host.netns.run(&format!("mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 {image}"));
+        let device = self.host.netns.run(&format!("losetup --find --show {image}"));
+        let device = device.trim();
+        self.host.netns.run(&format!("mount {device} {state}"));
+        assert!(works(self.peers.inside("mount").arg(device).arg(&self.state)), "a loop device for the peers");
+        // It goes with its last mount.
+        self.host.netns.run(&format!("losetup --detach {device}"));
+        // SAFETY: a system call without arguments.
+        unsafe { libc::sync() };
+    }
+
+    /// podman leaves a mount of its storage behind.
+    fn remove(&self) {
+        works(self.peers.inside("umount").args(["--recursive", "--lazy"]).arg(&self.state));
+        self.host.netns.run(&format!("umount --lazy {}", self.state.display()));
+        std::fs::remove_dir(&self.state).expect("an empty folder");
+        std::fs::remove_file(self.image()).expect("its file");
+    }
 }

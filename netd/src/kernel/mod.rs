@@ -141,3 +141,11 @@ impl KernelError {
             || matches!(self.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::ESRCH))
     }
 }
+
+/// What is not there need not be removed.
+fn gone_is_fine(done: Result<(), KernelError>) -> Result<(), KernelError> {
+    match done {
+        Err(error) if error.is_gone() => Ok(()),
+        other => other,
+    }
+}

@@ -5,10 +5,10 @@
 //! Never owned without persisting: the table would vanish with the socket. Where the kernel can't, the table is plain, and is
 //! written again when somebody deletes it (see `watch`).
 
-use super::KernelError;
 use super::netlink::{Attributes, Netlink, parse_ack};
 use super::nft_encode::{Batch, DELTABLE, GETRULE, GETTABLE, Sealed};
 use super::nft_names::{NFTA_CHAIN_TABLE, NFTA_TABLE_NAME};
+use super::{KernelError, gone_is_fine};
 use netd_api::IfName;
 use netd_core::firewall::{Chain, Element, Set, Table, changes, flow_links, host_table, needed, user_table};
 use nix::errno::Errno;
@@ -173,7 +173,7 @@ impl Nft {
             Err(error) if error.is_gone() => {
                 elements.iter().try_for_each(|one| self.remove_one(one))?;
                 // Where somebody deleted a chain, the whole table is written again when that is heard of.
-                forgive_gone(self.change(used(&self.live), &[], |_| {}))
+                gone_is_fine(self.change(used(&self.live), &[], |_| {}))
             }
             done => done,
         }
@@ -182,7 +182,7 @@ impl Nft {
     fn remove_one(&mut self, element: &Element) -> Result<(), KernelError> {
         let mut batch = Batch::new(self.socket.next_seq());
         batch.delete_elements(std::iter::once(element));
-        forgive_gone(commit(&mut self.socket, batch.finish()))
+        gone_is_fine(commit(&mut self.socket, batch.finish()))
     }
 
     /// Looks whether the administrator has rules, since these may ask for connections' states: then all is tracked.
@@ -194,7 +194,7 @@ impl Nft {
         self.states = states;
         // None of the chains is what it was for.
         let sets = std::mem::take(&mut self.sets);
-        forgive_gone(self.change(sets, &[], |_| {}))
+        gone_is_fine(self.change(sets, &[], |_| {}))
     }
 
     /// Whether the administrator had rules when it was last looked at.
@@ -297,12 +297,7 @@ pub fn write_plain(socket: &mut Netlink, table: &Table, replaced: &[u8]) -> Resu
 fn delete_table(socket: &mut Netlink, table: &Table) -> Result<(), KernelError> {
     let mut batch = Batch::new(socket.next_seq());
     batch.delete_table(table.family, table.name);
-    forgive_gone(commit(socket, batch.finish()))
-}
-
-/// What isn't there is deleted.
-fn forgive_gone(done: Result<(), KernelError>) -> Result<(), KernelError> {
-    done.or_else(|error| if error.is_gone() { Ok(()) } else { Err(error) })
+    gone_is_fine(commit(socket, batch.finish()))
 }
 
 /// Those of these links that there are: the kernel takes no flow table with another one.

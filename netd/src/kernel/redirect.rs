@@ -8,17 +8,18 @@
 //!                        └ no entry: on to the bridge
 //! ```
 //!
-//! While the administrator has rules in `rcr-user`, a switch beside the map leaves all frames to the bridge, where these rules
-//! may see them.
+//! While the administrator has rules in `rcr-user`, a switch beside the map leaves all frames to the bridge, where these
+//! rules may see them.
 //!
-//! Map and switch belong to nobody but the programs at the ports, so they outlive netd, and go with the last
-//! port. A netd that comes later finds them there. What the map does not know takes the bridge's way, as everything does without a program.
+//! Map and switch belong to nobody but the programs at the ports, so they outlive netd, and go with the last port. A netd
+//! that comes later finds them there. What the map does not know takes the bridge's way, as everything does without a
+//! program.
 
-use super::KernelError;
 use super::bpf::{Kind, Map, Program};
 use super::fdb;
 use super::link;
 use super::netlink::Netlink;
+use super::{KernelError, gone_is_fine};
 use netd_api::{IfName, Mac};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +82,12 @@ impl Redirects {
     /// Undoes [`Self::open`]. What is gone is undone.
     pub fn close(&mut self, socket: &mut Netlink, port: &IfName, mac: Mac, bridge: &IfName) -> Result<(), KernelError> {
         let (Some(bridge), port) = (index_of(socket, bridge)?, index_of(socket, port)?) else { return Ok(()) };
-        let Some(shared) = self.find(socket, bridge)? else { return Ok(()) };
+        let shared = match self.find(socket, bridge) {
+            Ok(Some(shared)) => shared,
+            // Where it is impossible it was not done.
+            Ok(None) | Err(KernelError::NoRedirect(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         gone_is_fine(shared.map.delete(&key(mac)))?;
         if let Some(port) = port {
             gone_is_fine(shared.program.detach(port))?;
@@ -189,13 +195,6 @@ fn cannot(error: KernelError) -> KernelError {
             KernelError::NoRedirect(errno)
         }
         _ => error,
-    }
-}
-
-fn gone_is_fine(done: Result<(), KernelError>) -> Result<(), KernelError> {
-    match done {
-        Err(error) if error.is_gone() => Ok(()),
-        other => other,
     }
 }
 

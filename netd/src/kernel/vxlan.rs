@@ -1,9 +1,9 @@
 //! VXLAN links and the entries that tell them who is where (drivers/net/vxlan, include/uapi/linux/neighbour.h).
 
-use super::KernelError;
 use super::fdb::{RTM_DELNEIGH, RTM_NEWNEIGH, destination, entry, pin};
 use super::link::{RTM_GETLINK, RTM_NEWLINK, find, mark};
 use super::netlink::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, emit};
+use super::{KernelError, gone_is_fine};
 use netd_api::{IfName, Mac, Vni};
 use netlink_packet_core::Parseable;
 use netlink_packet_route::AddressFamily;
@@ -147,13 +147,6 @@ pub fn neighbour(socket: &mut Netlink, link: &IfName, address: IpAddr, mac: Mac)
 pub fn stop_neighbour(socket: &mut Netlink, link: &IfName, address: IpAddr) -> Result<(), KernelError> {
     let index = find(socket, link.as_str())?.index;
     gone_is_fine(socket.request(RTM_DELNEIGH, 0, &emit(&known(index, address, None))))
-}
-
-fn gone_is_fine(done: Result<(), KernelError>) -> Result<(), KernelError> {
-    match done {
-        Err(error) if error.is_gone() => Ok(()),
-        other => other,
-    }
 }
 
 fn known(index: u32, address: IpAddr, mac: Option<Mac>) -> NeighbourMessage {

@@ -18,6 +18,7 @@ mod netlink;
 mod overlay;
 mod packets;
 mod page;
+mod pair;
 mod peers;
 mod picture;
 mod scale;

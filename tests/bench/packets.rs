@@ -3,7 +3,9 @@
 //! Each contender has a host, which is a network namespace, of its own, so that nobody crosses another's rules. They
 //! take turns, and a ratio is that of one turn: what else the machine does meanwhile concerns all of them.
 
+use crate::pair::Pair;
 use crate::table::{Row, Table};
+use std::any::Any;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -25,7 +27,8 @@ struct Contender {
     outside: Netns,
     at: SocketAddr,
     published: Option<SocketAddr>,
-    _keeps: Option<Host>,
+    /// What ends with it.
+    _keeps: Option<Box<dyn Any>>,
     host: Netns,
 }
 
@@ -46,7 +49,7 @@ impl Work {
 pub fn main(rounds: usize) {
     let bare = [bare("bare veth and bridge", false), bare("the same, with a nat table", true)];
     let ours = [rcr("rcr", &[]), rcr("rcr, redirect_peer=true", &["-o", "redirect_peer=true"])];
-    compare(rounds, &bare.into_iter().chain(ours).collect::<Vec<_>>());
+    compare(rounds, &bare.into_iter().chain(ours).chain(podman()).collect::<Vec<_>>());
 }
 
 /// `bench flows`: what a flow table (nf_flow_table) brings to published ports, on a kernel that has it.
@@ -127,7 +130,16 @@ fn rcr(name: &'static str, options: &[&str]) -> Contender {
     let at = SocketAddr::new(host.address("far", "packets").parse().expect("an address"), 80);
     let published = Some(SocketAddr::from(([192, 0, 2, 1], 8080)));
     let netns = host.netns.clone();
-    Contender { name, near, far, outside, at, published, _keeps: Some(host), host: netns }
+    Contender { name, near, far, outside, at, published, _keeps: Some(Box::new(host)), host: netns }
+}
+
+fn podman() -> Option<Contender> {
+    let host = Netns::new();
+    let outside = outside(&host);
+    let (pair, [near, far], at) = Pair::start(&host)?;
+    [&near, &far].into_iter().for_each(forgetful);
+    let published = Some(SocketAddr::from(([192, 0, 2, 1], 8080)));
+    Some(Contender { name: "podman", near, far, outside, at, published, _keeps: Some(Box::new(pair)), host })
 }
 
 type Way<'a> = &'a dyn Fn(&Contender) -> Option<(&Netns, SocketAddr)>;

@@ -90,7 +90,8 @@ fn writing_back<T>(folder: &Path, work: impl FnOnce() -> T) -> (T, io::Result<()
         let writer = std::thread::Builder::new().spawn_scoped(scope, write);
         let done = work();
         drop(working);
-        let written = writer.map_or(Ok(()), |writer| writer.join().unwrap_or(Ok(())));
+        let written = writer
+            .map_or(Ok(()), |writer| writer.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended early"))));
         (done, written)
     })
 }

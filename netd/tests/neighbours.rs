@@ -104,7 +104,7 @@ fn rules_of_the_administrator_see_connections_between_neighbours() {
     [false, true].into_iter().for_each(rules_of_the_administrator);
 }
 
-/// `past`: as long as there are no rules, frames pass the bridge by.
+/// `past`: as long as there are no rules, frames bypass the bridge.
 fn rules_of_the_administrator(past: bool) {
     let mut lab = Lab::new();
     lab.network_with("blue", |_, options| options.redirect_peer = past);

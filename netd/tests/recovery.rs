@@ -301,7 +301,7 @@ fn on_parents(lab: &mut Lab) -> Result<(), String> {
     Ok(())
 }
 
-/// A bridge that goes under its container, whose frames pass it by, and comes back.
+/// A bridge that goes under its container, whose frames bypass it, and comes back.
 fn repair(lab: &mut Lab) -> Result<(), String> {
     let spec = network_spec("sweep", |_, options| options.redirect_peer = true);
     let info = match lab.request(Call::NetworkCreate { spec, dry_run: false }) {

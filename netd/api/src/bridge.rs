@@ -35,7 +35,7 @@ pub struct BridgeOptions {
     /// `flowtable`: established flows between this network and the outside pass the rules by.
     #[serde(default, skip_serializing_if = "is_off")]
     pub flowtable: bool,
-    /// `redirect_peer`: frames between containers of this network pass the bridge by, where the kernel can do that.
+    /// `redirect_peer`: frames between containers of this network bypass the bridge, where the kernel can do that.
     #[serde(default, skip_serializing_if = "is_off")]
     pub redirect_peer: bool,
     /// `container_iface_prefix`: how interfaces in containers are called, before a number; absent: `eth`.

@@ -28,7 +28,7 @@ pub struct CheckSeen {
     pub lost: BTreeSet<Element>,
     /// The peers of WireGuard links.
     pub peers: BTreeMap<IfName, BTreeSet<PublicKey>>,
-    /// Ports whose frames pass their bridges by.
+    /// Ports whose frames bypass their bridges.
     pub redirected: BTreeSet<IfName>,
 }
 
@@ -68,7 +68,7 @@ pub fn encrypted(plan: &Plan) -> impl Iterator<Item = &IfName> {
     })
 }
 
-/// The ports whose frames a plan lets pass their bridges by, each with the MAC behind it.
+/// The ports whose frames a plan lets bypass their bridges, each with the MAC behind it.
 pub fn redirected(plan: &Plan) -> impl Iterator<Item = (IfName, Mac)> {
     plan.steps.iter().filter_map(|step| match &step.op {
         Op::Host(HostOp::Port(PortOp::Redirect { link, mac, .. })) => Some((link.clone(), *mac)),
@@ -151,7 +151,7 @@ impl Look<'_> {
             HostOp::Firewall(FirewallOp::Elements { elements }) if self.seen.table => self.elements(elements, step),
             HostOp::WireGuard(WireGuardOp::Peer { link, key, .. }) => self.peer(link, key, step),
             HostOp::Port(PortOp::Redirect { link, bridge, .. }) if !self.seen.redirected.contains(link) => {
-                self.tell(format!("frames of `{link}` do not pass bridge `{bridge}` by any more"), step.clone());
+                self.tell(format!("frames of `{link}` no longer bypass bridge `{bridge}`"), step.clone());
             }
             _ => {}
         }

@@ -67,13 +67,13 @@ impl Kernel {
         self.redirects.pause(&mut self.route, self.nft.has_user_rules())
     }
 
-    /// Frames of a container's, and those for it, pass its bridge by from now on, unless the administrator has rules.
+    /// Frames of a container's, and those for it, bypass its bridge from now on, unless the administrator has rules.
     pub fn redirect(&mut self, port: &IfName, mac: Mac, bridge: &IfName) -> Result<(), KernelError> {
         self.redirects.pause(&mut self.route, self.nft.has_user_rules())?;
         self.redirects.open(&mut self.route, port, mac, bridge)
     }
 
-    /// No frame of a container's passes its bridge by from now on, and none for it: ahead of its end, as [`Self::close_port`].
+    /// No frame of a container's bypasses its bridge from now on, and none for it: ahead of its end, as [`Self::close_port`].
     pub fn stop_redirect(&mut self, port: &IfName, mac: Mac, bridge: &IfName) -> Result<(), KernelError> {
         self.redirects.close(&mut self.route, port, mac, bridge)
     }

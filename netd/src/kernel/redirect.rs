@@ -1,4 +1,4 @@
-//! Frames between neighbours on a bridge that pass the bridge by: a BPF program at each port's ingress looks the
+//! Frames between neighbours on a bridge that bypass it: a BPF program at each port's ingress looks the
 //! receiver's MAC up in the bridge's map, and puts the frame into that container's own link (bpf-helpers(7),
 //! `bpf_redirect_peer`).
 //!
@@ -58,7 +58,7 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// Lets a port's frames and those for `mac` pass the bridge by.
+    /// Lets a port's frames and those for `mac` bypass the bridge.
     pub fn open(&mut self, socket: &mut Netlink, port: &IfName, mac: Mac, bridge: &IfName) -> Result<(), KernelError> {
         let paused = self.paused.unwrap_or(false);
         let (port, bridge) = (link::find(socket, port.as_str())?.index, link::find(socket, bridge.as_str())?.index);
@@ -132,7 +132,7 @@ impl Redirects {
     }
 }
 
-/// Whether a port's frames and those for `mac` pass the bridge by.
+/// Whether a port's frames and those for `mac` bypass the bridge.
 pub fn stands(port: u32, mac: Mac) -> Result<bool, KernelError> {
     let map = match of_port(port) {
         Ok(Some(shared)) => shared.map,

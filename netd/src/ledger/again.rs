@@ -74,13 +74,13 @@ impl Ledger {
     }
 
     /// A container has ended, and its namespace takes its links along, which is faster than deleting them: its ports
-    /// are closed at once, since its address may be another's in a moment. The journal leaves the links to the
+    /// are closed at once, and no frame bypasses its bridge, since its address may be another's in a moment. The journal leaves the links to the
     /// namespace then.
     pub fn leave_to_namespace(&mut self, of: &ContainerId, journal: &mut Journal) {
         for step in &journal.plan.steps {
             let Op::Host(HostOp::Port(PortOp::Redirect { link, mac, bridge })) = &step.op else { continue };
             if let Err(error) = self.kernel.stop_redirect(link, *mac, bridge) {
-                self.log.line(format!("cannot take `{mac}` from what passes bridge `{bridge}` by: {error}"));
+                self.log.line(format!("cannot stop frames for `{mac}` from bypassing bridge `{bridge}`: {error}"));
             }
         }
         for (step, outcome) in journal.plan.steps.iter().zip(&mut journal.outcomes) {

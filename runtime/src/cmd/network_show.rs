@@ -68,7 +68,7 @@ fn facts(view: &NetworkView) -> Vec<String> {
         lines.push("  Its containers are kept apart (icc=false)".to_owned());
     }
     if network.driver.bridge().is_some_and(|options| options.redirect_peer) && network.unmet.is_none() {
-        lines.push("  Frames between its containers pass the bridge by (redirect_peer=true)".to_owned());
+        lines.push("  Frames between its containers bypass the bridge (redirect_peer=true)".to_owned());
     }
     if let Some(unmet) = &network.unmet {
         lines.push(format!("  {unmet}"));

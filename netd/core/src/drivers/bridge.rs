@@ -116,7 +116,7 @@ impl Driver for Bridge {
         inside(&mut plan, a, facts);
         if options.redirect_peer {
             let redirect = PortOp::Redirect { link: a.host_link.clone(), mac: a.mac, bridge: bridge.clone() };
-            plan.host(Purpose::Link, redirect, "frames between neighbours pass the bridge by");
+            plan.host(Purpose::Link, redirect, "frames between neighbours bypass the bridge");
         }
         if !a.addresses.is_empty() {
             let addresses = a.addresses.iter().map(|net| net.addr()).collect();

@@ -50,7 +50,7 @@ impl Effect for PortOp {
         match self {
             PortOp::Join { link, bridge } => format!("put `{link}` onto bridge `{bridge}`"),
             PortOp::Flags { link, .. } => format!("set the flags of bridge port `{link}`"),
-            PortOp::Redirect { link, bridge, .. } => format!("let frames of `{link}` pass bridge `{bridge}` by"),
+            PortOp::Redirect { link, bridge, .. } => format!("let frames of `{link}` bypass bridge `{bridge}`"),
             PortOp::Announce { link, .. } => format!("announce the addresses of `{link}`"),
         }
     }
@@ -64,7 +64,7 @@ impl Effect for PortOp {
                 Row::one('~', "port", link, on.join(", "))
             }
             PortOp::Redirect { link, mac, bridge } => {
-                Row::one('~', "port", link, format!("frames to and from {mac} pass {bridge} by"))
+                Row::one('~', "port", link, format!("frames to and from {mac} bypass {bridge}"))
             }
             PortOp::Announce { link, addresses, .. } => Row::one('!', "addr", link, list(addresses)),
         }

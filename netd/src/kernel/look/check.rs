@@ -25,7 +25,7 @@ pub struct CheckWants {
     pub elements: BTreeSet<Element>,
     /// WireGuard links whose peers are wanted.
     pub encrypted: BTreeSet<IfName>,
-    /// Ports whose frames should pass their bridges by, each with the MAC behind it.
+    /// Ports whose frames should bypass their bridges, each with the MAC behind it.
     pub redirected: BTreeSet<(IfName, Mac)>,
 }
 
